@@ -1,0 +1,93 @@
+"""Zip archives, read by member and never unpacked."""
+
+import hashlib
+import lzma
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Self
+
+from deepcovid.errors import UserError
+
+# Images and tables hardly shrink twentyfold; a member beyond this, or beyond the size, is a bomb or no image.
+MAX_EXPANSION = 100
+MAX_MEMBER_BYTES = 512 * 2**20
+# What zipfile raises on damaged bytes, depending on where they are.
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    UnicodeDecodeError,
+)
+
+
+class Archive:
+    """A zip file whose member names and sizes were checked on opening.
+
+    Raises:
+        UserError: The file is missing or no zip, or has unsafe, repeated or absurdly large members.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except FileNotFoundError:
+            raise UserError(f"{path}: no such archive; run the download stage") from None
+        except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: truncated or not a zip archive ({error}); get it again") from None
+        try:
+            self._check()
+        except UserError:
+            self._zip.close()
+            raise
+
+    def _check(self) -> None:
+        seen: set[str] = set()
+        for info in self._zip.infolist():
+            name = info.filename
+            if name.startswith(("/", "\\")) or ":" in name.split("/")[0] or ".." in PurePosixPath(name).parts:
+                raise UserError(f"{self.path}: unsafe member name {name!r}; get the archive from its official source")
+            if name in seen:
+                raise UserError(f"{self.path}: two members are named {name!r}; get a clean copy of the archive")
+            seen.add(name)
+            if info.file_size > MAX_MEMBER_BYTES or info.file_size > MAX_EXPANSION * max(info.compress_size, 1024):
+                raise UserError(
+                    f"{self.path}: {name!r} expands to {info.file_size} bytes from {info.compress_size}, "
+                    "which no image does; get a clean copy of the archive"
+                )
+            if info.flag_bits & 1:
+                raise UserError(f"{self.path}: {name!r} is encrypted; get a copy without a password")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._zip.close()
+
+    def members(self) -> list[str]:
+        """Return the names of the files in the archive, folders left out, in the archive's order."""
+        return [info.filename for info in self._zip.infolist() if not info.is_dir()]
+
+    def read(self, member: str) -> bytes:
+        """Return the bytes of a member, its checksum verified.
+
+        Raises:
+            UserError: The member is missing or its bytes are damaged.
+        """
+        try:
+            return self._zip.read(member)
+        except KeyError:
+            raise UserError(f"{self.path}: no member {member!r}; get a complete copy of the archive") from None
+        except DAMAGE as error:
+            raise UserError(f"{self.path}: {member!r} is damaged ({error}); fetch the archive again") from None
+
+    def digest(self, member: str) -> str:
+        """Return the SHA-256 of a member's bytes."""
+        return hashlib.sha256(self.read(member)).hexdigest()

@@ -1,0 +1,85 @@
+"""Arrays on disk that are written row by row and read without loading all of them."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import DTypeLike, NDArray
+
+
+class ArrayWriter:
+    """Writes a .npy file whose first dimension is known only at the end.
+
+    Plain writes, not a memory map: a full disk is then an error with a message, not a crash.
+    """
+
+    def __init__(self, path: Path, row_shape: tuple[int, ...], dtype: DTypeLike) -> None:
+        self.path, self.row_shape, self._dtype = path, row_shape, np.dtype(dtype)
+        self._open()
+
+    def _open(self) -> None:
+        self._rows = 0
+        self._stream = self.path.open("wb")
+        self._write_header()
+
+    def _write_header(self) -> None:
+        # numpy leaves room for the first dimension to grow, so that a header may be written over another.
+        shape = (self._rows, *self.row_shape)
+        description = {"descr": npy.dtype_to_descr(self._dtype), "fortran_order": False, "shape": shape}
+        npy.write_array_header_1_0(self._stream, description)
+
+    def append(self, rows: NDArray[Any]) -> None:
+        """Append `rows`, an array (any number, *row_shape)."""
+        if rows.shape[1:] != self.row_shape:
+            raise ValueError(f"rows of shape {rows.shape[1:]} do not fit {self.row_shape}")
+        self._stream.write(np.ascontiguousarray(rows, dtype=self._dtype).data)
+        self._rows += len(rows)
+
+    def widen(self, row_shape: tuple[int, ...]) -> None:
+        """Change the shape of a row; the rows so far are broadcast to it."""
+        self._finish()
+        narrow = self.path.with_name(self.path.name + ".narrow")
+        self.path.rename(narrow)
+        try:
+            self.row_shape = row_shape
+            self._open()
+            for row in load_array(narrow):
+                self.append(np.broadcast_to(row, (1, *row_shape)))
+        finally:
+            narrow.unlink()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._finish()
+        else:
+            self._stream.close()
+
+    def _finish(self) -> None:
+        with self._stream:
+            self._stream.seek(0)
+            self._write_header()
+
+
+def load_array(path: Path) -> "np.memmap[Any, Any]":
+    """Return a .npy file as a read-only memory map; no pickled objects."""
+    array: np.memmap[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
+
+
+def batches(path: Path, size: int) -> Iterator[NDArray[Any]]:
+    """Yield the rows of a .npy file in batches; memory is that of one batch, where a map's pages would add up."""
+    whole = load_array(path)
+    with path.open("rb") as stream:
+        stream.seek(whole.offset)
+        for start in range(0, len(whole), size):
+            shape = (min(size, len(whole) - start), *whole.shape[1:])
+            yield np.fromfile(stream, whole.dtype, count=math.prod(shape)).reshape(shape)

@@ -1,0 +1,135 @@
+"""The catalogue: one row per image, handed from stage to stage until pixels become features.
+
+Every value is text; a blank means not known. Columns:
+    image_id         unique name
+    archive, member  where its bytes are: a zip in the raw folder, and the name inside it
+    mask             name of the lesion mask inside the same zip, where there is one
+    label            covid (the positive class) or non
+    finding          as the source names it; "No Finding" is a normal image
+    view             AP, AP Supine, PA, L, ...
+    modality         X-ray or CT
+    patient_id       unique over sources
+    sex, age         of the patient
+    source, licence  of the image
+    source_image     its name there, whatever it is called here
+    published_split  train or test in the authors' lists
+    augmentation_of  image_id of the original, for a published or generated copy
+    width, height    of the original file, pixels, where the source's edition is a reduced one
+    sha256           of the file's bytes
+    split            train or test; the split stage sets it
+"""
+
+from pathlib import Path
+from typing import BinaryIO
+
+import pandas as pd
+
+from deepcovid.errors import UserError
+from deepcovid.files import write_csv
+
+# In the order of a head's outputs, as the released code sorts them; the positive class is covid.
+LABELS = ("covid", "non")
+NORMAL = "No Finding"
+COLUMNS = (
+    "image_id",
+    "archive",
+    "member",
+    "mask",
+    "label",
+    "finding",
+    "view",
+    "modality",
+    "patient_id",
+    "sex",
+    "age",
+    "source",
+    "source_image",
+    "licence",
+    "published_split",
+    "augmentation_of",
+    "width",
+    "height",
+    "sha256",
+)
+
+
+def checked(table: pd.DataFrame, origin: str) -> pd.DataFrame:
+    """Return `table` with the catalogue's columns in order, blanks where the source knows nothing.
+
+    Raises:
+        UserError: A column that every image needs is missing or blank, a name is repeated, a label is unknown, a copy
+            names no original, or a value holds a line break or another control character.
+    """
+    for column in ("image_id", "archive", "member", "label"):
+        if column not in table:
+            raise UserError(f"{origin}: column {column!r} is missing; every image needs one")
+    table = table.reindex(columns=[*COLUMNS, *(c for c in table if c == "split")], fill_value="").fillna("").astype(str)
+    for column in ("image_id", "archive", "member", "label"):
+        blank = table.index[table[column] == ""]
+        if len(blank):
+            raise UserError(f"{origin}: row {blank[0]} has no {column}; fill it in")
+    repeated = table["image_id"][table["image_id"].duplicated()]
+    if len(repeated):
+        raise UserError(f"{origin}: image {repeated.iloc[0]!r} is named twice; names must be unique")
+    unknown = table[~table["label"].isin(LABELS)]
+    if len(unknown):
+        row = unknown.iloc[0]
+        raise UserError(f"{origin}: image {row.image_id!r} has label {row.label!r}; allowed are {', '.join(LABELS)}")
+    copies = table["augmentation_of"] != ""
+    orphans = table[copies & ~table["augmentation_of"].isin(table["image_id"][~copies])]
+    if len(orphans):
+        row = orphans.iloc[0]
+        raise UserError(
+            f"{origin}: image {row.image_id!r} is a copy of {row.augmentation_of!r}, which is no original in the table"
+        )
+    for column in table.columns.astype(str):
+        control = table[table[column].str.contains(r"[\x00-\x1f]")]
+        if len(control):
+            name = control["image_id"].iloc[0]
+            raise UserError(f"{origin}: image {name!r}, column {column}: holds control characters; remove them")
+    return table
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read and check a catalogue."""
+    return checked(read_text_table(path), str(path))
+
+
+def write(path: Path, table: pd.DataFrame) -> None:
+    """Check and write a catalogue."""
+    write_csv(path, checked(table, str(path)))
+
+
+def read_text_table(source: Path | BinaryIO, origin: str = "") -> pd.DataFrame:
+    """Read a CSV with every value as text and blanks as empty strings; `origin` names an open file in errors.
+
+    Raises:
+        UserError: The file is no CSV in UTF-8.
+    """
+    try:
+        table = pd.read_csv(source, dtype=str, keep_default_na=False, encoding="utf-8")
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{origin or source}: not a readable CSV ({reason}); write it as comma-separated UTF-8"
+        ) from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes surplus leading values for row names
+        raise UserError(
+            f"{origin or source}: the rows have more values than the header has columns; write a name for each"
+        )
+    return table
+
+
+def require_columns(table: pd.DataFrame, columns: tuple[str, ...], origin: str) -> None:
+    """Raise UserError if `table`, read from `origin`, lacks one of `columns`."""
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise UserError(f"{origin}: column {missing[0]!r} is missing; get the table from its official source")
+
+
+def group_of(table: pd.DataFrame) -> pd.Series:
+    """Return the paper's three groups per row: covid, normal or other (non-COVID with another disease)."""
+    group = pd.Series("other", index=table.index, name="group")
+    group[table["finding"] == NORMAL] = "normal"
+    group[table["label"] == "covid"] = "covid"
+    return group

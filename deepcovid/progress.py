@@ -1,0 +1,24 @@
+"""Progress bars on standard error; where that is no terminal, a line every few seconds."""
+
+import sys
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+Item = TypeVar("Item")
+
+
+def track(items: Iterable[Item], what: str, total: int | None = None, unit: str = "images") -> Iterable[Item]:
+    """Show progress over `items`."""
+    return tqdm(items, desc=what, total=total, unit=f" {unit}", **_pace())
+
+
+def bar(what: str, total: int, unit: str = "images") -> "tqdm[Any]":
+    """Return a bar to update by hand, to be used in a with statement."""
+    return tqdm(desc=what, total=total, unit=f" {unit}", **_pace())
+
+
+def _pace() -> dict[str, Any]:
+    seconds = 0.2 if sys.stderr.isatty() else 5.0
+    return {"mininterval": seconds, "maxinterval": max(seconds, 1.0)}

@@ -1,0 +1,34 @@
+"""From features and heads to scores: P(covid) per image and seed."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+from scipy.special import expit
+
+from deepcovid.errors import UserError
+
+
+def read_heads(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the weight (seeds, features, classes) and bias (seeds, classes) of a head file."""
+    try:
+        tensors = load_file(path)
+        return tensors["weight"], tensors["bias"]
+    except (SafetensorError, KeyError) as error:
+        raise UserError(f"{path}: not a head file ({error}); run the train stage again") from None
+
+
+def score(features: NDArray[np.float32], weight: NDArray[np.float32], bias: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return P(covid) as (images, seeds): the softmax over two classes, which is the logistic of their difference.
+
+    Raises:
+        UserError: The heads are for features of another length.
+    """
+    if features.shape[1] != weight.shape[1]:
+        raise UserError(
+            f"a head for {weight.shape[1]} features cannot score {features.shape[1]}; use the net it was trained with"
+        )
+    margin = (weight[..., 0] - weight[..., 1]).astype(np.float64)
+    return np.asarray(expit(features @ margin.T + (bias[:, 0] - bias[:, 1])))

@@ -1,0 +1,261 @@
+"""The schema of params.yaml: every knob, its type and its range."""
+
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from deepcovid.backbones import BACKBONES
+from deepcovid.errors import UserError
+
+Item = TypeVar("Item")
+Group = Literal["covid", "normal", "other"]
+
+
+def _distinct(values: list[Item]) -> list[Item]:
+    if len(set(values)) < len(values):
+        raise ValueError(f"each value may be named once, got {values}")
+    return values
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Names = Annotated[list[Name], Field(min_length=1), AfterValidator(_distinct)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class PhantomSource(_Strict):
+    """Synthetic radiographs: see deepcovid/phantom."""
+
+    kind: Literal["phantom"]
+    seed: Seed
+    height: Annotated[int, Field(ge=224, le=1024)]
+    patients: dict[Group, NonNegativeInt]
+    repeat_share: Share
+    views: dict[Literal["AP", "PA", "L", "Axial"], Share]
+
+    @model_validator(mode="after")
+    def _there_are_patients(self) -> Self:
+        if not sum(self.patients.values()):
+            raise ValueError("patients must be more than none")
+        return self
+
+    @model_validator(mode="after")
+    def _views_sum_to_one(self) -> Self:
+        if abs(sum(self.views.values()) - 1) > 1e-6:
+            raise ValueError(f"the shares of the views must sum to 1, they sum to {sum(self.views.values()):g}")
+        return self
+
+
+class CovidXray5kSource(_Strict):
+    """The authors' archive, checked against the published file list."""
+
+    kind: Literal["covid-xray-5k"]
+
+
+Source = Annotated[PhantomSource | CovidXray5kSource, Field(discriminator="kind")]
+
+
+class FilterSettings(_Strict):
+    """Which rows of the catalogue go on; `all` keeps every value of that column."""
+
+    views: Literal["all"] | list[str]
+    modality: Literal["all"] | list[str]
+
+
+class Counts(_Strict):
+    """Images on each side of the split."""
+
+    train: PositiveInt
+    test: PositiveInt
+
+
+class SplitSettings(_Strict):
+    """How images are divided; `scale` takes fewer where there are too few, and says so in the metrics."""
+
+    strategy: Literal["published", "image", "patient"]
+    seed: Seed
+    covid: Counts
+    non: Counts
+    too_few: Literal["error", "scale"]
+
+
+class AugmentSettings(_Strict):
+    """Copies of COVID training images: the source's own, or generated."""
+
+    source: Literal["published", "generated"]
+    copies: NonNegativeInt
+    seed: Seed
+    flip_probability: Share
+    rotation_degrees: Annotated[float, Field(ge=0, le=45)]
+    elastic_alpha: NonNegativeFloat
+    elastic_sigma: PositiveFloat
+
+
+class WeightSettings(_Strict):
+    """Where a backbone's weights come from.
+
+    `source` is `imagenet`, `random`, or a folder with a state dict for each net: <model>.pth or <model>.safetensors.
+    """
+
+    source: Annotated[str, Field(min_length=1)]
+    seed: Seed
+    calibration_images: Annotated[int, Field(ge=2, le=256)]
+
+
+class DatasetSettings(_Strict):
+    """One data set, from its source to the seeds of its heads."""
+
+    source: Source
+    filter: FilterSettings
+    split: SplitSettings
+    max_quarantined_share: Share
+    augment: AugmentSettings
+    weights: WeightSettings
+    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)]
+
+
+class FeatureSettings(_Strict):
+    """How the frozen nets run."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+    precision: Literal["fp32", "bf16"]
+    batch_size: Annotated[int, Field(ge=1, le=4096)]
+
+
+class Adam(_Strict):
+    """torch.optim.Adam with its defaults."""
+
+    kind: Literal["adam"]
+    learning_rate: PositiveFloat
+
+
+class Sgd(_Strict):
+    """torch.optim.SGD."""
+
+    kind: Literal["sgd"]
+    learning_rate: PositiveFloat
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Constant(_Strict):
+    """The same learning rate throughout."""
+
+    kind: Literal["constant"]
+
+
+class Step(_Strict):
+    """Multiply the learning rate by `gamma` every `size` epochs, stepping at the start or end of an epoch."""
+
+    kind: Literal["step"]
+    size: PositiveInt
+    gamma: Annotated[float, Field(gt=0, le=1)]
+    stepped: Literal["epoch-start", "epoch-end"]
+
+
+class Recipe(_Strict):
+    """Everything that turns frozen features into a head and its decisions."""
+
+    optimiser: Annotated[Adam | Sgd, Field(discriminator="kind")]
+    schedule: Annotated[Constant | Step, Field(discriminator="kind")]
+    epochs: Annotated[int, Field(ge=1, le=10000)]
+    batch_size: PositiveInt
+    augmented: bool
+    selection: Literal["last-epoch", "best-accuracy"]
+    cut_off: Share
+
+
+class EvaluateSettings(_Strict):
+    """The bootstrap behind the interval of the AUC."""
+
+    bootstrap_samples: Annotated[int, Field(ge=100, le=100000)]
+    bootstrap_seed: Seed
+
+
+class Settings(_Strict):
+    """The whole of params.yaml."""
+
+    datasets: Names
+    models: Names
+    recipes: Names
+    dataset: dict[Name, DatasetSettings]
+    features: FeatureSettings
+    recipe: dict[Name, Recipe]
+    evaluate: EvaluateSettings
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        for key, named, known in (
+            ("datasets", self.datasets, list(self.dataset)),
+            ("models", self.models, list(BACKBONES)),
+            ("recipes", self.recipes, list(self.recipe)),
+        ):
+            unknown = [name for name in named if name not in known]
+            if unknown:
+                raise ValueError(f"{key} names {', '.join(unknown)}; known are {', '.join(known)}")
+        return self
+
+
+def validate(values: Any, origin: str) -> Settings:
+    """Check `values`, as read from the file `origin`, against the schema.
+
+    Raises:
+        UserError: The first wrong key, by its path, with what is allowed there.
+    """
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        by_path: dict[str, list[ErrorDetails]] = {}
+        for problem in error.errors():
+            by_path.setdefault(_key_path(values, problem), []).append(problem)
+        # Where a value fits no branch of a union, each branch complains: the one that got furthest is meant.
+        first = next(iter(by_path))
+        path = max((path for path in by_path if path.startswith(first)), key=len)
+        got = by_path[path][0]["input"]
+        message = " or ".join(dict.fromkeys(_allowed(values, problem) for problem in by_path[path]))
+        shown = f" (got {got!r})" if isinstance(got, str | int | float) else ""
+        others = sum(not path.startswith(other) for other in by_path)
+        more = f"; and {others} more" if others else ""
+        raise UserError(f"{origin}: {path + ': ' if path else ''}{message}{shown}{more}") from None
+
+
+def _key_path(values: Any, problem: ErrorDetails) -> str:
+    """Return where a problem is, as the user's file has it: without the tags that pydantic puts in for unions."""
+    parts: list[str] = []
+    for part in problem["loc"]:
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            continue
+        parts.append(str(part))
+    if problem["type"] == "missing":
+        parts.append(str(problem["loc"][-1]))
+    return ".".join(parts)
+
+
+def _allowed(values: Any, problem: ErrorDetails) -> str:
+    """Return what is wrong and what is allowed, in words."""
+    if problem["type"] != "extra_forbidden":
+        return problem["msg"].removeprefix("Value error, ")
+    *parents, last = _key_path(values, problem).split(".")
+    for key in parents:
+        values = values[int(key) if isinstance(values, list) else key]
+    # The section whose keys fit best is the one that is meant.
+    beside = set(values) - {last}
+    fields = max((model.model_fields for model in _Strict.__subclasses__()), key=lambda known: len(beside & set(known)))
+    return f"no such key; known are {', '.join(fields)}"

@@ -1,0 +1,52 @@
+"""Copies of the project to run commands in, with parameters for seconds instead of minutes."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(command, cwd, **environment):
+    """Run a command line as a user would, in `cwd`."""
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=os.environ | environment, check=False)
+
+
+def copy_of_checkout(target):
+    """Copy the working tree's tracked and new files, no ignored ones; no data, no results."""
+    listed = run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], ROOT).stdout.splitlines()
+    for name in listed:
+        if (
+            not name.startswith(("metrics/", "plots/", "provenance/"))
+            and name != "dvc.lock"
+            and (ROOT / name).is_file()
+        ):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, target / name)
+    return target
+
+
+def edit_params(folder, edit):
+    """Change params.yaml in `folder` with the function `edit`."""
+    yaml = YAML()
+    values = yaml.load(folder / "params.yaml")
+    edit(values)
+    yaml.dump(values, folder / "params.yaml")
+
+
+def smaller(values):
+    """Make params.yaml one for seconds: few phantoms, two light nets, short recipes."""
+    values["models"] = ["squeezenet1_1", "resnet18"]
+    values["recipes"] = ["paper", "failed-reproduction"]
+    phantom = values["dataset"]["phantom"]
+    phantom["source"]["patients"] = {"covid": 14, "normal": 14, "other": 14}
+    phantom["split"] |= {"covid": {"train": 4, "test": 6}, "non": {"train": 9, "test": 9}}
+    phantom["augment"]["copies"] = 1
+    phantom["weights"]["calibration_images"] = 8
+    phantom["seeds"] = [0, 1]
+    for recipe in values["recipe"].values():
+        recipe["epochs"] = 4
+    values["evaluate"]["bootstrap_samples"] = 100

@@ -1,0 +1,58 @@
+"""What test files share: the hypothesis profile, the repository's parameters, the form of an error."""
+
+import zipfile
+from contextlib import contextmanager
+
+import hypothesis
+import pytest
+from ruamel.yaml import YAML
+
+from deepcovid.errors import UserError
+from tests.checkouts import ROOT, copy_of_checkout
+
+# The same examples on every run, and no database folder; to search further: --hypothesis-profile=search
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=300, database=None)
+hypothesis.settings.load_profile("repeatable")
+
+
+@pytest.fixture
+def params():
+    """The repository's params.yaml as plain values, to be changed freely."""
+    return YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
+
+
+@pytest.fixture(scope="session")
+def refused():
+    """A block that must raise UserError, in one line that holds all the given parts."""
+
+    @contextmanager
+    def expect(*parts):
+        with pytest.raises(UserError) as caught:
+            yield
+        message = str(caught.value)
+        assert len(message.splitlines()) == 1
+        for part in parts:
+            assert str(part) in message
+
+    return expect
+
+
+@pytest.fixture
+def zipped(tmp_path):
+    """A function that writes (name, content) pairs to a zip and returns its path."""
+
+    def write(*members, compression=zipfile.ZIP_STORED):
+        path = tmp_path / "images.zip"
+        with zipfile.ZipFile(path, "w", compression) as archive:
+            for name, content in members:
+                archive.writestr(name, content)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A copy of what git tracks, to run stages in."""
+    return copy_of_checkout(tmp_path / "checkout")

@@ -1,0 +1,157 @@
+import functools
+import hashlib
+import http.server
+import shutil
+import socket
+import threading
+
+import pytest
+
+from deepcovid import fetching
+from deepcovid.fetching import RemoteFile, fetch, mirror_folder
+
+CONTENT = b"weights of a net\n" * 1000
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder without a word; closes the line early for a path that says so."""
+
+    def log_message(self, *parts):
+        pass
+
+    def do_GET(self):
+        if self.path != "/breaks-off":
+            return super().do_GET()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        self.wfile.write(CONTENT[:100])
+        return None
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """The folder of downloads, empty; the proxy, if any, is left aside."""
+    monkeypatch.setenv("DEEPCOVID_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def server(tmp_path, cache):
+    """The address of a web server with one file, nets/net.pth."""
+    (tmp_path / "served/nets").mkdir(parents=True)
+    (tmp_path / "served/nets/net.pth").write_bytes(CONTENT)
+    handler = functools.partial(Handler, directory=tmp_path / "served")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
+        threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{httpd.server_port}"
+        httpd.shutdown()
+
+
+@pytest.fixture
+def mirror(tmp_path):
+    """A mirror folder with one file, nets/net.pth."""
+    (tmp_path / "mirror/nets").mkdir(parents=True)
+    (tmp_path / "mirror/nets/net.pth").write_bytes(CONTENT)
+    return tmp_path / "mirror"
+
+
+@pytest.fixture
+def target(tmp_path):
+    """Where the file is to be, in a folder that is not there yet."""
+    return tmp_path / "raw/net.pth"
+
+
+def remote(url="", path="nets/net.pth", **facts):
+    return RemoteFile(path=path, url=url, remedy="put it into the mirror", **facts)
+
+
+def files_in(folder):
+    return [path.name for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(("editions", "edition"), [({DIGEST: "version 2"}, "version 2"), ({"0" * 64: "other"}, None)])
+def test_mirror_is_preferred_and_recorded_with_its_edition(mirror, target, editions, edition):
+    record = fetch(remote("http://nowhere.invalid/net.pth", editions=editions), target, mirror)
+    assert target.read_bytes() == CONTENT
+    assert record == {
+        "name": "nets/net.pth",
+        "origin": "mirror",
+        "url": "http://nowhere.invalid/net.pth",
+        "bytes": len(CONTENT),
+        "sha256": DIGEST,
+        "edition": edition or "not seen before; checked by content only",
+    }
+
+
+@pytest.mark.parametrize("with_mirror", [True, False])
+def test_what_no_mirror_has_is_downloaded_once(tmp_path, mirror, server, cache, target, with_mirror):
+    (mirror / "nets/net.pth").unlink()
+    file = remote(f"{server}/nets/net.pth", sha256_prefix=DIGEST[:8])
+    record = fetch(file, target, mirror if with_mirror else None)
+    assert target.read_bytes() == CONTENT
+    assert (record["origin"], record["sha256"]) == ("official", DIGEST)
+    shutil.rmtree(tmp_path / "served")
+    target.unlink()
+    assert fetch(file, target, None) == record
+    assert target.read_bytes() == CONTENT
+
+
+def test_download_with_a_wrong_hash_is_kept_nowhere(server, cache, target, refused):
+    with refused(f"{server}/nets/net.pth", DIGEST, "does not begin with abcdef01", "run again"):
+        fetch(remote(f"{server}/nets/net.pth", sha256_prefix="abcdef01"), target, None)
+    assert files_in(cache) == files_in(target.parent) == []
+
+
+@pytest.mark.parametrize("page", ["breaks-off", "no-such-file"])
+def test_download_that_fails_is_kept_nowhere(server, cache, target, refused, page):
+    with refused("nets/net.pth: DEEPCOVID_MIRROR is not set", f"{server}/{page}", "or put it into the mirror"):
+        fetch(remote(f"{server}/{page}"), target, None)
+    assert files_in(cache) == []
+    assert not target.exists()
+
+
+def test_unreachable_address_is_named_with_the_remedy(cache, mirror, target, refused):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/net.pth"
+        with refused("other.pth", f"not in the mirror {mirror}", url, "check the network", "put it into the mirror"):
+            fetch(remote(url, path="other.pth"), target, mirror)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("with_mirror", [True, False])
+def test_file_without_an_address_is_named_with_the_remedy(mirror, target, refused, with_mirror):
+    looked = f"not in the mirror {mirror}" if with_mirror else "DEEPCOVID_MIRROR is not set"
+    with refused(f"other.pth: {looked}", "no public address", "put it into the mirror"):
+        fetch(remote(path="other.pth"), target, mirror if with_mirror else None)
+    assert not target.exists()
+
+
+def test_interrupted_copy_leaves_no_target(mirror, target, monkeypatch):
+    def break_off(source, partial):
+        partial.write_bytes(source.read_bytes()[:100])
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(fetching.shutil, "copyfile", break_off)
+    with pytest.raises(OSError, match="no space"):
+        fetch(remote(), target, mirror)
+    assert files_in(target.parent) == []
+
+
+def test_mirror_is_the_folder_that_the_environment_names(mirror, monkeypatch):
+    monkeypatch.setenv("DEEPCOVID_MIRROR", str(mirror))
+    assert mirror_folder() == mirror
+    monkeypatch.setenv("DEEPCOVID_MIRROR", "")
+    assert mirror_folder() is None
+    monkeypatch.delenv("DEEPCOVID_MIRROR")
+    assert mirror_folder() is None
+
+
+@pytest.mark.parametrize("name", ["nowhere", "mirror/nets/net.pth"])
+def test_mirror_that_is_no_folder_is_refused(tmp_path, mirror, monkeypatch, refused, name):
+    monkeypatch.setenv("DEEPCOVID_MIRROR", str(tmp_path / name))
+    with refused(f"DEEPCOVID_MIRROR={tmp_path / name}", "no such folder", "unset the variable"):
+        mirror_folder()

@@ -1,0 +1,185 @@
+import io
+import struct
+import zipfile
+import zlib
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from torchvision import transforms
+
+from deepcovid import catalogue
+from deepcovid.archives import Archive
+from deepcovid.arrays import ArrayWriter, batches, load_array
+from deepcovid.errors import UserError
+from deepcovid.features import normalised
+from deepcovid.images import BadImageError, check_quarantine, decode, decoded_images, write_images
+
+# The released code's evaluation transform, as the paper's repository describes it.
+RELEASED = transforms.Compose(
+    [
+        transforms.Resize(224),
+        transforms.CenterCrop(224),
+        transforms.ToTensor(),
+        transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+    ]
+)
+
+
+def encoded(mode, size=(300, 260), file_format="PNG", seed=0, **options):
+    rng = np.random.default_rng(seed)
+    channels = {"L": (), "RGB": (3,), "RGBA": (4,), "CMYK": (4,), "LA": (2,)}[mode]
+    pixels = rng.integers(0, 256, (size[1], size[0], *channels), dtype=np.uint8)
+    if mode in ("RGBA", "LA") and options.pop("opaque", False):
+        pixels[..., -1] = 255
+    stream = io.BytesIO()
+    Image.fromarray(pixels, mode).save(stream, file_format, **options)
+    return stream.getvalue()
+
+
+GOOD = {
+    "grey JPEG": encoded("L", (320, 390), "JPEG"),
+    "colour JPEG": encoded("RGB", (400, 320), "JPEG"),
+    "grey PNG smaller than the crop": encoded("L", (100, 150)),
+    "opaque RGBA": encoded("RGBA", opaque=True),
+    "opaque grey with alpha": encoded("LA", opaque=True),
+    "palette": (lambda s: (Image.open(io.BytesIO(encoded("RGB"))).quantize(16).save(s, "PNG"), s.getvalue())[1])(
+        io.BytesIO()
+    ),
+    "long and thin": encoded("L", (900, 60)),
+}
+
+
+@pytest.mark.parametrize("content", GOOD.values(), ids=GOOD.keys())
+def test_decoded_pixels_are_the_released_transform_of_the_file(content):
+    expected = RELEASED(Image.open(io.BytesIO(content)).convert("RGB"))
+    pixels = decode(content)
+    got = normalised(torch.from_numpy(pixels.reshape(1, 224, 224, -1).copy()))[0]
+    assert torch.equal(got, expected)
+
+
+def sixteen_bit():
+    stream = io.BytesIO()
+    Image.fromarray(np.arange(90000, dtype=np.uint16).reshape(300, 300)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def sixteen_bit_colour():
+    """A PNG of 40 x 40 pixels, written by hand, since Pillow writes none of this kind."""
+    rows = b"".join(b"\0" + bytes(40 * 6) for _ in range(40))
+    header = struct.pack(">IIBBBBB", 40, 40, 16, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    parts = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def animated():
+    frames = [Image.open(io.BytesIO(encoded("L", seed=seed))) for seed in range(2)]
+    stream = io.BytesIO()
+    frames[0].save(stream, "GIF", save_all=True, append_images=frames[1:])
+    return stream.getvalue()
+
+
+BAD = {
+    "one pixel": (encoded("L", (1, 1)), "1 x 1 pixels"),
+    "sixteen bits": (sixteen_bit(), "more than 8 bits"),
+    "transparent": (encoded("RGBA"), "transparent"),
+    "CMYK": (encoded("CMYK", file_format="JPEG"), "CMYK"),
+    "animated": (animated(), "animated, 2 frames"),
+    "sixteen bits a colour": (sixteen_bit_colour(), "more than 8 bits"),
+    "a strip": (encoded("L", (40, 2000)), "a strip"),
+    "text": (b"this is no image", "not an image"),
+    "empty": (b"", "not an image"),
+    "truncated": (encoded("L", file_format="JPEG")[:4000], "damaged"),
+    "truncated PNG": (encoded("L")[:4000], "damaged"),
+}
+
+
+@pytest.mark.parametrize(("content", "why"), BAD.values(), ids=BAD.keys())
+def test_an_image_of_uncertain_meaning_is_refused_with_the_reason(content, why):
+    with pytest.raises(BadImageError, match=why):
+        decode(content)
+
+
+def test_an_absurdly_large_picture_is_refused(monkeypatch):
+    monkeypatch.setattr("deepcovid.images.MAX_PIXELS", 1000)
+    with pytest.raises(BadImageError, match="more than any radiograph"):
+        decode(encoded("L"))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(BadImageError, match="not an image that can be read"):
+        decode(encoded("L"))
+
+
+@pytest.fixture
+def raw(tmp_path):
+    """Return a function that zips files and lists them as a catalogue."""
+
+    def make(files, copies=None):
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+            for name, content in files.items():
+                archive.writestr(name, content)
+        table = pd.DataFrame({"image_id": list(files), "archive": "a.zip", "member": list(files), "label": "covid"})
+        table["augmentation_of"] = table["image_id"].map(copies or {}).fillna("")
+        return catalogue.checked(table, "test"), tmp_path
+
+    return make
+
+
+def test_bad_images_are_left_out_and_named_with_their_copies(raw, tmp_path):
+    table, folder = raw(
+        {"good": GOOD["grey JPEG"], "bad": b"no", "copy of bad": GOOD["grey JPEG"]}, {"copy of bad": "bad"}
+    )
+    quarantined = {}
+    used = write_images(decoded_images(table, folder, quarantined), tmp_path / "p.npy")
+    assert list(used["image_id"]) == ["good"]
+    assert set(quarantined) == {"bad", "copy of bad"}
+    assert load_array(tmp_path / "p.npy").shape == (1, 224, 224, 1)
+
+
+def test_too_many_bad_images_stop_the_run_and_one_is_named():
+    with pytest.raises(UserError, match=r"2 of 100 images .* 'x': broken"):
+        check_quarantine({"x": "broken", "y": "broken"}, 100, 0.01)
+    check_quarantine({"x": "broken"}, 100, 0.01)
+
+
+def test_grey_and_colour_images_share_one_array(raw, tmp_path):
+    files = {"1": GOOD["grey JPEG"], "2": GOOD["colour JPEG"], "3": GOOD["grey JPEG"]}
+    table, folder = raw(files)
+    write_images(decoded_images(table, folder, {}), tmp_path / "p.npy")
+    pixels = load_array(tmp_path / "p.npy")
+    assert pixels.shape == (3, 224, 224, 3)
+    for index, content in enumerate(files.values()):
+        expected = decode(content)
+        assert (pixels[index] == (expected[..., None] if expected.ndim == 2 else expected)).all()
+
+
+def test_rows_keep_the_order_of_the_catalogue_over_many_chunks(raw, tmp_path, monkeypatch):
+    monkeypatch.setattr("deepcovid.images.CHUNK", 3)
+    table, folder = raw({str(seed): encoded("L", seed=seed) for seed in range(10)})
+    used = write_images(decoded_images(table, folder, {}), tmp_path / "p.npy")
+    assert list(used["image_id"]) == list(table["image_id"])
+    with Archive(folder / "a.zip") as archive:
+        for row, name in zip(load_array(tmp_path / "p.npy"), used["member"], strict=True):
+            assert (row[..., 0] == decode(archive.read(name))).all()
+
+
+def test_an_array_written_row_by_row_is_what_numpy_reads(tmp_path):
+    rows = np.random.default_rng(0).standard_normal((7, 3, 2)).astype(np.float32)
+    with ArrayWriter(tmp_path / "a.npy", (3, 2), np.float32) as writer:
+        writer.append(rows[:5])
+        writer.append(rows[5:])
+    assert np.array_equal(np.load(tmp_path / "a.npy"), rows)
+    with pytest.raises(ValueError, match="do not fit"), ArrayWriter(tmp_path / "b.npy", (3,), np.float32) as writer:
+        writer.append(rows)
+
+
+def test_batches_are_the_rows_of_the_file_in_order(tmp_path):
+    rows = np.random.default_rng(0).integers(0, 256, (7, 4, 3), dtype=np.uint8)
+    np.save(tmp_path / "a.npy", rows)
+    parts = list(batches(tmp_path / "a.npy", 3))
+    assert [len(part) for part in parts] == [3, 3, 1]
+    assert np.array_equal(np.concatenate(parts), rows)

@@ -1,0 +1,104 @@
+import pytest
+
+from deepcovid.settings import validate
+
+DELETED = object()
+
+
+def changed(values, path, value):
+    """Return `values` with `value` at the slash-separated `path`, or without that key."""
+    *parents, last = path.split("/")
+    node = values
+    for key in parents:
+        node = node[key]
+    if value is DELETED:
+        del node[last]
+    else:
+        node[last] = value
+    return values
+
+
+def test_the_repositorys_own_parameters_are_valid(params):
+    settings = validate(params, "params.yaml")
+    assert settings.model_dump() == params
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "allowed"),
+    [
+        ("colour", 1, "no such key; known are datasets, models"),
+        ("dataset/phantom/split/startegy", "patient", "no such key; known are strategy, seed"),
+        ("dataset/phantom/source/colour", 1, "no such key; known are kind, seed, height"),
+        ("dataset/phantom/source/phantom", 1, "no such key; known are kind, seed, height"),
+        ("recipe/paper/optimiser/momentum", 0.9, "no such key; known are kind, learning_rate (got 0.9)"),
+        ("recipe/paper/optimiser/learning_rate", float("inf"), "finite number"),
+        ("dataset/phantom/filter/views", "AP", "'all' or Input should be a valid list (got 'AP')"),
+        ("evaluate", DELETED, "required"),
+        ("dataset/phantom/split/covid/train", DELETED, "required"),
+        ("dataset/phantom/source/seed", DELETED, "required"),
+        ("recipe/paper/optimiser/learning_rate", DELETED, "required"),
+        ("recipe/released-code/schedule/gamma", DELETED, "required"),
+        ("features/batch_size", 0, "greater than or equal to 1 (got 0)"),
+        ("dataset/phantom/source/seed", -1, "greater than or equal to 0 (got -1)"),
+        ("dataset/phantom/source/patients/covid", -1, "greater than or equal to 0 (got -1)"),
+        ("dataset/phantom/max_quarantined_share", 1.5, "less than or equal to 1 (got 1.5)"),
+        ("recipe/paper/optimiser/learning_rate", -1.0, "greater than 0 (got -1.0)"),
+        ("recipe/released-code/schedule/gamma", 1.5, "less than or equal to 1 (got 1.5)"),
+        ("evaluate/bootstrap_samples", 10, "greater than or equal to 100 (got 10)"),
+        ("dataset/phantom/split/strategy", "both", "'published', 'image' or 'patient' (got 'both')"),
+        ("features/batch_size", "32", "valid integer (got '32')"),
+        ("features/batch_size", 1.5, "valid integer (got 1.5)"),
+        ("features/batch_size", None, "valid integer"),
+        ("recipe/paper/augmented", 1, "valid boolean (got 1)"),
+        ("recipe/released-code/optimiser/momentum", "high", "valid number (got 'high')"),
+        ("recipe/paper", None, "valid dictionary"),
+        ("dataset/phantom/seeds", [], "at least 1 item"),
+        ("dataset/phantom/seeds", [3, 4, 3], "each value may be named once, got [3, 4, 3]"),
+        ("models", ["resnet18", "resnet18"], "each value may be named once"),
+        ("dataset/phantom/source/views", {"AP": 0.5, "Oblique": 0.5}, "'AP', 'PA', 'L' or 'Axial' (got 'Oblique')"),
+        ("dataset/phantom/source/kind", "mystery", "'phantom', 'covid-xray-5k'"),
+        ("recipe/paper/optimiser/kind", "lion", "'adam', 'sgd'"),
+        ("recipe/paper/schedule/kind", "cosine", "'constant', 'step'"),
+    ],
+)
+def test_a_wrong_value_is_named_by_its_path_as_the_file_has_it(params, refused, path, value, allowed):
+    keys = path.removesuffix("/kind").replace("/", ".")
+    if path.endswith("source/views"):
+        keys += ".Oblique"
+    with refused(f"params.yaml: {keys}: ", allowed):
+        validate(changed(params, path, value), "params.yaml")
+
+
+def test_an_item_of_a_list_is_named_by_its_place(params, refused):
+    with refused("params.yaml: dataset.phantom.seeds.1: ", "valid integer (got 'one')"):
+        validate(changed(params, "dataset/phantom/seeds", [0, "one"]), "params.yaml")
+
+
+def test_a_wrong_item_where_a_word_would_do_too_is_named_by_its_place(params, refused):
+    with refused("params.yaml: dataset.phantom.filter.views.1: ", "valid string (got 3)"):
+        validate(changed(params, "dataset/phantom/filter/views", ["AP", 3]), "params.yaml")
+
+
+def test_shares_of_views_must_sum_to_one(params, refused):
+    with refused("params.yaml: dataset.phantom.source: ", "views", "sum to 1", "0.5"):
+        validate(changed(params, "dataset/phantom/source/views", {"AP": 0.5}), "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("key", "known"), [("datasets", "phantom, covid-xray-5k"), ("models", "resnet18"), ("recipes", "released-code")]
+)
+def test_a_name_that_is_nowhere_defined_is_refused_with_those_that_are(params, refused, key, known):
+    with refused(f"params.yaml: {key} names mystery; known are ", known):
+        validate(changed(params, key, [params[key][0], "mystery"]), "params.yaml")
+
+
+def test_further_problems_are_counted(params, refused):
+    changed(params, "features/batch_size", 0)
+    with refused("; and 1 more"):
+        validate(changed(params, "features/precision", "fp8"), "params.yaml")
+
+
+@pytest.mark.parametrize("values", [None, [], "text"])
+def test_a_file_that_is_no_mapping_is_refused(refused, values):
+    with refused("params.yaml: ", "valid dictionary"):
+        validate(values, "params.yaml")
