@@ -1,0 +1,38 @@
+"""Train a head per seed on a net's features, as a recipe says."""
+
+import torch
+
+from deepcovid import catalogue, heads
+from deepcovid.arrays import load_array
+from deepcovid.files import replacing, sha256_of, write_csv
+from deepcovid.settings import Settings
+from stages import _run, paths
+
+
+def train(settings: Settings, dataset: str, model: str, recipe: str) -> None:
+    torch.set_num_threads(1)  # the steps are too small to share out, and one thread gives the same bytes everywhere
+    choices, seeds = settings.recipe[recipe], settings.dataset[dataset].seeds
+    table = catalogue.read(paths.data(dataset, "images.csv"))
+    features = load_array(paths.data(dataset, f"features/{model}.npy"))
+    in_test = table["split"] == "test"
+    in_train = ~in_test & (choices.augmented | (table["augmentation_of"] == ""))
+    train_data, test_data = (
+        heads.Data.of(features[rows.to_numpy()], table["label"][rows]) for rows in (in_train, in_test)
+    )
+    trained = heads.train(train_data, test_data, choices, seeds)
+    run = f"{model}-{recipe}"
+    facts = {
+        "model": model,
+        "weights_sha256": sha256_of(paths.data(dataset, f"weights/{model}.safetensors")),
+        "dataset": dataset,
+        "recipe": recipe,
+        "choices": choices.model_dump(),
+        "seeds": seeds,
+    }
+    with replacing(paths.data(dataset, f"heads/{run}.safetensors")) as partial:
+        heads.write(partial, trained, facts)
+    write_csv(paths.data(dataset, f"training/{run}.csv"), trained.log)
+
+
+if __name__ == "__main__":
+    _run.run(train)

@@ -1,0 +1,74 @@
+"""A stage's `deps` name exactly the project code that it imports, so that nothing runs too often or too seldom."""
+
+import ast
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.checkouts import ROOT
+
+PIPELINE = YAML(typ="safe").load(ROOT / "dvc.yaml")
+
+# Code that reads, checks, writes and reports but does not shape results: a change in it reruns nothing.
+PLUMBING = {
+    "deepcovid/__init__.py",
+    "deepcovid/errors.py",
+    "deepcovid/files.py",
+    "deepcovid/progress.py",
+    "deepcovid/settings.py",
+    "stages/__init__.py",
+    "stages/_run.py",
+    "stages/paths.py",
+}
+
+
+def imported_files(file):
+    """Return the project's files that the module at `file` imports, directly or not."""
+    found, waiting = set(), [file]
+    while waiting:
+        current = waiting.pop()
+        if current in found:
+            continue
+        found.add(current)
+        if current in PLUMBING:
+            continue
+        for node in ast.walk(ast.parse((ROOT / current).read_text())):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            else:
+                continue
+            for name in names:
+                path = name.replace(".", "/")
+                waiting += [f for f in (f"{path}.py", f"{path}/__init__.py") if (ROOT / f).is_file()]
+    return found
+
+
+def code_deps(stage):
+    files = set()
+    for dep in PIPELINE["stages"][stage]["deps"]:
+        if not dep.startswith("data/"):
+            path = ROOT / dep
+            files |= {str(p.relative_to(ROOT)) for p in path.rglob("*.py")} if path.is_dir() else {dep}
+    return {file for file in files if file.endswith(".py")}
+
+
+@pytest.mark.parametrize("stage", PIPELINE["stages"])
+def test_a_stage_depends_on_exactly_the_code_it_imports(stage):
+    module = PIPELINE["stages"][stage]["cmd"].split()[2]
+    assert code_deps(stage) == imported_files(module.replace(".", "/") + ".py") - PLUMBING
+
+
+@pytest.mark.parametrize("stage", PIPELINE["stages"])
+def test_a_stage_says_what_it_does(stage):
+    assert PIPELINE["stages"][stage]["desc"]
+
+
+def test_no_output_but_numbers_and_their_provenance_is_kept_by_git():
+    for stage in PIPELINE["stages"].values():
+        for out in stage["outs"]:
+            uncached = isinstance(out, dict)
+            path = next(iter(out)) if uncached else out
+            assert uncached == path.startswith(("metrics/", "plots/", "provenance/"))
+            assert not uncached or path.endswith((".json", ".csv"))

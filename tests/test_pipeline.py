@@ -1,0 +1,149 @@
+"""The real `dvc` on a small phantom, in a repository of its own: what users live in."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.checkouts import copy_of_checkout, edit_params, run, smaller
+
+# `python` and `dvc` are to be those that run the tests.
+ENVIRONMENT = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """A git repository in which the small pipeline ran once and its results are committed."""
+    folder = copy_of_checkout(tmp_path_factory.mktemp("pipeline"))
+    edit_params(folder, smaller)
+    git(folder, "init", "-q")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "start")
+    result = dvc(folder, "repro")
+    assert result.returncode == 0, result.stderr
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "results")
+    return folder
+
+
+def git(folder, *arguments):
+    result = run(["git", "-c", "user.name=t", "-c", "user.email=t@t", *arguments], folder)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def dvc(folder, *arguments):
+    return run([sys.executable, "-m", "dvc", *arguments], folder, **ENVIRONMENT)
+
+
+def ran(result):
+    """Return the stages that a `dvc` command ran."""
+    assert result.returncode == 0, result.stderr
+    return {line.split("'")[1] for line in result.stdout.splitlines() if line.startswith("Running stage")}
+
+
+def test_a_second_repro_runs_nothing(repository):
+    assert ran(dvc(repository, "repro")) == set()
+
+
+def test_a_comment_in_the_readme_reruns_nothing(repository):
+    with (repository / "README.md").open("a") as readme:
+        readme.write("\n<!-- a comment -->\n")
+    assert ran(dvc(repository, "repro")) == set()
+    git(repository, "checkout", "-q", "README.md")
+
+
+def test_the_same_commands_twice_give_the_same_bytes(repository):
+    before = {path: path.read_bytes() for path in results(repository)}
+    assert len(before) > 10
+    assert "train@phantom-resnet18-paper" in ran(dvc(repository, "repro", "--force"))
+    assert {path: path.read_bytes() for path in results(repository)} == before
+    assert git(repository, "status", "--porcelain", "dvc.lock") == ""
+
+
+def results(repository):
+    return sorted(path for name in ("metrics", "plots") for path in (repository / name).rglob("*") if path.is_file())
+
+
+def test_another_recipe_reruns_its_heads_only_and_the_change_shows(repository):
+    result = dvc(repository, "exp", "run", "-S", "recipe.paper.epochs=2")
+    assert ran(result) == {
+        *(f"{stage}@phantom-{net}-paper" for stage in ("train", "evaluate") for net in ("squeezenet1_1", "resnet18")),
+        "plots@phantom",
+    }
+    changed = json.loads(dvc(repository, "metrics", "diff", "--json").stdout)
+    assert set(changed) == {f"metrics/phantom/{net}-paper.json" for net in ("squeezenet1_1", "resnet18")}
+    shown = dvc(repository, "plots", "diff", "--json")
+    assert shown.returncode == 0, shown.stderr
+    drawn = json.loads(shown.stdout)["data"]
+    losses = next(plots for name, plots in drawn.items() if name.endswith("Training loss"))
+    assert {revision for plot in losses for revision in plot["revisions"]} == {"HEAD", "workspace"}
+    git(repository, "checkout", "-q", ".")
+    assert dvc(repository, "checkout").returncode == 0
+
+
+def test_metrics_show_lists_every_run_with_the_keys_that_were_promised(repository):
+    shown = json.loads(dvc(repository, "metrics", "show", "--json").stdout)
+    files = shown[""]["data"]
+    assert {f"metrics/phantom/{name}.json" for name in ("filter", "split", "images")} < set(files)
+    for net in ("squeezenet1_1", "resnet18"):
+        for recipe in ("paper", "failed-reproduction"):
+            values = files[f"metrics/phantom/{net}-{recipe}.json"]["data"]
+            assert 0 <= values["auc_ci95"]["low"] <= values["auc"] <= values["auc_ci95"]["high"] <= 1
+            assert values["n_test"] == {"covid": 6, "non": 9}
+            assert sum(values["confusion"].values()) == 15
+
+
+def test_plots_show_writes_a_page_with_every_plot_of_dvc_yaml(repository, tmp_path):
+    result = dvc(repository, "plots", "show", "-o", str(tmp_path / "page"))
+    assert result.returncode == 0, result.stderr
+    page = (tmp_path / "page" / "index.html").read_text()
+    for title in ("ROC curves of the nets", "ROC curves of the recipes", "Precision and recall", "Confusion matrices"):
+        assert title in page
+    for title in ("Score histograms", "Sensitivity and specificity over cut-offs", "Training loss", "Accuracy on the"):
+        assert title in page
+    for group in ("covid", "normal", "other"):
+        assert f"{group}.png" in page
+
+
+def test_the_reproduction_check_passes_on_equal_metrics_and_names_one_that_moved(repository):
+    check = [sys.executable, "-m", "tools.check_reproduction"]
+    path = repository / "metrics/phantom/resnet18-paper.json"
+    passed = run(check, repository, **ENVIRONMENT)
+    assert passed.returncode == 0, passed.stdout + passed.stderr
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps(values | {"auc": values["auc"] - 0.3}))
+    failed = run(check, repository, **ENVIRONMENT)
+    assert failed.returncode == 1
+    assert "metrics/phantom/resnet18-paper.json: auc: committed" in failed.stdout
+    path.unlink()
+    assert "reproduced None" in run(check, repository, **ENVIRONMENT).stdout
+    git(repository, "checkout", "-q", "metrics")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("recipe.paper.epochs", "0", "recipe.paper.epochs: Input should be greater than or equal to 1 (got 0)"),
+        ("recipe.paper.optimiser.kind", "lbfgs", "recipe.paper.optimiser: Input tag 'lbfgs'"),
+        ("dataset.phantom.seeds", "[1,1]", "dataset.phantom.seeds: each value may be named once"),
+        ("dataset.phantom.split.covid.train", "500", "split: covid wants 500 train"),
+        ("dataset.phantom.filter.views", "[LL]", "no covid image is left"),
+        ("dataset.phantom.weights.source", "none", "none/squeezenet1_1.pth: no such weight file"),
+        ("features.device", "cuda:7", "features.device is cuda:7"),
+    ],
+)
+def test_a_wrong_parameter_stops_with_one_line_and_leaves_nothing_half_written(repository, key, value, message):
+    result = dvc(repository, "exp", "run", "-S", f"{key}={value}")
+    try:
+        assert result.returncode != 0
+        errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+        assert len(errors) == 1
+        assert message in errors[0]
+        assert "Traceback" not in result.stderr
+        assert not list(repository.rglob("*.part"))
+    finally:
+        git(repository, "checkout", "-q", ".")
+        assert dvc(repository, "checkout").returncode == 0
