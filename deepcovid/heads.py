@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import one_hot
 
 from deepcovid.catalogue import LABELS
 from deepcovid.progress import track
@@ -33,7 +33,8 @@ class Trained:
     Attributes:
         weight: (seeds, features, classes).
         bias: (seeds, classes).
-        log: One row per seed and epoch: loss and accuracy on the training images, accuracy on the test images.
+        log: One row per seed and epoch: mean loss and accuracy over the epoch's batches, accuracy and AUC on the test
+            images.
     """
 
     weight: Tensor
@@ -51,72 +52,170 @@ class Data:
     @classmethod
     def of(cls, features: NDArray[np.float32], labels: pd.Series) -> "Data":
         """Return features with the classes that `labels` name."""
-        return cls(torch.tensor(features), torch.tensor(labels.map(LABELS.index).to_numpy(dtype=np.int64)))
+        return cls(torch.tensor(features), classes_of(labels))
 
 
-def train(train: Data, test: Data, recipe: Recipe, seeds: list[int]) -> Trained:
-    """Train one head per seed with cross-entropy, as `recipe` says.
+def classes_of(labels: pd.Series) -> Tensor:
+    """Return indices into LABELS."""
+    return torch.tensor(labels.map(LABELS.index).to_numpy(dtype=np.int64))
 
-    The seeds share each step but nothing else: their weights are separate slices of one array, so each head is what it
-    would be alone. A seed fixes the initial weights (PyTorch's own for a linear layer) and the order of the images.
+
+def train(train: Data, test: Data, recipes: list[Recipe], seeds: list[int]) -> list[Trained]:
+    """Train one head per recipe and seed with cross-entropy; return the heads of each recipe.
+
+    A seed fixes the initial weights (PyTorch's own for a linear layer) and the order of the images. Heads share the
+    work of a step but nothing else, so each is what it would be alone.
+
+    Args:
+        train: What to train on.
+        test: What best-accuracy selection looks at, as the released code's does.
+        recipes: Alike in optimiser and batch size.
+        seeds: Of the heads.
     """
+    heads = Heads(train.features.shape[1], recipes, seeds)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    weight, bias = (nn.Parameter(part) for part in _initial(train.features.shape[1], seeds))
-    options = recipe.optimiser.model_dump(exclude={"kind", "learning_rate"})
-    kinds = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
-    optimiser = kinds[recipe.optimiser.kind]([weight, bias], lr=recipe.optimiser.learning_rate, **options)
-    best_accuracy = torch.zeros(len(seeds))
-    kept_weight, kept_bias = weight.detach().clone(), bias.detach().clone()
-    rows = []
-    for epoch in track(range(1, recipe.epochs + 1), "training heads", unit="epochs"):
-        optimiser.param_groups[0]["lr"] = recipe.optimiser.learning_rate * factor(recipe.schedule, epoch)
+    for epoch in track(range(1, heads.epochs + 1), "training heads", unit="epochs"):
+        heads.begin(epoch)
         order = torch.stack([torch.randperm(len(train.classes), generator=generator) for generator in generators])
-        for batch in order.split(recipe.batch_size, dim=1):
-            optimiser.zero_grad()
-            _loss(weight, bias, train.features[batch], train.classes[batch]).sum().backward()
-            optimiser.step()
+        for batch in order.split(recipes[0].batch_size, dim=1):
+            heads.step(train.features[batch], train.classes[batch])
+        heads.select(test)
+    return heads.trained()
+
+
+class Heads:
+    """Heads of several recipes and seeds on one net, trained in step.
+
+    Recipes that differ only in what is kept at the end (epochs, selection) or how it is used (cut-off) share one
+    trajectory. torch.optim knows one learning rate a tensor, so it runs at rate 1 on a tensor that starts each step at
+    zero; what it leaves there is the step, which each trajectory takes at its own rate.
+    """
+
+    def __init__(
+        self, features: int, recipes: list[Recipe], seeds: list[int], device: torch.device | None = None
+    ) -> None:
+        if len({(recipe.optimiser, recipe.batch_size) for recipe in recipes}) > 1:
+            raise ValueError("heads are trained together under one optimiser and batch size only")
+        self.recipes, self.seeds, self.epochs = recipes, seeds, max(recipe.epochs for recipe in recipes)
+        rates = [(recipe.learning_rate, recipe.schedule) for recipe in recipes]
+        self._trajectories = list(dict.fromkeys(rates))
+        self._of_recipe = torch.tensor([self._trajectories.index(rate) for rate in rates], device=device)
+        # (seeds, features + 1, trajectories, classes); the last row is the bias.
+        self._weight = _initial(features, seeds).to(device)[:, :, None].repeat(1, 1, len(self._trajectories), 1)
+        self._step = torch.zeros_like(self._weight)
+        self._step.grad = torch.zeros_like(self._weight)
+        kinds = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+        options = recipes[0].optimiser.model_dump(exclude={"kind"})
+        self._optimiser = kinds[recipes[0].optimiser.kind]([self._step], lr=1.0, fused=True, **options)
+        self._kept = self._weight[:, :, self._of_recipe]
+        self._best = torch.zeros(len(seeds), len(recipes), device=device)
+        self._logs: list[pd.DataFrame] = []
+
+    def begin(self, epoch: int) -> None:
+        """Set the learning rates of `epoch`, counted from 1."""
+        self.epoch = epoch
+        rates = [rate * factor(schedule, epoch) for rate, schedule in self._trajectories]
+        self._rate = torch.tensor(rates, device=self._weight.device)[:, None]
+        self._loss = torch.zeros(self._weight.shape[::2], device=self._weight.device)
+        self._right, self._seen = torch.zeros_like(self._loss), 0
+
+    def step(self, features: Tensor, classes: Tensor) -> None:
+        """Take one step on a batch for each seed: features (seeds, batch, features), classes (seeds, batch)."""
         with torch.no_grad():
-            loss, accuracy = _evaluate(weight, bias, train)
-            test_accuracy = _evaluate(weight, bias, test)[1]
-            keep = (test_accuracy > best_accuracy) | (recipe.selection == "last-epoch")
-            best_accuracy = torch.maximum(test_accuracy, best_accuracy)
-            kept_weight[keep], kept_bias[keep] = weight[keep], bias[keep]
-        for index, seed in enumerate(seeds):
-            measured = (float(part[index]) for part in (loss, accuracy, test_accuracy))
-            rows.append((seed, epoch, *measured))
-    log = pd.DataFrame(rows, columns=["seed", "epoch", "loss", "train_accuracy", "test_accuracy"])
-    return Trained(kept_weight, kept_bias, log.sort_values(["seed", "epoch"], kind="stable"))
+            log_p = self._logits(features).log_softmax(-1)
+            wanted = one_hot(classes, len(LABELS))[:, :, None]
+            gradient = ((log_p.exp() - wanted) / classes.shape[1]).flatten(2)
+            assert self._step.grad is not None
+            into = self._step.grad.flatten(2)
+            torch.bmm(features.transpose(1, 2), gradient, out=into[:, :-1])
+            into[:, -1] = gradient.sum(1)
+            self._optimiser.step()
+            self._weight.addcmul_(self._step, self._rate)
+            self._step.zero_()
+            self._loss -= (log_p * wanted).sum((1, 3))
+            self._right += (log_p.argmax(-1) == classes[:, :, None]).sum(1)
+            self._seen += classes.shape[1]
+
+    def select(self, test: Data) -> Tensor:
+        """End the epoch: log it and keep what each recipe's selection keeps.
+
+        Returns:
+            (seeds, recipes), true where this epoch's head was kept.
+        """
+        with torch.no_grad():
+            logits = self._logits(test.features.expand(len(self.seeds), -1, -1))
+            accuracy = (logits.argmax(-1) == test.classes[:, None]).float().mean(1)[:, self._of_recipe]
+        areas = auc(logits[..., 0] - logits[..., 1], test.classes == 0)[:, self._of_recipe]
+        live = torch.tensor([self.epoch <= recipe.epochs for recipe in self.recipes], device=accuracy.device)
+        last = torch.tensor([recipe.selection == "last-epoch" for recipe in self.recipes], device=accuracy.device)
+        keep = live & (last | (accuracy > self._best))
+        self._best = torch.where(live, torch.maximum(accuracy, self._best), self._best)
+        by_recipe = self._weight[:, :, self._of_recipe]
+        self._kept = torch.where(keep[:, None, :, None], by_recipe, self._kept)
+        self._log(accuracy, areas)
+        return keep
+
+    def trained(self) -> list[Trained]:
+        """Return the kept heads of each recipe."""
+        log = pd.concat(self._logs).sort_values(["recipe", "seed", "epoch"], kind="stable")
+        results = []
+        for index, recipe in enumerate(self.recipes):
+            rows = log[(log["recipe"] == index) & (log["epoch"] <= recipe.epochs)].drop(columns="recipe")
+            kept = self._kept[:, :, index].cpu()
+            results.append(Trained(kept[:, :-1], kept[:, -1], rows.reset_index(drop=True)))
+        return results
+
+    def _logits(self, features: Tensor) -> Tensor:
+        """Return (seeds, images, trajectories, classes) for features (seeds, images, features)."""
+        weight = self._weight.flatten(2)
+        logits = torch.baddbmm(weight[:, -1:], features, weight[:, :-1])
+        return logits.unflatten(2, self._weight.shape[2:])
+
+    def _log(self, accuracy: Tensor, areas: Tensor) -> None:
+        recipe, seed = np.meshgrid(np.arange(len(self.recipes)), self.seeds)
+        measured = {
+            "loss": (self._loss / self._seen)[:, self._of_recipe],
+            "train_accuracy": (self._right / self._seen)[:, self._of_recipe],
+            "test_accuracy": accuracy,
+            "test_auc": areas,
+        }
+        columns = {"recipe": recipe, "seed": seed, "epoch": np.full_like(recipe, self.epoch)}
+        columns |= {name: values.cpu().numpy() for name, values in measured.items()}
+        self._logs.append(pd.DataFrame({name: values.ravel() for name, values in columns.items()}))
 
 
-def _initial(features: int, seeds: list[int]) -> tuple[Tensor, Tensor]:
+def auc(margin: Tensor, positive: Tensor) -> Tensor:
+    """Return the AUC of each column, (seeds, columns): the chance that a positive image outscores a negative one, ties
+    counting half (Mann-Whitney).
+
+    Args:
+        margin: (seeds, images, columns), larger for positive.
+        positive: (images).
+    """
+    by_column = margin.transpose(1, 2)
+    wanted = by_column[..., positive].contiguous()
+    others = by_column[..., ~positive].sort(-1).values
+    below = torch.searchsorted(others, wanted) + torch.searchsorted(others, wanted, right=True)
+    return below.float().mean(-1) / (2 * others.shape[-1])
+
+
+def _initial(features: int, seeds: list[int]) -> Tensor:
+    """Return the weights of PyTorch's linear layers, (seeds, features + 1, classes); the last row is the bias."""
     layers = []
     with torch.random.fork_rng(devices=[]):
         for seed in seeds:
             torch.manual_seed(seed)
             layers.append(nn.Linear(features, len(LABELS)))
-    weight = torch.stack([layer.weight.detach().T for layer in layers]).contiguous()
-    return weight, torch.stack([layer.bias.detach() for layer in layers])
-
-
-def _loss(weight: Tensor, bias: Tensor, features: Tensor, classes: Tensor) -> Tensor:
-    """Return each seed's mean cross-entropy over its own batch: features (seeds, batch, features)."""
-    logits = torch.baddbmm(bias[:, None], features, weight)
-    return cross_entropy(logits.transpose(1, 2), classes, reduction="none").mean(dim=1)
-
-
-def _evaluate(weight: Tensor, bias: Tensor, data: Data) -> tuple[Tensor, Tensor]:
-    """Return each seed's mean cross-entropy and accuracy over all of `data`."""
-    logits = data.features @ weight + bias[:, None]
-    classes = data.classes.expand(len(bias), -1)
-    loss = cross_entropy(logits.transpose(1, 2), classes, reduction="none").mean(dim=1)
-    return loss, (logits.argmax(dim=2) == classes).float().mean(dim=1)
+    return torch.stack([torch.cat([layer.weight.detach().T, layer.bias.detach()[None]]) for layer in layers])
 
 
 def write(path: Path, trained: Trained, facts: dict[str, Any]) -> None:
-    """Write heads as safetensors with `facts` about them: net, weights, recipe, seeds.
+    """Write heads as safetensors with `facts` about them: net, weights, recipe, seeds."""
+    write_tensors(path, {"weight": trained.weight, "bias": trained.bias}, facts)
 
-    The facts are one JSON text, since safetensors writes several metadata entries in no fixed order.
-    """
-    tensors = {"weight": trained.weight.contiguous(), "bias": trained.bias.contiguous()}
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """Write tensors with `facts` as one JSON text: safetensors writes several metadata entries in no fixed order."""
+    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
     # Not save_file: its error on a full disk is no OSError.
-    path.write_bytes(save(tensors, metadata={"facts": json.dumps(facts | {"classes": LABELS})}))
+    path.write_bytes(save(contiguous, metadata={"facts": json.dumps(facts | {"classes": LABELS})}))

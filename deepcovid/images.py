@@ -7,7 +7,7 @@ three otherwise.
 
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -31,15 +31,19 @@ CHUNK = 256  # images decoded before they are written; bounds memory
 Pixels = NDArray[np.uint8]
 Row = tuple[dict[str, str], Pixels]  # a catalogue row and its image
 
-resize_and_crop = Compose([Resize(SIZE), CenterCrop(SIZE)])
+Framing = Callable[[Image.Image], Image.Image]
+resize: Framing = Resize(SIZE)
+resize_and_crop: Framing = Compose([Resize(SIZE), CenterCrop(SIZE)])
 
 
 class BadImageError(UserError):
     """One image that cannot be used; the message says why and what to do."""
 
 
-def decode(content: bytes) -> Pixels:
+def decode(content: bytes, framing: Framing = resize_and_crop) -> Pixels:
     """Return an image file as uint8, (224, 224) if it is grey and (224, 224, 3) if not.
+
+    With the framing `resize` the long side is left at its length.
 
     Raises:
         BadImageError: The bytes are no image, or one whose meaning in 8-bit grey or RGB is not certain: animated,
@@ -59,7 +63,7 @@ def decode(content: bytes) -> Pixels:
         raise BadImageError("partly transparent; save it without an alpha channel")
     if picture.mode != "L":
         picture = picture.convert("RGB")
-    pixels = np.asarray(resize_and_crop(picture))
+    pixels = np.asarray(framing(picture))
     if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]
     return pixels
@@ -90,7 +94,9 @@ def _alpha_minimum(picture: Image.Image) -> int:
     return int(np.asarray(picture.convert("RGBA").getchannel("A")).min())
 
 
-def decoded_images(table: pd.DataFrame, raw: Path, quarantined: dict[str, str]) -> Iterator[Row]:
+def decoded_images(
+    table: pd.DataFrame, raw: Path, quarantined: dict[str, str], framing: Framing = resize_and_crop
+) -> Iterator[Row]:
     """Yield each row of a catalogue with its pixels.
 
     Args:
@@ -98,6 +104,7 @@ def decoded_images(table: pd.DataFrame, raw: Path, quarantined: dict[str, str]) 
         raw: Folder of the archives that it names.
         quarantined: Filled with the images that cannot be used, by image_id, and why; they are not yielded, nor are
             their copies.
+        framing: See `decode`.
     """
     with ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(os.cpu_count()))
@@ -105,7 +112,7 @@ def decoded_images(table: pd.DataFrame, raw: Path, quarantined: dict[str, str]) 
 
         def attempt(row: dict[str, str]) -> Pixels | BadImageError:
             try:
-                return decode(archives[row["archive"]].read(row["member"]))
+                return decode(archives[row["archive"]].read(row["member"]), framing)
             except BadImageError as error:
                 return error
 

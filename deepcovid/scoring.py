@@ -1,13 +1,15 @@
-"""From features and heads to scores: P(covid) per image and seed."""
+"""From features and heads to scores: P(covid) per image and head."""
 
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from scipy.special import expit
 
+from deepcovid.catalogue import group_of
 from deepcovid.errors import UserError
 
 
@@ -32,3 +34,14 @@ def score(features: NDArray[np.float32], weight: NDArray[np.float32], bias: NDAr
         )
     margin = (weight[..., 0] - weight[..., 1]).astype(np.float64)
     return np.asarray(expit(features @ margin.T + (bias[:, 0] - bias[:, 1])))
+
+
+def score_table(table: pd.DataFrame, scores: NDArray[np.float64], heads: list[str]) -> pd.DataFrame:
+    """Return what is known of the test images beside their scores, a column a head, (images, heads)."""
+    facts = table.assign(group=group_of(table))[["image_id", "label", "group", "patient_id"]].reset_index(drop=True)
+    return facts.join(pd.DataFrame(scores, columns=heads))
+
+
+def heads_of(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of a score table that are scores."""
+    return table.filter(regex=r"^seed_")

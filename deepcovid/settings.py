@@ -118,6 +118,14 @@ class WeightSettings(_Strict):
     calibration_images: Annotated[int, Field(ge=2, le=256)]
 
 
+class ReplaySettings(_Strict):
+    """How whole nets are trained: `runs` are seeds of the order and the crops, `epochs` caps the recipe's."""
+
+    runs: Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)]
+    epochs: Annotated[int, Field(ge=1, le=10000)]
+    precision: Literal["fp32", "bf16"]
+
+
 class DatasetSettings(_Strict):
     """One data set, from its source to the seeds of its heads."""
 
@@ -128,6 +136,8 @@ class DatasetSettings(_Strict):
     augment: AugmentSettings
     weights: WeightSettings
     seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)]
+    ladder_seeds: Annotated[list[Seed], Field(min_length=2), AfterValidator(_distinct)]
+    replay: ReplaySettings
 
 
 class FeatureSettings(_Strict):
@@ -142,14 +152,12 @@ class Adam(_Strict):
     """torch.optim.Adam with its defaults."""
 
     kind: Literal["adam"]
-    learning_rate: PositiveFloat
 
 
 class Sgd(_Strict):
     """torch.optim.SGD."""
 
     kind: Literal["sgd"]
-    learning_rate: PositiveFloat
     momentum: Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -169,15 +177,23 @@ class Step(_Strict):
 
 
 class Recipe(_Strict):
-    """Everything that turns frozen features into a head and its decisions."""
+    """Everything that turns images into a head and its decisions; each field is a switch of the ladder."""
 
     optimiser: Annotated[Adam | Sgd, Field(discriminator="kind")]
+    learning_rate: PositiveFloat
     schedule: Annotated[Constant | Step, Field(discriminator="kind")]
     epochs: Annotated[int, Field(ge=1, le=10000)]
     batch_size: PositiveInt
     augmented: bool
+    random_crop: bool
+    batch_norm: Literal["evaluation", "training"]
     selection: Literal["last-epoch", "best-accuracy"]
     cut_off: Share
+
+    @property
+    def whole_net(self) -> bool:
+        """Whether the net must run in every epoch, since what it makes of an image changes from one to the next."""
+        return self.random_crop or self.batch_norm == "training"
 
 
 class EvaluateSettings(_Strict):
@@ -187,15 +203,39 @@ class EvaluateSettings(_Strict):
     bootstrap_seed: Seed
 
 
+class Detection(_Strict):
+    """What a head must reach to count as one that detects: both rates, at its recipe's cut-off."""
+
+    sensitivity: Share
+    specificity: Share
+
+
+class LadderSettings(_Strict):
+    """From the recipe `bottom` to the recipe `top`, a switch at a time: `up` in this order, `down` in that.
+
+    `asides` are recipes beside the ladder, compared with its bottom.
+    """
+
+    bottom: Name
+    top: Name
+    up: Names
+    down: Names
+    asides: Annotated[list[Name], AfterValidator(_distinct)]
+    detection: Detection
+
+
 class Settings(_Strict):
     """The whole of params.yaml."""
 
     datasets: Names
     models: Names
     recipes: Names
+    replayed_models: Names
+    replays: Annotated[list[Name], AfterValidator(_distinct)]
     dataset: dict[Name, DatasetSettings]
     features: FeatureSettings
     recipe: dict[Name, Recipe]
+    ladder: LadderSettings
     evaluate: EvaluateSettings
 
     @model_validator(mode="after")
@@ -204,10 +244,45 @@ class Settings(_Strict):
             ("datasets", self.datasets, list(self.dataset)),
             ("models", self.models, list(BACKBONES)),
             ("recipes", self.recipes, list(self.recipe)),
+            ("replayed_models", self.replayed_models, list(BACKBONES)),
+            ("replays", self.replays, list(self.recipe)),
+            ("ladder.bottom", [self.ladder.bottom], list(self.recipe)),
+            ("ladder.top", [self.ladder.top], list(self.recipe)),
+            ("ladder.asides", self.ladder.asides, list(self.recipe)),
+            ("ladder.up", self.ladder.up, list(Recipe.model_fields)),
+            ("ladder.down", self.ladder.down, list(Recipe.model_fields)),
         ):
             unknown = [name for name in named if name not in known]
             if unknown:
                 raise ValueError(f"{key} names {', '.join(unknown)}; known are {', '.join(known)}")
+        return self
+
+    @model_validator(mode="after")
+    def _recipes_are_run_where_they_can_be(self) -> Self:
+        for name in self.recipes:
+            if self.recipe[name].whole_net:
+                raise ValueError(
+                    f"recipes names {name}, which crops at random or trains BatchNorm and so needs the whole net; "
+                    "name it in replays"
+                )
+        for name in self.replays:
+            if not self.recipe[name].whole_net:
+                raise ValueError(f"replays names {name}, which needs no more than frozen features; name it in recipes")
+        return self
+
+    @model_validator(mode="after")
+    def _the_ladder_leads_from_bottom_to_top(self) -> Self:
+        bottom, top = self.recipe[self.ladder.bottom], self.recipe[self.ladder.top]
+        differing = {name for name in Recipe.model_fields if getattr(bottom, name) != getattr(top, name)}
+        for direction in ("up", "down"):
+            named = set(getattr(self.ladder, direction))
+            if named != differing:
+                raise ValueError(
+                    f"ladder.{direction} must name each switch in which {self.ladder.bottom} and {self.ladder.top} "
+                    f"differ, which are {', '.join(sorted(differing)) or 'none'}; "
+                    f"missing: {', '.join(sorted(differing - named)) or 'none'}, "
+                    f"without effect: {', '.join(sorted(named - differing)) or 'none'}"
+                )
         return self
 
 

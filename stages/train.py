@@ -1,10 +1,11 @@
-"""Train a head per seed on a net's features, as a recipe says."""
+"""Train a head per seed on a net's features, as a recipe says, and score the test images with it."""
 
 import torch
 
 from deepcovid import catalogue, heads
 from deepcovid.arrays import load_array
 from deepcovid.files import replacing, sha256_of, write_csv
+from deepcovid.scoring import score, score_table
 from deepcovid.settings import Settings
 from stages import _run, paths
 
@@ -19,7 +20,7 @@ def train(settings: Settings, dataset: str, model: str, recipe: str) -> None:
     train_data, test_data = (
         heads.Data.of(features[rows.to_numpy()], table["label"][rows]) for rows in (in_train, in_test)
     )
-    trained = heads.train(train_data, test_data, choices, seeds)
+    (trained,) = heads.train(train_data, test_data, [choices], seeds)
     run = f"{model}-{recipe}"
     facts = {
         "model": model,
@@ -32,6 +33,9 @@ def train(settings: Settings, dataset: str, model: str, recipe: str) -> None:
     with replacing(paths.data(dataset, f"heads/{run}.safetensors")) as partial:
         heads.write(partial, trained, facts)
     write_csv(paths.data(dataset, f"training/{run}.csv"), trained.log)
+    scores = score(test_data.features.numpy(), trained.weight.numpy(), trained.bias.numpy())
+    named = score_table(table[in_test], scores, [f"seed_{seed}" for seed in seeds])
+    write_csv(paths.data(dataset, f"scores/{run}.csv"), named, digits=17)
 
 
 if __name__ == "__main__":

@@ -2,23 +2,30 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from deepcovid import heads
 from deepcovid.scoring import read_heads, score
-from deepcovid.settings import Recipe
+from deepcovid.settings import Constant, Recipe, Step
 
 PAPER = {
-    "optimiser": {"kind": "adam", "learning_rate": 0.01},
+    "optimiser": {"kind": "adam"},
+    "learning_rate": 0.01,
     "schedule": {"kind": "constant"},
     "epochs": 6,
     "batch_size": 20,
     "augmented": True,
+    "random_crop": False,
+    "batch_norm": "evaluation",
     "selection": "last-epoch",
     "cut_off": 0.5,
 }
 RELEASED = PAPER | {
-    "optimiser": {"kind": "sgd", "learning_rate": 0.05, "momentum": 0.9},
+    "optimiser": {"kind": "sgd", "momentum": 0.9},
+    "learning_rate": 0.05,
     "schedule": {"kind": "step", "size": 2, "gamma": 0.1, "stepped": "epoch-start"},
     "selection": "best-accuracy",
 }
@@ -35,13 +42,18 @@ def alone(train, test, recipe, seed):
     """Train one head as a PyTorch user would: a linear layer, a loop, the library's own scheduler."""
     torch.manual_seed(seed)
     layer = nn.Linear(8, 2)
-    rate = recipe.optimiser.learning_rate
+    rate = recipe.learning_rate
     if recipe.optimiser.kind == "adam":
         optimiser = torch.optim.Adam(layer.parameters(), lr=rate)
         scheduler = torch.optim.lr_scheduler.ConstantLR(optimiser, factor=1)
     else:
         optimiser = torch.optim.SGD(layer.parameters(), lr=rate, momentum=recipe.optimiser.momentum)
-        scheduler = torch.optim.lr_scheduler.StepLR(optimiser, recipe.schedule.size, recipe.schedule.gamma)
+        step = (
+            recipe.schedule
+            if recipe.schedule.kind == "step"
+            else Step(kind="step", size=99, gamma=1.0, stepped="epoch-end")
+        )
+        scheduler = torch.optim.lr_scheduler.StepLR(optimiser, step.size, step.gamma)
     generator = torch.Generator().manual_seed(seed)
     best, kept = 0.0, None
     for _ in range(recipe.epochs):
@@ -61,42 +73,65 @@ def alone(train, test, recipe, seed):
 def test_heads_trained_together_are_what_each_would_be_alone(choices):
     recipe = Recipe.model_validate(choices)
     train, test = data(130, 0), data(90, 1)
-    trained = heads.train(train, test, recipe, [5, 0, 9])
-    for index, seed in enumerate([5, 0, 9]):
-        expected = alone(train, test, recipe, seed)
-        torch.testing.assert_close(trained.weight[index].T, expected["weight"], rtol=1e-4, atol=1e-6)
-        torch.testing.assert_close(trained.bias[index], expected["bias"], rtol=1e-4, atol=1e-6)
+    others = [
+        recipe.model_copy(update=change)
+        for change in (
+            {"learning_rate": 0.002},
+            {"schedule": Constant(kind="constant")},
+            {"epochs": 3},
+            {"selection": "last-epoch"},
+        )
+    ]
+    together = heads.train(train, test, [recipe, *others], [5, 0, 9])
+    for choices, trained in zip([recipe, *others], together, strict=True):
+        for index, seed in enumerate([5, 0, 9]):
+            expected = alone(train, test, choices, seed)
+            torch.testing.assert_close(trained.weight[index].T, expected["weight"], rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(trained.bias[index], expected["bias"], rtol=1e-4, atol=1e-6)
+
+
+def test_heads_of_two_optimisers_are_not_trained_together():
+    recipes = [Recipe.model_validate(choices) for choices in (PAPER, RELEASED)]
+    with pytest.raises(ValueError, match="one optimiser"):
+        heads.train(data(20, 0), data(20, 1), recipes, [0])
 
 
 def test_training_repeats_to_the_bit_and_leaves_the_global_generator_alone():
     recipe = Recipe.model_validate(PAPER)
     torch.manual_seed(0)
     state = torch.get_rng_state()
-    first, second = (heads.train(data(60, 0), data(40, 1), recipe, [1, 2]) for _ in range(2))
+    (first,), (second,) = (heads.train(data(60, 0), data(40, 1), [recipe], [1, 2]) for _ in range(2))
     assert torch.equal(first.weight, second.weight)
     assert torch.equal(state, torch.get_rng_state())
     assert not torch.equal(first.weight[0], first.weight[1])
 
 
 def test_the_log_has_a_row_per_seed_and_epoch_and_the_loss_falls():
-    log = heads.train(data(130, 0), data(90, 1), Recipe.model_validate(PAPER), [3, 4]).log
+    log = heads.train(data(130, 0), data(90, 1), [Recipe.model_validate(PAPER)], [3, 4])[0].log
     assert list(log[["seed", "epoch"]].itertuples(index=False, name=None)) == [
         (seed, epoch) for seed in (3, 4) for epoch in range(1, 7)
     ]
     assert (log.groupby("seed")["loss"].last() < log.groupby("seed")["loss"].first()).all()
-    assert log[["train_accuracy", "test_accuracy"]].stack().between(0, 1).all()
+    assert log[["train_accuracy", "test_accuracy", "test_auc"]].stack().between(0, 1).all()
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(-3, 3)), min_size=2, max_size=30))
+def test_the_auc_of_the_log_is_scikit_learns(images):
+    positive, margin = (np.array(values) for values in zip((True, 0), (False, 1), *images, strict=True))
+    area = heads.auc(torch.tensor(margin, dtype=torch.float32)[None, :, None], torch.tensor(positive, dtype=torch.bool))
+    assert area.item() == pytest.approx(roc_auc_score(positive, margin), abs=1e-6)
 
 
 def test_the_best_accuracy_of_the_log_is_the_kept_heads():
     recipe = Recipe.model_validate(RELEASED)
     test = data(90, 1)
-    trained = heads.train(data(130, 0), test, recipe, [3])
+    (trained,) = heads.train(data(130, 0), test, [recipe], [3])
     kept = ((test.features @ trained.weight[0] + trained.bias[0]).argmax(1) == test.classes).float().mean()
     assert kept == pytest.approx(trained.log["test_accuracy"].max())
 
 
 def test_a_written_head_scores_as_the_layer_does(tmp_path):
-    trained = heads.train(data(60, 0), data(40, 1), Recipe.model_validate(PAPER), [1, 2])
+    (trained,) = heads.train(data(60, 0), data(40, 1), [Recipe.model_validate(PAPER)], [1, 2])
     heads.write(tmp_path / "h.safetensors", trained, {"recipe": "paper"})
     features = data(10, 2).features
     expected = (features @ trained.weight + trained.bias[:, None]).softmax(-1)[..., 0].T
