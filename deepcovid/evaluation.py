@@ -116,4 +116,6 @@ def rounded(value: Any, digits: int = 6) -> Any:
     """Return nested numbers with floats rounded, so that files differ only where results do."""
     if isinstance(value, dict):
         return {key: rounded(part, digits) for key, part in value.items()}
+    if isinstance(value, list):
+        return [rounded(part, digits) for part in value]
     return round(float(value), digits) if isinstance(value, float | np.floating) else value

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import binomtest
+from scipy.stats import binomtest, t
 
 Interval = tuple[float, float]
 
@@ -24,6 +24,12 @@ def wilson_interval(successes: int, trials: int) -> Interval:
     """Return Wilson's score interval for a rate (Wilson 1927)."""
     interval = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def mean_interval(values: NDArray[np.float64]) -> Interval:
+    """Return Student's t interval of the mean of two or more values."""
+    reach = t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
+    return float(values.mean() - reach), float(values.mean() + reach)
 
 
 def auc_interval(

@@ -1,0 +1,42 @@
+"""Climb from the failed reproduction to the paper, one switch at a time and back; try every combination of switches."""
+
+import pandas as pd
+import torch
+
+from deepcovid import catalogue, ladder
+from deepcovid.arrays import load_array
+from deepcovid.files import write_csv, write_json
+from deepcovid.scoring import heads_of
+from deepcovid.settings import Settings
+from stages import _run, paths
+
+
+def ladder_stage(settings: Settings, dataset: str) -> None:
+    torch.set_num_threads(1)  # as in the train stage
+    table = catalogue.read(paths.data(dataset, "images.csv"))
+    positive = (table["label"] == "covid")[table["split"] == "test"].to_numpy()
+    seeds = settings.dataset[dataset].ladder_seeds
+    results, rows = {}, []
+    for model in settings.models:
+        scores = replayed(settings, dataset, model)
+        chosen = [rung.recipe for rung in ladder.rungs(settings.ladder, settings.recipe, scores)]
+        chosen += ladder.subsets(settings.ladder, settings.recipe).values()
+        features = load_array(paths.data(dataset, f"features/{model}.npy"))
+        frozen = [recipe for recipe in chosen if not recipe.whole_net]
+        scores |= ladder.train_and_score(features, table, frozen, seeds)
+        results[model] = ladder.measured(settings.ladder, settings.recipe, scores, positive)
+        known = {"dataset": dataset, "model": model}
+        rows += [known | row for row in ladder.rows(results[model], len(positive))]
+    write_json(paths.metrics(dataset, "ladder"), results)
+    write_csv(paths.plots(dataset, "ladder.csv"), pd.DataFrame(rows))
+
+
+def replayed(settings: Settings, dataset: str, model: str) -> ladder.Scores:
+    """Return the scores of the recipes that were run on the whole net."""
+    names = settings.replays if model in settings.replayed_models else []
+    tables = {name: pd.read_csv(paths.data(dataset, f"scores/{model}-{name}.csv")) for name in names}
+    return {settings.recipe[name]: heads_of(table) for name, table in tables.items()}
+
+
+if __name__ == "__main__":
+    _run.run(ladder_stage)
