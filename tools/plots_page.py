@@ -18,18 +18,24 @@ LICENCES = Path(__file__).with_name("plots_page_licences.txt")
 VEGA_LITE = "v6.4"  # made for the Vega 6 that comes with it; draws specifications of version 5 as version 5 did
 
 # DVC calls `vegaEmbed('#<plot>', spec)`. SVG stays sharp and can be searched; the link to the online editor, the one
-# thing on the page that would leave the machine, is left out; what goes wrong is said where the plot would be. The
-# templates, DVC's and ours, name version 5 in "$schema": left out too, or the console fills with warnings.
+# thing on the page that would leave the machine, is left out; what is missing (an empty specification) or goes wrong is
+# said where the plot would be. The templates, DVC's and ours, name version 5 in "$schema": left out too, or the console
+# fills with warnings.
 SNIPPET = """
-window.vegaEmbed = (place, {$schema, ...specification}) =>
-  vegaEmbed(place, specification, {
+window.vegaEmbed = async (place, {$schema, ...specification}) => {
+  if (!Object.keys(specification).length) {
+    document.querySelector(place).textContent = `${place.slice(1)}: nothing to draw, its file is not here (dvc repro).`;
+    return;
+  }
+  await vegaEmbed(place, specification, {
     mode: "vega-lite",
     renderer: "svg",
     actions: {export: true, source: true, compiled: false, editor: false},
   }).catch((error) => {
     console.error(error);
-    document.querySelector(place).textContent = `This plot could not be drawn: ${error.message}`;
+    document.querySelector(place).textContent = `${place.slice(1)} could not be drawn: ${error.message}`;
   });
+};
 """
 
 # {refresh_tag} and {plot_divs} are DVC's to fill; {scripts}, the links to the CDN, is left out.
@@ -46,6 +52,7 @@ HTML = Template("""\
 body { margin: 2rem; color: #1f2328; background: white; font: 16px/1.5 system-ui, sans-serif; }
 header { max-width: 60rem; }
 h1 { margin: 0; font-size: 1.6rem; }
+main > div, main > div.vega-embed { display: block; width: fit-content; max-width: 100%; }
 main > div { margin: 2rem 0; padding-top: 1rem; border-top: 1px solid #d0d7de; overflow-x: auto; }
 main img { max-width: 100%; }
 </style>
