@@ -1,0 +1,117 @@
+"""`dvc plots show` and `dvc plots diff` draw in a browser that has no network."""
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+
+from deepcovid.errors import UserError
+from tests.browser import visit
+from tests.checkouts import ROOT, copy_of_checkout, run
+from tests.vega import marks
+from tools import plots_page
+
+PLOTS = YAML(typ="safe").load(ROOT / "dvc.yaml")["plots"]
+TITLES = {next(iter(item)) for item in PLOTS if isinstance(item, dict)}
+# Pictures are DVC's to keep, not git's: a fresh clone has none of them.
+MISSING = [f"{item.replace('/', '_')}: nothing to draw" for item in PLOTS if isinstance(item, str)]
+# `python` and `dvc` are to be those that run the tests.
+ENVIRONMENT = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """A fresh clone: the project with its committed plots, in a git repository."""
+    folder = copy_of_checkout(tmp_path_factory.mktemp("plots"))
+    shutil.copytree(ROOT / "plots", folder / "plots")
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
+        result = run(["git", "-c", "user.name=t", "-c", "user.email=t@t", *command], folder)
+        assert result.returncode == 0, result.stderr
+    return folder
+
+
+def opened(repository, target, *command):
+    """Run `dvc plots ...` and open the page that it wrote."""
+    result = run([sys.executable, "-m", "dvc", "plots", *command, "-o", str(target)], repository, **ENVIRONMENT)
+    assert result.returncode == 0, result.stderr
+    return visit(target / "index.html")
+
+
+def pictures(seen):
+    """Return the page's plots as SVG, by title."""
+    found = re.findall(r'<div id="([^"]*)" class="vega-embed.*?(<svg [^>]*class="marks".*?</svg>)', seen.dom, re.DOTALL)
+    return {name.replace("_", " "): svg for name, svg in found}
+
+
+def complaints(seen):
+    """Return the console's lines but Vega's warnings, and what the page says instead of a plot."""
+    instead = re.findall(r"<div id=[^>]*>([^<]*(?:could not be drawn|nothing to draw))", seen.dom)
+    return [line for line in seen.console if not line.startswith('"WARN')] + instead
+
+
+def test_every_plot_is_drawn_and_no_request_leaves_the_machine(repository, tmp_path):
+    seen = opened(repository, tmp_path / "page", "show")
+    assert seen.requests == []
+    assert complaints(seen) == MISSING
+    drawn = pictures(seen)
+    assert set(drawn) == TITLES
+    for title, svg in drawn.items():
+        assert f">{title}</text>" in svg
+        assert marks(svg), f"{title}: axes without data"
+    assert "not for diagnosis" in seen.dom
+
+
+def test_a_diff_shows_both_revisions_of_the_confusion_matrix(repository, tmp_path):
+    path = repository / "plots/phantom/confusion.csv"
+    table = pd.read_csv(path)
+    failed = table["recipe"] == "failed-reproduction"
+    changed = table.assign(images=table["images"].where(~failed, 4321))
+    changed.to_csv(path, index=False)
+    try:
+        seen = opened(repository, tmp_path / "page", "diff", "HEAD")
+    finally:
+        table.to_csv(path, index=False)
+    assert seen.requests == []
+    assert complaints(seen) == MISSING
+    shown = {}
+    for cell in marks(pictures(seen)["Confusion matrices"]):
+        if cell["run"].startswith("phantom") and cell["recipe"] == "failed-reproduction":
+            shown.setdefault(cell["revision"], set()).add(cell["images"].replace(",", ""))
+    assert shown == {"HEAD": {str(count) for count in table.loc[failed, "images"]}, "workspace": {"4321"}}
+
+
+def test_a_plot_that_cannot_be_drawn_is_said_in_its_place(tmp_path):
+    page = tmp_path / "index.html"
+    plots = "".join(
+        f'<div id="{name}"><script>vegaEmbed("#{name}", {specification})</script></div>'
+        for name, specification in {"broken": '{"mark": 1}', "missing": "{}"}.items()
+    )
+    page.write_text(plots_page.page().replace("{plot_divs}", plots))
+    said = complaints(visit(page))
+    assert any("broken could not be drawn" in line for line in said)
+    assert any("missing: nothing to draw" in line for line in said)
+
+
+def test_the_committed_page_is_what_the_tool_writes():
+    assert (ROOT / ".dvc/plots_page.html").read_bytes() == plots_page.page().encode(), (
+        "run `python -m tools.plots_page`"
+    )
+
+
+def test_the_page_has_dvcs_placeholders_once_and_no_scripts_from_elsewhere():
+    page = plots_page.page()
+    assert [page.count(text) for text in ("{plot_divs}", "{refresh_tag}", "{scripts}")] == [1, 1, 0]
+    assert re.findall(r"</?script[^>]*>", page) == ["<script>", "</script>"]
+    assert "<link" not in page
+
+
+@pytest.mark.parametrize("text", ["{scripts}", "{plot_divs}", "</script>", "<!-- "])
+def test_javascript_that_would_break_the_page_is_refused(monkeypatch, text):
+    monkeypatch.setattr(plots_page.vl_convert, "javascript_bundle", lambda *_, **__: f"const a = '{text}';")
+    with pytest.raises(UserError, match=re.escape(repr(text.strip().rstrip(">")))):
+        plots_page.page()
