@@ -127,7 +127,7 @@ def beside_published(measured: list[Measured], groups: Mapping[str, Group], posi
     rows, not_run = [], 0
     counts = {"covid": int(positive.sum()), "non": int((~positive).sum())}
     for name, group in groups.items():
-        same = int(group.test_images.covid == counts["covid"] and group.test_images.non in (None, counts["non"]))
+        same = int(group.test_images.fit(counts))
         for number in group.numbers:
             found = [_beside(number, one, counts) for one in _meant(number, group.recipes, measured)]
             not_run += not found
