@@ -48,6 +48,7 @@ def tables(dataset: str) -> str:
     parts = [results(runs, groups), confusions(runs, recipes)]
     beside, nets = read(dataset, "published"), read(dataset, "nets")
     if groups and beside and nets:
+        parts.append("Published against ours; ours, with its interval, is that of the first seed's head:")
         parts += [against_published(beside), claim_sentence(nets, dataset, papers_images=True)]
     return "\n\n".join(parts)
 
@@ -129,8 +130,8 @@ def against_published(beside: Any) -> str:
 
 def table(heads: list[str], rows: list[list[str]]) -> str:
     """Return a Markdown table."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    first, *others = (f"| {' | '.join(cells)} |" for cells in (heads, *rows))
+    return "\n".join([first, "|" + "---|" * len(heads), *others])
 
 
 def confusions(runs: dict[tuple[str, str], Any], recipes: list[str]) -> str:
