@@ -14,11 +14,12 @@ def values():
     return YAML(typ="safe", pure=True).load(ROOT / FILE)
 
 
-def test_the_repositorys_own_numbers_are_valid_and_each_recipe_of_the_parameters_is_in_one_group(values, params):
-    published = validate(values, FILE)
-    recipes = [name for group in published.groups.values() for name in group.recipes]
-    assert set(params["recipe"]) <= set(recipes)
+def test_the_repositorys_own_numbers_are_for_recipes_and_a_data_set_of_the_parameters(values, params):
+    groups = validate(values, FILE).groups.values()
+    recipes = [name for group in groups for name in group.recipes]
+    assert {name.removesuffix("-replayed") for name in recipes} <= set(params["recipe"])
     assert len(recipes) == len(set(recipes))
+    assert {group.dataset for group in groups} <= set(params["dataset"])
 
 
 def test_the_failed_reproductions_numbers_agree_with_each_other(values):
