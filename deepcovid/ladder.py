@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.stats import permutation_test
 
@@ -88,7 +90,9 @@ def subsets(settings: LadderSettings, recipes: dict[str, Recipe]) -> dict[tuple[
 def train_and_score(
     features: NDArray[np.float32], table: pd.DataFrame, recipes: Iterable[Recipe], seeds: list[int]
 ) -> Scores:
-    """Return the test images' scores under each recipe; recipes of one optimiser and training set train together.
+    """Return the test images' scores under each recipe.
+
+    Recipes of one optimiser and training set train together; such groups share out the processor's cores.
 
     Args:
         features: (images, features), frozen.
@@ -99,17 +103,19 @@ def train_and_score(
     groups: dict[Any, list[Recipe]] = {}
     for recipe in dict.fromkeys(recipes):
         groups.setdefault((recipe.augmented, recipe.optimiser, recipe.batch_size), []).append(recipe)
+    work = [delayed(_train_group)(np.asarray(features), table, group, seeds) for group in groups.values()]
+    return {recipe: scores for part in Parallel(n_jobs=-1)(work) for recipe, scores in part.items()}
+
+
+def _train_group(features: NDArray[np.float32], table: pd.DataFrame, group: list[Recipe], seeds: list[int]) -> Scores:
+    torch.set_num_threads(1)  # the steps are too small to share out; in a process of its own, so each must be told
     in_test = table["split"] == "test"
-    test = heads.Data.of(features[in_test.to_numpy()], table["label"][in_test])
+    in_train = ~in_test & (group[0].augmented | (table["augmentation_of"] == ""))
+    train, test = (heads.Data.of(features[rows.to_numpy()], table["label"][rows]) for rows in (in_train, in_test))
     columns = [f"seed_{seed}" for seed in seeds]
-    scores = {}
-    for (augmented, _, _), group in groups.items():
-        rows = ~in_test & (augmented | (table["augmentation_of"] == ""))
-        trained = heads.train(heads.Data.of(features[rows.to_numpy()], table["label"][rows]), test, group, seeds)
-        for recipe, part in zip(group, trained, strict=True):
-            values = score(test.features.numpy(), part.weight.numpy(), part.bias.numpy())
-            scores[recipe] = pd.DataFrame(values, columns=columns)
-    return scores
+    trained = heads.train(train, test, group, seeds)
+    values = [score(test.features.numpy(), part.weight.numpy(), part.bias.numpy()) for part in trained]
+    return {recipe: pd.DataFrame(part, columns=columns) for recipe, part in zip(group, values, strict=True)}
 
 
 def measured(settings: LadderSettings, recipes: dict[str, Recipe], scores: Scores, positive: Mask) -> dict[str, Any]:
@@ -186,13 +192,9 @@ def over_seeds(heads: pd.DataFrame) -> dict[str, Any]:
     by_seed = heads.groupby("seed").mean()
     spread = {}
     for measure in MEASURES:
-        limit = 1.0 if measure != "predicted_positive" else np.inf
-        low, high = mean_interval(by_seed[measure].to_numpy())
-        spread[measure] = {
-            "mean": float(by_seed[measure].mean()),
-            "low": max(low, 0.0),
-            "high": min(high, limit),
-        }
+        largest = np.inf if measure == "predicted_positive" else 1.0
+        low, high = mean_interval(by_seed[measure].tolist(), largest=largest)
+        spread[measure] = {"mean": float(by_seed[measure].mean()), "low": low, "high": high}
     low, high = wilson_interval(int(heads["collapsed"].sum()), len(heads))
     spread["collapsed"] |= {"low": low, "high": high}
     return spread | {"detecting": float(heads["detects"].mean())}
@@ -205,7 +207,7 @@ def paired(own: pd.DataFrame, below: pd.DataFrame) -> dict[str, Any]:
 
 
 def _test(difference: NDArray[np.float64]) -> dict[str, float]:
-    low, high = mean_interval(difference)
+    low, high = mean_interval(difference.tolist(), smallest=-1.0)
     test = permutation_test(
         (difference,), np.mean, permutation_type="samples", vectorized=True, n_resamples=RESAMPLES, rng=0
     )

@@ -1,17 +1,16 @@
 """Measure how well a run's scores tell COVID-19 from the rest."""
 
-import pandas as pd
-
 from deepcovid.evaluation import evaluate
 from deepcovid.files import write_json
 from deepcovid.scoring import heads_of
 from deepcovid.settings import Settings
 from stages import _run, paths
+from stages.runs import read_scores
 
 
 def evaluate_stage(settings: Settings, dataset: str, model: str, recipe: str) -> None:
     run = f"{model}-{recipe}"
-    table = pd.read_csv(paths.data(dataset, f"scores/{run}.csv"), dtype={"patient_id": str}, keep_default_na=False)
+    table = read_scores(dataset, run)
     positive, scores = (table["label"] == "covid").to_numpy(), heads_of(table).to_numpy()
     cut_off = settings.recipe[recipe].cut_off
     write_json(paths.metrics(dataset, run), evaluate(positive, scores, table["patient_id"], cut_off, settings.evaluate))

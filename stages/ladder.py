@@ -1,7 +1,6 @@
 """Climb from the failed reproduction to the paper, one switch at a time and back; try every combination of switches."""
 
 import pandas as pd
-import torch
 
 from deepcovid import catalogue, ladder
 from deepcovid.arrays import load_array
@@ -9,10 +8,10 @@ from deepcovid.files import write_csv, write_json
 from deepcovid.scoring import heads_of
 from deepcovid.settings import Settings
 from stages import _run, paths
+from stages.runs import read_scores
 
 
 def ladder_stage(settings: Settings, dataset: str) -> None:
-    torch.set_num_threads(1)  # as in the train stage
     table = catalogue.read(paths.data(dataset, "images.csv"))
     positive = (table["label"] == "covid")[table["split"] == "test"].to_numpy()
     seeds = settings.dataset[dataset].ladder_seeds
@@ -34,8 +33,7 @@ def ladder_stage(settings: Settings, dataset: str) -> None:
 def replayed(settings: Settings, dataset: str, model: str) -> ladder.Scores:
     """Return the scores of the recipes that were run on the whole net."""
     names = settings.replays if model in settings.replayed_models else []
-    tables = {name: pd.read_csv(paths.data(dataset, f"scores/{model}-{name}.csv")) for name in names}
-    return {settings.recipe[name]: heads_of(table) for name, table in tables.items()}
+    return {settings.recipe[name]: heads_of(read_scores(dataset, f"{model}-{name}")) for name in names}
 
 
 if __name__ == "__main__":

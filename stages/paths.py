@@ -4,6 +4,7 @@ from pathlib import Path
 
 PARAMS = Path("params.yaml")
 REFERENCE = Path("reference")
+PUBLISHED = REFERENCE / "published.yaml"
 
 
 def data(dataset: str, name: str) -> Path:

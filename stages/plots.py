@@ -6,34 +6,34 @@ import pandas as pd
 
 from deepcovid import curves
 from deepcovid.files import write_csv
+from deepcovid.scoring import heads_of
 from deepcovid.settings import Settings
 from stages import _run, paths
+from stages.runs import Run, read_scores, runs
 
 
 def plots(settings: Settings, dataset: str) -> None:
     tables = defaultdict(list)
-    for model in settings.models:
-        for recipe in settings.recipes:
-            run = {"dataset": dataset, "model": model, "recipe": recipe}
-            for name, table in tables_of(settings, **run).items():
-                tables[name].append(pd.DataFrame(run, index=table.index).join(table))
+    for run in runs(settings):
+        known = {"dataset": dataset, "model": run.model, "recipe": run.recipe}
+        for name, table in tables_of(dataset, run).items():
+            tables[name].append(pd.DataFrame(known, index=table.index).join(table))
     for name, parts in tables.items():
         write_csv(paths.plots(dataset, f"{name}.csv"), pd.concat(parts))
 
 
-def tables_of(settings: Settings, dataset: str, model: str, recipe: str) -> dict[str, pd.DataFrame]:
+def tables_of(dataset: str, run: Run) -> dict[str, pd.DataFrame]:
     """Return the tables of one run, by the name of the plot."""
-    seed = settings.dataset[dataset].seeds[0]
-    table = pd.read_csv(paths.data(dataset, f"scores/{model}-{recipe}.csv"))
-    log = pd.read_csv(paths.data(dataset, f"training/{model}-{recipe}.csv"))
-    positive, score = (table["label"] == "covid").to_numpy(), table[f"seed_{seed}"].to_numpy()
+    table = read_scores(dataset, str(run))
+    log = pd.read_csv(paths.data(dataset, f"training/{run}.csv"))
+    positive, score = (table["label"] == "covid").to_numpy(), heads_of(table).iloc[:, 0].to_numpy()
     tables = {
         "roc": curves.roc(positive, score),
         "precision_recall": curves.precision_recall(positive, score),
         "cut_offs": curves.over_cut_offs(positive, score),
         "histogram": curves.histogram(table["group"], score),
-        "confusion": curves.confusion(positive, score, settings.recipe[recipe].cut_off),
-        "training": log[log["seed"] == seed].drop(columns="seed"),
+        "confusion": curves.confusion(positive, score, run.cut_off),
+        "training": log.groupby("epoch").head(1).drop(columns=["seed", "run"], errors="ignore"),
     }
     return {name: part.reset_index(drop=True) for name, part in tables.items()}
 
