@@ -40,16 +40,22 @@ def auc_interval(
         samples: Bootstrap samples.
         seed: Of the draws.
     """
+    weights = patient_weights(positive, patient, samples, seed)
+    low, high = np.quantile(weighted_auc(positive, score, weights), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def patient_weights(positive: NDArray[np.bool_], patient: pd.Series, samples: int, seed: int) -> NDArray[np.float64]:
+    """Return how often each image is in each bootstrap sample, (samples, images); arguments as for `auc_interval`."""
     rng = np.random.default_rng(seed)
     names = patient.reset_index(drop=True)
     names = names.where(names != "", names.index.astype(str) + " of unknown patient")
-    weights = np.empty((samples, len(score)))
+    weights = np.empty((samples, len(positive)))
     for side in (positive, ~positive):
         codes, patients = pd.factorize(names[side])
         drawn = rng.multinomial(len(patients), np.full(len(patients), 1 / len(patients)), size=samples)
         weights[:, side] = drawn[:, codes]
-    low, high = np.quantile(weighted_auc(positive, score, weights), [0.025, 0.975])
-    return float(low), float(high)
+    return weights
 
 
 def weighted_auc(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 PARAMS = Path("params.yaml")
 REFERENCE = Path("reference")
+LOCK = Path("dvc.lock")
 
 
 def data(dataset: str, name: str) -> Path:

@@ -1,0 +1,90 @@
+"""Gather a data set's results on one page that opens without a network."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from deepcovid import catalogue
+from deepcovid.files import replacing
+from deepcovid.report.contents import Contents, Run, Sourced
+from deepcovid.report.page import render
+from deepcovid.settings import Settings
+from stages import _run, paths
+from stages.lock import Lock
+
+
+def report(settings: Settings, dataset: str) -> None:
+    lock, options = Lock(), settings.dataset[dataset]
+    images = catalogue.read(paths.data(dataset, "images.csv"))
+    patients = images[["image_id", "patient_id"]]
+    runs = [
+        read_run(lock, settings, dataset, model, recipe, patients, replayed=replayed)
+        for recipe in settings.recipes
+        for model in settings.models
+        for replayed in (False, True)
+        if not replayed or paths.metrics(dataset, f"{model}-{recipe}-replayed").is_file()
+    ]
+    names = ["data", "quarantined", *(f"weights-{model}" for model in settings.models)]
+    provenance = {name: sourced(lock, paths.provenance(dataset, name)) for name in names}
+    compared = {
+        name: sourced(lock, path) if (path := paths.metrics(dataset, name)).is_file() else None
+        for name in ("ladder", "published", "nets")
+    }
+    steps = [*(value.step for value in (*provenance.values(), *compared.values()) if value)]
+    steps += [step for run in runs for step in (run.trained, run.evaluated)]
+    page = render(
+        Contents(
+            dataset=dataset,
+            synthetic=options.source.kind == "phantom",
+            runs=tuple(runs),
+            bootstrap=(settings.evaluate.bootstrap_samples, settings.evaluate.bootstrap_seed),
+            provenance=provenance,
+            parameters={"dataset": {dataset: options.model_dump()}, **shared(settings)},
+            recipes={name: settings.recipe[name].model_dump() for name in settings.recipes},
+            steps=lock.with_those_before(steps),
+            command=f"python -m stages.report --dataset {dataset}",
+            ladder=compared["ladder"],
+            published=compared["published"],
+            nets=compared["nets"],
+        )
+    )
+    with replacing(paths.data(dataset, "report.html")) as partial:
+        partial.write_text(page, encoding="utf-8")
+
+
+def read_run(
+    lock: Lock, settings: Settings, dataset: str, model: str, recipe: str, patients: pd.DataFrame, *, replayed: bool
+) -> Run:
+    """Return one run with its tables and the steps that made them."""
+    name = f"{model}-{recipe}-replayed" if replayed else f"{model}-{recipe}"
+    log = paths.data(dataset, f"training/{name}.csv")
+    scores = pd.read_csv(paths.data(dataset, f"scores/{name}.csv"), dtype={"image_id": str})
+    metrics = sourced(lock, paths.metrics(dataset, name))
+    return Run(
+        model,
+        recipe,
+        replayed,
+        settings.recipe[recipe].cut_off,
+        metrics.value,
+        scores.merge(patients, on="image_id", validate="one_to_one"),
+        pd.read_csv(log),
+        metrics.step,
+        lock.step_of(log),
+    )
+
+
+def sourced(lock: Lock, path: Path) -> Sourced:
+    """Return what a JSON file holds and the step that made it."""
+    value: Any = json.loads(path.read_text(encoding="utf-8"))
+    return Sourced(value, lock.step_of(path))
+
+
+def shared(settings: Settings) -> dict[str, Any]:
+    """Return the settings that all data sets share, but for the recipes."""
+    return {"features": settings.features.model_dump(), "evaluate": settings.evaluate.model_dump()}
+
+
+if __name__ == "__main__":
+    _run.run(report)
