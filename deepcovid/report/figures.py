@@ -13,7 +13,7 @@ from sklearn.metrics import roc_curve
 from deepcovid.backbones import BACKBONES
 from deepcovid.curves import histogram
 from deepcovid.report.contents import Run
-from deepcovid.report.svg import FAINT, INK, PAPER, styled
+from deepcovid.report.svg import FAINT, INK, PAGE, WIDTH, styled
 from deepcovid.roc_bands import roc_band
 
 # Okabe and Ito's colours, which people with any colour vision tell apart.
@@ -39,14 +39,13 @@ def ladder(rungs: Sequence[Mapping[str, Any]]) -> Figure:
     groups = [(name, [rung for rung in rungs if rung["direction"] == name]) for name in DIRECTIONS]
     groups = [(name, members) for name, members in groups if members]
     height = sum(len(members) + 1.6 for _, members in groups)
-    figure = Figure(figsize=(8.2, 0.25 * height + 0.7), layout="constrained")
-    axes = figure.subplots(1, 4, sharey=True, width_ratios=[1.5, 1.1, 1.1, 0.8])
+    figure = Figure(figsize=(WIDTH, 0.25 * height + 0.7), layout="constrained")
+    axes = figure.subplots(1, 4, sharey=True, width_ratios=[1.3, 1, 1, 0.9])
     labels: list[tuple[float, str]] = []
     top = 0.0
     for name, members in groups:
-        axes[0].text(
-            0, top, DIRECTIONS[name], weight="bold", ha="left", va="center", transform=axes[0].get_yaxis_transform()
-        )
+        across = axes[0].get_yaxis_transform()
+        axes[0].text(0, top, DIRECTIONS[name], weight="bold", va="center", transform=across, in_layout=False)
         places = top + 1.0 + np.arange(len(members))
         labels += [(place, rung["rung"]) for place, rung in zip(places, members, strict=True)]
         for axis, (measure, _) in zip(axes, LADDER_COLUMNS, strict=False):
@@ -57,7 +56,7 @@ def ladder(rungs: Sequence[Mapping[str, Any]]) -> Figure:
         for place, rung in zip(places, members, strict=True):
             share = rung["collapsed"]["mean"]
             axes[3].barh(place, share, height=0.62, color=RED, alpha=0.8)
-            axes[3].text(share + 0.04, place, f"{share:.0%}", va="center", fontsize=7.5)
+            axes[3].text(share + 0.04, place, _percent(round(share, 3)), va="center", fontsize=7.5)
         top = places[-1] + 1.6
     for axis, title in zip(axes, (*(title for _, title in LADDER_COLUMNS), "collapsed"), strict=True):
         axis.set_title(title)
@@ -65,7 +64,9 @@ def ladder(rungs: Sequence[Mapping[str, Any]]) -> Figure:
         axis.tick_params(left=False)
         axis.spines["left"].set_visible(False)
         axis.grid(axis="y", visible=False)
-    axes[3].set_xlim(0, 1.35)
+    lowest = min(rung["auc"]["low"] for rung in rungs)
+    axes[0].set_xlim(min(0.5, np.floor(lowest * 10) / 10) - 0.02, 1.02)
+    axes[3].set_xlim(0, 1.4)
     axes[3].set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"])
     axes[0].set_ylim(top - 0.8, -0.8)
     axes[0].set_yticks([place for place, _ in labels], [label for _, label in labels])
@@ -73,7 +74,7 @@ def ladder(rungs: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 @styled
-def confusions(runs: Sequence[Run], titles: Sequence[str], columns: int, size: float = 1.75) -> Figure:
+def confusions(runs: Sequence[Run], titles: Sequence[str], columns: int, size: float) -> Figure:
     """Draw confusion matrices of each run's first seed, cells tinted by their share of the row.
 
     Args:
@@ -84,7 +85,7 @@ def confusions(runs: Sequence[Run], titles: Sequence[str], columns: int, size: f
     """
     columns = min(columns, len(runs))
     rows = -(-len(runs) // columns)
-    figure = Figure(figsize=(columns * size, rows * (size * 0.82 + 0.12)), layout="constrained")
+    figure = Figure(figsize=(columns * size, rows * (size * 0.74 + 0.3)), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for axis in axes.ravel()[len(runs) :]:
         axis.axis("off")
@@ -98,17 +99,19 @@ def confusions(runs: Sequence[Run], titles: Sequence[str], columns: int, size: f
                 box = Rectangle((column, row), 1, 1, facecolor=tint, alpha=0.08 + 0.42 * share, edgecolor="none")
                 axis.add_patch(box)
                 text = {"ha": "center", "va": "center"}
-                axis.text(column + 0.5, row + 0.45, f"{cells[name]:,}", weight="bold", fontsize=size * 6.2, **text)
-                axis.text(column + 0.5, row + 0.75, _percent(share), fontsize=size * 4.3, **text)
-        axis.set_title(title, fontsize=max(size * 4.6, 6.5))
+                axis.text(
+                    column + 0.5, row + 0.45, f"{cells[name]:,}", weight="bold", fontsize=min(size * 6.2, 14), **text
+                )
+                axis.text(column + 0.5, row + 0.75, _percent(share), fontsize=min(size * 4.3, 9), **text)
+        axis.set_title(title, fontsize=8.5)
         axis.set(xlim=(0, 2), ylim=(2, 0), aspect="auto")
         axis.set_xticks([0.5, 1.5], ["called covid", "called non"])
         axis.set_yticks([0.5, 1.5], ["covid", "non"])
-        axis.tick_params(length=0, labelsize=max(size * 4.2, 6))
+        axis.tick_params(length=0, labelsize=8)
         axis.grid(visible=False)
         axis.spines[:].set_visible(False)
-        axis.axhline(1, color=PAPER, linewidth=2)
-        axis.axvline(1, color=PAPER, linewidth=2)
+        axis.axhline(1, color=PAGE, linewidth=2)
+        axis.axvline(1, color=PAGE, linewidth=2)
     return figure
 
 
@@ -121,7 +124,7 @@ def roc_of_nets(runs: Sequence[Run], samples: int, seed: int) -> Figure:
         samples: Bootstrap samples over patients.
         seed: Of the bootstrap.
     """
-    figure = Figure(figsize=(8.2, 3.9), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
     whole, corner = figure.subplots(1, 2)
     for run in runs:
         positive, score = (run.scores["label"] == "covid").to_numpy(), run.score.to_numpy()
@@ -153,7 +156,7 @@ def roc_of_recipes(recipes: Mapping[str, Sequence[Run]]) -> Figure:
     Args:
         recipes: By title, the recipe's runs.
     """
-    figure = Figure(figsize=(8.2, 0.4 + 8.2 / max(len(recipes), 3)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.4 + WIDTH / max(len(recipes), 3)), layout="constrained")
     panels = figure.subplots(1, max(len(recipes), 3), sharey=True)
     for axis in panels[len(recipes) :]:
         axis.axis("off")
@@ -164,7 +167,13 @@ def roc_of_recipes(recipes: Mapping[str, Sequence[Run]]) -> Figure:
             label = f"{run.net} {run.metrics['auc']:.3f}"
             axis.plot(false_positive, true_positive, color=NET_COLOURS[run.model], linewidth=1.3, label=label)
         axis.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle="--")
-        axis.set(title=title, xlim=(-0.01, 1), ylim=(0, 1.01), xlabel="1 - specificity", xticks=[0, 0.5, 1])
+        axis.set(
+            title=title.replace(", ", "\n"),
+            xlim=(-0.01, 1),
+            ylim=(0, 1.01),
+            xlabel="1 - specificity",
+            xticks=[0, 0.5, 1],
+        )
         axis.legend(loc="lower right", fontsize=7.5, title="AUC", title_fontsize=7.5)
     panels[0].set_ylabel("sensitivity")
     return figure
@@ -176,7 +185,7 @@ def histograms(runs: Sequence[Run]) -> Figure:
 
     The axis of shares is drawn by its square root, so that few images among thousands can be seen.
     """
-    figure = Figure(figsize=(min(8.2, 0.6 + 2.6 * max(len(runs), 2)), 3.7), layout="constrained")
+    figure = Figure(figsize=(0.65 + 2.85 * min(len(runs), 3), 3.7), layout="constrained")
     axes = figure.subplots(len(GROUP_COLOURS), len(runs), sharex=True, sharey=True, squeeze=False)
     for column, run in enumerate(runs):
         table = histogram(run.scores["group"], run.score.to_numpy())
@@ -185,10 +194,10 @@ def histograms(runs: Sequence[Run]) -> Figure:
             axis.bar(bars["low"], bars["share"], bars["high"] - bars["low"], align="edge", color=colour, linewidth=0)
             axis.axvline(run.cut_off, color=INK, linewidth=1, linestyle=(0, (3, 2)))
             own = run.score[run.scores["group"] == group]
-            called = f"{(own >= run.cut_off).sum():,} of {len(own):,}\ncalled covid"
-            axis.text(0.98, 0.93, called, ha="right", va="top", fontsize=7.5, transform=axis.transAxes)
+            called = f"{(own >= run.cut_off).sum():,} of {len(own):,} called covid"
+            axis.text(0.99, 0.97, called, ha="right", va="top", fontsize=7.5, transform=axis.transAxes)
             axis.set_yscale("function", functions=(_root, np.square))
-            axis.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, run.cut_off, 1])
+            axis.set(xlim=(0, 1), ylim=(0, 2))  # room for the text above a full bar
             axis.set_xticks([0, run.cut_off, 1], ["0", f"{run.cut_off:g}", "1"])
             axis.set_yticks(*PERCENT)
             axis.grid(axis="x", visible=False)
@@ -203,7 +212,7 @@ def histograms(runs: Sequence[Run]) -> Figure:
 def training(runs: Sequence[Run]) -> Figure:
     """Draw loss and accuracy on the test images over epochs: a column per run; the line is the first seed, the area
     reaches over all seeds, the dashed line is what calling every image non-COVID scores."""
-    figure = Figure(figsize=(8.2, 3.9), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
     columns = max(len(runs), 3)
     axes = figure.subplots(2, columns, sharex="col", sharey="row", squeeze=False)
     for axis in axes[:, len(runs) :].ravel():
@@ -221,9 +230,11 @@ def training(runs: Sequence[Run]) -> Figure:
         axes[1, column].axhline(
             counts["non"] / (counts["covid"] + counts["non"]), color=INK, linewidth=0.9, linestyle=(0, (3, 2))
         )
-        axes[0, column].set_title(run.title)
-        axes[0, column].set_ylim(bottom=0)
+        axes[0, column].set_title(run.title.replace(", ", "\n"))
         axes[1, column].set_xlabel("epoch")
+    axes[0, 0].set_yscale("log")
+    axes[0, 0].yaxis.set_major_formatter("{x:g}")
+    axes[0, 0].yaxis.set_minor_formatter("")
     axes[0, 0].set_ylabel("loss (cross-entropy)")
     axes[1, 0].set_ylabel("accuracy, test images")
     return figure
@@ -236,12 +247,12 @@ def published(numbers: Sequence[Mapping[str, Any]]) -> Figure:
     Args:
         numbers: Each with name, published, ours, low, high, inside.
     """
-    figure = Figure(figsize=(8.2, 0.3 * len(numbers) + 0.8), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.3 * len(numbers) + 0.8), layout="constrained")
     axis = figure.subplots()
     for place, number in enumerate(numbers):
         _dot(axis, {"mean": number["ours"], "low": number["low"], "high": number["high"]}, place, BLUE, hollow=False)
         colour = GREEN if number["inside"] else RED
-        axis.plot(number["published"], place, "D", color=colour, markersize=6, markeredgecolor=PAPER, zorder=4)
+        axis.plot(number["published"], place, "D", color=colour, markersize=6, markeredgecolor=PAGE, zorder=4)
     axis.set_yticks(range(len(numbers)), [published_label(number) for number in numbers])
     axis.set(ylim=(len(numbers) - 0.4, -0.6), xlabel="value")
     axis.tick_params(left=False)
@@ -264,7 +275,7 @@ def published_label(number: Mapping[str, Any]) -> str:
 
 def _dot(axis: Axes, measure: Mapping[str, float], place: float, colour: str, *, hollow: bool) -> None:
     axis.plot([measure["low"], measure["high"]], [place, place], color=colour, linewidth=2, alpha=0.45, zorder=2)
-    face = PAPER if hollow else colour
+    face = PAGE if hollow else colour
     axis.plot(measure["mean"], place, "o", color=colour, markerfacecolor=face, markersize=5, zorder=3)
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from deepcovid.backbones import BACKBONES
 from deepcovid.report import figures, tables
 from deepcovid.report.contents import FAILED, PAPER, RELEASED, Contents, Run, Step
-from deepcovid.report.svg import inline_svg
+from deepcovid.report.svg import WIDTH, inline_svg
 from deepcovid.report.tables import Table
 
 FIRST_SEED = "Numbers and curves are those of the first seed's head."
@@ -82,8 +82,8 @@ def question(contents: Contents) -> Section:
         tiles.append(
             Tile(f"{metrics['auc']:.3f}", run.title, f"AUC, 95 % interval {tables.bounds(metrics['auc_ci95'])}")
         )
-        found = f"COVID test images of {metrics['n_test']['covid']} found at cut-off {run.cut_off:g}"
-        tiles.append(Tile(f"{metrics['confusion']['tp']}", run.title, found))
+        found = f"{metrics['confusion']['tp']} of {metrics['n_test']['covid']}"
+        tiles.append(Tile(found, run.title, f"COVID test images found at cut-off {run.cut_off:g}"))
     return Section(
         "question",
         "The question",
@@ -146,10 +146,10 @@ def confusion(contents: Contents) -> Section:
     main = contents.of_model(contents.main_model)
     net = BACKBONES[contents.main_model]
     alt = "; ".join(_in_words(run) for run in main)
-    titles = [f"{run.title}\ncut-off {run.cut_off:g}" for run in main]
+    titles = [f"{run.title}\ncut-off {run.cut_off:g}".replace(", ", "\n") for run in main]
     blocks = [
         _figure(
-            figures.confusions(main, titles, len(main), min(2.6, 8.2 / len(main))),
+            figures.confusions(main, titles, len(main), min(2.6, WIDTH / len(main))),
             "confusion-main",
             f"Confusion matrices of {net}. {alt}",
             f"{net}: from the failed reproduction to the paper's recipe. Rows are what images are, columns what they "
@@ -162,7 +162,7 @@ def confusion(contents: Contents) -> Section:
         titles = [f"{run.net}\n{run.title}" for run in others]
         alt = "; ".join(f"{run.net} {_in_words(run)}" for run in others)
         columns = max(len(contents.of_model(model)) for model in contents.models if model != contents.main_model)
-        figure = figures.confusions(others, titles, columns, 1.55)
+        figure = figures.confusions(others, titles, columns, min(2.1, WIDTH / columns))
         blocks.append(
             _figure(figure, "confusion-others", alt, f"The other nets, drawn alike. {FIRST_SEED}", _evaluated(others))
         )

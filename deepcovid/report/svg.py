@@ -12,8 +12,10 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 # Stand-ins in the figures for colours that the page sets, so that they follow its light and dark scheme.
-INK, FAINT, PAPER = "#16181d", "#c9ccd2", "#fdfcfa"
-VARIABLES = {INK: "var(--ink)", FAINT: "var(--rule)", PAPER: "var(--paper)"}
+INK, FAINT, PAGE = "#16181d", "#c9ccd2", "#fdfcfa"
+VARIABLES = {INK: "var(--ink)", FAINT: "var(--rule)", PAGE: "var(--paper)"}
+WIDTH = 9.2  # of a figure that fills the column, inches
+SCALE = 1.35  # pixels of the page to a point
 STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "deepcovid",
@@ -71,14 +73,19 @@ def inline_svg(figure: Figure, name: str, alt: str) -> Markup:
     body = re.sub(r'\bid="', f'id="{name}-', body)
     body = re.sub(r'(xlink:)?href="#', f'href="#{name}-', body)
     body = re.sub(r"url\(#", f"url(#{name}-", body)
-    # A hundredth of a point is finer than any screen or printer.
-    body = re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), body)
+    body = re.sub(r"<!--.*?-->", "", body, flags=re.DOTALL)
+    # In paths and places, not in text: a hundredth of a point is finer than any screen or printer.
+    body = re.sub(r'="[^"]*"', lambda value: re.sub(r"-?\d+\.\d{3,}", _shortened, value[0]), body)
     for colour, variable in VARIABLES.items():
         body = body.replace(colour, variable)
     # The widths were measured with DejaVu Sans; Verdana's are the same.
     body = body.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
     body = re.sub(r"\n\s*", "\n", body)
     return Markup(
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="{box}" style="width:{width * 1.18:.0f}px" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="{box}" style="width:{width * SCALE:.0f}px" '
         f'aria-label="{escape(alt)}">{body}'
     )
+
+
+def _shortened(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
