@@ -5,6 +5,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from deepcovid import evaluation
+
 # The released code's histogram: 25 edges, 24 bins.
 HISTOGRAM_EDGES = np.linspace(0, 1, 25)
 CUT_OFFS = np.linspace(0, 1, 51)
@@ -49,9 +51,11 @@ def histogram(group: pd.Series, score: Score) -> pd.DataFrame:
 
 def confusion(positive: Mask, score: Score, cut_off: float) -> pd.DataFrame:
     """Return the confusion matrix: actual, predicted, images."""
-    actual = pd.Categorical(np.where(positive, "covid", "non"), ["covid", "non"])
-    predicted = pd.Categorical(np.where(score >= cut_off, "covid", "non"), ["covid", "non"])
-    counts = pd.crosstab(actual, predicted, dropna=False).to_numpy().ravel()
+    counts = evaluation.confusion(positive, score, cut_off)
     return pd.DataFrame(
-        {"actual": ["covid", "covid", "non", "non"], "predicted": ["covid", "non"] * 2, "images": counts}
+        {
+            "actual": ["covid", "covid", "non", "non"],
+            "predicted": ["covid", "non"] * 2,
+            "images": [counts[cell] for cell in ("tp", "fn", "fp", "tn")],
+        }
     )

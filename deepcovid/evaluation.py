@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from deepcovid.errors import UserError
-from deepcovid.intervals import Interval, auc_interval, normal_interval, wilson_interval
+from deepcovid.intervals import Interval, auc_interval, mean_interval, normal_interval, wilson_interval
 from deepcovid.settings import EvaluateSettings
 
 Scores = NDArray[np.float64]
@@ -30,7 +30,8 @@ def evaluate(
 
     Returns:
         Numbers only, nested. `auc_ci95` is a bootstrap over patients; a rate's `_ci95` follows the paper's formula,
-        its `_wilson95` Wilson's.
+        its `_wilson95` Wilson's. Under `over_seeds`, `low` and `high` are Student's t interval of the mean, where
+        there are at least two seeds.
 
     Raises:
         UserError: The test images are of one class only, or a score is not a number.
@@ -42,25 +43,26 @@ def evaluate(
     first = scores[:, 0]
     per_seed = [rates(positive, scores[:, index], cut_off) for index in range(scores.shape[1])]
     own = per_seed[0]
-    confusion = own["confusion"]
+    counts = own["confusion"]
+    largest = dict.fromkeys(OVER_SEEDS, 1) | {"predicted_positive": len(positive)}
     interval = auc_interval(positive, first, patient, settings.bootstrap_samples, settings.bootstrap_seed)
     metrics = {
         "auc": own["auc"],
         "auc_ci95": _named(interval),
         "average_precision": float(average_precision_score(positive, first)),
-        "accuracy": (confusion["tp"] + confusion["tn"]) / len(positive),
+        "accuracy": (counts["tp"] + counts["tn"]) / len(positive),
         "balanced_accuracy": (own["sensitivity"] + own["specificity"]) / 2,
         "majority_accuracy": max(positive.mean(), 1 - positive.mean()),
         "threshold": cut_off,
-        **_rate("sensitivity", confusion["tp"], confusion["tp"] + confusion["fn"]),
-        **_rate("specificity", confusion["tn"], confusion["tn"] + confusion["fp"]),
-        "confusion": confusion,
+        **_rate("sensitivity", counts["tp"], counts["tp"] + counts["fn"]),
+        **_rate("specificity", counts["tn"], counts["tn"] + counts["fp"]),
+        "confusion": counts,
         "at_sensitivity_98": at_sensitivity(positive, first, SENSITIVITY_WANTED),
         "predicted_positive": own["predicted_positive"],
         "collapsed": own["collapsed"],
         "n_test": {"covid": int(positive.sum()), "non": int((~positive).sum())},
         "over_seeds": {"seeds": len(per_seed)}
-        | {name: _spread([seed[name] for seed in per_seed]) for name in OVER_SEEDS},
+        | {name: _spread([seed[name] for seed in per_seed], largest[name]) for name in OVER_SEEDS},
     }
     # A rounded threshold may fall on the other side of the score that it was read from.
     exact = {"at_sensitivity_98": metrics["at_sensitivity_98"]}
@@ -72,16 +74,26 @@ OVER_SEEDS = ("auc", "sensitivity", "specificity", "predicted_positive", "collap
 
 def rates(positive: Mask, score: Scores, cut_off: float) -> dict[str, Any]:
     """Return AUC, sensitivity, specificity, confusion matrix and collapse of one head."""
-    called = score >= cut_off
-    tp, fp = int((called & positive).sum()), int((called & ~positive).sum())
-    fn, tn = int((~called & positive).sum()), int((~called & ~positive).sum())
+    counts = confusion(positive, score, cut_off)
+    called = counts["tp"] + counts["fp"]
     return {
         "auc": float(roc_auc_score(positive, score)),
-        "sensitivity": tp / (tp + fn),
-        "specificity": tn / (tn + fp),
-        "confusion": {"tp": tp, "fp": fp, "fn": fn, "tn": tn},
-        "predicted_positive": tp + fp,
-        "collapsed": int(called.all() or not called.any()),
+        "sensitivity": counts["tp"] / (counts["tp"] + counts["fn"]),
+        "specificity": counts["tn"] / (counts["tn"] + counts["fp"]),
+        "confusion": counts,
+        "predicted_positive": called,
+        "collapsed": int(called in (0, len(score))),
+    }
+
+
+def confusion(positive: Mask, score: Scores, cut_off: float) -> dict[str, int]:
+    """Return the images in each cell of the confusion matrix, by tp, fp, fn, tn; a score at the cut-off is covid."""
+    called = score >= cut_off
+    return {
+        "tp": int((called & positive).sum()),
+        "fp": int((called & ~positive).sum()),
+        "fn": int((~called & positive).sum()),
+        "tn": int((~called & ~positive).sum()),
     }
 
 
@@ -108,12 +120,17 @@ def _named(interval: Interval) -> dict[str, float]:
     return {"low": interval[0], "high": interval[1]}
 
 
-def _spread(values: list[float]) -> dict[str, float]:
-    return {"mean": float(np.mean(values)), "min": min(values), "max": max(values)}
+def _spread(values: list[float], largest: float) -> dict[str, float]:
+    mean = {"mean": float(np.mean(values))}
+    if len(values) > 1:
+        mean |= _named(mean_interval(values, largest))
+    return mean | {"min": min(values), "max": max(values)}
 
 
 def rounded(value: Any, digits: int = 6) -> Any:
     """Return nested numbers with floats rounded, so that files differ only where results do."""
     if isinstance(value, dict):
         return {key: rounded(part, digits) for key, part in value.items()}
+    if isinstance(value, list):
+        return [rounded(part, digits) for part in value]
     return round(float(value), digits) if isinstance(value, float | np.floating) else value

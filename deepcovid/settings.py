@@ -4,20 +4,17 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    ValidationError,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
 from deepcovid.backbones import BACKBONES
-from deepcovid.errors import UserError
+from deepcovid.schema import Strict as _Strict
+from deepcovid.schema import checked
 
 Item = TypeVar("Item")
 Group = Literal["covid", "normal", "other"]
@@ -33,10 +30,6 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Names = Annotated[list[Name], Field(min_length=1), AfterValidator(_distinct)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class PhantomSource(_Strict):
@@ -217,45 +210,4 @@ def validate(values: Any, origin: str) -> Settings:
     Raises:
         UserError: The first wrong key, by its path, with what is allowed there.
     """
-    try:
-        return Settings.model_validate(values)
-    except ValidationError as error:
-        by_path: dict[str, list[ErrorDetails]] = {}
-        for problem in error.errors():
-            by_path.setdefault(_key_path(values, problem), []).append(problem)
-        # Where a value fits no branch of a union, each branch complains: the one that got furthest is meant.
-        first = next(iter(by_path))
-        path = max((path for path in by_path if path.startswith(first)), key=len)
-        got = by_path[path][0]["input"]
-        message = " or ".join(dict.fromkeys(_allowed(values, problem) for problem in by_path[path]))
-        shown = f" (got {got!r})" if isinstance(got, str | int | float) else ""
-        others = sum(not path.startswith(other) for other in by_path)
-        more = f"; and {others} more" if others else ""
-        raise UserError(f"{origin}: {path + ': ' if path else ''}{message}{shown}{more}") from None
-
-
-def _key_path(values: Any, problem: ErrorDetails) -> str:
-    """Return where a problem is, as the user's file has it: without the tags that pydantic puts in for unions."""
-    parts: list[str] = []
-    for part in problem["loc"]:
-        try:
-            values = values[part]
-        except (KeyError, IndexError, TypeError):
-            continue
-        parts.append(str(part))
-    if problem["type"] == "missing":
-        parts.append(str(problem["loc"][-1]))
-    return ".".join(parts)
-
-
-def _allowed(values: Any, problem: ErrorDetails) -> str:
-    """Return what is wrong and what is allowed, in words."""
-    if problem["type"] != "extra_forbidden":
-        return problem["msg"].removeprefix("Value error, ")
-    *parents, last = _key_path(values, problem).split(".")
-    for key in parents:
-        values = values[int(key) if isinstance(values, list) else key]
-    # The section whose keys fit best is the one that is meant.
-    beside = set(values) - {last}
-    fields = max((model.model_fields for model in _Strict.__subclasses__()), key=lambda known: len(beside & set(known)))
-    return f"no such key; known are {', '.join(fields)}"
+    return checked(Settings, values, origin)

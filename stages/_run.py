@@ -6,12 +6,16 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from deepcovid import published
 from deepcovid.backbones import BACKBONES
 from deepcovid.errors import UserError
+from deepcovid.published import Published
 from deepcovid.settings import Settings, validate
 from stages import paths
 
@@ -44,6 +48,7 @@ def run(stage: Callable[..., None]) -> None:
     options = vars(parser.parse_args())
     try:
         settings = read_settings()
+        read_published()  # a wrong number there is found before anything is trained, not after
         known: dict[str, Collection[str]] = {
             "dataset": settings.dataset,
             "model": BACKBONES,
@@ -61,11 +66,19 @@ def run(stage: Callable[..., None]) -> None:
 
 def read_settings() -> Settings:
     """Read and validate params.yaml."""
+    return validate(_read_yaml(paths.PARAMS), str(paths.PARAMS))
+
+
+def read_published() -> Published:
+    """Read and validate reference/published.yaml."""
+    return published.validate(_read_yaml(paths.PUBLISHED), str(paths.PUBLISHED))
+
+
+def _read_yaml(path: Path) -> Any:
     try:
-        values = YAML(typ="safe", pure=True).load(paths.PARAMS)
+        return YAML(typ="safe", pure=True).load(path)
     except YAMLError as error:
-        raise UserError(f"{paths.PARAMS}: not valid YAML: {error}") from None
-    return validate(values, str(paths.PARAMS))
+        raise UserError(f"{path}: not valid YAML: {error}") from None
 
 
 def describe(error: UserError | OSError) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 PARAMS = Path("params.yaml")
 REFERENCE = Path("reference")
+PUBLISHED = REFERENCE / "published.yaml"
 LOCK = Path("dvc.lock")
 
 

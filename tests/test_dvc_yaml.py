@@ -15,6 +15,7 @@ PLUMBING = {
     "deepcovid/errors.py",
     "deepcovid/files.py",
     "deepcovid/progress.py",
+    "deepcovid/schema.py",
     "deepcovid/settings.py",
     "stages/__init__.py",
     "stages/_run.py",

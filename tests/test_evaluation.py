@@ -20,7 +20,7 @@ from deepcovid.settings import EvaluateSettings
 from tests.strategies import labelled_scores
 
 BOOTSTRAP = EvaluateSettings(bootstrap_samples=100, bootstrap_seed=1)
-SPREAD = {"mean", "min", "max"}
+SPREAD = {"mean", "low", "high", "min", "max"}
 KEYS = {
     "auc",
     "average_precision",
@@ -140,12 +140,17 @@ def test_first_seed_gives_the_numbers_and_all_give_the_spread():
     assert metrics["at_sensitivity_98"] == {"threshold": 0.8, "sensitivity": 1, "specificity": 1}
     assert metrics["over_seeds"] == {
         "seeds": 3,
-        "auc": {"mean": 0.5, "min": 0, "max": 1},
-        "sensitivity": {"mean": 0.333333, "min": 0, "max": 1},
-        "specificity": {"mean": 0.666667, "min": 0, "max": 1},
-        "predicted_positive": {"mean": 1.333333, "min": 0, "max": 2},
-        "collapsed": {"mean": 0.333333, "min": 0, "max": 1},
+        "auc": {"mean": 0.5, "low": 0, "high": 1, "min": 0, "max": 1},
+        "sensitivity": {"mean": 0.333333, "low": 0, "high": 1, "min": 0, "max": 1},
+        "specificity": {"mean": 0.666667, "low": 0, "high": 1, "min": 0, "max": 1},
+        "predicted_positive": {"mean": 1.333333, "low": 0, "high": 4, "min": 0, "max": 2},
+        "collapsed": {"mean": 0.333333, "low": 0, "high": 1, "min": 0, "max": 1},
     }
+
+
+def test_one_seed_has_no_interval_over_seeds():
+    one = measured(np.array([True, False]), np.array([0.9, 0.1]))
+    assert set(one["over_seeds"]["auc"]) == {"mean", "min", "max"}
 
 
 def test_interval_of_the_auc_is_over_the_patients_of_the_images():
@@ -171,9 +176,9 @@ def test_a_score_of_any_seed_that_is_not_a_number_is_refused(refused, score):
 
 
 def test_rounding_reaches_nested_floats_and_leaves_whole_numbers():
-    assert rounded({"a": {"b": np.float64(1 / 3), "c": 2}, "d": 2 / 3}, digits=2) == {
+    assert rounded({"a": {"b": np.float64(1 / 3), "c": 2}, "d": [2 / 3, "e"]}, digits=2) == {
         "a": {"b": 0.33, "c": 2},
-        "d": 0.67,
+        "d": [0.67, "e"],
     }
 
 

@@ -6,8 +6,18 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.weightstats import DescrStatsW
 
-from deepcovid.intervals import auc_interval, normal_interval, weighted_auc, wilson_interval
+from deepcovid.evaluation import at_sensitivity
+from deepcovid.intervals import (
+    auc_interval,
+    mean_interval,
+    normal_interval,
+    patient_weights,
+    weighted_auc,
+    weighted_specificity,
+    wilson_interval,
+)
 from tests.strategies import labelled_scores
 
 rates = st.integers(1, 5000).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials)))
@@ -31,12 +41,33 @@ def test_only_the_normal_interval_has_no_width_at_a_rate_of_0_or_1(successes, ra
     assert high - low > 0.03
 
 
+@given(values=st.lists(st.floats(0, 1), min_size=2, max_size=12))
+def test_mean_interval_is_that_of_statsmodels_within_the_values_range(values):
+    expected = np.array(values).mean().repeat(2) if len(set(values)) == 1 else DescrStatsW(values).tconfint_mean()
+    assert mean_interval(values) == pytest.approx(np.clip(expected, 0, 1), abs=1e-9)
+
+
+@st.composite
+def image_weights(draw, positive):
+    """How often each image is drawn, one to three samples, each with images of both labels."""
+    row = st.lists(st.integers(0, 4), min_size=len(positive), max_size=len(positive)).map(np.array)
+    both = row.filter(lambda weights: weights[positive].any() and weights[~positive].any())
+    return np.array(draw(st.lists(both, min_size=1, max_size=3)), dtype=float)
+
+
+@given(case=labelled_scores(), wanted=st.sampled_from([0.5, 0.9, 0.98, 1.0]), data=st.data())
+def test_weighted_specificity_is_that_of_the_resampled_images(case, wanted, data):
+    positive, score = case
+    weights = data.draw(image_weights(positive))
+    resampled = [np.repeat(np.arange(len(score)), row.astype(int)) for row in weights]
+    expected = [at_sensitivity(positive[rows], score[rows], wanted)["specificity"] for rows in resampled]
+    assert weighted_specificity(positive, score, weights, wanted) == pytest.approx(expected, abs=1e-9)
+
+
 @given(case=labelled_scores(), data=st.data())
 def test_weighted_auc_is_that_of_sklearn_with_ties(case, data):
     positive, score = case
-    row = st.lists(st.integers(0, 4), min_size=len(score), max_size=len(score)).map(np.array)
-    both = row.filter(lambda weights: weights[positive].any() and weights[~positive].any())
-    weights = np.array(data.draw(st.lists(both, min_size=1, max_size=3)), dtype=float)
+    weights = data.draw(image_weights(positive))
     expected = [roc_auc_score(positive, score, sample_weight=weight) for weight in weights]
     assert weighted_auc(positive, score, weights) == pytest.approx(expected, abs=1e-9)
 
@@ -99,6 +130,17 @@ def test_images_of_unknown_patients_are_each_of_their_own(images):
     blank = pd.Series([""] * 60, index=range(100, 160))
     assert interval(*images, blank) == interval(*images, patient)
     assert interval(*images, names([0] * 60).where(patient.index >= 30, "")) != interval(*images, patient)
+
+
+@given(case=labelled_scores(), data=st.data())
+def test_a_bootstrap_sample_has_as_many_patients_of_each_label_as_there_are(case, data):
+    positive, _ = case
+    numbers = data.draw(st.lists(st.integers(0, 5), min_size=len(positive), max_size=len(positive)))
+    weights = patient_weights(positive, names(numbers), samples=5, seed=0)
+    for side in (positive, ~positive):
+        once = [np.flatnonzero(side & (np.array(numbers) == number)) for number in set(np.array(numbers)[side])]
+        assert all((weights[:, images] == weights[:, images[:1]]).all() for images in once)
+        assert (sum(weights[:, images[0]] for images in once) == len(once)).all()
 
 
 def test_perfect_scores_have_an_interval_of_one_point():

@@ -1,0 +1,68 @@
+"""What the schemas of YAML files share: strict models, and one line that says what is wrong in a file."""
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from deepcovid.errors import UserError
+
+
+class Strict(BaseModel):
+    """A model that converts nothing, ignores nothing and does not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+Model = TypeVar("Model", bound=Strict)
+
+
+def checked(schema: type[Model], values: Any, origin: str) -> Model:
+    """Return `values`, as read from the file `origin`, as the model `schema`.
+
+    Raises:
+        UserError: The first wrong key, by its path, with what is allowed there.
+    """
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        by_path: dict[str, list[ErrorDetails]] = {}
+        for problem in error.errors():
+            by_path.setdefault(_key_path(values, problem), []).append(problem)
+        # Where a value fits no branch of a union, each branch complains: the one that got furthest is meant.
+        first = next(iter(by_path))
+        path = max((path for path in by_path if path.startswith(first)), key=len)
+        got = by_path[path][0]["input"]
+        message = " or ".join(dict.fromkeys(_allowed(schema, values, problem) for problem in by_path[path]))
+        shown = f" (got {got!r})" if isinstance(got, str | int | float) else ""
+        others = sum(not path.startswith(other) for other in by_path)
+        more = f"; and {others} more" if others else ""
+        raise UserError(f"{origin}: {path + ': ' if path else ''}{message}{shown}{more}") from None
+
+
+def _key_path(values: Any, problem: ErrorDetails) -> str:
+    """Return where a problem is, as the user's file has it: without the tags that pydantic puts in for unions."""
+    parts: list[str] = []
+    for part in problem["loc"]:
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            continue
+        parts.append(str(part))
+    if problem["type"] == "missing":
+        parts.append(str(problem["loc"][-1]))
+    return ".".join(parts)
+
+
+def _allowed(schema: type[Strict], values: Any, problem: ErrorDetails) -> str:
+    """Return what is wrong and what is allowed, in words."""
+    if problem["type"] != "extra_forbidden":
+        return problem["msg"].removeprefix("Value error, ")
+    *parents, last = _key_path(values, problem).split(".")
+    for key in parents:
+        values = values[int(key) if isinstance(values, list) else key]
+    # The section whose keys fit best is the one that is meant, among those of this file's schema.
+    beside = set(values) - {last}
+    sections = (model for model in Strict.__subclasses__() if model.__module__ == schema.__module__)
+    fields = max((model.model_fields for model in sections), key=lambda known: len(beside & set(known)))
+    return f"no such key; known are {', '.join(fields)}"
