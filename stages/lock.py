@@ -21,9 +21,9 @@ class Lock:
     def __init__(self) -> None:
         try:
             recorded = YAML(typ="safe").load(paths.LOCK)["stages"]
-        except (YAMLError, TypeError, KeyError):
+            self._steps = {name: _step(name, entry) for name, entry in recorded.items()}
+        except (YAMLError, TypeError, KeyError, AttributeError):
             raise UserError(f"{paths.LOCK}: not a record of stages; {REMEDY}") from None
-        self._steps = {name: _step(name, entry) for name, entry in recorded.items()}
 
     def step_of(self, path: Path) -> Step:
         """Return the step that made the file at `path` as it now is.

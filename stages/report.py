@@ -7,12 +7,14 @@ from typing import Any
 import pandas as pd
 
 from deepcovid import catalogue
+from deepcovid.comparison import claim_sentence
+from deepcovid.errors import UserError
 from deepcovid.files import replacing
 from deepcovid.report.contents import Contents, Run, Sourced
 from deepcovid.report.page import render
 from deepcovid.settings import Settings
 from stages import _run, paths
-from stages.lock import Lock
+from stages.lock import REMEDY, Lock
 
 
 def report(settings: Settings, dataset: str) -> None:
@@ -48,6 +50,9 @@ def report(settings: Settings, dataset: str) -> None:
             ladder=compared["ladder"],
             published=compared["published"],
             nets=compared["nets"],
+            nets_sentence=claim_sentence(compared["nets"].value, dataset, options.source.kind == "covid-xray-5k")
+            if compared["nets"]
+            else "",
         )
     )
     with replacing(paths.data(dataset, "report.html")) as partial:
@@ -59,19 +64,21 @@ def read_run(
 ) -> Run:
     """Return one run with its tables and the steps that made them."""
     name = f"{model}-{recipe}-replayed" if replayed else f"{model}-{recipe}"
-    log = paths.data(dataset, f"training/{name}.csv")
-    scores = pd.read_csv(paths.data(dataset, f"scores/{name}.csv"), dtype={"image_id": str})
+    scores, log = (paths.data(dataset, f"{table}/{name}.csv") for table in ("scores", "training"))
     metrics = sourced(lock, paths.metrics(dataset, name))
+    evaluated, trained = lock.step_of(scores), lock.step_of(log)
+    if evaluated != metrics.step:
+        raise UserError(f"{scores}: {evaluated.name} made it, but {metrics.step.name} made the metrics; {REMEDY}")
     return Run(
         model,
         recipe,
         replayed,
         settings.recipe[recipe].cut_off,
         metrics.value,
-        scores.merge(patients, on="image_id", validate="one_to_one"),
+        pd.read_csv(scores, dtype={"image_id": str}).merge(patients, on="image_id", validate="one_to_one"),
         pd.read_csv(log),
-        metrics.step,
-        lock.step_of(log),
+        evaluated,
+        trained,
     )
 
 

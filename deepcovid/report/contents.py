@@ -93,8 +93,8 @@ class Contents:
         bootstrap: Samples and seed for the bands of the ROC curves.
         findings: Sentences that the ladder's table says.
         ladder: By net, a dict with `rungs`; None where it was not run.
-        published: Ours beside published numbers; None where not compared.
-        nets: A list of paired differences between nets; None where not compared.
+        published: As deepcovid.comparison.beside_published returns it; None where not compared.
+        nets: As deepcovid.comparison.between_nets returns it; None where not compared.
         nets_sentence: What the comparison of the nets says.
         provenance: By name, what is recorded of data and weights.
         parameters: Of the data set and of the shared settings, nested.

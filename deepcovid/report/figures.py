@@ -56,7 +56,7 @@ def ladder(rungs: Sequence[Mapping[str, Any]]) -> Figure:
         for place, rung in zip(places, members, strict=True):
             share = rung["collapsed"]["mean"]
             axes[3].barh(place, share, height=0.62, color=RED, alpha=0.8)
-            axes[3].text(share + 0.04, place, _percent(round(share, 3)), va="center", fontsize=7.5)
+            axes[3].text(share + 0.04, place, f"{100 * share:.0f} %", va="center", fontsize=7.5)
         top = places[-1] + 1.6
     for axis, title in zip(axes, (*(title for _, title in LADDER_COLUMNS), "collapsed"), strict=True):
         axis.set_title(title)
@@ -74,23 +74,20 @@ def ladder(rungs: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 @styled
-def confusions(runs: Sequence[Run], titles: Sequence[str], columns: int, size: float) -> Figure:
-    """Draw confusion matrices of each run's first seed, cells tinted by their share of the row.
+def confusions(matrices: Sequence[tuple[str, Mapping[str, int]]], columns: int, size: float) -> Figure:
+    """Draw confusion matrices, cells tinted by their share of the row.
 
     Args:
-        runs: One panel each, row by row.
-        titles: Above the panels.
+        matrices: A title and the counts tp, fn, fp, tn each, row by row.
         columns: Panels in a row.
         size: Of a panel, inches.
     """
-    columns = min(columns, len(runs))
-    rows = -(-len(runs) // columns)
+    rows = -(-len(matrices) // columns)
     figure = Figure(figsize=(columns * size, rows * (size * 0.74 + 0.3)), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    for axis in axes.ravel()[len(runs) :]:
+    for axis in axes.ravel()[len(matrices) :]:
         axis.axis("off")
-    for run, title, axis in zip(runs, titles, axes.ravel(), strict=False):
-        cells = run.metrics["confusion"]
+    for (title, cells), axis in zip(matrices, axes.ravel(), strict=False):
         for row, (right, names) in enumerate(((0, ("tp", "fn")), (1, ("fp", "tn")))):
             total = max(sum(cells[name] for name in names), 1)
             for column, name in enumerate(names):
@@ -98,11 +95,11 @@ def confusions(runs: Sequence[Run], titles: Sequence[str], columns: int, size: f
                 tint = BLUE if column == right else RED
                 box = Rectangle((column, row), 1, 1, facecolor=tint, alpha=0.08 + 0.42 * share, edgecolor="none")
                 axis.add_patch(box)
-                text = {"ha": "center", "va": "center"}
-                axis.text(
-                    column + 0.5, row + 0.45, f"{cells[name]:,}", weight="bold", fontsize=min(size * 6.2, 14), **text
-                )
-                axis.text(column + 0.5, row + 0.75, _percent(share), fontsize=min(size * 4.3, 9), **text)
+                for text, height, bold, points in (
+                    (f"{cells[name]:,}", 0.45, "bold", min(size * 6.2, 14)),
+                    (_percent(share), 0.75, "normal", min(size * 4.3, 9)),
+                ):
+                    axis.text(column + 0.5, row + height, text, weight=bold, fontsize=points, ha="center", va="center")
         axis.set_title(title, fontsize=8.5)
         axis.set(xlim=(0, 2), ylim=(2, 0), aspect="auto")
         axis.set_xticks([0.5, 1.5], ["called covid", "called non"])
@@ -116,13 +113,14 @@ def confusions(runs: Sequence[Run], titles: Sequence[str], columns: int, size: f
 
 
 @styled
-def roc_of_nets(runs: Sequence[Run], samples: int, seed: int) -> Figure:
+def roc_of_nets(runs: Sequence[Run], samples: int, seed: int, marks: Sequence[Mapping[str, Any]]) -> Figure:
     """Draw the nets' ROC curves with 95 % bands: the whole, and the corner where good nets are.
 
     Args:
         runs: One per net, under one recipe.
         samples: Bootstrap samples over patients.
         seed: Of the bootstrap.
+        marks: Published points: name, specificity, sensitivity.
     """
     figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
     whole, corner = figure.subplots(1, 2)
@@ -132,18 +130,21 @@ def roc_of_nets(runs: Sequence[Run], samples: int, seed: int) -> Figure:
         false_positive, true_positive, _ = roc_curve(positive, score)
         colour, metrics = NET_COLOURS[run.model], run.metrics
         for axis in (whole, corner):
-            area = axis.fill_between(
+            axis.fill_between(
                 band["false_positive_rate"], band["low"], band["high"], color=colour, alpha=0.16, linewidth=0
             )
-            area.set_gid(f"band-{run.model}-{'whole' if axis is whole else 'corner'}")
             low, high = metrics["auc_ci95"]["low"], metrics["auc_ci95"]["high"]
             label = f"{run.net}: AUC {metrics['auc']:.3f} ({low:.3f} to {high:.3f})"
             axis.plot(false_positive, true_positive, color=colour, linewidth=1.5, label=label)
             axis.plot(1 - metrics["specificity"], metrics["sensitivity"], "o", color=colour, markersize=5)
+    for mark, shape in zip(marks, "D^sv", strict=False):
+        place = 1 - mark["specificity"], mark["sensitivity"]
+        for axis in (whole, corner):
+            axis.plot(*place, shape, color=INK, markeredgecolor=PAGE, markersize=6, zorder=5, label=mark["name"])
     whole.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle="--")
     whole.set(title="The whole curve", xlim=(-0.01, 1), ylim=(0, 1.01))
     whole.legend(loc="lower right", fontsize=8)
-    corner.set(title="Its upper left corner", xlim=(-0.002, 0.2), ylim=(0.7, 1.003))
+    corner.set(title="Its upper left corner", xlim=(-0.002, 0.2), ylim=(0.7, 1.003), xticks=np.arange(5) / 20)
     for axis in (whole, corner):
         axis.set(xlabel="1 - specificity", ylabel="sensitivity")
     return figure
@@ -267,10 +268,9 @@ def published(numbers: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def published_label(number: Mapping[str, Any]) -> str:
-    """Return a published number's name with the net and recipe that it is set beside."""
-    net = BACKBONES.get(number.get("model") or "", "")
-    run = ", ".join(part for part in (net, number.get("recipe")) if part)
-    return f"{number['name']} ({run})" if run else str(number["name"])
+    """Return a published number's name with the run of ours that it is set beside."""
+    net = BACKBONES.get(number["model"], number["model"])
+    return f"{number['name']} ({net}, {number['recipe']})"
 
 
 def _dot(axis: Axes, measure: Mapping[str, float], place: float, colour: str, *, hollow: bool) -> None:

@@ -30,7 +30,7 @@ def render(contents: Contents) -> str:
 
     made: dict[str, Any] = {"contents": contents, "sections": list(sections(contents)), "label": label}
     made["style"] = Markup((files("deepcovid.report") / "templates" / "style.css").read_text(encoding="utf-8"))
-    return environment.get_template("report.html.j2").render(made)
+    return environment.get_template("report.html.j2").render(made).lstrip()
 
 
 def slug(name: str) -> str:

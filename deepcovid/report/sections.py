@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from deepcovid.backbones import BACKBONES
+from deepcovid.evaluation import SENSITIVITY_WANTED
 from deepcovid.report import figures, tables
 from deepcovid.report.contents import FAILED, PAPER, RELEASED, Contents, Run, Step
 from deepcovid.report.svg import WIDTH, inline_svg
@@ -143,26 +145,31 @@ def ladder(contents: Contents) -> Section:
 
 def confusion(contents: Contents) -> Section:
     """Confusion matrices: the main net's recipes side by side, then the other nets smaller."""
-    main = contents.of_model(contents.main_model)
-    net = BACKBONES[contents.main_model]
-    alt = "; ".join(_in_words(run) for run in main)
-    titles = [f"{run.title}\ncut-off {run.cut_off:g}".replace(", ", "\n") for run in main]
-    blocks = [
-        _figure(
-            figures.confusions(main, titles, len(main), min(2.6, WIDTH / len(main))),
-            "confusion-main",
-            f"Confusion matrices of {net}. {alt}",
-            f"{net}: from the failed reproduction to the paper's recipe. Rows are what images are, columns what they "
-            f"are called; blue is right, red is wrong, tinted by the share of the row. {FIRST_SEED}",
-            _evaluated(main),
-        )
+    main, net = contents.of_model(contents.main_model), BACKBONES[contents.main_model]
+    told = published_confusions(contents)
+    matrices = [(f"published\n{group}", cells) for group, cells in told.items()]
+    matrices += [
+        (f"{run.title}\ncut-off {run.cut_off:g}".replace(", ", "\n"), run.metrics["confusion"]) for run in main
     ]
+    caption = f"{net}: from the failed reproduction to the paper's recipe. " + (
+        "The first is as published, the others are ours. " if told else ""
+    )
+    caption += (
+        "Rows are what images are, columns what they are called; blue is right, red is wrong, tinted by the share of "
+        f"the row. {FIRST_SEED}"
+    )
+    steps = _evaluated(main)
+    if told and contents.published:
+        steps = (contents.published.step, *steps)
+    alt = f"Confusion matrices of {net}. " + "; ".join(_in_words(run) for run in main)
+    figure = figures.confusions(matrices, len(matrices), min(2.6, WIDTH / len(matrices)))
+    blocks = [_figure(figure, "confusion-main", alt, caption, steps)]
     others = [run for model in contents.models if model != contents.main_model for run in contents.of_model(model)]
     if others:
-        titles = [f"{run.net}\n{run.title}" for run in others]
-        alt = "; ".join(f"{run.net} {_in_words(run)}" for run in others)
+        matrices = [(f"{run.net}\n{run.title}", run.metrics["confusion"]) for run in others]
+        alt = "; ".join(_in_words(run, net=True) for run in others)
         columns = max(len(contents.of_model(model)) for model in contents.models if model != contents.main_model)
-        figure = figures.confusions(others, titles, columns, min(2.1, WIDTH / columns))
+        figure = figures.confusions(matrices, columns, min(2.1, WIDTH / columns))
         blocks.append(
             _figure(figure, "confusion-others", alt, f"The other nets, drawn alike. {FIRST_SEED}", _evaluated(others))
         )
@@ -172,18 +179,46 @@ def confusion(contents: Contents) -> Section:
     return Section("confusion", "Who is called what", blocks=tuple(blocks), notes=tuple(notes))
 
 
+def published_confusions(contents: Contents) -> dict[str, dict[str, int]]:
+    """Return the confusion matrices that others published of the main net, by the group of their numbers."""
+    found: dict[str, dict[str, int]] = {}
+    for number in contents.published.value["numbers"] if contents.published else ():
+        metric, _, cell = number["metric"].partition(".")
+        if metric == "confusion" and number["published_for"] == contents.main_model:
+            found.setdefault(number["group"], {})[cell] = int(number["published"])
+    return {group: cells for group, cells in found.items() if len(cells) == 4}
+
+
+def published_points(contents: Contents) -> list[dict[str, Any]]:
+    """Return what others published as a specificity at a sensitivity of 98 % under the paper's recipe."""
+    numbers = contents.published.value["numbers"] if contents.published else ()
+    return [
+        {
+            "name": f"paper, {number['published_for']}",
+            "specificity": number["published"],
+            "sensitivity": SENSITIVITY_WANTED,
+        }
+        for number in numbers
+        if number["metric"] == "at_sensitivity_98.specificity" and number["recipe"] == PAPER
+    ]
+
+
 def roc(contents: Contents) -> Section:
     """ROC curves of the nets with bands, and of every recipe."""
     samples, seed = contents.bootstrap
     best, blocks, notes = contents.of(PAPER), [], []
     if best:
-        figure = figures.roc_of_nets(best, samples, seed)
+        marks = published_points(contents)
+        figure, steps = figures.roc_of_nets(best, samples, seed, marks), _evaluated(best)
         caption = (
             f"The nets under the paper's recipe. The bands hold 95 % at each false positive rate, over {samples:,} "
             "bootstrap samples of patients, drawn within each class; the dots are at the cut-off. " + FIRST_SEED
         )
         alt = "ROC curves. " + "; ".join(f"{run.net}: AUC {run.metrics['auc']:.3f}" for run in best)
-        blocks.append(_figure(figure, "roc-nets", alt, caption, _evaluated(best)))
+        if marks and contents.published:
+            caption += " The black marks are published."
+            steps = (*steps, contents.published.step)
+        blocks.append(_figure(figure, "roc-nets", alt, caption, steps))
     else:
         notes.append(NOT_RUN.format(f"recipe {PAPER}"))
     panels = _by_title(contents)
@@ -240,30 +275,35 @@ def published(contents: Contents) -> Section:
     if contents.published is None:
         return Section("published", title, notes=(NOT_RUN.format("comparison with published numbers"),))
     value, steps = contents.published.value, (contents.published.step,)
-    measured = [number for number in value["numbers"] if number.get("ours") is not None]
     text = f"{value['inside']} of {value['compared']} published numbers lie inside our 95 % interval."
-    if contents.synthetic:
-        text += " On synthetic images this compares nothing: it shows that the comparison works."
-    blocks = [
-        Block("Published numbers, each with its source, and ours.", steps, table=tables.published(value["numbers"]))
-    ]
-    rates = [number for number in measured if 0 <= number["published"] <= 1 and 0 <= number["ours"] <= 1]
+    if value["of_other_test_images"]:
+        text += f" {value['of_other_test_images']} more were measured on other test images and are not counted."
+    if not value["numbers"]:
+        return Section("published", title, notes=("No published number is of this data set.",))
+    caption = "Published numbers, each with its source, and ours."
+    blocks = [Block(caption, steps, table=tables.published(value["numbers"]))]
+    rates = [number for number in value["numbers"] if not number["metric"].startswith("confusion.")]
     if rates:
         alt = "; ".join(f"{item['name']}: published {item['published']}, ours {item['ours']:.3f}" for item in rates)
-        caption = "Rates and areas: published values on our intervals."
+        caption = "Rates and areas: published values on our 95 % intervals."
         blocks.insert(0, _figure(figures.published(rates), "published", alt, caption, steps))
     return Section("published", title, (text,), tuple(blocks))
 
 
 def nets(contents: Contents) -> Section:
-    """Paired differences between nets."""
+    """Paired differences between nets, and what they say of the paper's claim."""
     title = "Is one net better than another?"
-    if not contents.nets or not contents.nets.value:
+    if contents.nets is None or not contents.nets.value["pairs"]:
         return Section("nets", title, notes=(NOT_RUN.format("paired comparison of nets"),))
-    block = Block(
-        "Paired differences on the same test images.", (contents.nets.step,), table=tables.nets(contents.nets.value)
+    caption = (
+        "Paired differences on the same test images. AUC: bootstrap over patients; rates: McNemar's exact test at the "
+        "cut-off, by images. p is not corrected for the number of pairs."
     )
-    return Section("nets", title, (contents.nets_sentence,) if contents.nets_sentence else (), (block,))
+    steps = (contents.nets.step,)
+    blocks = [Block(caption, steps, table=tables.nets(contents.nets.value["pairs"]))]
+    if contents.nets_sentence:
+        blocks.insert(0, Block("Computed from the table below.", steps, sentences=(contents.nets_sentence,)))
+    return Section("nets", title, blocks=tuple(blocks))
 
 
 def numbers(contents: Contents) -> Section:
@@ -290,12 +330,8 @@ def provenance(contents: Contents) -> Section:
 
 def parameters(contents: Contents) -> Section:
     """What was set."""
-    trained = tuple(run.trained for run in contents.runs)
-    others = tuple(
-        step
-        for step in contents.steps
-        if step.parameters and step not in trained and step not in _evaluated(contents.runs)
-    )
+    trained, evaluated = tuple(run.trained for run in contents.runs), _evaluated(contents.runs)
+    others = tuple(step for step in contents.steps if step not in (*trained, *evaluated))
     blocks = (
         Block("The recipes, setting by setting.", trained, table=tables.recipes(contents.recipes)),
         Block("The data set and what the recipes share.", others, table=tables.parameters(contents.parameters)),

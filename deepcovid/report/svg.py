@@ -69,10 +69,12 @@ def inline_svg(figure: Figure, name: str, alt: str) -> Markup:
     box = opening.split('viewBox="', 1)[1].split('"', 1)[0]
     width = float(box.split()[2])
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
-    # Ids must be unique on a page of many figures.
-    body = re.sub(r'\bid="', f'id="{name}-', body)
-    body = re.sub(r'(xlink:)?href="#', f'href="#{name}-', body)
-    body = re.sub(r"url\(#", f"url(#{name}-", body)
+    # Ids must be unique on a page of many figures. Matplotlib's hash places, whose last bits vary with the layout's
+    # solver, so ids are numbered instead.
+    ids = {found: f"{name}-{number}" for number, found in enumerate(re.findall(r'\bid="([^"]+)"', body))}
+    body = re.sub(r'\bid="([^"]+)"', lambda found: f'id="{ids[found[1]]}"', body)
+    body = re.sub(r'(?:xlink:)?href="#([^"]+)"', lambda found: f'href="#{ids[found[1]]}"', body)
+    body = re.sub(r"url\(#([^)]+)\)", lambda found: f"url(#{ids[found[1]]})", body)
     body = re.sub(r"<!--.*?-->", "", body, flags=re.DOTALL)
     # In paths and places, not in text: a hundredth of a point is finer than any screen or printer.
     body = re.sub(r'="[^"]*"', lambda value: re.sub(r"-?\d+\.\d{3,}", _shortened, value[0]), body)
@@ -88,4 +90,5 @@ def inline_svg(figure: Figure, name: str, alt: str) -> Markup:
 
 
 def _shortened(number: re.Match[str]) -> str:
-    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
+    # A hair is added so that what differs in its last bits only is never rounded to both sides.
+    return f"{float(number[0]) + 1e-7:.2f}".rstrip("0").rstrip(".")

@@ -6,16 +6,20 @@ from typing import Any
 
 from deepcovid.backbones import BACKBONES
 from deepcovid.report.contents import Run, Sourced
-from deepcovid.report.figures import DIRECTIONS, published_label
+from deepcovid.report.figures import published_label
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under a header; the first `names` columns are names, the others numbers."""
+    """Rows of text under a header; the first `names` columns are names, the others numbers.
+
+    A `breakable` one holds long words, such as hashes and addresses, that may be broken anywhere.
+    """
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     names: int = 1
+    breakable: bool = False
 
 
 def ladder(rungs: Iterable[Mapping[str, Any]]) -> Table:
@@ -23,7 +27,7 @@ def ladder(rungs: Iterable[Mapping[str, Any]]) -> Table:
     measures = ("auc", "sensitivity", "specificity", "predicted_positive")
     rows = [
         (
-            DIRECTIONS[rung["direction"]],
+            rung["direction"],
             rung["rung"] + (" (whole net)" if rung["net"] == "replayed" else ""),
             f"{rung['seeds']}",
             *(spread(rung[name], 1 if name == "predicted_positive" else 3) for name in measures),
@@ -33,7 +37,7 @@ def ladder(rungs: Iterable[Mapping[str, Any]]) -> Table:
         for rung in rungs
     ]
     header = ("direction", "rung", "seeds", "AUC", "sensitivity", "specificity", "called covid", "collapsed heads")
-    return Table((*header, "AUC against the rung below"), rows, names=2)
+    return Table((*header, "AUC less that below"), rows, names=2)
 
 
 def runs(all_runs: Iterable[Run]) -> Table:
@@ -59,46 +63,38 @@ def runs(all_runs: Iterable[Run]) -> Table:
 
 
 def published(numbers: Iterable[Mapping[str, Any]]) -> Table:
-    """Return published numbers with ours beside them; a number without a run of ours has blanks."""
-    rows = []
+    """Return published numbers with ours beside them; what a row's source says as the one above is not repeated."""
+    rows, above = [], []
     for number in numbers:
-        measured = number.get("ours") is not None
+        source = [text for text in (number["source"], *number["note"].split("; ")) if text]
+        digits = 0 if number["metric"].startswith("confusion.") else 3
         rows.append(
             (
                 published_label(number),
-                f"{number['source']}",
+                "\n".join(text for text in source if text not in above) or "as above",
                 f"{number['published']:.4g}",
-                spread({"mean": number["ours"], "low": number["low"], "high": number["high"]})
-                if measured
-                else "not run",
-                f"{number['difference']:+.3f}" if measured else "",
-                ("yes" if number["inside"] else "no") if measured else "",
+                spread({"mean": number["ours"], "low": number["low"], "high": number["high"]}, digits),
+                f"{number['difference']:+.{digits}f}",
+                ("yes" if number["inside"] else "no") if number["same_test_counts"] else "other test images",
             )
         )
+        above = source
     return Table(("number", "source", "published", "ours (95 % interval)", "difference", "inside?"), rows, names=2)
 
 
 def nets(pairs: Iterable[Mapping[str, Any]]) -> Table:
-    """Return a row per pair of nets: a column for each of its values, differences with interval and p."""
-    texts = [{key: _cell(value) for key, value in pair.items()} for pair in pairs]
-    header = list(dict.fromkeys(key for text in texts for key in text))
-    names = sum(all(isinstance(pair.get(key, ""), str) for pair in pairs) for key in header)
-    rows = [[text.get(key, "") for key in header] for text in texts]
-    return Table([key.replace("_", " ").replace("auc", "AUC") for key in header], rows, names=names)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, Mapping):
-        if "difference" in value:
-            return difference(value)
-        return ", ".join(f"{key} {_cell(part)}" for key, part in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(_cell(part) for part in value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return "" if value is None else BACKBONES.get(str(value), str(value))
+    """Return a row per recipe and pair of nets: differences of AUC and rates, first - second."""
+    rows = [
+        (
+            f"{BACKBONES[pair['first']]} - {BACKBONES[pair['second']]}",
+            pair["recipe"],
+            f"{pair['auc']['first']:.3f} - {pair['auc']['second']:.3f}",
+            *(difference(pair[name]) for name in ("auc", "sensitivity", "specificity")),
+        )
+        for pair in pairs
+    ]
+    header = ("nets", "recipe", "AUCs", "AUC: difference", "sensitivity: difference", "specificity: difference")
+    return Table(header, rows, names=2)
 
 
 def recipes(settings: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -106,12 +102,12 @@ def recipes(settings: Mapping[str, Mapping[str, Any]]) -> Table:
     flattened = {name: flat(values) for name, values in settings.items()}
     keys = list(dict.fromkeys(key for values in flattened.values() for key in values))
     rows = [(key, *(values.get(key, "") for values in flattened.values())) for key in keys]
-    return Table(("setting", *flattened), rows)
+    return Table(("setting", *flattened), rows, names=1 + len(flattened))
 
 
 def parameters(settings: Mapping[str, Any]) -> Table:
     """Return a row per setting, by its path."""
-    return Table(("parameter", "value"), list(flat(settings).items()))
+    return Table(("parameter", "value"), list(flat(settings).items()), names=2)
 
 
 def flat(values: Mapping[str, Any], path: str = "") -> dict[str, str]:
@@ -136,7 +132,7 @@ def files(provenance: Mapping[str, Sourced]) -> Table:
             rows += [_file("images", entry) for entry in record["files"]]
         elif "model" in record:
             rows.append(_file(f"weights of {BACKBONES.get(record['model'], record['model'])}", record))
-    return Table(("what", "file", "origin", "official source", "edition", "bytes", "SHA-256"), rows, names=5)
+    return Table(("what", "file", "origin, official source", "edition", "bytes"), rows, names=4, breakable=True)
 
 
 def _file(what: str, record: Mapping[str, Any]) -> tuple[str, ...]:
@@ -144,15 +140,9 @@ def _file(what: str, record: Mapping[str, Any]) -> tuple[str, ...]:
     if record["origin"] == "random":
         edition = f"random, seed {record['seed']}, calibrated on {record['calibration_images']} training images"
     size = f"{record['bytes']:,}" if "bytes" in record else ""
-    return (
-        what,
-        record.get("name", ""),
-        record["origin"],
-        record.get("url", ""),
-        edition,
-        size,
-        record.get("sha256", ""),
-    )
+    name = f"{record['name']}\nSHA-256 {record['sha256']}" if "sha256" in record else ""
+    origin = "\n".join(text for text in (record["origin"], record.get("url", "")) if text)
+    return what, name, origin, edition, size
 
 
 def spread(measure: Mapping[str, float], digits: int = 3) -> str:
@@ -166,13 +156,10 @@ def bounds(interval: Mapping[str, float], digits: int = 3) -> str:
 
 
 def difference(test: Mapping[str, Any]) -> str:
-    """Return a paired difference with its interval and p, where it has them."""
-    text = f"{test['difference']:+.3f}"
-    if test.get("low") is not None:
-        text += f" ({test['low']:+.3f} to {test['high']:+.3f})"
-    if test.get("p") is not None:
-        text += ", p < 0.001" if test["p"] < 0.001 else f", p = {test['p']:.3f}"
-    return text
+    """Return a paired difference with its p and, where it has one, its interval."""
+    p = test["p_value"] if "p_value" in test else test["p"]
+    interval = f"{test['low']:+.3f} to {test['high']:+.3f}, " if "low" in test else ""
+    return f"{test['difference']:+.3f} ({interval}{'p < 0.001' if p < 0.001 else f'p = {p:.3f}'})"
 
 
 def share(value: float) -> str:
