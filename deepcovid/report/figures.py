@@ -114,7 +114,7 @@ def confusions(matrices: Sequence[tuple[str, Mapping[str, int]]], columns: int, 
 
 @styled
 def roc_of_nets(runs: Sequence[Run], samples: int, seed: int, marks: Sequence[Mapping[str, Any]]) -> Figure:
-    """Draw the nets' ROC curves with 95 % bands: the whole, and the corner where good nets are.
+    """Draw the nets' ROC curves with 95 % bands: the whole, and the part of few false positives, where nets are used.
 
     Args:
         runs: One per net, under one recipe.
@@ -137,14 +137,15 @@ def roc_of_nets(runs: Sequence[Run], samples: int, seed: int, marks: Sequence[Ma
             label = f"{run.net}: AUC {metrics['auc']:.3f} ({low:.3f} to {high:.3f})"
             axis.plot(false_positive, true_positive, color=colour, linewidth=1.5, label=label)
             axis.plot(1 - metrics["specificity"], metrics["sensitivity"], "o", color=colour, markersize=5)
-    for mark, shape in zip(marks, "D^sv", strict=False):
+    for mark, shape in zip(marks, "D^", strict=False):
         place = 1 - mark["specificity"], mark["sensitivity"]
         for axis in (whole, corner):
             axis.plot(*place, shape, color=INK, markeredgecolor=PAGE, markersize=6, zorder=5, label=mark["name"])
     whole.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle="--")
     whole.set(title="The whole curve", xlim=(-0.01, 1), ylim=(0, 1.01))
     whole.legend(loc="lower right", fontsize=8)
-    corner.set(title="Its upper left corner", xlim=(-0.002, 0.2), ylim=(0.7, 1.003), xticks=np.arange(5) / 20)
+    bottom = 0.7 if min(run.metrics["auc"] for run in runs) > 0.95 else 0
+    corner.set(title="At few false positives", xlim=(-0.002, 0.2), ylim=(bottom, 1.005), xticks=np.arange(5) / 20)
     for axis in (whole, corner):
         axis.set(xlabel="1 - specificity", ylabel="sensitivity")
     return figure

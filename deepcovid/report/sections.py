@@ -132,7 +132,7 @@ def ladder(contents: Contents) -> Section:
             notes.append(NOT_RUN.format(f"ladder of {BACKBONES[model]}"))
             continue
         rungs, net = part["rungs"], BACKBONES[model]
-        caption = f"{net}, one switch at a time. "
+        caption = f"{net}, one switch at a time, over {max(rung['seeds'] for rung in rungs)} seeds. "
         if part.get("combinations"):
             caption += (
                 f"Of all {part['combinations']} combinations of the switches, {part['detecting']} detect COVID images. "
@@ -216,7 +216,7 @@ def roc(contents: Contents) -> Section:
         )
         alt = "ROC curves. " + "; ".join(f"{run.net}: AUC {run.metrics['auc']:.3f}" for run in best)
         if marks and contents.published:
-            caption += " The black marks are published."
+            caption += " Diamond and triangle are published, at a sensitivity of 98 %."
             steps = (*steps, contents.published.step)
         blocks.append(_figure(figure, "roc-nets", alt, caption, steps))
     else:
@@ -323,7 +323,8 @@ def provenance(contents: Contents) -> Section:
     text = [f"{data['images']:,} images of the source {data['source']}."]
     quarantined = contents.provenance.get("quarantined")
     if quarantined is not None:
-        text.append(f"{len(quarantined.value)} files could not be read and were left out.")
+        count = len(quarantined.value)
+        text.append(f"{count} files could not be read and were left out." if count else "Every file could be read.")
     block = Block("Where each file came from.", steps, table=tables.files(contents.provenance))
     return Section("provenance", "Data and weights", (" ".join(text),), (block,))
 

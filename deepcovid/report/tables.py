@@ -29,14 +29,13 @@ def ladder(rungs: Iterable[Mapping[str, Any]]) -> Table:
         (
             rung["direction"],
             rung["rung"] + (" (whole net)" if rung["net"] == "replayed" else ""),
-            f"{rung['seeds']}",
             *(spread(rung[name], 1 if name == "predicted_positive" else 3) for name in measures),
             share(rung["collapsed"]["mean"]),
             difference(rung["below"]["auc"]) if rung["below"] else "",
         )
         for rung in rungs
     ]
-    header = ("direction", "rung", "seeds", "AUC", "sensitivity", "specificity", "called covid", "collapsed heads")
+    header = ("direction", "rung", "AUC", "sensitivity", "specificity", "called covid", "collapsed heads")
     return Table((*header, "AUC less that below"), rows, names=2)
 
 
@@ -158,7 +157,7 @@ def bounds(interval: Mapping[str, float], digits: int = 3) -> str:
 def difference(test: Mapping[str, Any]) -> str:
     """Return a paired difference with its p and, where it has one, its interval."""
     p = test["p_value"] if "p_value" in test else test["p"]
-    interval = f"{test['low']:+.3f} to {test['high']:+.3f}, " if "low" in test else ""
+    interval = f"{test['low']:+.3f} to {test['high']:+.3f}\n" if "low" in test else ""
     return f"{test['difference']:+.3f} ({interval}{'p < 0.001' if p < 0.001 else f'p = {p:.3f}'})"
 
 
