@@ -76,6 +76,8 @@ def sections(contents: Contents) -> Iterator[Section]:
 
 def question(contents: Contents) -> Section:
     """The question, and the main net's numbers at a glance."""
+    named = {FAILED: "the attempt that failed", RELEASED: "the published script", PAPER: "the paper's text"}
+    recipes = ", ".join(f"{recipe} ({named[recipe]})" if recipe in named else recipe for recipe in contents.recipes)
     tiles = []
     shown = [run for run in contents.of_model(contents.main_model) if run.recipe in (FAILED, PAPER)]
     for run in shown:
@@ -94,8 +96,7 @@ def question(contents: Contents) -> Section:
             "patients from others with nets trained on ImageNet, of which only the last layer is trained anew. Can the "
             "paper be rerun? And why did a public attempt, with the code that the authors released, find every image "
             "Non-COVID?",
-            "This page holds what one run of the pipeline measured on one data set. Three recipes stand side by side: "
-            f"{PAPER} follows the paper's text, {RELEASED} the published script, and {FAILED} the attempt that failed. "
+            f"This page holds what one run of the pipeline measured on one data set. Recipes side by side: {recipes}. "
             "Under each figure and table is the command that makes it, with the hashes of what went in.",
         ),
         (Block(f"{BACKBONES[contents.main_model]} at a glance", _evaluated(shown), tiles=tuple(tiles)),)

@@ -157,7 +157,7 @@ def bounds(interval: Mapping[str, float], digits: int = 3) -> str:
 def difference(test: Mapping[str, Any]) -> str:
     """Return a paired difference with its p and, where it has one, its interval."""
     p = test["p_value"] if "p_value" in test else test["p"]
-    interval = f"{test['low']:+.3f} to {test['high']:+.3f}\n" if "low" in test else ""
+    interval = f"{test['low']:+.3f} to {test['high']:+.3f},\n" if "low" in test else ""
     return f"{test['difference']:+.3f} ({interval}{'p < 0.001' if p < 0.001 else f'p = {p:.3f}'})"
 
 
