@@ -50,16 +50,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Measured:
-    """A run, or several as one: its metrics per seed, and bootstrap samples of those that are no plain rate.
+    """A run's metrics per seed, and bootstrap samples of those that are no plain rate.
 
     `by_seed` has a row per seed and a column per metric of published.Metric; `draws` is (samples) by metric.
     """
 
-    model: str
-    recipe: str
+    run: Run
     by_seed: pd.DataFrame
     draws: Mapping[str, NDArray[np.float64]]
-    run: Run
 
 
 def measure(runs: Iterable[Run], positive: Mask, patient: pd.Series, settings: EvaluateSettings) -> list[Measured]:
@@ -91,7 +89,7 @@ def measure(runs: Iterable[Run], positive: Mask, patient: pd.Series, settings: E
             AT_98: weighted_specificity(positive, first, weights, SENSITIVITY_WANTED),
         }
         by_seed = pd.DataFrame([_metrics(positive, run, seed) for seed in run.scores], index=run.scores.columns)
-        results.append(Measured(run.model, run.recipe, by_seed, draws, run))
+        results.append(Measured(run, by_seed, draws))
     return results
 
 
@@ -127,9 +125,9 @@ def beside_published(measured: list[Measured], groups: Mapping[str, Group], posi
     rows, not_run = [], 0
     counts = {"covid": int(positive.sum()), "non": int((~positive).sum())}
     for name, group in groups.items():
-        same = int(group.test_images.covid == counts["covid"] and group.test_images.non in (None, counts["non"]))
+        same = int(group.test_images.fit(counts))
         for number in group.numbers:
-            found = [_beside(number, one, counts) for one in _meant(number, group.recipes, measured)]
+            found = [_beside(number, ours, counts) for ours in _meant(number, group.recipes, measured)]
             not_run += not found
             facts = {"group": name, "source": group.source, "name": number.name}
             note = "; ".join(text for text in (group.note, number.note) if text)
@@ -144,36 +142,38 @@ def beside_published(measured: list[Measured], groups: Mapping[str, Group], posi
     return rounded(sums | {"numbers": rows})
 
 
-def _meant(number: Number, recipes: list[str], measured: list[Measured]) -> list[Measured]:
-    """Return the runs, one a recipe, that a published number is of: of one net, of the best, or of the average."""
+@dataclass(frozen=True)
+class _Ours:
+    """What of ours a published number is set beside: `values` per seed, and bootstrap samples where there are any."""
+
+    model: str
+    recipe: str
+    values: pd.Series
+    draws: NDArray[np.float64] | None
+
+
+def _meant(number: Number, recipes: list[str], measured: list[Measured]) -> list[_Ours]:
+    """Return, for each recipe that was run, what a published number is of: one net, the best, or the average."""
     results = []
     for recipe in recipes:
-        runs = [one for one in measured if one.recipe == recipe and number.model in (one.model, "best", "average")]
-        if not runs:
-            continue
-        if number.model == "best":
-            results.append(max(runs, key=lambda one: one.by_seed[number.metric].iloc[0]))
-        elif number.model == "average":
-            results.append(_average(runs, number.metric))
-        else:
-            results += runs
+        found = [
+            _Ours(one.run.model, recipe, one.by_seed[number.metric], one.draws.get(number.metric))
+            for one in measured
+            if one.run.recipe == recipe and number.model in (one.run.model, "best", "average")
+        ]
+        if found and number.model == "best":
+            found = [max(found, key=lambda ours: ours.values.iloc[0])]
+        if found and number.model == "average":
+            values = pd.concat([ours.values for ours in found], axis=1, join="inner").mean(axis=1)
+            draws = np.mean([ours.draws for ours in found if ours.draws is not None], axis=0)
+            found = [_Ours(f"average of {len(found)}", recipe, values, draws)]
+        results += found
     return results
 
 
-def _average(runs: list[Measured], metric: str) -> Measured:
-    by_seed = pd.concat([one.by_seed[metric] for one in runs], axis=1, join="inner").mean(axis=1).to_frame(metric)
-    draws = {metric: np.mean([one.draws[metric] for one in runs], axis=0)}
-    return Measured(f"average of {len(runs)}", runs[0].recipe, by_seed, draws, runs[0].run)
-
-
-def _beside(number: Number, ours: Measured, counts: dict[str, int]) -> dict[str, Any]:
-    values = ours.by_seed[number.metric]
-    value = float(values.iloc[0])
-    low, high = (
-        percentile_interval(ours.draws[number.metric])
-        if number.metric in ours.draws
-        else _wilson(number.metric, value, counts)
-    )
+def _beside(number: Number, ours: _Ours, counts: dict[str, int]) -> dict[str, Any]:
+    value = float(ours.values.iloc[0])
+    low, high = _wilson(number.metric, value, counts) if ours.draws is None else percentile_interval(ours.draws)
     row = {
         "metric": number.metric,
         "published_for": number.model,
@@ -184,8 +184,9 @@ def _beside(number: Number, ours: Measured, counts: dict[str, int]) -> dict[str,
         "low": low,
         "high": high,
     }
-    if len(values) > 1:
-        row["over_seeds"] = {"seeds": len(values), "min": float(values.min()), "max": float(values.max())}
+    if len(ours.values) > 1:
+        smallest, largest = float(ours.values.min()), float(ours.values.max())
+        row["over_seeds"] = {"seeds": len(ours.values), "min": smallest, "max": largest}
     inside = low - 1e-9 <= number.value <= high + 1e-9
     return row | {"difference": value - number.value, "inside": int(inside)}
 
@@ -222,7 +223,7 @@ def between_nets(measured: list[Measured], positive: Mask) -> dict[str, Any]:
     """
     by_recipe = defaultdict(list)
     for one in measured:
-        by_recipe[one.recipe].append(one)
+        by_recipe[one.run.recipe].append(one)
     together = [pair for runs in by_recipe.values() for pair in combinations(runs, 2)]
     pairs = [_pair(first, second, positive) for first, second in together]
     sums: dict[str, Any] = {"compared": len(pairs)}
@@ -239,9 +240,9 @@ def _pair(first: Measured, second: Measured, positive: Mask) -> dict[str, Any]:
     over_seeds = (first.by_seed["auc"] - second.by_seed["auc"]).dropna()
     right = [one.run.called() == positive for one in (first, second)]
     return {
-        "recipe": first.recipe,
-        "first": first.model,
-        "second": second.model,
+        "recipe": first.run.recipe,
+        "first": first.run.model,
+        "second": second.run.model,
         "auc": {
             "first": aucs[0],
             "second": aucs[1],

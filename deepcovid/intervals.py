@@ -32,7 +32,7 @@ def mean_interval(values: Sequence[float], largest: float = 1.0) -> Interval:
     """Return Student's t interval for the mean of at least two values that lie in 0..`largest`, clipped to that."""
     mean, error = float(np.mean(values)), float(sem(values))
     reach = float(t.ppf(0.975, len(values) - 1)) * error
-    return max(0.0, mean - reach), min(largest, mean + reach)
+    return max(0.0, mean - reach), min(float(largest), mean + reach)
 
 
 def percentile_interval(draws: Weights) -> Interval:

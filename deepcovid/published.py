@@ -1,5 +1,6 @@
 """The schema of reference/published.yaml: what others report, each number with its source."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveInt, model_validator
@@ -68,6 +69,10 @@ class ImageCounts(Strict):
 
     covid: PositiveInt
     non: PositiveInt | None = None
+
+    def fit(self, n_test: Mapping[str, int]) -> bool:
+        """Return whether a test set of so many covid and non images may be the same; not, where the counts differ."""
+        return self.covid == n_test["covid"] and self.non in (None, n_test["non"])
 
 
 class Group(Strict):

@@ -1,10 +1,19 @@
-from tools.check_reproduction import compare
+import json
+import subprocess
+import sys
 
-TOLERANCES = {"auc": 0.01, "*auc*": 0.05, "confusion.*": 3}
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.checkouts import ROOT, run
+from tools.check_reproduction import compare, flat
+
+TOLERANCES = {"*p_value": "any", "auc": 0.01, "*auc*": 0.05, "confusion.*": 3}
 
 
 def passes(key, old, new):
-    (result,) = compare({"m.json": {key: {"old": old, "new": new}}}, TOLERANCES)
+    (result,) = compare({"m.json": {key: old}}, {"m.json": {key: new}}, TOLERANCES)
     return result.passes
 
 
@@ -21,6 +30,94 @@ def test_a_metric_without_a_tolerance_must_be_equal():
     assert not passes("n_test.covid", 100, 101)
 
 
-def test_a_metric_that_is_missing_or_new_fails():
-    assert not passes("auc", 0.9, None)
-    assert not passes("auc", None, 0.9)
+def test_text_must_be_equal_unless_anything_goes():
+    assert passes("auc", "high", "high")
+    assert not passes("auc", "high", "low")
+    assert not passes("auc", "high", 0.9)
+    assert passes("auc.p_value", "high", "low")
+
+
+@pytest.mark.parametrize("key", ["auc", "auc.p_value"])
+def test_a_metric_that_is_missing_or_new_fails_even_where_anything_goes(key):
+    for old, new in (({key: 1}, {}), ({}, {key: 1})):
+        (result,) = compare({"m.json": old}, {"m.json": new}, TOLERANCES)
+        assert not result.passes
+
+
+def test_a_file_that_is_missing_or_new_fails():
+    for old, new in (({"m.json": {"auc": 1}}, {}), ({}, {"m.json": {"auc": 1}})):
+        (result,) = compare(old, new, TOLERANCES)
+        assert not result.passes
+
+
+leaves = st.none() | st.booleans() | st.integers() | st.text()
+names = st.text("abc", min_size=1)
+
+
+@given(
+    value=st.dictionaries(names, st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(names, inner)))
+)
+def test_every_leaf_is_found_under_its_path(value):
+    for key, leaf in flat(value).items():
+        found = value
+        for part in key.split("."):
+            found = found[int(part) if isinstance(found, list) else part]
+        assert found is leaf
+    assert len(flat(value)) == count(value)
+
+
+def count(value):
+    if isinstance(value, dict):
+        value = list(value.values())
+    return sum(map(count, value)) if isinstance(value, list) else 1
+
+
+@pytest.fixture
+def results(tmp_path):
+    """A repository with a metrics file of nested lists, in a subfolder of a git repository."""
+    folder = tmp_path / "project"
+    (folder / "reference").mkdir(parents=True)
+    (folder / "metrics/phantom").mkdir(parents=True)
+    (folder / "reference/tolerances.yaml").write_text((ROOT / "reference/tolerances.yaml").read_text())
+    (folder / "metrics/phantom/nets.json").write_text(json.dumps(NETS))
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@t"]
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "results"]):
+        subprocess.run([*git, *command], cwd=tmp_path, check=True)
+    return folder
+
+
+NETS = {
+    "resnet18": {"rungs": [{"step": "epochs", "auc": {"mean": 0.9, "low": 0.85}}]},
+    "pairs": [{"first": "a", "auc": {"difference": 0.1}, "sensitivity": {"only_first": 3, "p_value": 0.2}}],
+}
+
+
+def check(folder, *options):
+    return run([sys.executable, "-m", "tools.check_reproduction", *options], folder, PYTHONPATH=str(ROOT))
+
+
+def test_lists_are_compared_within_the_projects_own_tolerances(results):
+    path = results / "metrics/phantom/nets.json"
+    equal = check(results)
+    assert equal.returncode == 0
+    assert "7 metrics reproduced, 0 not" in equal.stdout
+    moved = json.loads(json.dumps(NETS))
+    moved["pairs"][0]["auc"]["difference"] += 0.009
+    moved["pairs"][0]["sensitivity"] = {"only_first": 5, "p_value": 0.9}
+    path.write_text(json.dumps(moved))
+    assert check(results).returncode == 0
+    moved["resnet18"]["rungs"][0] = {"step": "copies", "auc": {"mean": 0.8, "low": 0.85}}
+    moved["pairs"].append({"first": "b"})
+    path.write_text(json.dumps(moved))
+    failed = check(results)
+    assert failed.returncode == 1
+    named = {line.split(": ")[1] for line in failed.stdout.splitlines() if line.startswith("NOT REPRODUCED")}
+    assert named == {"resnet18.rungs.0.step", "resnet18.rungs.0.auc.mean", "pairs.1.first"}
+
+
+def test_an_unknown_revision_or_folder_is_one_line(results):
+    for options in (["--revision", "nowhere"], ["--folder", "metrics/nowhere"]):
+        result = check(results, *options)
+        assert result.returncode == 1
+        assert result.stderr.startswith("error: ")
+        assert result.stderr.count("\n") == 1

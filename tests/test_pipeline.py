@@ -71,6 +71,7 @@ def test_another_recipe_reruns_its_heads_only_and_the_change_shows(repository):
     result = dvc(repository, "exp", "run", "-S", "recipe.paper.epochs=2")
     assert ran(result) == {
         *(f"{stage}@phantom-{net}-paper" for stage in ("train", "evaluate") for net in ("squeezenet1_1", "resnet18")),
+        "compare@phantom",
         "plots@phantom",
     }
     changed = json.loads(dvc(repository, "metrics", "diff", "--json").stdout)
@@ -119,7 +120,7 @@ def test_the_reproduction_check_passes_on_equal_metrics_and_names_one_that_moved
     assert failed.returncode == 1
     assert "metrics/phantom/resnet18-paper.json: auc: committed" in failed.stdout
     path.unlink()
-    assert "reproduced None" in run(check, repository, **ENVIRONMENT).stdout
+    assert "reproduced (missing)" in run(check, repository, **ENVIRONMENT).stdout
     git(repository, "checkout", "-q", "metrics")
 
 

@@ -1,11 +1,17 @@
 """Stages as scripts: their options, and what they say when something is wrong."""
 
 import errno
+import json
 import os
+import re
 import sys
 
+import numpy as np
+import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
+from deepcovid import catalogue
 from stages._run import describe
 from tests.checkouts import edit_params, run, smaller
 
@@ -57,6 +63,70 @@ def test_a_key_named_twice_is_an_error(checkout):
     result = stage(checkout, "filter", "--dataset", "phantom")
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("name", ["filter", "train"])
+def test_a_published_number_without_a_source_stops_every_stage_at_its_start(checkout, name):
+    path = checkout / "reference/published.yaml"
+    text = path.read_text()
+    path.write_text(re.sub("source: .*", 'source: ""', text, count=1))
+    options = ("--dataset", "phantom") + (("--model", "resnet18", "--recipe", "paper") if name == "train" else ())
+    result = stage(checkout, name, *options)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: reference/published.yaml: groups.paper.source: is blank")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def scored(checkout):
+    """A checkout with the paper's images, two nets and a recipe, and scores that stages have left; images shuffled."""
+
+    def edit(values):
+        values["models"], values["recipes"] = ["squeezenet1_0", "resnet18"], ["paper"]
+        values["evaluate"]["bootstrap_samples"] = 100
+
+    edit_params(checkout, edit)
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"image_id": [f"image {number}" for number in range(3140)]})
+    table["label"] = np.where(table.index < 140, "covid", "non")
+    table["split"] = np.where((table.index < 100) | (table.index >= 140), "test", "train")
+    table = table.assign(archive="a.zip", member=table["image_id"], patient_id=table["image_id"])
+    data = checkout / "data/covid-xray-5k"
+    (data / "scores").mkdir(parents=True)
+    catalogue.write(data / "images.csv", catalogue.checked(table, "test"))
+    test = table[table["split"] == "test"].sample(frac=1, random_state=0)
+    for net, strength in (("squeezenet1_0", 2.0), ("resnet18", 1.0)):
+        score = 1 / (1 + np.exp(-strength * (test["label"] == "covid") - rng.normal(size=len(test))))
+        test.assign(seed_4=score, seed_0=score / 2)[["image_id", "label", "seed_4", "seed_0"]].to_csv(
+            data / f"scores/{net}-paper.csv", index=False
+        )
+    return checkout
+
+
+def test_compare_sets_the_first_seeds_scores_beside_the_published_ones(scored):
+    result = stage(scored, "compare", "--dataset", "covid-xray-5k")
+    assert result.returncode == 0, result.stderr
+    published, nets = (
+        json.loads((scored / f"metrics/covid-xray-5k/{name}.json").read_text()) for name in ("published", "nets")
+    )
+    assert [(row["group"], row["recipe"]) for row in published["numbers"]] == [("paper", "paper")] * 2
+    assert published["compared"] == 2
+    table = pd.read_csv(scored / "data/covid-xray-5k/scores/resnet18-paper.csv")
+    (pair,) = nets["pairs"]
+    assert (pair["first"], pair["second"], pair["auc_over_seeds"]["seeds"]) == ("squeezenet1_0", "resnet18", 2)
+    assert pair["auc"]["second"] == pytest.approx(roc_auc_score(table["label"] == "covid", table["seed_4"]), abs=1e-6)
+    called = table["seed_4"] >= 0.5  # the recipe's cut-off
+    assert pair["sensitivity"]["second"] == pytest.approx(called[table["label"] == "covid"].mean(), abs=1e-6)
+
+
+def test_compare_refuses_scores_of_other_images(scored):
+    path = scored / "data/covid-xray-5k/scores/resnet18-paper.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-5]))
+    result = stage(scored, "compare", "--dataset", "covid-xray-5k")
+    assert result.returncode == 1
+    assert result.stderr == (
+        "error: resnet18 under paper has scores of 3095 images, there are 3100 test images; run `dvc repro`\n"
+    )
 
 
 def test_a_full_disk_is_an_error_with_a_remedy_and_nothing_is_left(checkout, tmp_path):

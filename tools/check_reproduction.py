@@ -1,13 +1,15 @@
 """Compare the metrics in the working tree with those of a git revision, within tolerances named per metric.
 
-Prints the largest difference under each tolerance. Exits with 1 and names every metric that is too far off, missing
-or new.
+Every value of every metrics file counts, those in lists too. Prints the largest difference under each tolerance. Exits
+with 1 and names every metric that is too far off, missing or new.
 """
 
 import argparse
 import json
+import math
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import groupby
@@ -18,57 +20,85 @@ from ruamel.yaml import YAML
 
 TOLERANCES = Path("reference/tolerances.yaml")
 EQUAL = "(any other)"  # keys that no pattern fits must be equal
+MISSING = "(missing)"
+
+Files = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One metric, committed and reproduced; None where it is not there."""
+    """One metric, committed and reproduced; MISSING where it is not there."""
 
     file: str
     key: str
-    old: float | None
-    new: float | None
+    old: Any
+    new: Any
     pattern: str
     tolerance: float
 
     @property
     def difference(self) -> float:
-        """How far apart the two are; infinity where one is missing."""
-        return float("inf") if self.old is None or self.new is None else abs(self.new - self.old)
+        """How far apart two numbers are; of anything else, 0 if equal and infinity if not."""
+        if isinstance(self.old, int | float) and isinstance(self.new, int | float):
+            return abs(self.new - self.old)
+        return 0.0 if self.old == self.new else math.inf
 
     @property
     def passes(self) -> bool:
-        """Whether the two agree within the tolerance."""
-        return self.difference <= self.tolerance + 1e-9
+        """Whether both are there and agree within the tolerance."""
+        return MISSING not in (self.old, self.new) and self.difference <= self.tolerance + 1e-9
 
     def __str__(self) -> str:
         return f"{self.file}: {self.key}: committed {self.old}, reproduced {self.new}, tolerance {self.tolerance:g}"
 
 
-def compare(differences: dict[str, Any], tolerances: dict[str, float]) -> list[Comparison]:
-    """Return every metric in the output of `dvc metrics diff --all --json`, with the tolerance that fits its key.
+def compare(old: Files, new: Files, tolerances: Mapping[str, float | str]) -> list[Comparison]:
+    """Return every metric of two sets of files, with the tolerance that fits its key.
 
     Args:
-        differences: By file, by key, `old` and `new`.
-        tolerances: By pattern of key, in the order in which patterns are tried.
+        old: Values by file and by key, as `flat` gives them.
+        new: The same.
+        tolerances: By pattern of key, in the order in which patterns are tried; `any` accepts every value.
     """
     results = []
-    for file, keys in differences.items():
-        for key, pair in keys.items():
+    for file in sorted({*old, *new}):
+        before, after = old.get(file, {}), new.get(file, {})
+        for key in {**before, **after}:
             pattern = next((pattern for pattern in tolerances if fnmatchcase(key, pattern)), EQUAL)
-            tolerance = tolerances.get(pattern, 0.0)
-            results.append(Comparison(file, key, pair.get("old"), pair.get("new"), pattern, tolerance))
+            allowed = tolerances.get(pattern, 0.0)
+            tolerance = math.inf if allowed == "any" else float(allowed)
+            results.append(Comparison(file, key, before.get(key, MISSING), after.get(key, MISSING), pattern, tolerance))
     return results
 
 
-def metrics_diff(revision: str, folder: str) -> dict[str, Any]:
-    """Return what `dvc metrics diff` says of the metrics files below `folder`."""
-    command = ["dvc", "metrics", "diff", "--all", "--json", revision]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+def flat(value: Any, path: str = "") -> dict[str, Any]:
+    """Return nested dicts and lists as one dict by dotted path; an item of a list goes by its place."""
+    if isinstance(value, list):
+        value = {str(place): part for place, part in enumerate(value)}
+    if not isinstance(value, dict):
+        return {path: value}
+    parts = (flat(part, f"{path}.{name}" if path else name) for name, part in value.items())
+    return {key: leaf for part in parts for key, leaf in part.items()}
+
+
+def committed(revision: str, folder: str) -> Files:
+    """Return the metrics files below `folder` as a git revision has them."""
+    names = git("ls-tree", "-r", "--name-only", revision, "--", folder).splitlines()
+    return {name: flat(json.loads(git("show", f"{revision}:./{name}"))) for name in names if name.endswith(".json")}
+
+
+def reproduced(folder: str) -> Files:
+    """Return the metrics files below `folder` as they are now."""
+    paths = sorted(Path(folder).rglob("*.json"))
+    return {path.as_posix(): flat(json.loads(path.read_text(encoding="utf-8"))) for path in paths}
+
+
+def git(*arguments: str) -> str:
+    """Return what a git command prints."""
+    result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     if result.returncode:
-        sys.exit(f"error: {' '.join(command)} failed: {result.stderr.strip()}")
-    every: dict[str, Any] = json.loads(result.stdout or "{}")
-    return {file: keys for file, keys in every.items() if Path(file).is_relative_to(folder)}
+        sys.exit(f"error: git {' '.join(arguments)} failed: {result.stderr.strip()}")
+    return result.stdout
 
 
 def report(results: list[Comparison]) -> None:
@@ -95,7 +125,7 @@ def main() -> None:
     parser.add_argument("--folder", default="metrics/phantom", help="metrics files to compare (metrics/phantom)")
     options = parser.parse_args()
     tolerances = YAML(typ="safe", pure=True).load(TOLERANCES)
-    results = compare(metrics_diff(options.revision, options.folder), tolerances)
+    results = compare(committed(options.revision, options.folder), reproduced(options.folder), tolerances)
     if not results:
         sys.exit(f"error: no metrics below {options.folder} in {options.revision} and here; run `dvc repro` first")
     report(results)

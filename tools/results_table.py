@@ -7,15 +7,19 @@ python -m tools.results_table --write                     bring README.md up to 
 import argparse
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
 from deepcovid.backbones import BACKBONES
+from deepcovid.comparison import claim_sentence
+from deepcovid.published import Group
+from stages._run import read_published
 
 README, METRICS = Path("README.md"), Path("metrics")
-PUBLISHED, PARAMS = Path("reference/published.yaml"), Path("params.yaml")
+PARAMS = Path("params.yaml")
 BLOCK = re.compile(r"(<!-- results of (?P<dataset>[\w-]+)[^>]*-->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -37,66 +41,110 @@ def with_tables(text: str) -> str:
 
 
 def tables(dataset: str) -> str:
-    """Return the results and the confusion matrices of a data set as Markdown."""
+    """Return a data set's results and confusion matrices as Markdown, with published numbers beside if it has any."""
     recipes = list(YAML(typ="safe", pure=True).load(PARAMS)["recipe"])
-    runs = {(net, recipe): read(dataset, net, recipe) for net in BACKBONES for recipe in recipes}
-    return f"{results(runs)}\n\n{confusions(runs, recipes)}"
+    runs = {(net, recipe): read(dataset, f"{net}-{recipe}") for net in BACKBONES for recipe in recipes}
+    groups = read_published().of(dataset)
+    parts = [results(runs, groups), confusions(runs, recipes)]
+    beside, nets = read(dataset, "published"), read(dataset, "nets")
+    if groups and beside and nets:
+        parts.append("Published against ours; ours, with its interval, is that of the first seed's head:")
+        parts += [against_published(beside), claim_sentence(nets, dataset, papers_images=True)]
+    return "\n\n".join(parts)
 
 
-def read(dataset: str, net: str, recipe: str) -> Any:
-    """Return the metrics of a run, or None where it was not run."""
-    path = METRICS / dataset / f"{net}-{recipe}.json"
+def read(dataset: str, name: str) -> Any:
+    """Return a metrics file of a data set, or None where it is not there."""
+    path = METRICS / dataset / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def results(runs: dict[tuple[str, str], Any]) -> str:
+def results(runs: dict[tuple[str, str], Any], groups: Mapping[str, Group]) -> str:
     """Return a row per run, the published numbers beside."""
-    published = YAML(typ="safe", pure=True).load(PUBLISHED)
-    lines = [
-        "| net | recipe | AUC (95 % interval) | AUC over seeds | at sensitivity 98 %: specificity "
-        "| cut-off | sensitivity | specificity | heads that call every image alike | published |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+    heads = [
+        "net",
+        "recipe",
+        "AUC (95 % interval)",
+        "AUC over seeds",
+        "at sensitivity 98 %: specificity",
+        "cut-off",
+        "sensitivity",
+        "specificity",
+        "heads that call every image alike",
+        *(["published"] if groups else []),
     ]
+    rows = []
     for (net, recipe), run in runs.items():
         if run is None:
             continue
         over, at = run["over_seeds"], run["at_sensitivity_98"]
-        collapsed = f"{round(over['collapsed']['mean'] * over['seeds'])} of {over['seeds']}"
-        lines.append(
-            f"| {BACKBONES[net]} | {recipe} | {run['auc']:.3f} ({interval(run['auc_ci95'])}) "
-            f"| {over['auc']['min']:.3f} to {over['auc']['max']:.3f} | {at['specificity']:.3f} | {run['threshold']:g} "
-            f"| {run['sensitivity']:.2f} ({interval(run['sensitivity_wilson95'], 2)}) "
-            f"| {run['specificity']:.3f} ({interval(run['specificity_wilson95'])}) | {collapsed} "
-            f"| {published_for(published, net, recipe)} |"
-        )
-    return "\n".join(lines)
+        cells = [
+            BACKBONES[net],
+            recipe,
+            f"{run['auc']:.3f} ({interval(run['auc_ci95'])})",
+            f"{over['auc']['min']:.3f} to {over['auc']['max']:.3f}",
+            f"{at['specificity']:.3f}",
+            f"{run['threshold']:g}",
+            f"{run['sensitivity']:.2f} ({interval(run['sensitivity_wilson95'], 2)})",
+            f"{run['specificity']:.3f} ({interval(run['specificity_wilson95'])})",
+            f"{round(over['collapsed']['mean'] * over['seeds'])} of {over['seeds']}",
+        ]
+        rows.append([*cells, *([published_for(groups, net, recipe, run["n_test"])] if groups else [])])
+    return table(heads, rows)
 
 
-def published_for(published: Any, net: str, recipe: str) -> str:
-    """Return what was published of a run, in words."""
-    failed, figure = published["failed_reproduction"], published["released_figure"]["auc"]
-    if recipe == "paper":
-        text = f"specificity {published['paper']['specificity_average']} on average, "
-        return text + f"{published['paper']['specificity_best_net']} at best, at sensitivity 98 %"
-    if recipe == "released-code":
-        return f"AUC {figure[net]}, earlier data" if net in figure else ""
-    return f"AUC {failed['auc']}, every image Non-COVID" if net == failed["model"] else ""
+def published_for(groups: Mapping[str, Group], net: str, recipe: str, n_test: Mapping[str, int]) -> str:
+    """Return the published rates of a run, in words."""
+    return "; ".join(
+        f"{number.name}: {number.value:g}{'' if group.test_images.fit(n_test) else ' (other test images)'}"
+        for group in groups.values()
+        for number in group.numbers
+        if recipe in group.recipes
+        and number.model in (net, "best", "average")
+        and not number.metric.startswith("confusion.")  # the other table has them
+    )
+
+
+def against_published(beside: Any) -> str:
+    """Return a row per published number and run of ours."""
+    heads = ["source", "number", "published", "net", "recipe", "ours (95 % interval)", "over seeds", "difference"]
+    rows = []
+    for row in beside["numbers"]:
+        style = ".0f" if row["metric"].startswith("confusion.") else ".3f"
+        over = row.get("over_seeds")
+        inside = ("no", "yes")[row["inside"]] if row["same_test_counts"] else "other test images"
+        cells = [
+            row["group"],
+            row["name"],
+            f"{row['published']:g}",
+            BACKBONES.get(row["model"], row["model"]),
+            row["recipe"],
+            f"{row['ours']:{style}} ({row['low']:{style}} to {row['high']:{style}})",
+            f"{over['min']:{style}} to {over['max']:{style}}" if over else "",
+            f"{row['difference']:+{style}}",
+            inside,
+        ]
+        rows.append(cells)
+    return table([*heads, "published value inside our interval"], rows)
+
+
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table."""
+    first, *others = (f"| {' | '.join(cells)} |" for cells in (heads, *rows))
+    return "\n".join([first, "|" + "---|" * len(heads), *others])
 
 
 def confusions(runs: dict[tuple[str, str], Any], recipes: list[str]) -> str:
     """Return the confusion matrices, the recipes side by side."""
-    lines = [
-        "| net | actual | " + " | ".join(f"{recipe}: called covid / non" for recipe in recipes) + " |",
-        "|---|---|" + "---|" * len(recipes),
-    ]
+    rows = []
     for net, title in BACKBONES.items():
         found = [runs[net, recipe] for recipe in recipes]
         if not any(found):
             continue
         for label, hit, miss in (("covid", "tp", "fn"), ("non", "fp", "tn")):
             cells = (f"{run['confusion'][hit]} / {run['confusion'][miss]}" if run else "" for run in found)
-            lines.append(f"| {title} | {label} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+            rows.append([title, label, *cells])
+    return table(["net", "actual", *(f"{recipe}: called covid / non" for recipe in recipes)], rows)
 
 
 def interval(bounds: dict[str, float], digits: int = 3) -> str:
