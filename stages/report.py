@@ -15,19 +15,14 @@ from deepcovid.report.page import render
 from deepcovid.settings import Settings
 from stages import _run, paths
 from stages.lock import REMEDY, Lock
+from stages.runs import runs
 
 
 def report(settings: Settings, dataset: str) -> None:
     lock, options = Lock(), settings.dataset[dataset]
     images = catalogue.read(paths.data(dataset, "images.csv"))
     patients = images[["image_id", "patient_id"]]
-    runs = [
-        read_run(lock, settings, dataset, model, recipe, patients, replayed=replayed)
-        for recipe in settings.recipes
-        for model in settings.models
-        for replayed in (False, True)
-        if not replayed or paths.metrics(dataset, f"{model}-{recipe}-replayed").is_file()
-    ]
+    runs_read = [read_run(lock, settings, dataset, *run, patients) for run in runs(settings)]
     names = ["data", "quarantined", *(f"weights-{model}" for model in settings.models)]
     provenance = {name: sourced(lock, paths.provenance(dataset, name)) for name in names}
     compared = {
@@ -35,16 +30,16 @@ def report(settings: Settings, dataset: str) -> None:
         for name in ("ladder", "published", "nets")
     }
     steps = [*(value.step for value in (*provenance.values(), *compared.values()) if value)]
-    steps += [step for run in runs for step in (run.trained, run.evaluated)]
+    steps += [step for run in runs_read for step in (run.trained, run.evaluated)]
     page = render(
         Contents(
             dataset=dataset,
             synthetic=options.source.kind == "phantom",
-            runs=tuple(runs),
+            runs=tuple(runs_read),
             bootstrap=(settings.evaluate.bootstrap_samples, settings.evaluate.bootstrap_seed),
             provenance=provenance,
             parameters={"dataset": {dataset: options.model_dump()}, **shared(settings)},
-            recipes={name: settings.recipe[name].model_dump() for name in settings.recipes},
+            recipes={run.recipe: settings.recipe[run.recipe].model_dump() for run in runs_read},
             steps=lock.with_those_before(steps),
             command=f"python -m stages.report --dataset {dataset}",
             ladder=compared["ladder"],
@@ -60,10 +55,10 @@ def report(settings: Settings, dataset: str) -> None:
 
 
 def read_run(
-    lock: Lock, settings: Settings, dataset: str, model: str, recipe: str, patients: pd.DataFrame, *, replayed: bool
+    lock: Lock, settings: Settings, dataset: str, model: str, recipe: str, cut_off: float, patients: pd.DataFrame
 ) -> Run:
     """Return one run with its tables and the steps that made them."""
-    name = f"{model}-{recipe}-replayed" if replayed else f"{model}-{recipe}"
+    name = f"{model}-{recipe}"
     scores, log = (paths.data(dataset, f"{table}/{name}.csv") for table in ("scores", "training"))
     metrics = sourced(lock, paths.metrics(dataset, name))
     evaluated, trained = lock.step_of(scores), lock.step_of(log)
@@ -72,8 +67,8 @@ def read_run(
     return Run(
         model,
         recipe,
-        replayed,
-        settings.recipe[recipe].cut_off,
+        recipe not in settings.recipes,  # those are the recipes for frozen features
+        cut_off,
         metrics.value,
         pd.read_csv(scores, dtype={"image_id": str}).merge(patients, on="image_id", validate="one_to_one"),
         pd.read_csv(log),

@@ -49,11 +49,11 @@ def one_run(model, recipe, *, replayed=False):
     table = table.assign(seed_3=scores[:, 0], seed_4=scores[:, 1], patient_id=patient)
     epochs = pd.DataFrame({"seed": [3] * 4 + [4] * 4, "epoch": [1, 2, 3, 4] * 2})
     log = epochs.assign(loss=0.7 / epochs["epoch"], train_accuracy=0.8, test_accuracy=0.75)
-    name = f"phantom-{model}-{recipe}" + ("-replayed" if replayed else "")
-    metrics = evaluate(positive, scores, patient, RECIPES[recipe], BOOTSTRAP)
-    return Run(
-        model, recipe, replayed, RECIPES[recipe], metrics, table, log, step(f"evaluate@{name}"), step(f"train@{name}")
-    )
+    cut_off = RECIPES[recipe]
+    metrics = evaluate(positive, scores, patient, cut_off, BOOTSTRAP)
+    recipe += "-replayed" if replayed else ""
+    name = f"phantom-{model}-{recipe}"
+    return Run(model, recipe, replayed, cut_off, metrics, table, log, step(f"evaluate@{name}"), step(f"train@{name}"))
 
 
 def spread(value):

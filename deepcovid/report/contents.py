@@ -38,7 +38,7 @@ class Run:
 
     Attributes:
         model: A key of BACKBONES.
-        recipe: Its name.
+        recipe: Its name; each is of a head on frozen features or of a whole net.
         replayed: True where the whole net was trained as the released script does, false for a head on frozen features.
         cut_off: An image is called covid from this score on.
         metrics: As deepcovid.evaluation.evaluate returns them.
@@ -62,11 +62,6 @@ class Run:
     def net(self) -> str:
         """The net's name as the paper has it."""
         return BACKBONES[self.model]
-
-    @property
-    def title(self) -> str:
-        """The recipe, and whether the whole net was trained."""
-        return f"{self.recipe}, replayed" if self.replayed else self.recipe
 
     @property
     def score(self) -> pd.Series:
@@ -127,14 +122,16 @@ class Contents:
         """ResNet18, the net of the failed reproduction, or the first net where it was not run."""
         return "resnet18" if "resnet18" in self.models else self.models[0]
 
-    def of(self, recipe: str, *, replayed: bool = False) -> tuple[Run, ...]:
+    def of(self, recipe: str) -> tuple[Run, ...]:
         """Return the runs under a recipe, one per net."""
-        return tuple(run for run in self.runs if run.recipe == recipe and run.replayed == replayed)
+        return tuple(run for run in self.runs if run.recipe == recipe)
 
     def of_model(self, model: str) -> tuple[Run, ...]:
-        """Return a net's runs in the order of the story: from the failure to the paper's recipe, others last."""
-        story = [FAILED, RELEASED, PAPER]
+        """Return a net's runs in the order of the story: from the failure to the paper's recipe, others last.
+
+        A recipe whose name begins with another's stands beside it.
+        """
         own = [run for run in self.runs if run.model == model]
         return tuple(
-            sorted(own, key=lambda run: (story.index(run.recipe) if run.recipe in story else len(story), run.replayed))
+            sorted(own, key=lambda run: [not run.recipe.startswith(told) for told in (FAILED, RELEASED, PAPER)])
         )

@@ -1,5 +1,6 @@
 """One function a figure: tables in, a matplotlib figure out."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -100,7 +101,7 @@ def confusions(matrices: Sequence[tuple[str, Mapping[str, int]]], columns: int, 
                     (_percent(share), 0.75, "normal", min(size * 4.3, 9)),
                 ):
                     axis.text(column + 0.5, row + height, text, weight=bold, fontsize=points, ha="center", va="center")
-        axis.set_title(title, fontsize=8.5)
+        axis.set_title(title, fontsize=8)
         axis.set(xlim=(0, 2), ylim=(2, 0), aspect="auto")
         axis.set_xticks([0.5, 1.5], ["called covid", "called non"])
         axis.set_yticks([0.5, 1.5], ["covid", "non"])
@@ -170,7 +171,7 @@ def roc_of_recipes(recipes: Mapping[str, Sequence[Run]]) -> Figure:
             axis.plot(false_positive, true_positive, color=NET_COLOURS[run.model], linewidth=1.3, label=label)
         axis.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle="--")
         axis.set(
-            title=title.replace(", ", "\n"),
+            title=stacked(title),
             xlim=(-0.01, 1),
             ylim=(0, 1.01),
             xlabel="1 - specificity",
@@ -232,7 +233,7 @@ def training(runs: Sequence[Run]) -> Figure:
         axes[1, column].axhline(
             counts["non"] / (counts["covid"] + counts["non"]), color=INK, linewidth=0.9, linestyle=(0, (3, 2))
         )
-        axes[0, column].set_title(run.title.replace(", ", "\n"))
+        axes[0, column].set_title(stacked(run.recipe))
         axes[1, column].set_xlabel("epoch")
     axes[0, 0].set_yscale("log")
     axes[0, 0].yaxis.set_major_formatter("{x:g}")
@@ -272,6 +273,11 @@ def published_label(number: Mapping[str, Any]) -> str:
     """Return a published number's name with the run of ours that it is set beside."""
     net = BACKBONES.get(number["model"], number["model"])
     return f"{number['name']} ({net}, {number['recipe']})"
+
+
+def stacked(recipe: str) -> str:
+    """Return a recipe's name on as many lines as a narrow panel needs."""
+    return textwrap.fill(recipe, 20)
 
 
 def _dot(axis: Axes, measure: Mapping[str, float], place: float, colour: str, *, hollow: bool) -> None:

@@ -79,15 +79,17 @@ def question(contents: Contents) -> Section:
     named = {FAILED: "the attempt that failed", RELEASED: "the published script", PAPER: "the paper's text"}
     recipes = ", ".join(f"{recipe} ({named[recipe]})" if recipe in named else recipe for recipe in contents.recipes)
     tiles = []
-    shown = [run for run in contents.of_model(contents.main_model) if run.recipe in (FAILED, PAPER)]
+    shown = [
+        run for run in contents.of_model(contents.main_model) if run.recipe in (FAILED, f"{FAILED}-replayed", PAPER)
+    ]
     for run in shown:
         metrics = run.metrics
-        tiles.append(Tile(tables.collapsed(run), run.title, "heads call every test image alike"))
+        tiles.append(Tile(tables.collapsed(run), run.recipe, "heads call every test image alike"))
         tiles.append(
-            Tile(f"{metrics['auc']:.3f}", run.title, f"AUC, 95 % interval {tables.bounds(metrics['auc_ci95'])}")
+            Tile(f"{metrics['auc']:.3f}", run.recipe, f"AUC, 95 % interval {tables.bounds(metrics['auc_ci95'])}")
         )
         found = f"{metrics['confusion']['tp']} of {metrics['n_test']['covid']}"
-        tiles.append(Tile(found, run.title, f"COVID test images found at cut-off {run.cut_off:g}"))
+        tiles.append(Tile(found, run.recipe, f"COVID test images found at cut-off {run.cut_off:g}"))
     return Section(
         "question",
         "The question",
@@ -148,10 +150,8 @@ def confusion(contents: Contents) -> Section:
     """Confusion matrices: the main net's recipes side by side, then the other nets smaller."""
     main, net = contents.of_model(contents.main_model), BACKBONES[contents.main_model]
     told = published_confusions(contents)
-    matrices = [(f"published\n{group}", cells) for group, cells in told.items()]
-    matrices += [
-        (f"{run.title}\ncut-off {run.cut_off:g}".replace(", ", "\n"), run.metrics["confusion"]) for run in main
-    ]
+    matrices = [(f"published\n{figures.stacked(group)}", cells) for group, cells in told.items()]
+    matrices += [(f"{figures.stacked(run.recipe)}\ncut-off {run.cut_off:g}", run.metrics["confusion"]) for run in main]
     caption = f"{net}: from the failed reproduction to the paper's recipe. " + (
         "The first is as published, the others are ours. " if told else ""
     )
@@ -167,7 +167,7 @@ def confusion(contents: Contents) -> Section:
     blocks = [_figure(figure, "confusion-main", alt, caption, steps)]
     others = [run for model in contents.models if model != contents.main_model for run in contents.of_model(model)]
     if others:
-        matrices = [(f"{run.net}\n{run.title}", run.metrics["confusion"]) for run in others]
+        matrices = [(f"{run.net}\n{figures.stacked(run.recipe)}", run.metrics["confusion"]) for run in others]
         alt = "; ".join(_in_words(run, net=True) for run in others)
         columns = max(len(contents.of_model(model)) for model in contents.models if model != contents.main_model)
         figure = figures.confusions(matrices, columns, min(2.1, WIDTH / columns))
@@ -222,7 +222,7 @@ def roc(contents: Contents) -> Section:
         blocks.append(_figure(figure, "roc-nets", alt, caption, steps))
     else:
         notes.append(NOT_RUN.format(f"recipe {PAPER}"))
-    panels = _by_title(contents)
+    panels = _by_recipe(contents)
     alt = "; ".join(
         f"{title}, {run.net}: AUC {run.metrics['auc']:.3f}" for title, runs in panels.items() for run in runs
     )
@@ -236,7 +236,7 @@ def roc(contents: Contents) -> Section:
 def histogram(contents: Contents) -> Section:
     """Histograms of the scores in the paper's three groups."""
     blocks = []
-    for number, (title, runs) in enumerate(_by_title(contents).items()):
+    for number, (title, runs) in enumerate(_by_recipe(contents).items()):
         caption = (
             f"Scores under {title}, dashed the cut-off {runs[0].cut_off:g}. Shares are of the group's images, on an "
             f"axis by square root. {FIRST_SEED}"
@@ -252,7 +252,7 @@ def training(contents: Contents) -> Section:
     blocks = []
     for model in contents.models:
         runs, net = contents.of_model(model), BACKBONES[model]
-        last = {run.title: run.log.groupby("seed").last() for run in runs}
+        last = {run.recipe: run.log.groupby("seed").last() for run in runs}
         alt = f"Training curves of {net}. " + "; ".join(
             f"{title}: last loss {log['loss'].iloc[0]:.3f}, last test accuracy {log['test_accuracy'].iloc[0]:.4f}"
             for title, log in last.items()
@@ -347,10 +347,10 @@ def _figure(
     return Block(caption, steps, svg=inline_svg(figure, name, alt), folded=folded)
 
 
-def _by_title(contents: Contents) -> dict[str, list[Run]]:
+def _by_recipe(contents: Contents) -> dict[str, list[Run]]:
     """Return the runs by recipe, in the order of the story."""
-    titles = dict.fromkeys(run.title for model in contents.models for run in contents.of_model(model))
-    return {title: [run for run in contents.runs if run.title == title] for title in titles}
+    titles = dict.fromkeys(run.recipe for model in contents.models for run in contents.of_model(model))
+    return {title: [run for run in contents.runs if run.recipe == title] for title in titles}
 
 
 def _any(runs: Iterable[Run], recipe: str) -> bool:
@@ -368,5 +368,5 @@ def _distinct(steps: Iterable[Step]) -> tuple[Step, ...]:
 def _in_words(run: Run, *, net: bool = False) -> str:
     """Return a run's confusion matrix as a phrase."""
     cells, counts = run.metrics["confusion"], run.metrics["n_test"]
-    name = f"{run.net}, {run.title}" if net else run.title
+    name = f"{run.net}, {run.recipe}" if net else run.recipe
     return f"{name}: {cells['tp']} of {counts['covid']} covid and {cells['fp']} of {counts['non']} non called covid"

@@ -47,7 +47,7 @@ def runs(all_runs: Iterable[Run]) -> Table:
         rows.append(
             (
                 run.net,
-                run.title,
+                run.recipe,
                 f"{run.cut_off:g}",
                 f"{metrics['auc']:.3f} ({bounds(metrics['auc_ci95'])})",
                 f"{over['auc']['min']:.3f} to {over['auc']['max']:.3f}",
