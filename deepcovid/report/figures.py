@@ -159,8 +159,10 @@ def roc_of_recipes(recipes: Mapping[str, Sequence[Run]]) -> Figure:
     Args:
         recipes: By title, the recipe's runs.
     """
-    figure = Figure(figsize=(WIDTH, 0.4 + WIDTH / max(len(recipes), 3)), layout="constrained")
-    panels = figure.subplots(1, max(len(recipes), 3), sharey=True)
+    rows = -(-len(recipes) // 3)
+    figure = Figure(figsize=(WIDTH, 0.4 + rows * WIDTH / 3), layout="constrained")
+    axes = figure.subplots(rows, 3, sharey=True, squeeze=False)
+    panels = axes.ravel()
     for axis in panels[len(recipes) :]:
         axis.axis("off")
     for axis, (title, runs) in zip(panels, recipes.items(), strict=False):
@@ -178,7 +180,8 @@ def roc_of_recipes(recipes: Mapping[str, Sequence[Run]]) -> Figure:
             xticks=[0, 0.5, 1],
         )
         axis.legend(loc="lower right", fontsize=7.5, title="AUC", title_fontsize=7.5)
-    panels[0].set_ylabel("sensitivity")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("sensitivity")
     return figure
 
 
@@ -233,7 +236,7 @@ def training(runs: Sequence[Run]) -> Figure:
         axes[1, column].axhline(
             counts["non"] / (counts["covid"] + counts["non"]), color=INK, linewidth=0.9, linestyle=(0, (3, 2))
         )
-        axes[0, column].set_title(stacked(run.recipe))
+        axes[0, column].set_title(stacked(run.recipe), fontsize=9 if columns < 5 else 7)
         axes[1, column].set_xlabel("epoch")
     axes[0, 0].set_yscale("log")
     axes[0, 0].yaxis.set_major_formatter("{x:g}")

@@ -163,7 +163,8 @@ def confusion(contents: Contents) -> Section:
     if told and contents.published:
         steps = (contents.published.step, *steps)
     alt = f"Confusion matrices of {net}. " + "; ".join(_in_words(run) for run in main)
-    figure = figures.confusions(matrices, len(matrices), min(2.6, WIDTH / len(matrices)))
+    columns = min(len(matrices), 4)
+    figure = figures.confusions(matrices, columns, min(2.6, WIDTH / columns))
     blocks = [_figure(figure, "confusion-main", alt, caption, steps)]
     others = [run for model in contents.models if model != contents.main_model for run in contents.of_model(model)]
     if others:
