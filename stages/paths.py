@@ -5,6 +5,7 @@ from pathlib import Path
 PARAMS = Path("params.yaml")
 REFERENCE = Path("reference")
 PUBLISHED = REFERENCE / "published.yaml"
+LOCK = Path("dvc.lock")
 
 
 def data(dataset: str, name: str) -> Path:

@@ -22,7 +22,7 @@ def stage(folder, name, *options, **environment):
     return run([sys.executable, "-m", f"stages.{name}", *options], folder, **environment)
 
 
-@pytest.mark.parametrize("name", [*STAGES, "compare", "contact_sheets"])
+@pytest.mark.parametrize("name", [*STAGES, "compare", "contact_sheets", "report"])
 def test_help_says_what_a_stage_does_and_gives_an_example(checkout, name):
     result = stage(checkout, name, "--help")
     assert result.returncode == 0

@@ -1,0 +1,137 @@
+"""What a report is made from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from deepcovid.backbones import BACKBONES
+
+# Recipes that the report's story is about; others are shown beside them.
+FAILED, RELEASED, PAPER = "failed-reproduction", "released-code", "paper"
+
+
+@dataclass(frozen=True)
+class File:
+    """A file or folder as it was when a step ran: path, MD5 as hex digits (a folder's ends in .dir), size in bytes."""
+
+    path: str
+    md5: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command that was run: its unique name, the parameters it read, the files that went in and came out."""
+
+    name: str
+    command: str
+    parameters: Mapping[str, Any]
+    inputs: tuple[File, ...]
+    outputs: tuple[File, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One net under one recipe.
+
+    Attributes:
+        model: A key of BACKBONES.
+        recipe: Its name; each is of a head on frozen features or of a whole net.
+        replayed: True where the whole net was trained as the released script does, false for a head on frozen features.
+        cut_off: An image is called covid from this score on.
+        metrics: As deepcovid.evaluation.evaluate returns them.
+        scores: A row per test image: label, group, patient_id, and a column per head, P(covid).
+        log: A row per head and epoch: seed, epoch, loss, train_accuracy, test_accuracy, test_auc.
+        evaluated: The step that made metrics.
+        trained: The step that made scores and log.
+    """
+
+    model: str
+    recipe: str
+    replayed: bool
+    cut_off: float
+    metrics: Mapping[str, Any]
+    scores: pd.DataFrame
+    log: pd.DataFrame
+    evaluated: Step
+    trained: Step
+
+    @property
+    def net(self) -> str:
+        """The net's name as the paper has it."""
+        return BACKBONES[self.model]
+
+    @property
+    def score(self) -> pd.Series:
+        """(images), P(covid) of the first seed."""
+        return self.scores[next(name for name in self.scores.columns if str(name).startswith("seed_"))]
+
+
+@dataclass(frozen=True)
+class Sourced:
+    """A value and the step that made it."""
+
+    value: Any
+    step: Step
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Everything on the page.
+
+    Attributes:
+        dataset: Name of the data set.
+        synthetic: True where the images were drawn, so that the numbers say nothing about COVID-19.
+        runs: One per net and recipe, in the order in which they are to be shown; replayed ones among them.
+        bootstrap: Samples and seed for the bands of the ROC curves.
+        findings: Sentences that the ladder's table says.
+        ladder: By net, what deepcovid.ladder.measured returns.
+        published: As deepcovid.comparison.beside_published returns it.
+        nets: As deepcovid.comparison.between_nets returns it.
+        nets_sentence: What the comparison of the nets says.
+        provenance: By name, what is recorded of data and weights.
+        parameters: Of the data set and of the shared settings, nested.
+        recipes: By name, the settings of each recipe, nested.
+        steps: Every step whose products are on the page, and those before it, in the order of the pipeline.
+        command: What makes this page.
+    """
+
+    dataset: str
+    synthetic: bool
+    runs: tuple[Run, ...]
+    bootstrap: tuple[int, int]
+    provenance: Mapping[str, Sourced]
+    parameters: Mapping[str, Any]
+    recipes: Mapping[str, Mapping[str, Any]]
+    steps: tuple[Step, ...]
+    command: str
+    findings: tuple[str, ...] = ()
+    ladder: Sourced | None = None
+    published: Sourced | None = None
+    nets: Sourced | None = None
+    nets_sentence: str = ""
+    models: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "models", tuple(dict.fromkeys(run.model for run in self.runs)))
+
+    @property
+    def main_model(self) -> str:
+        """ResNet18, the net of the failed reproduction, or the first net where it was not run."""
+        return "resnet18" if "resnet18" in self.models else self.models[0]
+
+    def of(self, recipe: str) -> tuple[Run, ...]:
+        """Return the runs under a recipe, one per net."""
+        return tuple(run for run in self.runs if run.recipe == recipe)
+
+    def of_model(self, model: str) -> tuple[Run, ...]:
+        """Return a net's runs in the order of the story: from the failure to the paper's recipe, others last.
+
+        A recipe whose name begins with another's stands beside it.
+        """
+        own = [run for run in self.runs if run.model == model]
+        return tuple(
+            sorted(own, key=lambda run: [not run.recipe.startswith(told) for told in (FAILED, RELEASED, PAPER)])
+        )

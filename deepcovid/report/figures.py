@@ -1,0 +1,298 @@
+"""One function a figure: tables in, a matplotlib figure out."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from sklearn.metrics import roc_curve
+
+from deepcovid.backbones import BACKBONES
+from deepcovid.curves import histogram
+from deepcovid.report.contents import Run
+from deepcovid.report.svg import FAINT, INK, PAGE, WIDTH, styled
+from deepcovid.roc_bands import roc_band
+
+# Okabe and Ito's colours, which people with any colour vision tell apart.
+BLUE, ORANGE, GREEN, RED, SKY, PINK = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7"
+NET_COLOURS = dict(zip(BACKBONES, (BLUE, ORANGE, GREEN, PINK, RED, SKY), strict=True))
+GROUP_COLOURS = {"covid": RED, "other": ORANGE, "normal": BLUE}
+DIRECTIONS = {
+    "up": "from the failure towards the paper",
+    "down": "from the paper towards the failure",
+    "aside": "beside the ladder",
+}
+LADDER_COLUMNS = (("auc", "AUC"), ("sensitivity", "sensitivity"), ("specificity", "specificity"))
+PERCENT = ((0, 0.05, 0.25, 1), ("0", "5 %", "25 %", "100 %"))
+
+
+@styled
+def ladder(rungs: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draw a net's ladder: a row per rung, in the order of each direction; AUC, rates and collapsed share.
+
+    Args:
+        rungs: Each with direction, rung, net (frozen | replayed), and mean, low and high of its measures.
+    """
+    groups = [(name, [rung for rung in rungs if rung["direction"] == name]) for name in DIRECTIONS]
+    groups = [(name, members) for name, members in groups if members]
+    height = sum(len(members) + 1.6 for _, members in groups)
+    figure = Figure(figsize=(WIDTH, 0.25 * height + 0.7), layout="constrained")
+    axes = figure.subplots(1, 4, sharey=True, width_ratios=[1.3, 1, 1, 0.9])
+    labels: list[tuple[float, str]] = []
+    top = 0.0
+    for name, members in groups:
+        across = axes[0].get_yaxis_transform()
+        axes[0].text(0, top, DIRECTIONS[name], weight="bold", va="center", transform=across, in_layout=False)
+        places = top + 1.0 + np.arange(len(members))
+        labels += [(place, rung["rung"]) for place, rung in zip(places, members, strict=True)]
+        for axis, (measure, _) in zip(axes, LADDER_COLUMNS, strict=False):
+            if name != "aside":
+                axis.plot([rung[measure]["mean"] for rung in members], places, color=FAINT, linewidth=1.2, zorder=1)
+            for place, rung in zip(places, members, strict=True):
+                _dot(axis, rung[measure], place, BLUE, hollow=rung["net"] == "replayed")
+        for place, rung in zip(places, members, strict=True):
+            share = rung["collapsed"]["mean"]
+            axes[3].barh(place, share, height=0.62, color=RED, alpha=0.8)
+            axes[3].text(share + 0.04, place, f"{100 * share:.0f} %", va="center", fontsize=7.5)
+        top = places[-1] + 1.6
+    for axis, title in zip(axes, (*(title for _, title in LADDER_COLUMNS), "collapsed"), strict=True):
+        axis.set_title(title)
+        axis.set_xlim(-0.04, 1.04)
+        axis.tick_params(left=False)
+        axis.spines["left"].set_visible(False)
+        axis.grid(axis="y", visible=False)
+    lowest = min(rung["auc"]["low"] for rung in rungs)
+    axes[0].set_xlim(min(0.5, np.floor(lowest * 10) / 10) - 0.02, 1.02)
+    axes[3].set_xlim(0, 1.4)
+    axes[3].set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"])
+    axes[0].set_ylim(top - 0.8, -0.8)
+    axes[0].set_yticks([place for place, _ in labels], [label for _, label in labels])
+    return figure
+
+
+@styled
+def confusions(matrices: Sequence[tuple[str, Mapping[str, int]]], columns: int, size: float) -> Figure:
+    """Draw confusion matrices, cells tinted by their share of the row.
+
+    Args:
+        matrices: A title and the counts tp, fn, fp, tn each, row by row.
+        columns: Panels in a row.
+        size: Of a panel, inches.
+    """
+    rows = -(-len(matrices) // columns)
+    figure = Figure(figsize=(columns * size, rows * (size * 0.74 + 0.3)), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    for axis in axes.ravel()[len(matrices) :]:
+        axis.axis("off")
+    for (title, cells), axis in zip(matrices, axes.ravel(), strict=False):
+        for row, (right, names) in enumerate(((0, ("tp", "fn")), (1, ("fp", "tn")))):
+            total = max(sum(cells[name] for name in names), 1)
+            for column, name in enumerate(names):
+                share = cells[name] / total
+                tint = BLUE if column == right else RED
+                box = Rectangle((column, row), 1, 1, facecolor=tint, alpha=0.08 + 0.42 * share, edgecolor="none")
+                axis.add_patch(box)
+                for text, height, bold, points in (
+                    (f"{cells[name]:,}", 0.45, "bold", min(size * 6.2, 14)),
+                    (_percent(share), 0.75, "normal", min(size * 4.3, 9)),
+                ):
+                    axis.text(column + 0.5, row + height, text, weight=bold, fontsize=points, ha="center", va="center")
+        axis.set_title(title, fontsize=8)
+        axis.set(xlim=(0, 2), ylim=(2, 0), aspect="auto")
+        axis.set_xticks([0.5, 1.5], ["called covid", "called non"])
+        axis.set_yticks([0.5, 1.5], ["covid", "non"])
+        axis.tick_params(length=0, labelsize=8)
+        axis.grid(visible=False)
+        axis.spines[:].set_visible(False)
+        axis.axhline(1, color=PAGE, linewidth=2)
+        axis.axvline(1, color=PAGE, linewidth=2)
+    return figure
+
+
+@styled
+def roc_of_nets(runs: Sequence[Run], samples: int, seed: int, marks: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draw the nets' ROC curves with 95 % bands: the whole, and the part of few false positives, where nets are used.
+
+    Args:
+        runs: One per net, under one recipe.
+        samples: Bootstrap samples over patients.
+        seed: Of the bootstrap.
+        marks: Published points: name, specificity, sensitivity.
+    """
+    figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
+    whole, corner = figure.subplots(1, 2)
+    for run in runs:
+        positive, score = (run.scores["label"] == "covid").to_numpy(), run.score.to_numpy()
+        band = roc_band(positive, score, run.scores["patient_id"], samples, seed)
+        false_positive, true_positive, _ = roc_curve(positive, score)
+        colour, metrics = NET_COLOURS[run.model], run.metrics
+        for axis in (whole, corner):
+            axis.fill_between(
+                band["false_positive_rate"], band["low"], band["high"], color=colour, alpha=0.16, linewidth=0
+            )
+            low, high = metrics["auc_ci95"]["low"], metrics["auc_ci95"]["high"]
+            label = f"{run.net}: AUC {metrics['auc']:.3f} ({low:.3f} to {high:.3f})"
+            axis.plot(false_positive, true_positive, color=colour, linewidth=1.5, label=label)
+            axis.plot(1 - metrics["specificity"], metrics["sensitivity"], "o", color=colour, markersize=5)
+    for mark, shape in zip(marks, "D^", strict=False):
+        place = 1 - mark["specificity"], mark["sensitivity"]
+        for axis in (whole, corner):
+            axis.plot(*place, shape, color=INK, markeredgecolor=PAGE, markersize=6, zorder=5, label=mark["name"])
+    whole.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle="--")
+    whole.set(title="The whole curve", xlim=(-0.01, 1), ylim=(0, 1.01))
+    whole.legend(loc="lower right", fontsize=8)
+    bottom = 0.7 if min(run.metrics["auc"] for run in runs) > 0.95 else 0
+    corner.set(title="At few false positives", xlim=(-0.002, 0.2), ylim=(bottom, 1.005), xticks=np.arange(5) / 20)
+    for axis in (whole, corner):
+        axis.set(xlabel="1 - specificity", ylabel="sensitivity")
+    return figure
+
+
+@styled
+def roc_of_recipes(recipes: Mapping[str, Sequence[Run]]) -> Figure:
+    """Draw a panel per recipe with every net's ROC curve.
+
+    Args:
+        recipes: By title, the recipe's runs.
+    """
+    rows = -(-len(recipes) // 3)
+    figure = Figure(figsize=(WIDTH, 0.4 + rows * WIDTH / 3), layout="constrained")
+    axes = figure.subplots(rows, 3, sharey=True, squeeze=False)
+    panels = axes.ravel()
+    for axis in panels[len(recipes) :]:
+        axis.axis("off")
+    for axis, (title, runs) in zip(panels, recipes.items(), strict=False):
+        for run in runs:
+            positive = (run.scores["label"] == "covid").to_numpy()
+            false_positive, true_positive, _ = roc_curve(positive, run.score.to_numpy())
+            label = f"{run.net} {run.metrics['auc']:.3f}"
+            axis.plot(false_positive, true_positive, color=NET_COLOURS[run.model], linewidth=1.3, label=label)
+        axis.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle="--")
+        axis.set(
+            title=stacked(title),
+            xlim=(-0.01, 1),
+            ylim=(0, 1.01),
+            xlabel="1 - specificity",
+            xticks=[0, 0.5, 1],
+        )
+        axis.legend(loc="lower right", fontsize=7.5, title="AUC", title_fontsize=7.5)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("sensitivity")
+    return figure
+
+
+@styled
+def histograms(runs: Sequence[Run]) -> Figure:
+    """Draw score histograms in the paper's three groups: a column per run, a row per group, the cut-off dashed.
+
+    The axis of shares is drawn by its square root, so that few images among thousands can be seen.
+    """
+    figure = Figure(figsize=(0.65 + 2.85 * min(len(runs), 3), 3.7), layout="constrained")
+    axes = figure.subplots(len(GROUP_COLOURS), len(runs), sharex=True, sharey=True, squeeze=False)
+    for column, run in enumerate(runs):
+        table = histogram(run.scores["group"], run.score.to_numpy())
+        for axis, (group, colour) in zip(axes[:, column], GROUP_COLOURS.items(), strict=True):
+            bars = table[table["group"] == group]
+            axis.bar(bars["low"], bars["share"], bars["high"] - bars["low"], align="edge", color=colour, linewidth=0)
+            axis.axvline(run.cut_off, color=INK, linewidth=1, linestyle=(0, (3, 2)))
+            own = run.score[run.scores["group"] == group]
+            called = f"{(own >= run.cut_off).sum():,} of {len(own):,} called covid"
+            axis.text(0.99, 0.97, called, ha="right", va="top", fontsize=7.5, transform=axis.transAxes)
+            axis.set_yscale("function", functions=(_root, np.square))
+            axis.set(xlim=(0, 1), ylim=(0, 2))  # room for the text above a full bar
+            axis.set_xticks([0, run.cut_off, 1], ["0", f"{run.cut_off:g}", "1"])
+            axis.set_yticks(*PERCENT)
+            axis.grid(axis="x", visible=False)
+        axes[0, column].set_title(run.net)
+        axes[-1, column].set_xlabel("P(covid)")
+    for axis, group in zip(axes[:, 0], GROUP_COLOURS, strict=True):
+        axis.set_ylabel(group, weight="bold")
+    return figure
+
+
+@styled
+def training(runs: Sequence[Run]) -> Figure:
+    """Draw loss and accuracy on the test images over epochs: a column per run; the line is the first seed, the area
+    reaches over all seeds, the dashed line is what calling every image non-COVID scores."""
+    figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
+    columns = max(len(runs), 3)
+    axes = figure.subplots(2, columns, sharex="col", sharey="row", squeeze=False)
+    for axis in axes[:, len(runs) :].ravel():
+        axis.axis("off")
+    for column, run in enumerate(runs):
+        colour = NET_COLOURS[run.model]
+        for axis, measure in zip(axes[:, column], ("loss", "test_accuracy"), strict=True):
+            over_seeds = run.log.groupby("epoch")[measure].agg(["first", "min", "max"])
+            axis.fill_between(
+                over_seeds.index, over_seeds["min"], over_seeds["max"], color=colour, alpha=0.25, linewidth=0
+            )
+            axis.plot(over_seeds.index, over_seeds["first"], color=colour, linewidth=1.5)
+            axis.set_xlim(0, over_seeds.index.max())
+        counts = run.metrics["n_test"]
+        axes[1, column].axhline(
+            counts["non"] / (counts["covid"] + counts["non"]), color=INK, linewidth=0.9, linestyle=(0, (3, 2))
+        )
+        axes[0, column].set_title(stacked(run.recipe), fontsize=9 if columns < 5 else 7)
+        axes[1, column].set_xlabel("epoch")
+    axes[0, 0].set_yscale("log")
+    axes[0, 0].yaxis.set_major_formatter("{x:g}")
+    axes[0, 0].yaxis.set_minor_formatter("")
+    axes[0, 0].set_ylabel("loss (cross-entropy)")
+    axes[1, 0].set_ylabel("accuracy, test images")
+    return figure
+
+
+@styled
+def published(numbers: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draw published values as diamonds on our values with their 95 % intervals, a row per number.
+
+    Args:
+        numbers: Each with name, published, ours, low, high, inside.
+    """
+    figure = Figure(figsize=(WIDTH, 0.3 * len(numbers) + 0.8), layout="constrained")
+    axis = figure.subplots()
+    for place, number in enumerate(numbers):
+        _dot(axis, {"mean": number["ours"], "low": number["low"], "high": number["high"]}, place, BLUE, hollow=False)
+        colour = GREEN if number["inside"] else RED
+        axis.plot(number["published"], place, "D", color=colour, markersize=6, markeredgecolor=PAGE, zorder=4)
+    axis.set_yticks(range(len(numbers)), [published_label(number) for number in numbers])
+    axis.set(ylim=(len(numbers) - 0.4, -0.6), xlabel="value")
+    axis.tick_params(left=False)
+    axis.spines["left"].set_visible(False)
+    handles = [
+        Line2D([], [], marker="o", color=BLUE, label="ours, 95 % interval"),
+        Line2D([], [], marker="D", color=GREEN, linestyle="", label="published, inside our interval"),
+        Line2D([], [], marker="D", color=RED, linestyle="", label="published, outside"),
+    ]
+    figure.legend(handles=handles, loc="outside upper left", ncols=3, fontsize=8)
+    return figure
+
+
+def published_label(number: Mapping[str, Any]) -> str:
+    """Return a published number's name with the run of ours that it is set beside."""
+    net = BACKBONES.get(number["model"], number["model"])
+    return f"{number['name']} ({net}, {number['recipe']})"
+
+
+def stacked(recipe: str) -> str:
+    """Return a recipe's name on as many lines as a narrow panel needs."""
+    return textwrap.fill(recipe, 20)
+
+
+def _dot(axis: Axes, measure: Mapping[str, float], place: float, colour: str, *, hollow: bool) -> None:
+    axis.plot([measure["low"], measure["high"]], [place, place], color=colour, linewidth=2, alpha=0.45, zorder=2)
+    face = PAGE if hollow else colour
+    axis.plot(measure["mean"], place, "o", color=colour, markerfacecolor=face, markersize=5, zorder=3)
+
+
+def _root(share: Any) -> Any:
+    return np.sqrt(np.maximum(share, 0))
+
+
+def _percent(share: float) -> str:
+    """Return a share as text that says 0 % and 100 % only where it is exact."""
+    return f"{share:.0%}".replace("%", " %") if share in (0, 1) else f"{100 * share:.1f} %"

@@ -1,0 +1,373 @@
+"""What stands where on the page: sections with their figures, tables and the steps behind each."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from deepcovid.backbones import BACKBONES
+from deepcovid.evaluation import SENSITIVITY_WANTED
+from deepcovid.report import figures, tables
+from deepcovid.report.contents import FAILED, PAPER, RELEASED, Contents, Run, Step
+from deepcovid.report.svg import WIDTH, inline_svg
+from deepcovid.report.tables import Table
+
+FIRST_SEED = "Numbers and curves are those of the first seed's head."
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One number with the words around it."""
+
+    value: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Block:
+    """A figure, a table, a row of tiles or sentences, and the steps that it comes from.
+
+    `folded` is a table that opens on demand, for the numbers of a figure.
+    """
+
+    caption: str
+    steps: tuple[Step, ...]
+    svg: Markup | None = None
+    table: Table | None = None
+    tiles: tuple[Tile, ...] = ()
+    sentences: tuple[str, ...] = ()
+    folded: Table | None = None
+
+    @property
+    def kind(self) -> str:
+        """Figure, Table, or blank for what has no number."""
+        return "Figure" if self.svg else "Table" if self.table else ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page; `notes` say what was not run."""
+
+    anchor: str
+    title: str
+    text: tuple[str, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+
+def sections(contents: Contents) -> Iterator[Section]:
+    """Yield the page's sections in order."""
+    yield question(contents)
+    yield finding(contents)
+    yield ladder(contents)
+    yield confusion(contents)
+    yield roc(contents)
+    yield histogram(contents)
+    yield training(contents)
+    yield published(contents)
+    yield nets(contents)
+    yield numbers(contents)
+    yield provenance(contents)
+    yield parameters(contents)
+
+
+def question(contents: Contents) -> Section:
+    """The question, and the main net's numbers at a glance."""
+    named = {FAILED: "the attempt that failed", RELEASED: "the published script", PAPER: "the paper's text"}
+    recipes = ", ".join(f"{recipe} ({named[recipe]})" if recipe in named else recipe for recipe in contents.recipes)
+    tiles = []
+    shown = [
+        run for run in contents.of_model(contents.main_model) if run.recipe in (FAILED, f"{FAILED}-replayed", PAPER)
+    ]
+    for run in shown:
+        metrics = run.metrics
+        tiles.append(Tile(tables.collapsed(run), run.recipe, "heads call every test image alike"))
+        tiles.append(
+            Tile(f"{metrics['auc']:.3f}", run.recipe, f"AUC, 95 % interval {tables.bounds(metrics['auc_ci95'])}")
+        )
+        found = f"{metrics['confusion']['tp']} of {metrics['n_test']['covid']}"
+        tiles.append(Tile(found, run.recipe, f"COVID test images found at cut-off {run.cut_off:g}"))
+    return Section(
+        "question",
+        "The question",
+        (
+            "Deep-COVID (Minaee et al., Medical Image Analysis 65:101794, 2020) tells chest X-rays of COVID-19 "
+            "patients from others with nets trained on ImageNet, of which only the last layer is trained anew. Can the "
+            "paper be rerun? And why did a public attempt, with the code that the authors released, find every image "
+            "Non-COVID?",
+            f"This page holds what one run of the pipeline measured on one data set. Recipes side by side: {recipes}. "
+            "Under each figure and table is the command that makes it, with the hashes of what went in.",
+        ),
+        (Block(f"{BACKBONES[contents.main_model]} at a glance", _evaluated(shown), tiles=tuple(tiles)),)
+        if shown
+        else (),
+    )
+
+
+def finding(contents: Contents) -> Section:
+    """What the ladder says, in sentences that were computed from it."""
+    if not contents.findings or contents.ladder is None:
+        return Section("finding", "The finding", notes=(NOT_RUN.format("ladder"),))
+    block = Block("Computed from the ladder below.", (contents.ladder.step,), sentences=contents.findings)
+    return Section("finding", "The finding", blocks=(block,))
+
+
+NOT_RUN = "Not run on this data set: the {}."
+
+
+def ladder(contents: Contents) -> Section:
+    """A figure per net: one switch at a time, up and down."""
+    text = (
+        "A rung flips one switch and keeps those flipped before it: from the settings of the failed reproduction up to "
+        "the paper's, and back down. A dot is the mean over seeds, its bar the 95 % interval over seeds; a filled dot "
+        "is a head on frozen features, a hollow one a net trained as a whole. Collapsed are heads that call every test "
+        "image alike.",
+    )
+    if contents.ladder is None:
+        return Section("ladder", "The ladder", text, notes=(NOT_RUN.format("ladder"),))
+    blocks, notes = [], []
+    for model in contents.models:
+        part = contents.ladder.value.get(model)
+        if part is None:
+            notes.append(NOT_RUN.format(f"ladder of {BACKBONES[model]}"))
+            continue
+        rungs, net = part["rungs"], BACKBONES[model]
+        caption = f"{net}, one switch at a time, over {max(rung['seeds'] for rung in rungs)} seeds. "
+        if part.get("combinations"):
+            caption += (
+                f"Of all {part['combinations']} combinations of the switches, {part['detecting']} detect COVID images. "
+            )
+        alt = f"Ladder of {net}. " + "; ".join(f"{rung['rung']}: AUC {rung['auc']['mean']:.3f}" for rung in rungs)
+        figure, table = figures.ladder(rungs), tables.ladder(rungs)
+        blocks.append(_figure(figure, f"ladder-{model}", alt, caption, (contents.ladder.step,), table))
+    return Section("ladder", "The ladder", text, tuple(blocks), tuple(notes))
+
+
+def confusion(contents: Contents) -> Section:
+    """Confusion matrices: the main net's recipes side by side, then the other nets smaller."""
+    main, net = contents.of_model(contents.main_model), BACKBONES[contents.main_model]
+    told = published_confusions(contents)
+    matrices = [(f"published\n{figures.stacked(group)}", cells) for group, cells in told.items()]
+    matrices += [(f"{figures.stacked(run.recipe)}\ncut-off {run.cut_off:g}", run.metrics["confusion"]) for run in main]
+    caption = f"{net}: from the failed reproduction to the paper's recipe. " + (
+        "The first is as published, the others are ours. " if told else ""
+    )
+    caption += (
+        "Rows are what images are, columns what they are called; blue is right, red is wrong, tinted by the share of "
+        f"the row. {FIRST_SEED}"
+    )
+    steps = _evaluated(main)
+    if told and contents.published:
+        steps = (contents.published.step, *steps)
+    alt = f"Confusion matrices of {net}. " + "; ".join(_in_words(run) for run in main)
+    columns = min(len(matrices), 4)
+    figure = figures.confusions(matrices, columns, min(2.6, WIDTH / columns))
+    blocks = [_figure(figure, "confusion-main", alt, caption, steps)]
+    others = [run for model in contents.models if model != contents.main_model for run in contents.of_model(model)]
+    if others:
+        matrices = [(f"{run.net}\n{figures.stacked(run.recipe)}", run.metrics["confusion"]) for run in others]
+        alt = "; ".join(_in_words(run, net=True) for run in others)
+        columns = max(len(contents.of_model(model)) for model in contents.models if model != contents.main_model)
+        figure = figures.confusions(matrices, columns, min(2.1, WIDTH / columns))
+        blocks.append(
+            _figure(figure, "confusion-others", alt, f"The other nets, drawn alike. {FIRST_SEED}", _evaluated(others))
+        )
+    notes = [NOT_RUN.format(f"recipe {name} with {net}") for name in (FAILED, PAPER) if not _any(main, name)]
+    if not any(run.replayed for run in contents.runs):
+        notes.append(NOT_RUN.format("released script replayed on the whole net"))
+    return Section("confusion", "Who is called what", blocks=tuple(blocks), notes=tuple(notes))
+
+
+def published_confusions(contents: Contents) -> dict[str, dict[str, int]]:
+    """Return the confusion matrices that others published of the main net, by the group of their numbers."""
+    found: dict[str, dict[str, int]] = {}
+    for number in contents.published.value["numbers"] if contents.published else ():
+        metric, _, cell = number["metric"].partition(".")
+        if metric == "confusion" and number["published_for"] == contents.main_model:
+            found.setdefault(number["group"], {})[cell] = int(number["published"])
+    return {group: cells for group, cells in found.items() if len(cells) == 4}
+
+
+def published_points(contents: Contents) -> list[dict[str, Any]]:
+    """Return what others published as a specificity at a sensitivity of 98 % under the paper's recipe."""
+    numbers = contents.published.value["numbers"] if contents.published else ()
+    return [
+        {
+            "name": f"paper, {number['published_for']}",
+            "specificity": number["published"],
+            "sensitivity": SENSITIVITY_WANTED,
+        }
+        for number in numbers
+        if number["metric"] == "at_sensitivity_98.specificity" and number["recipe"] == PAPER
+    ]
+
+
+def roc(contents: Contents) -> Section:
+    """ROC curves of the nets with bands, and of every recipe."""
+    samples, seed = contents.bootstrap
+    best, blocks, notes = contents.of(PAPER), [], []
+    if best:
+        marks = published_points(contents)
+        figure, steps = figures.roc_of_nets(best, samples, seed, marks), _evaluated(best)
+        caption = (
+            f"The nets under the paper's recipe. The bands hold 95 % at each false positive rate, over {samples:,} "
+            "bootstrap samples of patients, drawn within each class; the dots are at the cut-off. " + FIRST_SEED
+        )
+        alt = "ROC curves. " + "; ".join(f"{run.net}: AUC {run.metrics['auc']:.3f}" for run in best)
+        if marks and contents.published:
+            caption += " Diamond and triangle are published, at a sensitivity of 98 %."
+            steps = (*steps, contents.published.step)
+        blocks.append(_figure(figure, "roc-nets", alt, caption, steps))
+    else:
+        notes.append(NOT_RUN.format(f"recipe {PAPER}"))
+    panels = _by_recipe(contents)
+    alt = "; ".join(
+        f"{title}, {run.net}: AUC {run.metrics['auc']:.3f}" for title, runs in panels.items() for run in runs
+    )
+    figure = figures.roc_of_recipes(panels)
+    blocks.append(
+        _figure(figure, "roc-recipes", f"ROC curves. {alt}", f"Every recipe. {FIRST_SEED}", _evaluated(contents.runs))
+    )
+    return Section("roc", "ROC curves", blocks=tuple(blocks), notes=tuple(notes))
+
+
+def histogram(contents: Contents) -> Section:
+    """Histograms of the scores in the paper's three groups."""
+    blocks = []
+    for number, (title, runs) in enumerate(_by_recipe(contents).items()):
+        caption = (
+            f"Scores under {title}, dashed the cut-off {runs[0].cut_off:g}. Shares are of the group's images, on an "
+            f"axis by square root. {FIRST_SEED}"
+        )
+        alt = f"Histograms of P(covid) under {title}. " + "; ".join(_in_words(run, net=True) for run in runs)
+        blocks.append(_figure(figures.histograms(runs), f"histogram-{number}", alt, caption, _evaluated(runs)))
+    text = ("The paper's three groups: COVID-19, another disease, and normal (no finding).",)
+    return Section("histograms", "Scores in three groups", text, tuple(blocks))
+
+
+def training(contents: Contents) -> Section:
+    """Loss and test accuracy over epochs."""
+    blocks = []
+    for model in contents.models:
+        runs, net = contents.of_model(model), BACKBONES[model]
+        last = {run.recipe: run.log.groupby("seed").last() for run in runs}
+        alt = f"Training curves of {net}. " + "; ".join(
+            f"{title}: last loss {log['loss'].iloc[0]:.3f}, last test accuracy {log['test_accuracy'].iloc[0]:.4f}"
+            for title, log in last.items()
+        )
+        caption = (
+            f"{net}. The line is the first seed, the area holds all seeds; dashed is the accuracy of calling every "
+            "image non-COVID."
+        )
+        steps = tuple(run.trained for run in runs)
+        blocks.append(_figure(figures.training(runs), f"training-{model}", alt, caption, steps))
+    text = (
+        "An accuracy that lies on the dashed line says nothing: most test images are non-COVID. Where the learning "
+        "rate dies early, the loss stays where it was.",
+    )
+    return Section("training", "Training curves", text, tuple(blocks))
+
+
+def published(contents: Contents) -> Section:
+    """Ours beside what others report."""
+    title = "Against published numbers"
+    if contents.published is None:
+        return Section("published", title, notes=(NOT_RUN.format("comparison with published numbers"),))
+    value, steps = contents.published.value, (contents.published.step,)
+    text = f"{value['inside']} of {value['compared']} published numbers lie inside our 95 % interval."
+    if value["of_other_test_images"]:
+        text += f" {value['of_other_test_images']} more were measured on other test images and are not counted."
+    if not value["numbers"]:
+        return Section("published", title, notes=("No published number is of this data set.",))
+    caption = "Published numbers, each with its source, and ours."
+    blocks = [Block(caption, steps, table=tables.published(value["numbers"]))]
+    rates = [number for number in value["numbers"] if not number["metric"].startswith("confusion.")]
+    if rates:
+        alt = "; ".join(f"{item['name']}: published {item['published']}, ours {item['ours']:.3f}" for item in rates)
+        caption = "Rates and areas: published values on our 95 % intervals."
+        blocks.insert(0, _figure(figures.published(rates), "published", alt, caption, steps))
+    return Section("published", title, (text,), tuple(blocks))
+
+
+def nets(contents: Contents) -> Section:
+    """Paired differences between nets, and what they say of the paper's claim."""
+    title = "Is one net better than another?"
+    if contents.nets is None or not contents.nets.value["pairs"]:
+        return Section("nets", title, notes=(NOT_RUN.format("paired comparison of nets"),))
+    caption = (
+        "Paired differences on the same test images. AUC: bootstrap over patients; rates: McNemar's exact test at the "
+        "cut-off, by images. p is not corrected for the number of pairs."
+    )
+    steps = (contents.nets.step,)
+    blocks = [Block(caption, steps, table=tables.nets(contents.nets.value["pairs"]))]
+    if contents.nets_sentence:
+        blocks.insert(0, Block("Computed from the table below.", steps, sentences=(contents.nets_sentence,)))
+    return Section("nets", title, blocks=tuple(blocks))
+
+
+def numbers(contents: Contents) -> Section:
+    """Every run's numbers."""
+    ordered = [run for model in contents.models for run in contents.of_model(model)]
+    caption = (
+        "Every run. Intervals are 95 %: a bootstrap over patients for the AUC, Wilson's for the rates. Collapsed heads "
+        "call every test image alike. " + FIRST_SEED
+    )
+    return Section("numbers", "All runs", blocks=(Block(caption, _evaluated(ordered), table=tables.runs(ordered)),))
+
+
+def provenance(contents: Contents) -> Section:
+    """Where data and weights came from."""
+    steps = _distinct(recorded.step for recorded in contents.provenance.values())
+    data = contents.provenance["data"].value
+    text = [f"{data['images']:,} images of the source {data['source']}."]
+    quarantined = contents.provenance.get("quarantined")
+    if quarantined is not None:
+        count = len(quarantined.value)
+        text.append(f"{count} files could not be read and were left out." if count else "Every file could be read.")
+    block = Block("Where each file came from.", steps, table=tables.files(contents.provenance))
+    return Section("provenance", "Data and weights", (" ".join(text),), (block,))
+
+
+def parameters(contents: Contents) -> Section:
+    """What was set."""
+    trained, evaluated = tuple(run.trained for run in contents.runs), _evaluated(contents.runs)
+    others = tuple(step for step in contents.steps if step not in (*trained, *evaluated))
+    blocks = (
+        Block("The recipes, setting by setting.", trained, table=tables.recipes(contents.recipes)),
+        Block("The data set and what the recipes share.", others, table=tables.parameters(contents.parameters)),
+    )
+    return Section("parameters", "Parameters", blocks=blocks)
+
+
+def _figure(
+    figure: Figure, name: str, alt: str, caption: str, steps: tuple[Step, ...], folded: Table | None = None
+) -> Block:
+    return Block(caption, steps, svg=inline_svg(figure, name, alt), folded=folded)
+
+
+def _by_recipe(contents: Contents) -> dict[str, list[Run]]:
+    """Return the runs by recipe, in the order of the story."""
+    titles = dict.fromkeys(run.recipe for model in contents.models for run in contents.of_model(model))
+    return {title: [run for run in contents.runs if run.recipe == title] for title in titles}
+
+
+def _any(runs: Iterable[Run], recipe: str) -> bool:
+    return any(run.recipe == recipe for run in runs)
+
+
+def _evaluated(runs: Sequence[Run]) -> tuple[Step, ...]:
+    return tuple(run.evaluated for run in runs)
+
+
+def _distinct(steps: Iterable[Step]) -> tuple[Step, ...]:
+    return tuple({step.name: step for step in steps}.values())
+
+
+def _in_words(run: Run, *, net: bool = False) -> str:
+    """Return a run's confusion matrix as a phrase."""
+    cells, counts = run.metrics["confusion"], run.metrics["n_test"]
+    name = f"{run.net}, {run.recipe}" if net else run.recipe
+    return f"{name}: {cells['tp']} of {counts['covid']} covid and {cells['fp']} of {counts['non']} non called covid"

@@ -1,0 +1,172 @@
+"""The numbers of a report as tables of text."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deepcovid.backbones import BACKBONES
+from deepcovid.report.contents import Run, Sourced
+from deepcovid.report.figures import published_label
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under a header; the first `names` columns are names, the others numbers.
+
+    A `breakable` one holds long words, such as hashes and addresses, that may be broken anywhere.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    names: int = 1
+    breakable: bool = False
+
+
+def ladder(rungs: Iterable[Mapping[str, Any]]) -> Table:
+    """Return a row per rung, with the paired test against the rung below."""
+    measures = ("auc", "sensitivity", "specificity", "predicted_positive")
+    rows = [
+        (
+            rung["direction"],
+            rung["rung"] + (" (whole net)" if rung["net"] == "replayed" else ""),
+            *(spread(rung[name], 1 if name == "predicted_positive" else 3) for name in measures),
+            share(rung["collapsed"]["mean"]),
+            difference(rung["below"]["auc"]) if rung["below"] else "",
+        )
+        for rung in rungs
+    ]
+    header = ("direction", "rung", "AUC", "sensitivity", "specificity", "called covid", "collapsed heads")
+    return Table((*header, "AUC less that below"), rows, names=2)
+
+
+def runs(all_runs: Iterable[Run]) -> Table:
+    """Return a row per run: areas, rates and intervals of the first seed, and how many seeds collapsed."""
+    rows = []
+    for run in all_runs:
+        metrics, over = run.metrics, run.metrics["over_seeds"]
+        rows.append(
+            (
+                run.net,
+                run.recipe,
+                f"{run.cut_off:g}",
+                f"{metrics['auc']:.3f} ({bounds(metrics['auc_ci95'])})",
+                f"{over['auc']['min']:.3f} to {over['auc']['max']:.3f}",
+                f"{metrics['sensitivity']:.3f} ({bounds(metrics['sensitivity_wilson95'])})",
+                f"{metrics['specificity']:.3f} ({bounds(metrics['specificity_wilson95'])})",
+                f"{metrics['at_sensitivity_98']['specificity']:.3f}",
+                collapsed(run),
+            )
+        )
+    header = ("net", "recipe", "cut-off", "AUC (95 % interval)", "AUC over seeds", "sensitivity", "specificity")
+    return Table((*header, "specificity at sensitivity 98 %", "collapsed heads"), rows, names=2)
+
+
+def published(numbers: Iterable[Mapping[str, Any]]) -> Table:
+    """Return published numbers with ours beside them; what a row's source says as the one above is not repeated."""
+    rows, above = [], []
+    for number in numbers:
+        source = [text for text in (number["source"], *number["note"].split("; ")) if text]
+        digits = 0 if number["metric"].startswith("confusion.") else 3
+        rows.append(
+            (
+                published_label(number),
+                "\n".join(text for text in source if text not in above) or "as above",
+                f"{number['published']:.4g}",
+                spread({"mean": number["ours"], "low": number["low"], "high": number["high"]}, digits),
+                f"{number['difference']:+.{digits}f}",
+                ("yes" if number["inside"] else "no") if number["same_test_counts"] else "other test images",
+            )
+        )
+        above = source
+    return Table(("number", "source", "published", "ours (95 % interval)", "difference", "inside?"), rows, names=2)
+
+
+def nets(pairs: Iterable[Mapping[str, Any]]) -> Table:
+    """Return a row per recipe and pair of nets: differences of AUC and rates, first - second."""
+    rows = [
+        (
+            f"{BACKBONES[pair['first']]} - {BACKBONES[pair['second']]}",
+            pair["recipe"],
+            f"{pair['auc']['first']:.3f} - {pair['auc']['second']:.3f}",
+            *(difference(pair[name]) for name in ("auc", "sensitivity", "specificity")),
+        )
+        for pair in pairs
+    ]
+    header = ("nets", "recipe", "AUCs", "AUC: difference", "sensitivity: difference", "specificity: difference")
+    return Table(header, rows, names=2)
+
+
+def recipes(settings: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return a row per setting, a column per recipe."""
+    flattened = {name: flat(values) for name, values in settings.items()}
+    keys = list(dict.fromkeys(key for values in flattened.values() for key in values))
+    rows = [(key, *(values.get(key, "") for values in flattened.values())) for key in keys]
+    return Table(("setting", *flattened), rows, names=1 + len(flattened))
+
+
+def parameters(settings: Mapping[str, Any]) -> Table:
+    """Return a row per setting, by its path."""
+    return Table(("parameter", "value"), list(flat(settings).items()), names=2)
+
+
+def flat(values: Mapping[str, Any], path: str = "") -> dict[str, str]:
+    """Return nested settings as text by dotted path."""
+    found: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{path}{key}.")
+        elif isinstance(value, list | tuple):
+            found[f"{path}{key}"] = ", ".join(str(part) for part in value)
+        else:
+            found[f"{path}{key}"] = {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"{value}"
+    return found
+
+
+def files(provenance: Mapping[str, Sourced]) -> Table:
+    """Return a row per file that data or weights came from; generated ones say how."""
+    rows = []
+    for name, recorded in provenance.items():
+        record = recorded.value
+        if name == "data":
+            rows += [_file("images", entry) for entry in record["files"]]
+        elif "model" in record:
+            rows.append(_file(f"weights of {BACKBONES.get(record['model'], record['model'])}", record))
+    return Table(("what", "file", "origin, official source", "edition", "bytes"), rows, names=4, breakable=True)
+
+
+def _file(what: str, record: Mapping[str, Any]) -> tuple[str, ...]:
+    edition = record.get("edition", "")
+    if record["origin"] == "random":
+        edition = f"random, seed {record['seed']}, calibrated on {record['calibration_images']} training images"
+    size = f"{record['bytes']:,}" if "bytes" in record else ""
+    name = f"{record['name']}\nSHA-256 {record['sha256']}" if "sha256" in record else ""
+    origin = "\n".join(text for text in (record["origin"], record.get("url", "")) if text)
+    return what, name, origin, edition, size
+
+
+def spread(measure: Mapping[str, float], digits: int = 3) -> str:
+    """Return a value and its interval as text."""
+    return f"{measure['mean']:.{digits}f} ({bounds(measure, digits)})"
+
+
+def bounds(interval: Mapping[str, float], digits: int = 3) -> str:
+    """Return an interval as text."""
+    return f"{interval['low']:.{digits}f} to {interval['high']:.{digits}f}"
+
+
+def difference(test: Mapping[str, Any]) -> str:
+    """Return a paired difference with its p and, where it has one, its interval."""
+    p = test["p_value"] if "p_value" in test else test["p"]
+    interval = f"{test['low']:+.3f} to {test['high']:+.3f},\n" if "low" in test else ""
+    return f"{test['difference']:+.3f} ({interval}{'p < 0.001' if p < 0.001 else f'p = {p:.3f}'})"
+
+
+def share(value: float) -> str:
+    """Return a share as per cent."""
+    return f"{100 * value:.0f} %"
+
+
+def collapsed(run: Run) -> str:
+    """Return how many of a run's heads call every test image alike."""
+    over = run.metrics["over_seeds"]
+    return f"{round(over['collapsed']['mean'] * over['seeds'])} of {over['seeds']}"

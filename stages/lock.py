@@ -1,0 +1,73 @@
+"""What dvc.lock says of the stages that ran. DVC writes it after each, so all before the one that reads are in it."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from deepcovid.errors import UserError
+from deepcovid.report.contents import File, Step
+from stages import paths
+
+REMEDY = "run `dvc repro`, which makes and records it"
+
+
+class Lock:
+    """The stages that dvc.lock records."""
+
+    def __init__(self) -> None:
+        try:
+            recorded = YAML(typ="safe").load(paths.LOCK)["stages"]
+            self._steps = {name: _step(name, entry) for name, entry in recorded.items()}
+        except (YAMLError, TypeError, KeyError, AttributeError):
+            raise UserError(f"{paths.LOCK}: not a record of stages; {REMEDY}") from None
+
+    def step_of(self, path: Path) -> Step:
+        """Return the step that made the file at `path` as it now is.
+
+        Raises:
+            UserError: No stage made it, or it is not what that stage left.
+        """
+        digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        made = [file for step in self._steps.values() for file in step.outputs if file.path == path.as_posix()]
+        for step in self._steps.values():
+            if any(file.path == path.as_posix() and file.md5 == digest for file in step.outputs):
+                return step
+        problem = "is not as the stage left it that" if made else "is the output of no stage that"
+        raise UserError(f"{path}: {problem} {paths.LOCK} records; {REMEDY}")
+
+    def with_those_before(self, steps: Iterable[Step]) -> tuple[Step, ...]:
+        """Return `steps` and all that their inputs came from, a step before those that use what it made."""
+        makers: dict[str, list[Step]] = {}
+        for step in self._steps.values():
+            for file in step.outputs:
+                makers.setdefault(file.path, []).append(step)
+        found: dict[str, Step] = {}
+
+        def visit(step: Step) -> None:
+            if step.name in found:
+                return
+            for file in step.inputs:
+                # A folder may hold what several steps made, and a stage that was renamed may still be in the file.
+                for path, candidates in makers.items():
+                    if path == file.path or path.startswith(f"{file.path}/"):
+                        for maker in candidates:
+                            if path != file.path or any(out.md5 == file.md5 for out in maker.outputs):
+                                visit(maker)
+            found[step.name] = step
+
+        for step in steps:
+            visit(step)
+        return tuple(found.values())
+
+
+def _step(name: str, entry: Mapping[str, Any]) -> Step:
+    parameters = {key: value for values in entry.get("params", {}).values() for key, value in values.items()}
+    return Step(name, entry["cmd"], parameters, _files(entry.get("deps", [])), _files(entry.get("outs", [])))
+
+
+def _files(entries: Iterable[Mapping[str, Any]]) -> tuple[File, ...]:
+    return tuple(File(entry["path"], entry["md5"], entry["size"]) for entry in entries)

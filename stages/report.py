@@ -1,0 +1,81 @@
+"""Gather a data set's results on one page that opens without a network."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from deepcovid.backbones import BACKBONES
+from deepcovid.comparison import claim_sentence
+from deepcovid.files import replacing
+from deepcovid.ladder import finding
+from deepcovid.report import contents as reported
+from deepcovid.report.contents import Contents, Sourced
+from deepcovid.report.page import render
+from deepcovid.settings import Settings
+from stages import _run, paths
+from stages.lock import Lock
+from stages.runs import Run, read_scores, runs
+
+
+def report(settings: Settings, dataset: str) -> None:
+    lock, options = Lock(), settings.dataset[dataset]
+    runs_read = [read_run(lock, settings, dataset, run) for run in runs(settings)]
+    names = ["data", "quarantined", *(f"weights-{model}" for model in settings.models)]
+    provenance = {name: sourced(lock, paths.provenance(dataset, name)) for name in names}
+    compared = {name: sourced(lock, paths.metrics(dataset, name)) for name in ("ladder", "published", "nets")}
+    steps = [*(value.step for value in (*provenance.values(), *compared.values()))]
+    steps += [step for run in runs_read for step in (run.trained, run.evaluated)]
+    page = render(
+        Contents(
+            dataset=dataset,
+            synthetic=options.source.kind == "phantom",
+            runs=tuple(runs_read),
+            bootstrap=(settings.evaluate.bootstrap_samples, settings.evaluate.bootstrap_seed),
+            provenance=provenance,
+            parameters={"dataset": {dataset: options.model_dump()}, **shared(settings)},
+            recipes={run.recipe: settings.recipe[run.recipe].model_dump() for run in runs_read},
+            steps=lock.with_those_before(steps),
+            command=f"python -m stages.report --dataset {dataset}",
+            ladder=compared["ladder"],
+            published=compared["published"],
+            nets=compared["nets"],
+            nets_sentence=claim_sentence(compared["nets"].value, dataset, options.source.kind == "covid-xray-5k"),
+            findings=tuple(finding(BACKBONES[model], part) for model, part in compared["ladder"].value.items()),
+        )
+    )
+    with replacing(paths.data(dataset, "report.html")) as partial:
+        partial.write_text(page, encoding="utf-8")
+
+
+def read_run(lock: Lock, settings: Settings, dataset: str, run: Run) -> reported.Run:
+    """Return one run with its tables and the steps that made them."""
+    metrics = sourced(lock, paths.metrics(dataset, str(run)))
+    log = paths.data(dataset, f"training/{run}.csv")
+    return reported.Run(
+        run.model,
+        run.recipe,
+        settings.recipe[run.recipe].whole_net,
+        run.cut_off,
+        metrics.value,
+        read_scores(dataset, str(run)),
+        pd.read_csv(log),
+        metrics.step,
+        lock.step_of(log),
+    )
+
+
+def sourced(lock: Lock, path: Path) -> Sourced:
+    """Return what a JSON file holds and the step that made it."""
+    value: Any = json.loads(path.read_text(encoding="utf-8"))
+    return Sourced(value, lock.step_of(path))
+
+
+def shared(settings: Settings) -> dict[str, Any]:
+    """Return the settings that all data sets share, but for the recipes."""
+    return {"features": settings.features.model_dump(), "evaluate": settings.evaluate.model_dump()}
+
+
+if __name__ == "__main__":
+    _run.run(report)

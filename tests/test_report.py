@@ -1,0 +1,438 @@
+"""The report: what is on the page, that it loads nothing, and that it names where each mark comes from."""
+
+import dataclasses
+import hashlib
+import json
+import re
+import shutil
+import sys
+import tomllib
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from ruamel.yaml import YAML
+from sklearn.metrics import roc_auc_score
+
+from deepcovid.evaluation import evaluate
+from deepcovid.report.contents import Contents, File, Run, Sourced, Step
+from deepcovid.report.page import render, slug
+from deepcovid.report.svg import STYLE, inline_svg
+from deepcovid.settings import EvaluateSettings
+from tests.checkouts import ROOT, run
+
+BOOTSTRAP = EvaluateSettings(bootstrap_samples=100, bootstrap_seed=1)
+VOID = {"meta", "br", "link", "img", "hr", "input"}
+NETS, RECIPES = ("resnet18", "squeezenet1_0"), {"paper": 0.5, "failed-reproduction": 0.2}
+
+
+def md5(text):
+    return hashlib.md5(text.encode()).hexdigest()
+
+
+def step(name):
+    code, out = f"stages/{name.split('@')[0]}.py", f"data/{name}.csv"
+    inputs = (File(code, md5(code), 10), File("data/images.csv", md5("images"), 20))
+    return Step(name, f"python -m stages.{name}", {"recipe.x": {"epochs": 4}}, inputs, (File(out, md5(out), 30),))
+
+
+def one_run(model, recipe, *, replayed=False):
+    """A run with random scores, in which covid images score higher."""
+    rng = np.random.default_rng(len(model) + len(recipe))
+    group = np.repeat(["covid", "normal", "other"], [12, 20, 18])
+    positive = group == "covid"
+    scores = np.clip(rng.random((50, 2)) * 0.6 + 0.4 * positive[:, None], 0, 1)
+    patient = pd.Series([f"patient {number // 2}" for number in range(50)])
+    table = pd.DataFrame({"image_id": range(50), "label": np.where(positive, "covid", "non"), "group": group})
+    table = table.assign(seed_3=scores[:, 0], seed_4=scores[:, 1], patient_id=patient)
+    epochs = pd.DataFrame({"seed": [3] * 4 + [4] * 4, "epoch": [1, 2, 3, 4] * 2})
+    log = epochs.assign(loss=0.7 / epochs["epoch"], train_accuracy=0.8, test_accuracy=0.75)
+    cut_off = RECIPES[recipe]
+    metrics = evaluate(positive, scores, patient, cut_off, BOOTSTRAP)
+    recipe += "-replayed" if replayed else ""
+    name = f"phantom-{model}-{recipe}"
+    return Run(model, recipe, replayed, cut_off, metrics, table, log, step(f"evaluate@{name}"), step(f"train@{name}"))
+
+
+def spread(value):
+    return {"mean": value, "low": max(value - 0.1, 0), "high": min(value + 0.1, 1)}
+
+
+def rung(direction, number, label, net="frozen"):
+    measures = {name: spread(0.6) for name in ("auc", "sensitivity", "specificity", "predicted_positive", "collapsed")}
+    test = {"difference": 0.05, "low": 0.01, "high": 0.09, "p": 0.002}
+    below = {"auc": test, "balanced_accuracy": test} if number else None
+    return {"direction": direction, "step": number, "rung": label, "net": net, "seeds": 5, "below": below, **measures}
+
+
+LADDER = {
+    "rungs": [
+        rung("up", 0, "failed-reproduction"),
+        rung("up", 1, "augmented: yes"),
+        rung("down", 0, "paper"),
+        rung("down", 1, "optimiser: sgd"),
+        rung("aside", 0, "crop: yes", net="replayed"),
+    ],
+    "combinations": 64,
+    "detecting": 40,
+    "smallest": [["augmented"]],
+}
+
+
+def number(name, metric, published, recipe="failed-reproduction"):
+    return {
+        "group": "attempt", "source": "a source", "name": name, "metric": metric, "published_for": "resnet18",
+        "model": "resnet18", "recipe": recipe, "published": published, "ours": 0.8, "low": 0.7, "high": 0.9,
+        "difference": 0.8 - published, "inside": int(0.7 <= published <= 0.9), "same_test_counts": 1, "note": "",
+    }  # fmt: skip
+
+
+PUBLISHED = {
+    "compared": 2,
+    "inside": 1,
+    "of_other_test_images": 0,
+    "not_run": 0,
+    "numbers": [
+        number("AUC", "auc", 0.715),
+        number("specificity", "at_sensitivity_98.specificity", 0.75, "paper"),
+        *(
+            number(cell, f"confusion.{cell}", count)
+            for cell, count in zip(("tp", "fp", "fn", "tn"), (0, 0, 12, 38), strict=True)
+        ),
+    ],
+}
+DIFFERENCE = {"first": 0.8, "second": 0.7, "difference": 0.1, "p_value": 0.03}
+NETS_COMPARED = {
+    "compared": 1,
+    "pairs": [
+        {
+            "recipe": "paper", "first": "resnet18", "second": "squeezenet1_0", "sensitivity": DIFFERENCE,
+            "auc": {**DIFFERENCE, "low": 0.01, "high": 0.2}, "specificity": DIFFERENCE,
+        }
+    ],
+}  # fmt: skip
+
+
+def all_contents(**changes):
+    runs = [one_run(net, recipe) for recipe in RECIPES for net in NETS]
+    runs.append(one_run("resnet18", "failed-reproduction", replayed=True))
+    files = [
+        {
+            "name": "x.zip",
+            "origin": "mirror",
+            "url": "https://example.org/x",
+            "bytes": 5,
+            "sha256": "a" * 64,
+            "edition": "",
+        }
+    ]
+    provenance = {
+        "data": Sourced({"source": "phantom", "images": 50, "files": files}, step("download@phantom")),
+        "quarantined": Sourced({}, step("augment@phantom")),
+        "weights-resnet18": Sourced(
+            {"model": "resnet18", "origin": "random", "seed": 18, "calibration_images": 8}, step("weights@phantom")
+        ),
+    }
+    recorded = [made.step for made in provenance.values()]
+    recorded += [step("ladder@phantom"), step("compare@phantom")]
+    recorded += [made for one in runs for made in (one.trained, one.evaluated)]
+    contents = Contents(
+        dataset="phantom",
+        synthetic=True,
+        runs=tuple(runs),
+        bootstrap=(100, 1),
+        provenance=provenance,
+        parameters={"features": {"batch_size": 32}},
+        recipes={"paper": {"epochs": 100, "augmented": True}, "failed-reproduction": {"epochs": 150}},
+        steps=tuple(recorded),
+        command="python -m stages.report --dataset phantom",
+        findings=("Augmentation turns collapse into detection.",),
+        ladder=Sourced({"resnet18": LADDER, "squeezenet1_0": LADDER}, step("ladder@phantom")),
+        published=Sourced(PUBLISHED, step("compare@phantom")),
+        nets=Sourced(NETS_COMPARED, step("compare@phantom")),
+        nets_sentence="ResNet18 is better by 0.1.",
+    )
+    return dataclasses.replace(contents, **changes)
+
+
+def few_contents(**changes):
+    """Contents that are drawn quickly: one run, nothing beside it."""
+    runs = (one_run("resnet18", "paper"),)
+    ladder = Sourced({}, step("ladder@phantom"))
+    return all_contents(**{"runs": runs, "ladder": ladder, "published": None, "nets": None} | changes)
+
+
+class Page(HTMLParser):
+    """A page's elements, checked for balance while read."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.elements, self.words = [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs), tuple(self.open)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs), tuple(self.open)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.words.append(data)
+
+    def all(self, tag):
+        return [attributes for name, attributes, _ in self.elements if name == tag]
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def html():
+    return render(all_contents())
+
+
+@pytest.fixture(scope="module")
+def page(html):
+    return Page(html)
+
+
+def test_every_section_is_there_in_order_and_in_the_contents(page):
+    anchors = [attributes["id"] for attributes in page.all("section")]
+    expected = "question finding ladder confusion roc histograms training published nets numbers provenance parameters"
+    assert anchors == [*expected.split(), "steps"]
+    links = [attributes["href"] for attributes in page.all("a")]
+    assert links[: len(anchors)] == [f"#{anchor}" for anchor in anchors]
+
+
+def test_the_page_says_that_it_is_not_for_diagnosis_and_that_phantoms_mean_nothing(page):
+    assert "Research software, not for diagnosis." in page.text
+    assert "they say nothing about COVID-19" in page.text
+    real = Page(render(few_contents(synthetic=False, dataset="covid-xray-5k"))).text
+    assert "Research software, not for diagnosis." in real
+    assert "Synthetic" not in real
+
+
+def test_every_figure_table_and_sentence_names_its_commands_and_hashes(html):
+    blocks = re.findall(r"<figure.*?</figure>", html, flags=re.DOTALL)
+    assert len(blocks) > 15
+    for block in blocks:
+        how = block[block.index('<details class="how">') :]
+        commands = re.findall(r"<pre><code>(.*?)</code></pre>", how)
+        assert commands
+        assert all(command.startswith("python -m stages.") for command in commands)
+        hashes = re.findall(r'title="md5 ([0-9a-f]{32})"', how)
+        assert md5("images") in hashes
+        assert len(set(hashes)) >= 3
+
+
+def test_a_figure_names_the_steps_that_it_was_drawn_from_and_no_others(html):
+    (block,) = [
+        part for part in re.findall(r"<figure.*?</figure>", html, flags=re.DOTALL) if "training-squeezenet" in part
+    ]
+    named = set(re.findall(r"dvc repro ([\w@-]+)<", block))
+    assert named == {"train@phantom-squeezenet1_0-paper", "train@phantom-squeezenet1_0-failed-reproduction"}
+
+
+def test_links_lead_to_places_on_the_page_and_ids_are_unique(page):
+    ids = [attributes["id"] for _, attributes, _ in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    targets = [attributes["href"] for tag, attributes, _ in page.elements if tag in ("a", "use")]
+    assert {target[1:] for target in targets} <= set(ids)
+    assert slug("train@phantom-resnet18-paper") in ids
+
+
+def test_every_step_has_its_full_hashes_at_the_end_of_the_page(page):
+    steps = page.text[page.text.rindex("Every step, with its hashes") :]
+    for made in all_contents().steps:
+        for file in (*made.inputs, *made.outputs):
+            assert file.md5 in steps
+
+
+def test_nothing_is_loaded(page, html):
+    assert not {tag for tag, _, _ in page.elements} & {"script", "link", "img", "iframe", "object", "embed", "image"}
+    loaded = [
+        value
+        for _, attributes, _ in page.elements
+        for name, value in attributes.items()
+        if name in ("src", "srcset", "href", "xlink:href", "action", "data", "poster")
+    ]
+    assert all(value.startswith("#") for value in loaded)
+    assert not re.search(r"@import|url\((?!#)", html)
+    assert "default-src 'none'" in html
+
+
+def test_the_same_contents_give_the_same_bytes(html):
+    assert render(all_contents()) == html
+
+
+def test_the_page_is_small(html):
+    assert len(html.encode()) < 1_500_000
+
+
+def test_every_figure_is_described_for_those_who_do_not_see_it(page):
+    pictures = page.all("svg")
+    assert len(pictures) > 10
+    assert all(picture["role"] == "img" and len(picture["aria-label"]) > 20 for picture in pictures)
+
+
+def test_text_in_figures_is_text_and_keeps_its_digits(page):
+    auc = all_contents().runs[0].metrics["auc"]
+    drawn = "".join(word for word in page.words if "AUC" in word)
+    assert f"ResNet18: AUC {auc:.3f} (" in drawn
+
+
+def test_what_was_measured_is_in_the_tables(page):
+    contents = all_contents()
+    for made in contents.runs:
+        assert f"{made.metrics['auc']:.3f}" in page.text
+        assert f"({made.metrics['auc_ci95']['low']:.3f} to {made.metrics['auc_ci95']['high']:.3f})" in page.text
+    assert contents.findings[0] in page.text
+    assert contents.nets_sentence in page.text
+    assert "0.715" in page.text
+    assert "1 of 2 published numbers lie inside our 95 % interval." in page.text
+    assert "a" * 64 in page.text
+
+
+def test_names_and_sentences_are_escaped():
+    text = render(few_contents(findings=("<script>alert(1)</script> & more",)))
+    assert "<script>" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in text
+
+
+def test_a_net_alone_without_ladder_replay_or_comparison_has_a_page_that_says_so():
+    runs = (one_run("densenet121", "paper"),)
+    text = Page(
+        render(all_contents(runs=runs, findings=(), ladder=None, published=None, nets=None, nets_sentence=""))
+    ).text
+    for missing in ("ladder", "released script replayed on the whole net", "comparison with published numbers"):
+        assert f"Not run on this data set: the {missing}." in text
+    assert "Not run on this data set: the paired comparison of nets." in text
+    assert "DenseNet-121 at a glance" in text
+
+
+def test_a_net_without_a_ladder_is_named():
+    assert "Not run on this data set: the ladder of ResNet18." in Page(render(few_contents())).text
+
+
+def test_one_recipe_of_another_name_has_a_page():
+    only = dataclasses.replace(one_run("resnet18", "paper"), recipe="my-recipe")
+    text = Page(render(few_contents(runs=(only,)))).text
+    assert "Not run on this data set: the recipe paper." in text
+    assert "Not run on this data set: the recipe failed-reproduction with ResNet18." in text
+    assert f"{roc_auc_score(only.scores['label'] == 'covid', only.score):.3f}" in text
+
+
+def test_colours_of_the_page_are_variables_and_ids_are_the_figures_own():
+    figure = Figure()
+    axis = figure.subplots()
+    axis.plot([0, 1], [0, 1], color=STYLE["text.color"], clip_on=True)
+    svg = inline_svg(figure, "mine", "A line.")
+    assert "var(--ink)" in svg
+    assert all(name.startswith("mine-") for name in re.findall(r'\bid="([^"]+)"', svg))
+    assert all(name.startswith("mine-") for name in re.findall(r"url\(#([^)]+)\)", svg))
+
+
+# The stage.
+
+
+@pytest.fixture
+def results(checkout, tmp_path):
+    """A checkout with the results of two runs on phantom and a dvc.lock that records them."""
+    yaml = YAML()
+    params = yaml.load(checkout / "params.yaml")
+    params["models"], params["recipes"] = ["resnet18"], list(RECIPES)
+    params["evaluate"]["bootstrap_samples"] = 100
+    yaml.dump(params, checkout / "params.yaml")
+    made = all_contents()
+    columns = ["image_id", "archive", "member", "label", "patient_id", "finding", "split"]
+    rows = made.runs[0].scores.assign(archive="a.zip", member="m", finding="", split="test")[columns]
+    outputs = {"data/phantom/images.csv": rows.to_csv(index=False)}
+    for one in made.runs:
+        if one.model == "resnet18" and not one.replayed:
+            name = f"resnet18-{one.recipe}"
+            outputs[f"data/phantom/scores/{name}.csv"] = one.scores.drop(columns="patient_id").to_csv(index=False)
+            outputs[f"data/phantom/training/{name}.csv"] = one.log.to_csv(index=False)
+            outputs[f"metrics/phantom/{name}.json"] = json.dumps(one.metrics)
+    for name, recorded in made.provenance.items():
+        outputs[f"provenance/phantom/{name}.json"] = json.dumps(recorded.value)
+    stages = {}
+    for path, text in outputs.items():
+        (checkout / path).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / path).write_text(text)
+        out = {"path": path, "hash": "md5", "md5": md5(text), "size": len(text)}
+        maker = path.split("/")[-1].split(".")[0] + ("-trained" if "training" in path else "")
+        stages.setdefault(f"{maker}@phantom", {"cmd": f"make {maker}", "deps": [], "outs": []})["outs"].append(out)
+    stages["resnet18-paper@phantom"]["deps"] = stages["images@phantom"]["outs"]
+    yaml.dump({"schema": "2.0", "stages": stages}, checkout / "dvc.lock")
+    return checkout
+
+
+def report(folder):
+    return run([sys.executable, "-m", "stages.report", "--dataset", "phantom"], folder)
+
+
+def test_the_stage_writes_the_page_with_the_hashes_of_dvc_lock(results):
+    first = report(results)
+    assert first.returncode == 0, first.stderr
+    text = (results / "data/phantom/report.html").read_text()
+    lock = YAML(typ="safe").load(results / "dvc.lock")["stages"]
+    for name, entry in lock.items():
+        assert slug(name) in text
+        assert all(out["md5"] in text for out in entry["outs"])
+    order = [text.index(f'id="{slug(name)}"') for name in ("images@phantom", "resnet18-paper@phantom")]
+    assert order == sorted(order)
+    assert report(results).returncode == 0
+    assert (results / "data/phantom/report.html").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda folder: (folder / "dvc.lock").unlink(), "dvc.lock: "),
+        (lambda folder: (folder / "dvc.lock").write_text("stages:\n"), "dvc.lock: "),
+        (lambda folder: (folder / "dvc.lock").write_text("a: [\n"), "dvc.lock: "),
+        (
+            lambda folder: (folder / "metrics/phantom/resnet18-paper.json").write_text("{}"),
+            "metrics/phantom/resnet18-paper.json: is not as the stage left it",
+        ),
+        (
+            lambda folder: shutil.copy(
+                folder / "metrics/phantom/resnet18-paper.json", folder / "metrics/phantom/ladder.json"
+            ),
+            "metrics/phantom/ladder.json: is the output of no stage",
+        ),
+        (
+            lambda folder: (folder / "data/phantom/scores/resnet18-paper.csv").unlink(),
+            "data/phantom/scores/resnet18-paper.csv: ",
+        ),
+    ],
+)
+def test_a_record_that_does_not_fit_is_one_line_with_the_remedy(results, spoil, said):
+    spoil(results)
+    result = report(results)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"error: {said}")
+    assert "dvc repro" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (results / "data/phantom/report.html").exists()
+
+
+def test_the_template_and_the_style_are_package_data():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    folder = ROOT / "deepcovid/report"
+    (patterns,) = project["tool"]["setuptools"]["package-data"].values()
+    packaged = {path for pattern in patterns for path in folder.glob(pattern)}
+    others = {path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert others == packaged
+    assert {path.name for path in packaged} == {"report.html.j2", "style.css"}
