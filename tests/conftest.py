@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import hypothesis
 import pytest
+import torch
 from ruamel.yaml import YAML
 
 from deepcovid.errors import UserError
@@ -14,6 +15,9 @@ from tests.checkouts import ROOT, copy_of_checkout
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
 hypothesis.settings.register_profile("search", deadline=None, max_examples=300, database=None)
 hypothesis.settings.load_profile("repeatable")
+
+# The tests' arrays are too small to share out; on a machine with other work, threads that wait for each other crawl.
+torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -1,0 +1,126 @@
+"""What each rung reaches over its seeds, and how it differs from the rung below."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import permutation_test
+
+from deepcovid.evaluation import Mask, rates, rounded
+from deepcovid.intervals import mean_interval, wilson_interval
+from deepcovid.ladder.rungs import rungs, subsets
+from deepcovid.ladder.training import Scores
+from deepcovid.settings import Detection, LadderSettings, Recipe
+
+MEASURES = ("auc", "sensitivity", "specificity", "predicted_positive", "balanced_accuracy", "collapsed")
+RESAMPLES = 9999  # sign flips of the paired test; with 13 seeds or fewer, all of them
+
+
+def measured(settings: LadderSettings, recipes: dict[str, Recipe], scores: Scores, positive: Mask) -> dict[str, Any]:
+    """Return the ladder of one net as a table of rungs, and what its combinations of switches reach.
+
+    Args:
+        settings: The ladder.
+        recipes: By name.
+        scores: Of every frozen recipe of the ladder, and of those that were run on the whole net.
+        positive: (images), true for covid.
+
+    Returns:
+        rungs: Per rung means over seeds with 95 % intervals (Student's t; Wilson's for the share of collapsed heads),
+            the share of heads that detect, and `below`: differences from the rung below, over the seeds they share,
+            with interval and p of a paired test (sign flips).
+        switches, combinations, detecting, smallest: Which switches were combined, how many combinations, how many of
+            them detect in every seed, and the smallest of these.
+    """
+    by_head = {
+        recipe: of_heads(table, positive, recipe.cut_off, settings.detection) for recipe, table in scores.items()
+    }
+    table: list[dict[str, Any]] = []
+    below: pd.DataFrame | None = None
+    chosen = rungs(settings, recipes, scores)
+    for rung in chosen:
+        if rung.direction == "aside":
+            below = by_head[chosen[0].recipe]
+        elif not rung.flipped:
+            below = None
+        own = by_head[rung.recipe]
+        table.append(
+            {
+                "direction": rung.direction,
+                "step": rung.step,
+                "rung": rung.label(recipes),
+                "flipped": list(rung.flipped),
+                "net": "replayed" if rung.recipe.whole_net else "frozen",
+                "heads": len(own),
+                "seeds": int(own["seed"].nunique()),
+                **over_seeds(own),
+                "below": None if below is None else paired(own, below),
+            }
+        )
+        below = own
+    tried = {subset: bool(by_head[recipe]["detects"].all()) for subset, recipe in subsets(settings, recipes).items()}
+    detecting = [subset for subset, detects in tried.items() if detects]
+    return rounded(
+        {
+            "rungs": table,
+            "switches": list(list(tried)[-1]),
+            "combinations": len(tried),
+            "detecting": len(detecting),
+            "smallest": [list(subset) for subset in detecting if len(subset) == len(detecting[0])],
+        }
+    )
+
+
+def of_heads(scores: pd.DataFrame, positive: Mask, cut_off: float, detection: Detection) -> pd.DataFrame:
+    """Return a row per head: its seed, MEASURES and whether it detects."""
+    rows = []
+    for name in scores:
+        own = rates(positive, scores[name].to_numpy(), cut_off)
+        both = own["sensitivity"], own["specificity"]
+        detects = both[0] >= detection.sensitivity and both[1] >= detection.specificity
+        found = own | {"balanced_accuracy": sum(both) / 2}
+        rows.append(
+            {"seed": int(str(name).split("_")[1]), "detects": int(detects)} | {key: found[key] for key in MEASURES}
+        )
+    return pd.DataFrame(rows)
+
+
+def over_seeds(heads: pd.DataFrame) -> dict[str, Any]:
+    """Return means over seeds with intervals; runs of one seed are averaged first."""
+    by_seed = heads.groupby("seed").mean()
+    spread = {}
+    for measure in MEASURES:
+        largest = np.inf if measure == "predicted_positive" else 1.0
+        low, high = mean_interval(by_seed[measure].tolist(), largest=largest)
+        spread[measure] = {"mean": float(by_seed[measure].mean()), "low": low, "high": high}
+    low, high = wilson_interval(int(heads["collapsed"].sum()), len(heads))
+    spread["collapsed"] |= {"low": low, "high": high}
+    return spread | {"detecting": float(heads["detects"].mean())}
+
+
+def paired(own: pd.DataFrame, below: pd.DataFrame) -> dict[str, Any]:
+    """Return the mean difference of two rungs over the seeds they share, its interval, and p of a paired test."""
+    difference = (own.groupby("seed").mean() - below.groupby("seed").mean()).dropna()
+    return {measure: _test(difference[measure].to_numpy()) for measure in ("auc", "balanced_accuracy")}
+
+
+def _test(difference: NDArray[np.float64]) -> dict[str, float]:
+    low, high = mean_interval(difference.tolist(), smallest=-1.0)
+    test = permutation_test(
+        (difference,), np.mean, permutation_type="samples", vectorized=True, n_resamples=RESAMPLES, rng=0
+    )
+    return {"difference": float(difference.mean()), "low": low, "high": high, "p": float(test.pvalue)}
+
+
+def rows(part: dict[str, Any], images: int) -> Iterator[dict[str, Any]]:
+    """Yield the rungs of one net as rows for a plot: a row per rung and measure, every measure a share."""
+    names = {"auc": "AUC", "predicted_positive": "predicted positive"}
+    for rung in part["rungs"]:
+        for measure in MEASURES:
+            if measure != "balanced_accuracy":
+                scale = images if measure == "predicted_positive" else 1
+                values = {key: value / scale for key, value in rung[measure].items()}
+                known = {key: rung[key] for key in ("direction", "step", "rung", "net")}
+                yield known | {"measure": names.get(measure, measure)} | values

@@ -1,0 +1,68 @@
+"""Which recipes make up the ladder: a switch flipped at a time, and every combination of the switches."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain, combinations
+
+from deepcovid.settings import LadderSettings, Recipe
+
+FROZEN = {"random_crop": False, "batch_norm": "evaluation"}
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A recipe on the ladder, and by which switches it differs from the rung below (an aside: from the bottom)."""
+
+    direction: str  # up | down | aside
+    step: int
+    recipe: Recipe
+    flipped: tuple[str, ...]
+
+    def label(self, recipes: dict[str, Recipe]) -> str:
+        """Return the recipe's name at the start of a path and beside it, else the flipped switches and their values."""
+        if self.flipped and self.direction != "aside":
+            return ", ".join(f"{switch}: {value_of(self.recipe, switch)}" for switch in self.flipped)
+        return next((name for name, recipe in recipes.items() if recipe == self.recipe), f"step {self.step}")
+
+
+def value_of(recipe: Recipe, switch: str) -> str:
+    """Return what a switch is set to, in a word."""
+    value = getattr(recipe, switch)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(getattr(value, "kind", value))
+
+
+def flipped(recipe: Recipe, switches: Iterable[str], to: Recipe) -> Recipe:
+    """Return `recipe` with `switches` set as in `to`."""
+    return recipe.model_copy(update={switch: getattr(to, switch) for switch in switches})
+
+
+def differences(one: Recipe, other: Recipe) -> tuple[str, ...]:
+    """Return the switches in which two recipes differ."""
+    return tuple(name for name in Recipe.model_fields if getattr(one, name) != getattr(other, name))
+
+
+def rungs(settings: LadderSettings, recipes: dict[str, Recipe], replayed: Iterable[Recipe]) -> list[Rung]:
+    """Return the rungs up, down and beside; those that need the whole net only where they were `replayed`."""
+    bottom, top, there = recipes[settings.bottom], recipes[settings.top], set(replayed)
+    found = []
+    for direction, start, end in (("up", bottom, top), ("down", top, bottom)):
+        switches, below = getattr(settings, direction), None
+        for step in range(len(switches) + 1):
+            recipe = flipped(start, switches[:step], end)
+            if not recipe.whole_net or recipe in there:
+                found.append(Rung(direction, step, recipe, differences(below, recipe) if below else ()))
+                below = recipe
+    asides = [recipes[name] for name in settings.asides]
+    asides = [recipe for recipe in asides if not recipe.whole_net or recipe in there]
+    return found + [Rung("aside", step, recipe, differences(bottom, recipe)) for step, recipe in enumerate(asides)]
+
+
+def subsets(settings: LadderSettings, recipes: dict[str, Recipe]) -> dict[tuple[str, ...], Recipe]:
+    """Return every combination of the switches that frozen features allow, flipped at the frozen bottom, small ones
+    first."""
+    bottom, top = (recipes[name].model_copy(update=FROZEN) for name in (settings.bottom, settings.top))
+    switches = [switch for switch in settings.up if switch in differences(bottom, top)]
+    chosen = chain.from_iterable(combinations(switches, size) for size in range(len(switches) + 1))
+    return {subset: flipped(bottom, subset, top) for subset in chosen}

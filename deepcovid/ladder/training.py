@@ -1,0 +1,47 @@
+"""The heads of the ladder's frozen rungs, all of a net in one go."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+
+from deepcovid import heads
+from deepcovid.scoring import score
+from deepcovid.settings import Recipe
+
+Scores = dict[Recipe, pd.DataFrame]  # test images by heads, columns seed_<seed> or seed_<seed>_run_<run>
+
+
+def train_and_score(
+    features: NDArray[np.float32], table: pd.DataFrame, recipes: Iterable[Recipe], seeds: list[int]
+) -> Scores:
+    """Return the test images' scores under each recipe.
+
+    Recipes of one optimiser and training set train together; such groups share out the processor's cores.
+
+    Args:
+        features: (images, features), frozen.
+        table: The catalogue (images), with its split.
+        recipes: None that needs the whole net.
+        seeds: Of the heads.
+    """
+    groups: dict[Any, list[Recipe]] = {}
+    for recipe in dict.fromkeys(recipes):
+        groups.setdefault((recipe.augmented, recipe.optimiser, recipe.batch_size), []).append(recipe)
+    work = [delayed(_train_group)(np.asarray(features), table, group, seeds) for group in groups.values()]
+    return {recipe: scores for part in Parallel(n_jobs=-1)(work) for recipe, scores in part.items()}
+
+
+def _train_group(features: NDArray[np.float32], table: pd.DataFrame, group: list[Recipe], seeds: list[int]) -> Scores:
+    torch.set_num_threads(1)  # the steps are too small to share out; in a process of its own, so each must be told
+    in_test = table["split"] == "test"
+    in_train = ~in_test & (group[0].augmented | (table["augmentation_of"] == ""))
+    train, test = (heads.Data.of(features[rows.to_numpy()], table["label"][rows]) for rows in (in_train, in_test))
+    columns = [f"seed_{seed}" for seed in seeds]
+    trained = heads.train(train, test, group, seeds)
+    values = [score(test.features.numpy(), part.weight.numpy(), part.bias.numpy()) for part in trained]
+    return {recipe: pd.DataFrame(part, columns=columns) for recipe, part in zip(group, values, strict=True)}

@@ -1,0 +1,223 @@
+"""The ladder: its rungs, its table, and the sentence that is computed from it."""
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import ttest_1samp
+
+from deepcovid import heads, ladder
+from deepcovid.evaluation import rates
+from deepcovid.ladder.measuring import of_heads, over_seeds, paired
+from deepcovid.ladder.rungs import differences
+from deepcovid.scoring import score
+from deepcovid.settings import Detection, LadderSettings, Recipe, validate
+
+SWITCHES = set(Recipe.model_fields)
+
+
+@pytest.fixture
+def settings(params):
+    return validate(params, "params.yaml")
+
+
+def test_a_ladder_leads_from_bottom_to_top_and_back_a_switch_at_a_time(settings):
+    recipes, whole = settings.recipe, [settings.recipe[name] for name in settings.replays]
+    chosen = ladder.rungs(settings.ladder, recipes, whole)
+    bottom, top = recipes[settings.ladder.bottom], recipes[settings.ladder.top]
+    for direction, start, end in (("up", bottom, top), ("down", top, bottom)):
+        path = [rung for rung in chosen if rung.direction == direction]
+        assert [path[0].recipe, path[-1].recipe] == [start, end]
+        assert path[0].flipped == ()
+        for below, rung in pairwise(path):
+            assert rung.flipped == differences(below.recipe, rung.recipe)
+            assert rung.flipped
+        assert len(path) == 9
+    asides = [rung for rung in chosen if rung.direction == "aside"]
+    assert [rung.recipe for rung in asides] == [recipes[name] for name in settings.ladder.asides]
+
+
+def test_a_net_that_was_not_replayed_starts_at_the_frozen_failure(settings):
+    chosen = ladder.rungs(settings.ladder, settings.recipe, [])
+    assert not any(rung.recipe.whole_net for rung in chosen)
+    assert chosen[0].label(settings.recipe) == "failed-reproduction"
+    assert chosen[0].flipped == ()
+    assert [rung.label(settings.recipe) for rung in chosen[1:3]] == ["augmented: yes", "schedule: constant"]
+
+
+def test_two_flips_show_together_where_the_rung_between_was_not_run(settings):
+    bottom = settings.recipe[settings.ladder.bottom]
+    second = ladder.rungs(settings.ladder, settings.recipe, [bottom])[1]
+    assert second.label(settings.recipe) == "random_crop: no, batch_norm: evaluation"
+
+
+def test_every_combination_is_tried_once_and_none_needs_the_whole_net(settings):
+    tried = ladder.subsets(settings.ladder, settings.recipe)
+    bottom, top = settings.recipe["failed-reproduction"], settings.recipe["paper"]
+    assert tried[()] == bottom
+    assert tried[tuple(settings.ladder.up[2:])] == top
+    assert len(set(tried.values())) == len(tried) == 2 ** len(differences(bottom, top))
+    for subset, recipe in tried.items():
+        assert set(differences(bottom, recipe)) == set(subset)
+    assert [len(subset) for subset in tried] == sorted(len(subset) for subset in tried)
+
+
+def test_heads_of_many_recipes_are_those_that_the_train_stage_makes(settings):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {"label": rng.choice(["covid", "non"], 60), "split": ["train"] * 40 + ["test"] * 20, "augmentation_of": ""}
+    )
+    table.loc[:9, "augmentation_of"] = "original"
+    features = rng.standard_normal((60, 5)).astype(np.float32)
+    small = [recipe.model_copy(update={"epochs": 3}) for recipe in settings.recipe.values() if not recipe.whole_net]
+    scores = ladder.train_and_score(features, table, small, [3, 4])
+    assert set(scores) == set(small)
+    for recipe in small:
+        rows = slice(0, 40) if recipe.augmented else slice(10, 40)
+        train, test = (heads.Data.of(features[part], table["label"][part]) for part in (rows, slice(40, 60)))
+        (alone,) = heads.train(train, test, [recipe], [3, 4])
+        expected = score(features[40:], alone.weight.numpy(), alone.bias.numpy())
+        np.testing.assert_allclose(scores[recipe].to_numpy(), expected, atol=1e-6)
+        assert list(scores[recipe]) == ["seed_3", "seed_4"]
+
+
+def made_up(settings, detecting):
+    """Return scores of every recipe of the ladder, separating if `detecting(recipe)`, else all below the cut-off."""
+    rng = np.random.default_rng(0)
+    positive = np.arange(40) < 10
+    chosen = [rung.recipe for rung in ladder.rungs(settings.ladder, settings.recipe, [])]
+    scores = {}
+    for recipe in [*chosen, *ladder.subsets(settings.ladder, settings.recipe).values()]:
+        values = 0.9 * positive[:, None] if detecting(recipe) else np.zeros((40, 1))
+        columns = [f"seed_{seed}" for seed in range(5)]
+        scores[recipe] = pd.DataFrame(values + rng.uniform(0, 0.05, (40, 5)), columns=columns)
+    return scores, positive
+
+
+@pytest.mark.parametrize(
+    ("detecting", "smallest", "sentence"),
+    [
+        (
+            lambda recipe: recipe.augmented,
+            [["augmented"]],
+            "the smallest set that turns collapse into detection: augmented.",
+        ),
+        (
+            lambda recipe: recipe.augmented or recipe.schedule.kind == "constant",
+            [["augmented"], ["schedule"]],
+            "the smallest sets that turn collapse into detection: augmented or schedule.",
+        ),
+        (
+            lambda recipe: recipe.augmented and recipe.optimiser.kind == "adam",
+            [["augmented", "optimiser"]],
+            "the smallest set that turns collapse into detection: augmented with optimiser.",
+        ),
+        (lambda _: False, [], "0 detect in every seed."),
+        (lambda _: True, [[]], "with nothing flipped."),
+    ],
+)
+def test_the_smallest_sets_are_found_and_named(settings, detecting, smallest, sentence):
+    part = ladder.measured(settings.ladder, settings.recipe, *made_up(settings, detecting))
+    assert part["smallest"] == smallest
+    assert part["combinations"] == 64
+    text = ladder.finding("ResNet18", part)
+    assert sentence in text
+    assert text.startswith("ResNet18: at the foot of the ladder (failed-reproduction, frozen features)")
+    if part["smallest"] != [[]]:
+        assert "100% of 5 heads call every image alike, 0% detect" in text
+
+
+def test_the_table_has_what_was_promised_of_each_rung(settings):
+    part = ladder.measured(settings.ladder, settings.recipe, *made_up(settings, lambda recipe: recipe.augmented))
+    for rung in part["rungs"]:
+        for measure in ("auc", "sensitivity", "specificity", "predicted_positive", "collapsed"):
+            assert rung[measure]["low"] <= rung[measure]["mean"] <= rung[measure]["high"]
+        assert rung["heads"] == rung["seeds"] == 5
+        if rung["below"]:
+            assert set(rung["below"]) == {"auc", "balanced_accuracy"}
+    first, second = part["rungs"][:2]
+    assert first["below"] is None
+    assert second["below"]["balanced_accuracy"] == {"difference": 0.5, "low": 0.5, "high": 0.5, "p": 0.0625}
+    shares = pd.DataFrame(ladder.rows(part, 40))
+    assert shares[["mean", "low", "high"]].stack().between(0, 1).all()
+    assert set(shares["measure"]) == {"AUC", "sensitivity", "specificity", "predicted positive", "collapsed"}
+
+
+def test_the_runs_of_a_seed_count_once(settings):
+    positive = np.arange(20) < 8
+    rng = np.random.default_rng(1)
+    one = pd.DataFrame(rng.random((20, 3)), columns=[f"seed_{seed}_run_0" for seed in range(3)])
+    two = one.join(one.rename(columns=lambda name: name.replace("run_0", "run_1")))
+    detection = settings.ladder.detection
+    once, twice = (over_seeds(of_heads(table, positive, 0.5, detection)) for table in (one, two))
+    assert once["auc"] == twice["auc"]
+    below = of_heads(
+        pd.DataFrame(rng.random((20, 3)), columns=["seed_0", "seed_1", "seed_2"]), positive, 0.5, detection
+    )
+    assert paired(of_heads(one, positive, 0.5, detection), below) == paired(
+        of_heads(two, positive, 0.5, detection), below
+    )
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=12), st.integers(0, 100))
+def test_a_paired_interval_is_that_of_the_t_test(values, seed):
+    other = np.random.default_rng(seed).random(len(values))
+    frames = [
+        pd.DataFrame({"seed": range(len(values)), "auc": part, "balanced_accuracy": 0.5}) for part in (values, other)
+    ]
+    result = paired(*frames)
+    interval = ttest_1samp(np.array(values) - other, 0).confidence_interval(0.95)
+    assert result["auc"]["low"] == pytest.approx(max(interval.low, -1), abs=1e-9)
+    assert result["auc"]["high"] == pytest.approx(min(interval.high, 1), abs=1e-9)
+    assert 2 / 2 ** len(values) <= result["auc"]["p"] <= 1
+    assert result["balanced_accuracy"]["p"] == 1
+
+
+def test_a_head_detects_if_it_reaches_both_rates():
+    positive = np.array([True, True, False, False])
+    scores = pd.DataFrame({"seed_0": [0.9, 0.1, 0.1, 0.1], "seed_1": [0.9, 0.9, 0.9, 0.9], "seed_2": [0.1] * 4})
+    table = of_heads(scores, positive, 0.5, Detection(sensitivity=0.5, specificity=0.5))
+    assert table["detects"].tolist() == [1, 0, 0]
+    assert table["collapsed"].tolist() == [0, 1, 1]
+    assert table["sensitivity"].tolist() == [
+        rates(positive, scores[name].to_numpy(), 0.5)["sensitivity"] for name in scores
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"up": ["augmented", "learning_speed"]}, "ladder.up names learning_speed; known are optimiser, learning_rate"),
+        ({"down": ["augmented"]}, "ladder.down must name each switch"),
+        ({"bottom": "none"}, "ladder.bottom names none"),
+        ({"asides": ["nothing"]}, "ladder.asides names nothing"),
+    ],
+)
+def test_a_wrong_ladder_is_an_error_that_names_what_is_known(params, refused, change, message):
+    params["ladder"] |= change
+    with refused("params.yaml", message):
+        validate(params, "params.yaml")
+
+
+def test_a_recipe_is_run_where_it_can_be(params, refused):
+    params["recipes"] = ["failed-reproduction-replayed"]
+    with refused("recipes names failed-reproduction-replayed", "name it in replays"):
+        validate(params, "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "message"), [([7], "ladder_seeds: List should have at least 2"), ([7, 7], "may be named once")]
+)
+def test_intervals_need_two_seeds_and_seeds_are_distinct(params, refused, seeds, message):
+    params["dataset"]["phantom"]["ladder_seeds"] = seeds
+    with refused("dataset.phantom.ladder_seeds", message):
+        validate(params, "params.yaml")
+
+
+def test_the_switches_of_the_ladder_are_the_keys_of_a_recipe():
+    assert {"optimiser", "schedule", "learning_rate", "augmented", "random_crop", "batch_norm"} <= SWITCHES
+    assert {"selection", "cut_off", "epochs"} <= SWITCHES
+    assert set(LadderSettings.model_fields) == {"bottom", "top", "up", "down", "asides", "detection"}

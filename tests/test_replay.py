@@ -1,0 +1,148 @@
+"""The replay of the released script, against the script's description written out in plain PyTorch."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from torch import nn
+from torchvision.transforms import v2
+
+from deepcovid import heads
+from deepcovid.features import normalised
+from deepcovid.replay import Images, Net, replay, write
+from deepcovid.scoring import read_heads, score
+from deepcovid.settings import Recipe
+
+RELEASED = {
+    "optimiser": {"kind": "sgd", "momentum": 0.9},
+    "learning_rate": 0.02,
+    "schedule": {"kind": "step", "size": 2, "gamma": 0.1, "stepped": "epoch-start"},
+    "epochs": 4,
+    "batch_size": 8,
+    "augmented": True,
+    "random_crop": True,
+    "batch_norm": "training",
+    "selection": "best-accuracy",
+    "cut_off": 0.2,
+}
+
+
+@pytest.fixture
+def trunk():
+    """A small frozen net with BatchNorm, as deepcovid.nets.trunk returns one."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 6, 9, stride=16), nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    )
+    return net.eval().requires_grad_(False)
+
+
+def images(count, seed, width=224):
+    """Return images whose brightness and texture hint at their class."""
+    rng = np.random.default_rng(seed)
+    classes = rng.integers(0, 2, count)
+    brighter = 60 * classes * rng.random(count)
+    pixels = rng.integers(0, 150, (count, 224, width, 1)) + brighter[:, None, None, None]
+    return Images([torch.from_numpy(image.astype(np.uint8)) for image in pixels], torch.from_numpy(classes))
+
+
+def as_described(trunk, train, test, recipe, seed, run):
+    """Train one head as facts about the script have it: a net in training mode, SGD on its last layer, StepLR stepped
+    at the start of an epoch, the weights of the strictly best accuracy kept."""
+    torch.manual_seed(seed)
+    net = nn.Sequential(copy.deepcopy(trunk), nn.Linear(6, 2))
+    optimiser = torch.optim.SGD(net[1].parameters(), lr=recipe.learning_rate, momentum=recipe.optimiser.momentum)
+    schedule = torch.optim.lr_scheduler.StepLR(optimiser, recipe.schedule.size, recipe.schedule.gamma)
+    crop = v2.RandomResizedCrop(224, antialias=True)
+    shown = normalised(torch.stack(test.pixels))
+    best, kept = 0.0, None
+    torch.manual_seed(run)
+    for _ in range(recipe.epochs):
+        schedule.step()
+        net.train(recipe.batch_norm == "training")
+        for batch in torch.randperm(len(train.pixels)).split(recipe.batch_size):
+            views = [train.pixels[index] for index in batch]
+            if recipe.random_crop:
+                views = [crop(view.permute(2, 0, 1)).permute(1, 2, 0) for view in views]
+            optimiser.zero_grad()
+            nn.functional.cross_entropy(net(normalised(torch.stack(views))), train.classes[batch]).backward()
+            optimiser.step()
+        net.eval()
+        accuracy = (net(shown).argmax(1) == test.classes).float().mean().item()
+        if accuracy > best:
+            best, kept = accuracy, copy.deepcopy(net)
+    return kept(shown).softmax(1)[:, 0].detach().numpy()
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"batch_norm": "evaluation"}, {"random_crop": False}],
+    ids=["crops and drift", "crops only", "drift only"],
+)
+def test_a_replay_does_what_the_script_does(trunk, change):
+    recipe = Recipe.model_validate(RELEASED | change)
+    train, test = images(30, 1, width=256 if recipe.random_crop else 224), images(20, 2)
+    replayed = replay(Net(copy.deepcopy(trunk), torch.device("cpu"), "fp32"), train, test, recipe, [5, 9], run=3)
+    for column, seed in enumerate([5, 9]):
+        expected = as_described(trunk, train, test, recipe, seed, run=3)
+        np.testing.assert_allclose(replayed.scores[:, column], expected, atol=2e-4)
+
+
+def test_without_crops_and_drift_a_replay_is_training_on_frozen_features(trunk):
+    recipe = Recipe.model_validate(RELEASED | {"random_crop": False, "batch_norm": "evaluation"})
+    train, test = images(30, 1), images(20, 2)
+    replayed = replay(Net(trunk, torch.device("cpu"), "fp32"), train, test, recipe, [4], run=4)
+    frozen = [heads.Data(trunk(normalised(torch.stack(part.pixels))), part.classes) for part in (train, test)]
+    (trained,) = heads.train(*frozen, [recipe], [4])
+    torch.testing.assert_close(replayed.weight, trained.weight, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(replayed.log["loss"], trained.log["loss"], rtol=1e-4)
+
+
+def test_a_run_repeats_to_the_bit_another_run_differs_and_the_global_generator_is_left_alone(trunk):
+    recipe = Recipe.model_validate(RELEASED)
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    first, second, other = (
+        replay(Net(copy.deepcopy(trunk), torch.device("cpu"), "fp32"), images(20, 1), images(9, 2), recipe, [0], run)
+        for run in (1, 1, 2)
+    )
+    assert torch.equal(torch.get_rng_state(), state)
+    assert np.array_equal(first.scores, second.scores)
+    assert not np.array_equal(first.scores, other.scores)
+
+
+def test_bf16_changes_little(trunk):
+    recipe = Recipe.model_validate(RELEASED)
+    full, half = (
+        replay(Net(copy.deepcopy(trunk), torch.device("cpu"), kind), images(20, 1), images(9, 2), recipe, [0], 1)
+        for kind in ("fp32", "bf16")
+    )
+    np.testing.assert_allclose(half.scores, full.scores, atol=0.02)
+    assert not np.array_equal(half.scores, full.scores)
+
+
+def test_the_file_holds_the_net_that_each_head_was_kept_with(trunk, tmp_path):
+    recipe, test = Recipe.model_validate(RELEASED), images(20, 2)
+    runs = {
+        run: replay(Net(copy.deepcopy(trunk), torch.device("cpu"), "fp32"), images(30, 1), test, recipe, [5, 9], run)
+        for run in (3, 4)
+    }
+    path = tmp_path / "heads.safetensors"
+    write(path, runs, {"model": "small"})
+    weight, bias = read_heads(path)
+    with safe_open(path, "pt") as file:
+        kept_from = json.loads(file.metadata()["facts"])["kept_from"]
+        names = list(file.keys())
+        for index, (run, column) in enumerate((run, column) for run in (3, 4) for column in (0, 1)):
+            prefix = f"run_{run}.epoch_{kept_from[str(run)][column]}."
+            buffers = {name.removeprefix(prefix): file.get_tensor(name) for name in names if name.startswith(prefix)}
+            net = copy.deepcopy(trunk)
+            net.load_state_dict(buffers, strict=False)
+            assert set(buffers) == {name for name, _ in net.named_buffers()}
+            features = net.eval()(normalised(torch.stack(test.pixels))).numpy()
+            again = score(features, weight[index : index + 1], bias[index : index + 1])[:, 0]
+            np.testing.assert_allclose(again, runs[run].scores[:, column], atol=1e-5)
