@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import re
-import shutil
 import sys
 import tomllib
 from html.parser import HTMLParser
@@ -21,6 +20,7 @@ from deepcovid.report.contents import Contents, File, Run, Sourced, Step
 from deepcovid.report.page import render, slug
 from deepcovid.report.svg import STYLE, inline_svg
 from deepcovid.settings import EvaluateSettings
+from tests.browser import visit
 from tests.checkouts import ROOT, run
 
 BOOTSTRAP = EvaluateSettings(bootstrap_samples=100, bootstrap_seed=1)
@@ -351,17 +351,19 @@ def results(checkout, tmp_path):
     """A checkout with the results of two runs on phantom and a dvc.lock that records them."""
     yaml = YAML()
     params = yaml.load(checkout / "params.yaml")
-    params["models"], params["recipes"] = ["resnet18"], list(RECIPES)
+    params["models"], params["recipes"], params["replays"] = ["resnet18"], list(RECIPES), []
     params["evaluate"]["bootstrap_samples"] = 100
     yaml.dump(params, checkout / "params.yaml")
     made = all_contents()
-    columns = ["image_id", "archive", "member", "label", "patient_id", "finding", "split"]
-    rows = made.runs[0].scores.assign(archive="a.zip", member="m", finding="", split="test")[columns]
-    outputs = {"data/phantom/images.csv": rows.to_csv(index=False)}
+    outputs = {"data/phantom/images.csv": "image_id\n"}
+    outputs |= {
+        f"metrics/phantom/{name}.json": json.dumps(getattr(made, name).value)
+        for name in ("ladder", "published", "nets")
+    }
     for one in made.runs:
         if one.model == "resnet18" and not one.replayed:
             name = f"resnet18-{one.recipe}"
-            outputs[f"data/phantom/scores/{name}.csv"] = one.scores.drop(columns="patient_id").to_csv(index=False)
+            outputs[f"data/phantom/scores/{name}.csv"] = one.scores.to_csv(index=False)
             outputs[f"data/phantom/training/{name}.csv"] = one.log.to_csv(index=False)
             outputs[f"metrics/phantom/{name}.json"] = json.dumps(one.metrics)
     for name, recorded in made.provenance.items():
@@ -407,8 +409,8 @@ def test_the_stage_writes_the_page_with_the_hashes_of_dvc_lock(results):
             "metrics/phantom/resnet18-paper.json: is not as the stage left it",
         ),
         (
-            lambda folder: shutil.copy(
-                folder / "metrics/phantom/resnet18-paper.json", folder / "metrics/phantom/ladder.json"
+            lambda folder: (folder / "dvc.lock").write_text(
+                (folder / "dvc.lock").read_text().replace("phantom/ladder.json", "phantom/other.json")
             ),
             "metrics/phantom/ladder.json: is the output of no stage",
         ),
@@ -436,3 +438,23 @@ def test_the_template_and_the_style_are_package_data():
     others = {path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
     assert others == packaged
     assert {path.name for path in packaged} == {"report.html.j2", "style.css"}
+
+
+def test_in_a_browser_the_page_shows_its_pictures_and_tables_and_asks_nobody_for_anything(tmp_path, html):
+    count = """<script>addEventListener("load", () => {
+        const shown = (selector) => [...document.querySelectorAll(selector)]
+            .filter((element) => element.getBoundingClientRect().width > 100).length;
+        document.title = `${shown("figure svg")} pictures, ${shown("table")} tables`;
+    });</script>"""
+    page = tmp_path / "report.html"
+    page.write_text(html, encoding="utf-8")
+    seen = visit(page)
+    assert seen.requests == []
+    assert seen.console == []
+    assert "Research software, not for diagnosis" in seen.dom
+    # The page forbids scripts; a copy without that lets one count what is drawn.
+    policy = re.search(r'<meta http-equiv="Content-Security-Policy".*?>', html)
+    page.write_text(html.replace(policy[0], count), encoding="utf-8")
+    pictures, tables = map(int, re.search(r"<title>(\d+) pictures, (\d+) tables", visit(page).dom).groups())
+    assert pictures == html.count("<svg")
+    assert tables >= 4

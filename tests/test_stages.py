@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from deepcovid import catalogue
 from stages._run import describe
 from tests.checkouts import edit_params, run, smaller
 
@@ -82,24 +81,19 @@ def scored(checkout):
     """A checkout with the paper's images, two nets and a recipe, and scores that stages have left; images shuffled."""
 
     def edit(values):
-        values["models"], values["recipes"] = ["squeezenet1_0", "resnet18"], ["paper"]
+        values["models"], values["recipes"], values["replays"] = ["squeezenet1_0", "resnet18"], ["paper"], []
         values["evaluate"]["bootstrap_samples"] = 100
 
     edit_params(checkout, edit)
     rng = np.random.default_rng(0)
-    table = pd.DataFrame({"image_id": [f"image {number}" for number in range(3140)]})
-    table["label"] = np.where(table.index < 140, "covid", "non")
-    table["split"] = np.where((table.index < 100) | (table.index >= 140), "test", "train")
-    table = table.assign(archive="a.zip", member=table["image_id"], patient_id=table["image_id"])
+    table = pd.DataFrame({"image_id": [f"image {number}" for number in range(3100)]})
+    table["label"] = np.where(table.index < 100, "covid", "non")
+    table = table.assign(group=table["label"], patient_id=table["image_id"]).sample(frac=1, random_state=0)
     data = checkout / "data/covid-xray-5k"
     (data / "scores").mkdir(parents=True)
-    catalogue.write(data / "images.csv", catalogue.checked(table, "test"))
-    test = table[table["split"] == "test"].sample(frac=1, random_state=0)
     for net, strength in (("squeezenet1_0", 2.0), ("resnet18", 1.0)):
-        score = 1 / (1 + np.exp(-strength * (test["label"] == "covid") - rng.normal(size=len(test))))
-        test.assign(seed_4=score, seed_0=score / 2)[["image_id", "label", "seed_4", "seed_0"]].to_csv(
-            data / f"scores/{net}-paper.csv", index=False
-        )
+        score = 1 / (1 + np.exp(-strength * (table["label"] == "covid") - rng.normal(size=len(table))))
+        table.assign(seed_4=score, seed_0=score / 2).to_csv(data / f"scores/{net}-paper.csv", index=False)
     return checkout
 
 

@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 from deepcovid.backbones import BACKBONES
 from deepcovid.comparison import claim_sentence
+from deepcovid.ladder import finding
 from deepcovid.published import Group
 from stages._run import read_published
 
@@ -43,13 +44,17 @@ def with_tables(text: str) -> str:
 def tables(dataset: str) -> str:
     """Return a data set's results and confusion matrices as Markdown, with published numbers beside if it has any."""
     recipes = list(YAML(typ="safe", pure=True).load(PARAMS)["recipe"])
-    runs = {(net, recipe): read(dataset, f"{net}-{recipe}") for net in BACKBONES for recipe in recipes}
+    found = {(net, recipe): read(dataset, f"{net}-{recipe}") for net in BACKBONES for recipe in recipes}
+    runs = {run: metrics for run, metrics in found.items() if metrics}
     groups = read_published().of(dataset)
-    parts = [results(runs, groups), confusions(runs, recipes)]
-    beside, nets = read(dataset, "published"), read(dataset, "nets")
-    if groups and beside and nets:
+    parts = [results(runs, groups), confusions(runs)]
+    beside, nets, climbed = (read(dataset, name) for name in ("published", "nets", "ladder"))
+    if groups and beside and nets and climbed:
         parts.append("Published against ours; ours, with its interval, is that of the first seed's head:")
         parts += [against_published(beside), claim_sentence(nets, dataset, papers_images=True)]
+        parts.append("The ladder, computed from its table, `metrics/covid-xray-5k/ladder.json`:")
+        parts.append("\n".join(f"- {finding(BACKBONES[net], part)}" for net, part in climbed.items()))
+        parts += [f"{BACKBONES[net]}:\n\n{ladder(part)}" for net, part in climbed.items() if net == "resnet18"]
     return "\n\n".join(parts)
 
 
@@ -75,8 +80,6 @@ def results(runs: dict[tuple[str, str], Any], groups: Mapping[str, Group]) -> st
     ]
     rows = []
     for (net, recipe), run in runs.items():
-        if run is None:
-            continue
         over, at = run["over_seeds"], run["at_sensitivity_98"]
         cells = [
             BACKBONES[net],
@@ -134,16 +137,44 @@ def table(heads: list[str], rows: list[list[str]]) -> str:
     return "\n".join([first, "|" + "---|" * len(heads), *others])
 
 
-def confusions(runs: dict[tuple[str, str], Any], recipes: list[str]) -> str:
-    """Return the confusion matrices, the recipes side by side."""
+def ladder(part: Any) -> str:
+    """Return a row per rung of a net's ladder."""
+    heads = [
+        "path",
+        "rung",
+        "net",
+        "AUC over seeds (95 % interval of the mean)",
+        "p against the rung below",
+        "sensitivity",
+        "specificity",
+        "heads that call every image alike",
+    ]
     rows = []
-    for net, title in BACKBONES.items():
-        found = [runs[net, recipe] for recipe in recipes]
-        if not any(found):
-            continue
+    for rung in part["rungs"]:
+        below = rung["below"]
+        cells = [
+            rung["direction"],
+            rung["rung"],
+            rung["net"],
+            f"{rung['auc']['mean']:.3f} ({interval(rung['auc'])})",
+            f"{below['auc']['p']:.2g}" if below else "",
+            f"{rung['sensitivity']['mean']:.2f}",
+            f"{rung['specificity']['mean']:.3f}",
+            f"{round(rung['collapsed']['mean'] * rung['heads'])} of {rung['heads']}",
+        ]
+        rows.append(cells)
+    return table(heads, rows)
+
+
+def confusions(runs: dict[tuple[str, str], Any]) -> str:
+    """Return the confusion matrices, the recipes side by side."""
+    recipes = list(dict.fromkeys(recipe for _, recipe in runs))
+    rows = []
+    for net in dict.fromkeys(net for net, _ in runs):
+        found = [runs.get((net, recipe)) for recipe in recipes]
         for label, hit, miss in (("covid", "tp", "fn"), ("non", "fp", "tn")):
             cells = (f"{run['confusion'][hit]} / {run['confusion'][miss]}" if run else "" for run in found)
-            rows.append([title, label, *cells])
+            rows.append([BACKBONES[net], label, *cells])
     return table(["net", "actual", *(f"{recipe}: called covid / non" for recipe in recipes)], rows)
 
 

@@ -87,7 +87,7 @@ class Contents:
         runs: One per net and recipe, in the order in which they are to be shown; replayed ones among them.
         bootstrap: Samples and seed for the bands of the ROC curves.
         findings: Sentences that the ladder's table says.
-        ladder: By net, what deepcovid.ladder.measured returns.
+        ladder: By net, what deepcovid.ladder.measured returns; a net may be missing.
         published: As deepcovid.comparison.beside_published returns it.
         nets: As deepcovid.comparison.between_nets returns it.
         nets_sentence: What the comparison of the nets says.
