@@ -2,9 +2,12 @@
 
 import pandas as pd
 
-from deepcovid import catalogue, ladder
+from deepcovid import catalogue
 from deepcovid.arrays import load_array
 from deepcovid.files import write_csv, write_json
+from deepcovid.ladder.measuring import measured, rows
+from deepcovid.ladder.rungs import rungs, subsets
+from deepcovid.ladder.training import Scores, train_and_score
 from deepcovid.scoring import heads_of
 from deepcovid.settings import Settings
 from stages import _run, paths
@@ -15,22 +18,22 @@ def ladder_stage(settings: Settings, dataset: str) -> None:
     table = catalogue.read(paths.data(dataset, "images.csv"))
     positive = (table["label"] == "covid")[table["split"] == "test"].to_numpy()
     seeds = settings.dataset[dataset].ladder_seeds
-    results, rows = {}, []
+    results, table_rows = {}, []
     for model in settings.models:
         scores = replayed(settings, dataset, model)
-        chosen = [rung.recipe for rung in ladder.rungs(settings.ladder, settings.recipe, scores)]
-        chosen += ladder.subsets(settings.ladder, settings.recipe).values()
+        chosen = [rung.recipe for rung in rungs(settings.ladder, settings.recipe, scores)]
+        chosen += subsets(settings.ladder, settings.recipe).values()
         features = load_array(paths.data(dataset, f"features/{model}.npy"))
         frozen = [recipe for recipe in chosen if not recipe.whole_net]
-        scores |= ladder.train_and_score(features, table, frozen, seeds)
-        results[model] = ladder.measured(settings.ladder, settings.recipe, scores, positive)
+        scores |= train_and_score(features, table, frozen, seeds)
+        results[model] = measured(settings.ladder, settings.recipe, scores, positive)
         known = {"dataset": dataset, "model": model}
-        rows += [known | row for row in ladder.rows(results[model], len(positive))]
+        table_rows += [known | row for row in rows(results[model], len(positive))]
     write_json(paths.metrics(dataset, "ladder"), results)
-    write_csv(paths.plots(dataset, "ladder.csv"), pd.DataFrame(rows))
+    write_csv(paths.plots(dataset, "ladder.csv"), pd.DataFrame(table_rows))
 
 
-def replayed(settings: Settings, dataset: str, model: str) -> ladder.Scores:
+def replayed(settings: Settings, dataset: str, model: str) -> Scores:
     """Return the scores of the recipes that were run on the whole net."""
     names = settings.replays if model in settings.replayed_models else []
     return {settings.recipe[name]: heads_of(read_scores(dataset, f"{model}-{name}")) for name in names}

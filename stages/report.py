@@ -9,7 +9,7 @@ import pandas as pd
 from deepcovid.backbones import BACKBONES
 from deepcovid.comparison import claim_sentence
 from deepcovid.files import replacing
-from deepcovid.ladder import finding
+from deepcovid.ladder.finding import finding
 from deepcovid.report import contents as reported
 from deepcovid.report.contents import Contents, Sourced
 from deepcovid.report.page import render

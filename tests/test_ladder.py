@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ttest_1samp
 
-from deepcovid import heads, ladder
+from deepcovid import heads
 from deepcovid.evaluation import rates
-from deepcovid.ladder.measuring import of_heads, over_seeds, paired
-from deepcovid.ladder.rungs import differences
+from deepcovid.ladder.finding import finding
+from deepcovid.ladder.measuring import measured, of_heads, over_seeds, paired, rows
+from deepcovid.ladder.rungs import differences, rungs, subsets
+from deepcovid.ladder.training import train_and_score
 from deepcovid.scoring import score
 from deepcovid.settings import Detection, LadderSettings, Recipe, validate
 
@@ -26,7 +28,7 @@ def settings(params):
 
 def test_a_ladder_leads_from_bottom_to_top_and_back_a_switch_at_a_time(settings):
     recipes, whole = settings.recipe, [settings.recipe[name] for name in settings.replays]
-    chosen = ladder.rungs(settings.ladder, recipes, whole)
+    chosen = rungs(settings.ladder, recipes, whole)
     bottom, top = recipes[settings.ladder.bottom], recipes[settings.ladder.top]
     for direction, start, end in (("up", bottom, top), ("down", top, bottom)):
         path = [rung for rung in chosen if rung.direction == direction]
@@ -41,7 +43,7 @@ def test_a_ladder_leads_from_bottom_to_top_and_back_a_switch_at_a_time(settings)
 
 
 def test_a_net_that_was_not_replayed_starts_at_the_frozen_failure(settings):
-    chosen = ladder.rungs(settings.ladder, settings.recipe, [])
+    chosen = rungs(settings.ladder, settings.recipe, [])
     assert not any(rung.recipe.whole_net for rung in chosen)
     assert chosen[0].label(settings.recipe) == "failed-reproduction"
     assert chosen[0].flipped == ()
@@ -50,12 +52,12 @@ def test_a_net_that_was_not_replayed_starts_at_the_frozen_failure(settings):
 
 def test_two_flips_show_together_where_the_rung_between_was_not_run(settings):
     bottom = settings.recipe[settings.ladder.bottom]
-    second = ladder.rungs(settings.ladder, settings.recipe, [bottom])[1]
+    second = rungs(settings.ladder, settings.recipe, [bottom])[1]
     assert second.label(settings.recipe) == "random_crop: no, batch_norm: evaluation"
 
 
 def test_every_combination_is_tried_once_and_none_needs_the_whole_net(settings):
-    tried = ladder.subsets(settings.ladder, settings.recipe)
+    tried = subsets(settings.ladder, settings.recipe)
     bottom, top = settings.recipe["failed-reproduction"], settings.recipe["paper"]
     assert tried[()] == bottom
     assert tried[tuple(settings.ladder.up[2:])] == top
@@ -73,11 +75,11 @@ def test_heads_of_many_recipes_are_those_that_the_train_stage_makes(settings):
     table.loc[:9, "augmentation_of"] = "original"
     features = rng.standard_normal((60, 5)).astype(np.float32)
     small = [recipe.model_copy(update={"epochs": 3}) for recipe in settings.recipe.values() if not recipe.whole_net]
-    scores = ladder.train_and_score(features, table, small, [3, 4])
+    scores = train_and_score(features, table, small, [3, 4])
     assert set(scores) == set(small)
     for recipe in small:
-        rows = slice(0, 40) if recipe.augmented else slice(10, 40)
-        train, test = (heads.Data.of(features[part], table["label"][part]) for part in (rows, slice(40, 60)))
+        used = slice(0, 40) if recipe.augmented else slice(10, 40)
+        train, test = (heads.Data.of(features[part], table["label"][part]) for part in (used, slice(40, 60)))
         (alone,) = heads.train(train, test, [recipe], [3, 4])
         expected = score(features[40:], alone.weight.numpy(), alone.bias.numpy())
         np.testing.assert_allclose(scores[recipe].to_numpy(), expected, atol=1e-6)
@@ -88,9 +90,9 @@ def made_up(settings, detecting):
     """Return scores of every recipe of the ladder, separating if `detecting(recipe)`, else all below the cut-off."""
     rng = np.random.default_rng(0)
     positive = np.arange(40) < 10
-    chosen = [rung.recipe for rung in ladder.rungs(settings.ladder, settings.recipe, [])]
+    chosen = [rung.recipe for rung in rungs(settings.ladder, settings.recipe, [])]
     scores = {}
-    for recipe in [*chosen, *ladder.subsets(settings.ladder, settings.recipe).values()]:
+    for recipe in [*chosen, *subsets(settings.ladder, settings.recipe).values()]:
         values = 0.9 * positive[:, None] if detecting(recipe) else np.zeros((40, 1))
         columns = [f"seed_{seed}" for seed in range(5)]
         scores[recipe] = pd.DataFrame(values + rng.uniform(0, 0.05, (40, 5)), columns=columns)
@@ -120,10 +122,10 @@ def made_up(settings, detecting):
     ],
 )
 def test_the_smallest_sets_are_found_and_named(settings, detecting, smallest, sentence):
-    part = ladder.measured(settings.ladder, settings.recipe, *made_up(settings, detecting))
+    part = measured(settings.ladder, settings.recipe, *made_up(settings, detecting))
     assert part["smallest"] == smallest
     assert part["combinations"] == 64
-    text = ladder.finding("ResNet18", part)
+    text = finding("ResNet18", part)
     assert sentence in text
     assert text.startswith("ResNet18: at the foot of the ladder (failed-reproduction, frozen features)")
     if part["smallest"] != [[]]:
@@ -131,7 +133,7 @@ def test_the_smallest_sets_are_found_and_named(settings, detecting, smallest, se
 
 
 def test_the_table_has_what_was_promised_of_each_rung(settings):
-    part = ladder.measured(settings.ladder, settings.recipe, *made_up(settings, lambda recipe: recipe.augmented))
+    part = measured(settings.ladder, settings.recipe, *made_up(settings, lambda recipe: recipe.augmented))
     for rung in part["rungs"]:
         for measure in ("auc", "sensitivity", "specificity", "predicted_positive", "collapsed"):
             assert rung[measure]["low"] <= rung[measure]["mean"] <= rung[measure]["high"]
@@ -141,7 +143,7 @@ def test_the_table_has_what_was_promised_of_each_rung(settings):
     first, second = part["rungs"][:2]
     assert first["below"] is None
     assert second["below"]["balanced_accuracy"] == {"difference": 0.5, "low": 0.5, "high": 0.5, "p": 0.0625}
-    shares = pd.DataFrame(ladder.rows(part, 40))
+    shares = pd.DataFrame(rows(part, 40))
     assert shares[["mean", "low", "high"]].stack().between(0, 1).all()
     assert set(shares["measure"]) == {"AUC", "sensitivity", "specificity", "predicted positive", "collapsed"}
 

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from deepcovid.backbones import BACKBONES
 from deepcovid.comparison import claim_sentence
-from deepcovid.ladder import finding
+from deepcovid.ladder.finding import finding
 from deepcovid.published import Group
 from stages._run import read_published
 
