@@ -206,7 +206,8 @@ class Detection(_Strict):
 class LadderSettings(_Strict):
     """From the recipe `bottom` to the recipe `top`, a switch at a time: `up` in this order, `down` in that.
 
-    `asides` are recipes beside the ladder, compared with its bottom.
+    Switches that are not named but differ come last; those that do not differ have no rung. `asides` are recipes beside
+    the ladder, compared with its bottom.
     """
 
     bottom: Name
@@ -264,18 +265,9 @@ class Settings(_Strict):
         return self
 
     @model_validator(mode="after")
-    def _the_ladder_leads_from_bottom_to_top(self) -> Self:
-        bottom, top = self.recipe[self.ladder.bottom], self.recipe[self.ladder.top]
-        differing = {name for name in Recipe.model_fields if getattr(bottom, name) != getattr(top, name)}
-        for direction in ("up", "down"):
-            named = set(getattr(self.ladder, direction))
-            if named != differing:
-                raise ValueError(
-                    f"ladder.{direction} must name each switch in which {self.ladder.bottom} and {self.ladder.top} "
-                    f"differ, which are {', '.join(sorted(differing)) or 'none'}; "
-                    f"missing: {', '.join(sorted(differing - named)) or 'none'}, "
-                    f"without effect: {', '.join(sorted(named - differing)) or 'none'}"
-                )
+    def _the_ladder_ends_on_frozen_features(self) -> Self:
+        if self.recipe[self.ladder.top].whole_net:
+            raise ValueError(f"ladder.top names {self.ladder.top}, which needs the whole net; name one that does not")
         return self
 
 

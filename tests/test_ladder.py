@@ -56,6 +56,18 @@ def test_two_flips_show_together_where_the_rung_between_was_not_run(settings):
     assert second.label(settings.recipe) == "random_crop: no, batch_norm: evaluation"
 
 
+def test_switches_that_do_not_differ_have_no_rung_and_those_not_named_come_last(params):
+    params["recipe"]["paper"] |= {"epochs": 150, "batch_size": 10}
+    params["ladder"]["up"] = ["random_crop", "batch_norm", "augmented"]
+    settings = validate(params, "params.yaml")
+    up = [rung for rung in rungs(settings.ladder, settings.recipe, []) if rung.direction == "up"]
+    flips = [switch for rung in up for switch in rung.flipped]
+    assert flips[0] == "augmented"
+    assert "batch_size" in flips
+    assert "epochs" not in flips
+    assert up[-1].recipe == settings.recipe["paper"]
+
+
 def test_every_combination_is_tried_once_and_none_needs_the_whole_net(settings):
     tried = subsets(settings.ladder, settings.recipe)
     bottom, top = settings.recipe["failed-reproduction"], settings.recipe["paper"]
@@ -193,7 +205,7 @@ def test_a_head_detects_if_it_reaches_both_rates():
     ("change", "message"),
     [
         ({"up": ["augmented", "learning_speed"]}, "ladder.up names learning_speed; known are optimiser, learning_rate"),
-        ({"down": ["augmented"]}, "ladder.down must name each switch"),
+        ({"top": "released-code-replayed"}, "ladder.top names released-code-replayed, which needs the whole net"),
         ({"bottom": "none"}, "ladder.bottom names none"),
         ({"asides": ["nothing"]}, "ladder.asides names nothing"),
     ],

@@ -48,7 +48,7 @@ def rungs(settings: LadderSettings, recipes: dict[str, Recipe], replayed: Iterab
     bottom, top, there = recipes[settings.bottom], recipes[settings.top], set(replayed)
     found = []
     for direction, start, end in (("up", bottom, top), ("down", top, bottom)):
-        switches, below = getattr(settings, direction), None
+        switches, below = _order(getattr(settings, direction), bottom, top), None
         for step in range(len(switches) + 1):
             recipe = flipped(start, switches[:step], end)
             if not recipe.whole_net or recipe in there:
@@ -63,6 +63,12 @@ def subsets(settings: LadderSettings, recipes: dict[str, Recipe]) -> dict[tuple[
     """Return every combination of the switches that frozen features allow, flipped at the frozen bottom, small ones
     first."""
     bottom, top = (recipes[name].model_copy(update=FROZEN) for name in (settings.bottom, settings.top))
-    switches = [switch for switch in settings.up if switch in differences(bottom, top)]
+    switches = _order(settings.up, bottom, top)
     chosen = chain.from_iterable(combinations(switches, size) for size in range(len(switches) + 1))
     return {subset: flipped(bottom, subset, top) for subset in chosen}
+
+
+def _order(named: list[str], bottom: Recipe, top: Recipe) -> list[str]:
+    """Return the switches in which two recipes differ: those `named` in that order, then any others."""
+    differing = differences(bottom, top)
+    return sorted(differing, key=lambda switch: named.index(switch) if switch in named else len(named))
