@@ -46,7 +46,7 @@ def smaller(values):
     phantom["split"] |= {"covid": {"train": 4, "test": 6}, "non": {"train": 9, "test": 9}}
     phantom["augment"]["copies"] = 1
     phantom["weights"]["calibration_images"] = 8
-    phantom["seeds"] = phantom["ladder_seeds"] = [0, 1]
+    phantom["seeds"], phantom["ladder_seeds"] = [0, 1], [0, 1]
     phantom["replay"] = {"runs": [0], "epochs": 1, "precision": "fp32"}
     values["replays"] = ["failed-reproduction-replayed"]
     for recipe in values["recipe"].values():

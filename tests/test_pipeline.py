@@ -1,12 +1,16 @@
 """The real `dvc` on a small phantom, in a repository of its own: what users live in."""
 
+import html
 import json
 import os
 import sys
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
+from deepcovid.backbones import BACKBONES
+from deepcovid.ladder.finding import finding
 from tests.checkouts import copy_of_checkout, edit_params, run, smaller
 
 # `python` and `dvc` are to be those that run the tests.
@@ -108,6 +112,19 @@ def test_plots_show_writes_a_page_with_every_plot_of_dvc_yaml(repository, tmp_pa
         assert title in page
     for group in ("covid", "normal", "other"):
         assert f"{group}.png" in page
+
+
+def test_the_report_shows_the_replay_and_the_hashes_that_dvc_recorded(repository):
+    page = (repository / "data/phantom/report.html").read_text()
+    recorded = YAML(typ="safe").load(repository / "dvc.lock")["stages"]
+    for stage in ("ladder@phantom", "compare@phantom", "replay@phantom-resnet18-failed-reproduction-replayed"):
+        for out in recorded[stage]["outs"]:
+            assert out["md5"] in page
+    ladder = json.loads((repository / "metrics/phantom/ladder.json").read_text())
+    assert {rung["net"] for rung in ladder["resnet18"]["rungs"]} == {"replayed", "frozen"}
+    assert {rung["net"] for rung in ladder["squeezenet1_1"]["rungs"]} == {"frozen"}
+    for sentence in (finding(BACKBONES[model], part) for model, part in ladder.items()):
+        assert html.escape(sentence) in page
 
 
 def test_the_reproduction_check_passes_on_equal_metrics_and_names_one_that_moved(repository):
