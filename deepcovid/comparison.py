@@ -325,13 +325,13 @@ def claim_sentence(nets: Mapping[str, Any], dataset: str, papers_images: bool) -
         text += ", as the paper reports" if best == HIGHEST else f", where the paper reports {highest}"
     ahead = difference_of_auc(pairs, CLAIMED_UNDER, best, HIGHEST)
     if ahead and best != CLOSE:
-        text += f"; {BACKBONES[best]} less {highest} is {_in_words(ahead)}"
+        text += f"; its AUC less that of {highest} is {_in_words(ahead)}"
     claim = nets[CLAIM]
-    text += f"; {highest} less {close} is {_in_words(claim)}, "
+    text += f"; the AUC of {highest} less that of {close} is {_in_words(claim)}, "
     if claim["low"] <= 0 <= claim["high"]:
-        text += "so these images do not show which of the two is better"
+        text += "so these images do not show which of the two heads is better"
     else:
-        text += f"so {highest if claim['low'] > 0 else close} is the better of the two on these images"
+        text += f"so {highest if claim['low'] > 0 else close} has the better of the two heads on these images"
     return f"{text}." if papers_images else f"{text}; nothing follows for the paper's claim, which is of other images."
 
 

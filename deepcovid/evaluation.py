@@ -61,7 +61,7 @@ def evaluate(
         "predicted_positive": own["predicted_positive"],
         "collapsed": own["collapsed"],
         "n_test": {"covid": int(positive.sum()), "non": int((~positive).sum())},
-        "over_seeds": {"seeds": len(per_seed)}
+        "over_seeds": {"heads": len(per_seed)}
         | {name: _spread([seed[name] for seed in per_seed], largest[name]) for name in OVER_SEEDS},
     }
     # A rounded threshold may fall on the other side of the score that it was read from.

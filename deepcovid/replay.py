@@ -96,6 +96,8 @@ class Net:
     def __init__(self, trunk: nn.Module, device: torch.device, precision: str) -> None:
         self.trunk = trunk.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.device, self._bf16 = device, precision == "bf16"
+        # On CUDA: the same bytes on every run, and the precision that was asked for.
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
 
     def features(self, views: Tensor) -> Tensor:
         """Return float32 (batch, features) of uint8 (batch, 224, 224, 1 or 3)."""
@@ -108,7 +110,7 @@ def _replay(net: Net, train: Images, test: Images, recipe: Recipe, seeds: list[i
     drifts = recipe.batch_norm == "training"
     at_rest = _evaluated(net, test if not drifts else Images(test.pixels[:1], test.classes[:1]))
     heads = Heads(at_rest.features.shape[1], [recipe], seeds, net.device)
-    scores = np.empty((len(test.pixels), len(seeds)))
+    scores = np.full((len(test.pixels), len(seeds)), np.nan)
     kept_from = np.zeros(len(seeds), dtype=int)
     buffers: dict[int, dict[str, Tensor]] = {}
     for epoch in range(1, recipe.epochs + 1):

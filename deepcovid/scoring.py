@@ -26,14 +26,17 @@ def score(features: NDArray[np.float32], weight: NDArray[np.float32], bias: NDAr
     """Return P(covid) as (images, seeds): the softmax over two classes, which is the logistic of their difference.
 
     Raises:
-        UserError: The heads are for features of another length.
+        UserError: The heads are for features of another length, or a score is not a number.
     """
     if features.shape[1] != weight.shape[1]:
         raise UserError(
             f"a head for {weight.shape[1]} features cannot score {features.shape[1]}; use the net it was trained with"
         )
     margin = (weight[..., 0] - weight[..., 1]).astype(np.float64)
-    return np.asarray(expit(features @ margin.T + (bias[:, 0] - bias[:, 1])))
+    scores = np.asarray(expit(features @ margin.T + (bias[:, 0] - bias[:, 1])))
+    if not np.isfinite(scores).all():
+        raise UserError("a score is not a number: training diverged; lower the recipe's learning rate")
+    return scores
 
 
 def score_table(table: pd.DataFrame, scores: NDArray[np.float64], heads: list[str]) -> pd.DataFrame:

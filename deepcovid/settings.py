@@ -128,7 +128,7 @@ class DatasetSettings(_Strict):
     max_quarantined_share: Share
     augment: AugmentSettings
     weights: WeightSettings
-    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)]
+    seeds: Annotated[list[Seed], Field(min_length=2), AfterValidator(_distinct)]
     ladder_seeds: Annotated[list[Seed], Field(min_length=2), AfterValidator(_distinct)]
     replay: ReplaySettings
 
@@ -192,7 +192,7 @@ class Recipe(_Strict):
 class EvaluateSettings(_Strict):
     """The bootstrap behind the interval of the AUC."""
 
-    bootstrap_samples: Annotated[int, Field(ge=100, le=100000)]
+    bootstrap_samples: Annotated[int, Field(ge=100, le=10000)]
     bootstrap_seed: Seed
 
 
@@ -224,7 +224,7 @@ class Settings(_Strict):
     datasets: Names
     models: Names
     recipes: Names
-    replayed_models: Names
+    replayed_models: Annotated[list[Name], AfterValidator(_distinct)]
     replays: Annotated[list[Name], AfterValidator(_distinct)]
     dataset: dict[Name, DatasetSettings]
     features: FeatureSettings
@@ -259,6 +259,12 @@ class Settings(_Strict):
                     f"recipes names {name}, which crops at random or trains BatchNorm and so needs the whole net; "
                     "name it in replays"
                 )
+        absent = [name for name in self.replayed_models if name not in self.models]
+        if absent and self.replays:
+            raise ValueError(
+                f"replayed_models names {', '.join(absent)}, which models does not, so that nothing gets its weights; "
+                "name it in both, or set replays to []"
+            )
         for name in self.replays:
             if not self.recipe[name].whole_net:
                 raise ValueError(f"replays names {name}, which needs no more than frozen features; name it in recipes")

@@ -22,7 +22,7 @@ def uncropped(table: pd.DataFrame, raw: Path, cropped: Pixels, generated: bool) 
         generated: The copies in `table` are the pipeline's own. They were made from cropped images and stay so.
 
     Returns:
-        uint8 (height, width, channels) each, with as many channels as `cropped` has.
+        uint8 (height, width, 1 or 3) each, all with as many channels.
 
     Raises:
         UserError: An image could be read when the array was made and cannot be now.
@@ -33,12 +33,10 @@ def uncropped(table: pd.DataFrame, raw: Path, cropped: Pixels, generated: bool) 
     if unreadable:
         name, why = next(iter(unreadable.items()))
         raise UserError(f"{raw}: image {name!r} has changed since it was decoded ({why}); run `dvc repro` again")
-    channels = cropped.shape[-1]
-    return [
-        np.asarray(pixels) if own else np.repeat(np.atleast_3d(found[name]), channels // _depth(found[name]), axis=2)
+    images = [
+        np.asarray(pixels) if own else np.atleast_3d(found[name])
         for name, own, pixels in zip(table["image_id"], here, cropped, strict=True)
     ]
-
-
-def _depth(pixels: Pixels) -> int:
-    return 1 if pixels.ndim == 2 else pixels.shape[2]
+    # An image may be coloured at its margin only, so the array does not say how many channels there are.
+    channels = max(image.shape[2] for image in images)
+    return [np.broadcast_to(image, (*image.shape[:2], channels)) for image in images]

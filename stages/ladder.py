@@ -6,7 +6,7 @@ from deepcovid import catalogue
 from deepcovid.arrays import load_array
 from deepcovid.files import write_csv, write_json
 from deepcovid.ladder.measuring import measured, rows
-from deepcovid.ladder.rungs import rungs, subsets
+from deepcovid.ladder.rungs import rungs, subsets, without_cut_off
 from deepcovid.ladder.training import Scores, train_and_score
 from deepcovid.scoring import heads_of
 from deepcovid.settings import Settings
@@ -17,7 +17,7 @@ from stages.runs import read_scores
 def ladder_stage(settings: Settings, dataset: str) -> None:
     table = catalogue.read(paths.data(dataset, "images.csv"))
     positive = (table["label"] == "covid")[table["split"] == "test"].to_numpy()
-    seeds = settings.dataset[dataset].ladder_seeds
+    options = settings.dataset[dataset]
     results, table_rows = {}, []
     for model in settings.models:
         scores = replayed(settings, dataset, model)
@@ -25,8 +25,8 @@ def ladder_stage(settings: Settings, dataset: str) -> None:
         chosen += subsets(settings.ladder, settings.recipe).values()
         features = load_array(paths.data(dataset, f"features/{model}.npy"))
         frozen = [recipe for recipe in chosen if not recipe.whole_net]
-        scores |= train_and_score(features, table, frozen, seeds)
-        results[model] = measured(settings.ladder, settings.recipe, scores, positive)
+        scores |= train_and_score(features, table, frozen, options.ladder_seeds)
+        results[model] = measured(settings.ladder, settings.recipe, scores, positive, options.replay.epochs)
         known = {"dataset": dataset, "model": model}
         table_rows += [known | row for row in rows(results[model], len(positive))]
     write_json(paths.metrics(dataset, "ladder"), results)
@@ -36,7 +36,7 @@ def ladder_stage(settings: Settings, dataset: str) -> None:
 def replayed(settings: Settings, dataset: str, model: str) -> Scores:
     """Return the scores of the recipes that were run on the whole net."""
     names = settings.replays if model in settings.replayed_models else []
-    return {settings.recipe[name]: heads_of(read_scores(dataset, f"{model}-{name}")) for name in names}
+    return {without_cut_off(settings.recipe[name]): heads_of(read_scores(dataset, f"{model}-{name}")) for name in names}
 
 
 if __name__ == "__main__":

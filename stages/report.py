@@ -13,7 +13,7 @@ from deepcovid.ladder.finding import finding
 from deepcovid.report import contents as reported
 from deepcovid.report.contents import Contents, Sourced
 from deepcovid.report.page import render
-from deepcovid.settings import Settings
+from deepcovid.settings import Recipe, Settings
 from stages import _run, paths
 from stages.lock import Lock
 from stages.runs import Run, read_scores, runs
@@ -35,7 +35,7 @@ def report(settings: Settings, dataset: str) -> None:
             bootstrap=(settings.evaluate.bootstrap_samples, settings.evaluate.bootstrap_seed),
             provenance=provenance,
             parameters={"dataset": {dataset: options.model_dump()}, **shared(settings)},
-            recipes={run.recipe: settings.recipe[run.recipe].model_dump() for run in runs_read},
+            recipes={run.recipe: as_run(settings.recipe[run.recipe], options.replay.epochs) for run in runs_read},
             steps=lock.with_those_before(steps),
             command=f"python -m stages.report --dataset {dataset}",
             ladder=compared["ladder"],
@@ -70,6 +70,13 @@ def sourced(lock: Lock, path: Path) -> Sourced:
     """Return what a JSON file holds and the step that made it."""
     value: Any = json.loads(path.read_text(encoding="utf-8"))
     return Sourced(value, lock.step_of(path))
+
+
+def as_run(recipe: Recipe, replay_epochs: int) -> dict[str, Any]:
+    """Return the settings of a recipe; on the whole net, training ends early."""
+    if recipe.whole_net and recipe.epochs > replay_epochs:
+        return recipe.model_dump() | {"epochs": f"{replay_epochs} of {recipe.epochs}"}
+    return recipe.model_dump()
 
 
 def shared(settings: Settings) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from deepcovid import heads
 from deepcovid.evaluation import rates
 from deepcovid.ladder.finding import finding
 from deepcovid.ladder.measuring import measured, of_heads, over_seeds, paired, rows
-from deepcovid.ladder.rungs import differences, rungs, subsets
+from deepcovid.ladder.rungs import differences, rungs, subsets, without_cut_off
 from deepcovid.ladder.training import train_and_score
 from deepcovid.scoring import score
 from deepcovid.settings import Detection, LadderSettings, Recipe, validate
@@ -40,6 +40,8 @@ def test_a_ladder_leads_from_bottom_to_top_and_back_a_switch_at_a_time(settings)
         assert len(path) == 9
     asides = [rung for rung in chosen if rung.direction == "aside"]
     assert [rung.recipe for rung in asides] == [recipes[name] for name in settings.ladder.asides]
+    foot = chosen[0].recipe
+    assert all(rung.flipped == differences(foot, rung.recipe) for rung in asides)
 
 
 def test_a_net_that_was_not_replayed_starts_at_the_frozen_failure(settings):
@@ -88,14 +90,14 @@ def test_heads_of_many_recipes_are_those_that_the_train_stage_makes(settings):
     features = rng.standard_normal((60, 5)).astype(np.float32)
     small = [recipe.model_copy(update={"epochs": 3}) for recipe in settings.recipe.values() if not recipe.whole_net]
     scores = train_and_score(features, table, small, [3, 4])
-    assert set(scores) == set(small)
+    assert set(scores) == {without_cut_off(recipe) for recipe in small}
     for recipe in small:
         used = slice(0, 40) if recipe.augmented else slice(10, 40)
         train, test = (heads.Data.of(features[part], table["label"][part]) for part in (used, slice(40, 60)))
         (alone,) = heads.train(train, test, [recipe], [3, 4])
         expected = score(features[40:], alone.weight.numpy(), alone.bias.numpy())
-        np.testing.assert_allclose(scores[recipe].to_numpy(), expected, atol=1e-6)
-        assert list(scores[recipe]) == ["seed_3", "seed_4"]
+        np.testing.assert_allclose(scores[without_cut_off(recipe)].to_numpy(), expected, atol=1e-6)
+        assert list(scores[without_cut_off(recipe)]) == ["seed_3", "seed_4"]
 
 
 def made_up(settings, detecting):
@@ -107,45 +109,61 @@ def made_up(settings, detecting):
     for recipe in [*chosen, *subsets(settings.ladder, settings.recipe).values()]:
         values = 0.9 * positive[:, None] if detecting(recipe) else np.zeros((40, 1))
         columns = [f"seed_{seed}" for seed in range(5)]
-        scores[recipe] = pd.DataFrame(values + rng.uniform(0, 0.05, (40, 5)), columns=columns)
+        scores[without_cut_off(recipe)] = pd.DataFrame(values + rng.uniform(0, 0.05, (40, 5)), columns=columns)
     return scores, positive
 
 
 @pytest.mark.parametrize(
     ("detecting", "smallest", "sentence"),
     [
-        (
-            lambda recipe: recipe.augmented,
-            [["augmented"]],
-            "the smallest set that turns collapse into detection: augmented.",
-        ),
+        (lambda recipe: recipe.augmented, [["augmented"]], "the smallest set of switches that does is augmented."),
         (
             lambda recipe: recipe.augmented or recipe.schedule.kind == "constant",
             [["augmented"], ["schedule"]],
-            "the smallest sets that turn collapse into detection: augmented or schedule.",
+            "the smallest sets of switches that do are augmented or schedule.",
         ),
         (
             lambda recipe: recipe.augmented and recipe.optimiser.kind == "adam",
             [["augmented", "optimiser"]],
-            "the smallest set that turns collapse into detection: augmented with optimiser.",
+            "the smallest set of switches that does is augmented with optimiser.",
         ),
-        (lambda _: False, [], "0 detect in every seed."),
-        (lambda _: True, [[]], "with nothing flipped."),
+        (lambda _: False, [], "None of the 64 combinations of"),
+        (lambda _: True, [[]], "Nothing has to be flipped; 64 of the 64 combinations of"),
     ],
 )
 def test_the_smallest_sets_are_found_and_named(settings, detecting, smallest, sentence):
-    part = measured(settings.ladder, settings.recipe, *made_up(settings, detecting))
+    part = measured(settings.ladder, settings.recipe, *made_up(settings, detecting), 21)
     assert part["smallest"] == smallest
     assert part["combinations"] == 64
     text = finding("ResNet18", part)
     assert sentence in text
-    assert text.startswith("ResNet18: at the foot of the ladder (failed-reproduction, frozen features)")
-    if part["smallest"] != [[]]:
-        assert "100% of 5 heads call every image alike, 0% detect" in text
+    fails = part["smallest"] != [[]]
+    expected = "all of 5 heads call every image alike" if fails else "none of 5 heads call every image alike"
+    assert text.startswith(f"ResNet18: On frozen features, {expected}")
+    assert ("none detects, that is" if fails else "5 detect, that is") in text
+
+
+def test_runs_on_the_whole_net_are_told_with_their_epochs_and_serve_every_cut_off(settings):
+    scores, positive = made_up(settings, lambda recipe: recipe.augmented)
+    for name in settings.replays:
+        recipe = settings.recipe[name]
+        good = 0.4 * positive[:, None] * recipe.augmented
+        noise = np.random.default_rng(0).uniform(0, 0.05, (40, 4))
+        columns = [f"seed_{seed}_run_{run}" for run in (0, 1) for seed in (0, 1)]
+        scores[without_cut_off(recipe)] = pd.DataFrame(good + noise, columns=columns)
+    part = measured(settings.ladder, settings.recipe, scores, positive, 21)
+    by_name = {rung["rung"]: rung for rung in part["rungs"] if rung["direction"] != "down"}
+    bottom, released = by_name["failed-reproduction-replayed"], by_name["released-code-replayed"]
+    assert (bottom["epochs"], bottom["heads"], bottom["seeds"], bottom["net"]) == (21, 4, 2, "replayed")
+    assert released["sensitivity"]["mean"] == 1
+    assert by_name["released-code-replayed-at-half"]["sensitivity"]["mean"] == 0
+    text = finding("ResNet18", part)
+    assert "on the whole net, all of 4 heads call every image alike under failed-reproduction-replayed" in text
+    assert "none of 4 heads call every image alike under released-code-replayed and 4 detect" in text
 
 
 def test_the_table_has_what_was_promised_of_each_rung(settings):
-    part = measured(settings.ladder, settings.recipe, *made_up(settings, lambda recipe: recipe.augmented))
+    part = measured(settings.ladder, settings.recipe, *made_up(settings, lambda recipe: recipe.augmented), 21)
     for rung in part["rungs"]:
         for measure in ("auc", "sensitivity", "specificity", "predicted_positive", "collapsed"):
             assert rung[measure]["low"] <= rung[measure]["mean"] <= rung[measure]["high"]
@@ -154,26 +172,24 @@ def test_the_table_has_what_was_promised_of_each_rung(settings):
             assert set(rung["below"]) == {"auc", "balanced_accuracy"}
     first, second = part["rungs"][:2]
     assert first["below"] is None
-    assert second["below"]["balanced_accuracy"] == {"difference": 0.5, "low": 0.5, "high": 0.5, "p": 0.0625}
+    assert second["below"]["balanced_accuracy"] == {"difference": 0.5, "low": 0.5, "high": 0.5, "p_value": 0.0625}
     shares = pd.DataFrame(rows(part, 40))
     assert shares[["mean", "low", "high"]].stack().between(0, 1).all()
     assert set(shares["measure"]) == {"AUC", "sensitivity", "specificity", "predicted positive", "collapsed"}
 
 
 def test_the_runs_of_a_seed_count_once(settings):
-    positive = np.arange(20) < 8
-    rng = np.random.default_rng(1)
+    positive, rng = np.arange(20) < 8, np.random.default_rng(1)
+    recipe, detection = settings.recipe["paper"], settings.ladder.detection
+
+    def found(table):
+        return of_heads({without_cut_off(recipe): table}, recipe, positive, detection)
+
     one = pd.DataFrame(rng.random((20, 3)), columns=[f"seed_{seed}_run_0" for seed in range(3)])
     two = one.join(one.rename(columns=lambda name: name.replace("run_0", "run_1")))
-    detection = settings.ladder.detection
-    once, twice = (over_seeds(of_heads(table, positive, 0.5, detection)) for table in (one, two))
-    assert once["auc"] == twice["auc"]
-    below = of_heads(
-        pd.DataFrame(rng.random((20, 3)), columns=["seed_0", "seed_1", "seed_2"]), positive, 0.5, detection
-    )
-    assert paired(of_heads(one, positive, 0.5, detection), below) == paired(
-        of_heads(two, positive, 0.5, detection), below
-    )
+    below = found(pd.DataFrame(rng.random((20, 3)), columns=["seed_0", "seed_1", "seed_2"]))
+    assert over_seeds(found(one), 20)["auc"] == over_seeds(found(two), 20)["auc"]
+    assert paired(found(one), below) == paired(found(two), below)
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=12), st.integers(0, 100))
@@ -186,19 +202,18 @@ def test_a_paired_interval_is_that_of_the_t_test(values, seed):
     interval = ttest_1samp(np.array(values) - other, 0).confidence_interval(0.95)
     assert result["auc"]["low"] == pytest.approx(max(interval.low, -1), abs=1e-9)
     assert result["auc"]["high"] == pytest.approx(min(interval.high, 1), abs=1e-9)
-    assert 2 / 2 ** len(values) <= result["auc"]["p"] <= 1
-    assert result["balanced_accuracy"]["p"] == 1
+    assert 2 / 2 ** len(values) <= result["auc"]["p_value"] <= 1
+    assert result["balanced_accuracy"]["p_value"] == 1
 
 
-def test_a_head_detects_if_it_reaches_both_rates():
-    positive = np.array([True, True, False, False])
+def test_a_head_detects_if_it_reaches_both_rates_at_its_recipes_cut_off(settings):
+    positive, recipe = np.array([True, True, False, False]), settings.recipe["paper"]
     scores = pd.DataFrame({"seed_0": [0.9, 0.1, 0.1, 0.1], "seed_1": [0.9, 0.9, 0.9, 0.9], "seed_2": [0.1] * 4})
-    table = of_heads(scores, positive, 0.5, Detection(sensitivity=0.5, specificity=0.5))
+    table = of_heads({without_cut_off(recipe): scores}, recipe, positive, Detection(sensitivity=0.5, specificity=0.5))
     assert table["detects"].tolist() == [1, 0, 0]
     assert table["collapsed"].tolist() == [0, 1, 1]
-    assert table["sensitivity"].tolist() == [
-        rates(positive, scores[name].to_numpy(), 0.5)["sensitivity"] for name in scores
-    ]
+    expected = [rates(positive, scores[name].to_numpy(), 0.5)["sensitivity"] for name in scores]
+    assert table["sensitivity"].tolist() == expected
 
 
 @pytest.mark.parametrize(

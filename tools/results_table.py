@@ -49,10 +49,11 @@ def tables(dataset: str) -> str:
     groups = read_published().of(dataset)
     parts = [results(runs, groups), confusions(runs)]
     beside, nets, climbed = (read(dataset, name) for name in ("published", "nets", "ladder"))
-    if groups and beside and nets and climbed:
+    if groups and beside and nets:
         parts.append("Published against ours; ours, with its interval, is that of the first seed's head:")
         parts += [against_published(beside), claim_sentence(nets, dataset, papers_images=True)]
-        parts.append("The ladder, computed from its table, `metrics/covid-xray-5k/ladder.json`:")
+    if groups and climbed:
+        parts.append(f"The ladder, computed from its table, `metrics/{dataset}/ladder.json`:")
         parts.append("\n".join(f"- {finding(BACKBONES[net], part)}" for net, part in climbed.items()))
         parts += [f"{BACKBONES[net]}:\n\n{ladder(part)}" for net, part in climbed.items() if net == "resnet18"]
     return "\n\n".join(parts)
@@ -90,7 +91,7 @@ def results(runs: dict[tuple[str, str], Any], groups: Mapping[str, Group]) -> st
             f"{run['threshold']:g}",
             f"{run['sensitivity']:.2f} ({interval(run['sensitivity_wilson95'], 2)})",
             f"{run['specificity']:.3f} ({interval(run['specificity_wilson95'])})",
-            f"{round(over['collapsed']['mean'] * over['seeds'])} of {over['seeds']}",
+            f"{round(over['collapsed']['mean'] * over['heads'])} of {over['heads']}",
         ]
         rows.append([*cells, *([published_for(groups, net, recipe, run["n_test"])] if groups else [])])
     return table(heads, rows)
@@ -157,7 +158,7 @@ def ladder(part: Any) -> str:
             rung["rung"],
             rung["net"],
             f"{rung['auc']['mean']:.3f} ({interval(rung['auc'])})",
-            f"{below['auc']['p']:.2g}" if below else "",
+            f"{below['auc']['p_value']:.2g}" if below else "",
             f"{rung['sensitivity']['mean']:.2f}",
             f"{rung['specificity']['mean']:.3f}",
             f"{round(rung['collapsed']['mean'] * rung['heads'])} of {rung['heads']}",

@@ -10,7 +10,7 @@ from scipy.stats import permutation_test
 
 from deepcovid.evaluation import Mask, rates, rounded
 from deepcovid.intervals import mean_interval, wilson_interval
-from deepcovid.ladder.rungs import rungs, subsets
+from deepcovid.ladder.rungs import rungs, subsets, without_cut_off
 from deepcovid.ladder.training import Scores
 from deepcovid.settings import Detection, LadderSettings, Recipe
 
@@ -18,7 +18,9 @@ MEASURES = ("auc", "sensitivity", "specificity", "predicted_positive", "balanced
 RESAMPLES = 9999  # sign flips of the paired test; with 13 seeds or fewer, all of them
 
 
-def measured(settings: LadderSettings, recipes: dict[str, Recipe], scores: Scores, positive: Mask) -> dict[str, Any]:
+def measured(
+    settings: LadderSettings, recipes: dict[str, Recipe], scores: Scores, positive: Mask, replay_epochs: int
+) -> dict[str, Any]:
     """Return the ladder of one net as a table of rungs, and what its combinations of switches reach.
 
     Args:
@@ -26,26 +28,23 @@ def measured(settings: LadderSettings, recipes: dict[str, Recipe], scores: Score
         recipes: By name.
         scores: Of every frozen recipe of the ladder, and of those that were run on the whole net.
         positive: (images), true for covid.
+        replay_epochs: Where runs on the whole net ended, at the latest.
 
     Returns:
         rungs: Per rung means over seeds with 95 % intervals (Student's t; Wilson's for the share of collapsed heads),
-            the share of heads that detect, and `below`: differences from the rung below, over the seeds they share,
-            with interval and p of a paired test (sign flips).
+            the share of heads that detect, and `below`: differences from the rung below (an aside: from the lowest),
+            over the seeds they share, with interval and p-value of a paired test (sign flips: at least 2 / 2^seeds).
+            A seed is of the initial weights. On the whole net, a seed's runs are averaged first: intervals there hold
+            the order of the images and the crops as they are.
         switches, combinations, detecting, smallest: Which switches were combined, how many combinations, how many of
-            them detect in every seed, and the smallest of these.
+            them detect in every seed, and the smallest of these. `frozen_failure` is the combination of none.
     """
-    by_head = {
-        recipe: of_heads(table, positive, recipe.cut_off, settings.detection) for recipe, table in scores.items()
-    }
     table: list[dict[str, Any]] = []
-    below: pd.DataFrame | None = None
-    chosen = rungs(settings, recipes, scores)
-    for rung in chosen:
-        if rung.direction == "aside":
-            below = by_head[chosen[0].recipe]
-        elif not rung.flipped:
-            below = None
-        own = by_head[rung.recipe]
+    lowest = below = None
+    for rung in rungs(settings, recipes, scores):
+        own = of_heads(scores, rung.recipe, positive, settings.detection)
+        lowest = own if lowest is None else lowest
+        below = lowest if rung.direction == "aside" else below if rung.flipped else None
         table.append(
             {
                 "direction": rung.direction,
@@ -53,15 +52,19 @@ def measured(settings: LadderSettings, recipes: dict[str, Recipe], scores: Score
                 "rung": rung.label(recipes),
                 "flipped": list(rung.flipped),
                 "net": "replayed" if rung.recipe.whole_net else "frozen",
+                "epochs": min(rung.recipe.epochs, replay_epochs) if rung.recipe.whole_net else rung.recipe.epochs,
                 "heads": len(own),
                 "seeds": int(own["seed"].nunique()),
-                **over_seeds(own),
+                **over_seeds(own, len(positive)),
                 "below": None if below is None else paired(own, below),
             }
         )
         below = own
-    tried = {subset: bool(by_head[recipe]["detects"].all()) for subset, recipe in subsets(settings, recipes).items()}
-    detecting = [subset for subset, detects in tried.items() if detects]
+    tried = {
+        subset: of_heads(scores, recipe, positive, settings.detection)
+        for subset, recipe in subsets(settings, recipes).items()
+    }
+    detecting = [subset for subset, found in tried.items() if found["detects"].all()]
     return rounded(
         {
             "rungs": table,
@@ -69,35 +72,39 @@ def measured(settings: LadderSettings, recipes: dict[str, Recipe], scores: Score
             "combinations": len(tried),
             "detecting": len(detecting),
             "smallest": [list(subset) for subset in detecting if len(subset) == len(detecting[0])],
+            "frozen_failure": {
+                "heads": len(tried[()]),
+                "collapsed": int(tried[()]["collapsed"].sum()),
+                "detecting": int(tried[()]["detects"].sum()),
+            },
+            "detection": settings.detection.model_dump(),
         }
     )
 
 
-def of_heads(scores: pd.DataFrame, positive: Mask, cut_off: float, detection: Detection) -> pd.DataFrame:
-    """Return a row per head: its seed, MEASURES and whether it detects."""
-    rows = []
-    for name in scores:
-        own = rates(positive, scores[name].to_numpy(), cut_off)
-        both = own["sensitivity"], own["specificity"]
-        detects = both[0] >= detection.sensitivity and both[1] >= detection.specificity
-        found = own | {"balanced_accuracy": sum(both) / 2}
-        rows.append(
-            {"seed": int(str(name).split("_")[1]), "detects": int(detects)} | {key: found[key] for key in MEASURES}
-        )
-    return pd.DataFrame(rows)
+def of_heads(scores: Scores, recipe: Recipe, positive: Mask, detection: Detection) -> pd.DataFrame:
+    """Return a row per head of a recipe: its seed, MEASURES and whether it detects."""
+    found = []
+    for name, column in scores[without_cut_off(recipe)].items():
+        own = rates(positive, column.to_numpy(), recipe.cut_off)
+        sensitivity, specificity = own["sensitivity"], own["specificity"]
+        own["balanced_accuracy"] = (sensitivity + specificity) / 2
+        own["detects"] = int(sensitivity >= detection.sensitivity and specificity >= detection.specificity)
+        found.append({"seed": int(str(name).split("_")[1])} | {key: own[key] for key in (*MEASURES, "detects")})
+    return pd.DataFrame(found)
 
 
-def over_seeds(heads: pd.DataFrame) -> dict[str, Any]:
-    """Return means over seeds with intervals; runs of one seed are averaged first."""
+def over_seeds(heads: pd.DataFrame, images: int) -> dict[str, Any]:
+    """Return means over seeds with intervals, of `images` test images; runs of one seed are averaged first."""
     by_seed = heads.groupby("seed").mean()
     spread = {}
     for measure in MEASURES:
-        largest = np.inf if measure == "predicted_positive" else 1.0
+        largest = images if measure == "predicted_positive" else 1.0
         low, high = mean_interval(by_seed[measure].tolist(), largest=largest)
         spread[measure] = {"mean": float(by_seed[measure].mean()), "low": low, "high": high}
     low, high = wilson_interval(int(heads["collapsed"].sum()), len(heads))
     spread["collapsed"] |= {"low": low, "high": high}
-    return spread | {"detecting": float(heads["detects"].mean())}
+    return spread | {"detecting_share": float(heads["detects"].mean())}
 
 
 def paired(own: pd.DataFrame, below: pd.DataFrame) -> dict[str, Any]:
@@ -111,7 +118,7 @@ def _test(difference: NDArray[np.float64]) -> dict[str, float]:
     test = permutation_test(
         (difference,), np.mean, permutation_type="samples", vectorized=True, n_resamples=RESAMPLES, rng=0
     )
-    return {"difference": float(difference.mean()), "low": low, "high": high, "p": float(test.pvalue)}
+    return {"difference": float(difference.mean()), "low": low, "high": high, "p_value": float(test.pvalue)}
 
 
 def rows(part: dict[str, Any], images: int) -> Iterator[dict[str, Any]]:

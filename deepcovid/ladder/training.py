@@ -6,14 +6,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from joblib import Parallel, delayed
+from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 
 from deepcovid import heads
+from deepcovid.ladder.rungs import without_cut_off
 from deepcovid.scoring import score
 from deepcovid.settings import Recipe
 
-Scores = dict[Recipe, pd.DataFrame]  # test images by heads, columns seed_<seed> or seed_<seed>_run_<run>
+# By recipe without its cut-off: test images by heads, columns seed_<seed> or seed_<seed>_run_<run>.
+Scores = dict[Recipe, pd.DataFrame]
 
 
 def train_and_score(
@@ -30,10 +32,12 @@ def train_and_score(
         seeds: Of the heads.
     """
     groups: dict[Any, list[Recipe]] = {}
-    for recipe in dict.fromkeys(recipes):
+    for recipe in dict.fromkeys(map(without_cut_off, recipes)):
         groups.setdefault((recipe.augmented, recipe.optimiser, recipe.batch_size), []).append(recipe)
     work = [delayed(_train_group)(np.asarray(features), table, group, seeds) for group in groups.values()]
-    return {recipe: scores for part in Parallel(n_jobs=-1)(work) for recipe, scores in part.items()}
+    return {
+        recipe: scores for part in Parallel(n_jobs=min(len(work), cpu_count()))(work) for recipe, scores in part.items()
+    }
 
 
 def _train_group(features: NDArray[np.float32], table: pd.DataFrame, group: list[Recipe], seeds: list[int]) -> Scores:

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from deepcovid.roc_bands import roc_band
 
 # Okabe and Ito's colours, which people with any colour vision tell apart.
 BLUE, ORANGE, GREEN, RED, SKY, PINK = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7"
-NET_COLOURS = dict(zip(BACKBONES, (BLUE, ORANGE, GREEN, PINK, RED, SKY), strict=True))
+NET_COLOURS = dict(zip(BACKBONES, cycle((BLUE, ORANGE, GREEN, PINK, RED, SKY)), strict=False))
 GROUP_COLOURS = {"covid": RED, "other": ORANGE, "normal": BLUE}
 DIRECTIONS = {
     "up": "from the failure towards the paper",
@@ -257,7 +258,7 @@ def published(numbers: Sequence[Mapping[str, Any]]) -> Figure:
     axis = figure.subplots()
     for place, number in enumerate(numbers):
         _dot(axis, {"mean": number["ours"], "low": number["low"], "high": number["high"]}, place, BLUE, hollow=False)
-        colour = GREEN if number["inside"] else RED
+        colour = FAINT if not number["same_test_counts"] else GREEN if number["inside"] else RED
         axis.plot(number["published"], place, "D", color=colour, markersize=6, markeredgecolor=PAGE, zorder=4)
     axis.set_yticks(range(len(numbers)), [published_label(number) for number in numbers])
     axis.set(ylim=(len(numbers) - 0.4, -0.6), xlabel="value")

@@ -125,6 +125,9 @@ def ladder(contents: Contents) -> Section:
         "the paper's, and back down. A dot is the mean over seeds, its bar the 95 % interval over seeds; a filled dot "
         "is a head on frozen features, a hollow one a net trained as a whole. Collapsed are heads that call every test "
         "image alike.",
+        "On the whole net fewer epochs were run (the table says how many), and the interval is over initial weights "
+        "only: the order of the images and the crops are those of the same few runs. With n seeds, no p is below 2 / "
+        "2^n.",
     )
     if contents.ladder is None:
         return Section("ladder", "The ladder", text, notes=(NOT_RUN.format("ladder"),))
@@ -138,7 +141,8 @@ def ladder(contents: Contents) -> Section:
         caption = f"{net}, one switch at a time, over {max(rung['seeds'] for rung in rungs)} seeds. "
         if part.get("combinations"):
             caption += (
-                f"Of all {part['combinations']} combinations of the switches, {part['detecting']} detect COVID images. "
+                f"Of all {part['combinations']} combinations of the switches on frozen features, {part['detecting']} "
+                "detect in every seed. "
             )
         alt = f"Ladder of {net}. " + "; ".join(f"{rung['rung']}: AUC {rung['auc']['mean']:.3f}" for rung in rungs)
         figure, table = figures.ladder(rungs), tables.ladder(rungs)
@@ -277,7 +281,9 @@ def published(contents: Contents) -> Section:
     if contents.published is None:
         return Section("published", title, notes=(NOT_RUN.format("comparison with published numbers"),))
     value, steps = contents.published.value, (contents.published.step,)
-    text = f"{value['inside']} of {value['compared']} published numbers lie inside our 95 % interval."
+    text = (
+        f"In {value['inside']} of {value['compared']} comparisons the published number lies inside our 95 % interval."
+    )
     if value["of_other_test_images"]:
         text += f" {value['of_other_test_images']} more were measured on other test images and are not counted."
     if not value["numbers"]:

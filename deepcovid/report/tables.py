@@ -28,7 +28,7 @@ def ladder(rungs: Iterable[Mapping[str, Any]]) -> Table:
     rows = [
         (
             rung["direction"],
-            rung["rung"] + (" (whole net)" if rung["net"] == "replayed" else ""),
+            rung["rung"] + (f" (whole net, {rung['epochs']} epochs)" if rung["net"] == "replayed" else ""),
             *(spread(rung[name], 1 if name == "predicted_positive" else 3) for name in measures),
             share(rung["collapsed"]["mean"]),
             difference(rung["below"]["auc"]) if rung["below"] else "",
@@ -36,7 +36,7 @@ def ladder(rungs: Iterable[Mapping[str, Any]]) -> Table:
         for rung in rungs
     ]
     header = ("direction", "rung", "AUC", "sensitivity", "specificity", "called covid", "collapsed heads")
-    return Table((*header, "AUC less that below"), rows, names=2)
+    return Table((*header, "AUC less that of the rung below (beside the ladder: of its foot)"), rows, names=2)
 
 
 def runs(all_runs: Iterable[Run]) -> Table:
@@ -156,7 +156,7 @@ def bounds(interval: Mapping[str, float], digits: int = 3) -> str:
 
 def difference(test: Mapping[str, Any]) -> str:
     """Return a paired difference with its p and, where it has one, its interval."""
-    p = test["p_value"] if "p_value" in test else test["p"]
+    p = test["p_value"]
     interval = f"{test['low']:+.3f} to {test['high']:+.3f},\n" if "low" in test else ""
     return f"{test['difference']:+.3f} ({interval}{'p < 0.001' if p < 0.001 else f'p = {p:.3f}'})"
 
@@ -169,4 +169,4 @@ def share(value: float) -> str:
 def collapsed(run: Run) -> str:
     """Return how many of a run's heads call every test image alike."""
     over = run.metrics["over_seeds"]
-    return f"{round(over['collapsed']['mean'] * over['seeds'])} of {over['seeds']}"
+    return f"{round(over['collapsed']['mean'] * over['heads'])} of {over['heads']}"

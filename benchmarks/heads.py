@@ -1,0 +1,89 @@
+"""How much faster heads are trained together than one by one, and how long a net's ladder takes.
+
+    python -m benchmarks.heads [--features 512] [--seeds 10] [--epochs 3]
+
+One by one: a linear layer, cross-entropy and torch.optim, as a PyTorch user would write it, one head after the other.
+Together: deepcovid.heads. Both do the same epochs of the paper's numbers of images (420 + 2,000, batch 20) in turns in
+one process and on one thread, since machines are shared; the number to look at is the ratio. The time for the ladder is
+worked out from the steps of its frozen recipes. By hand only.
+"""
+
+import argparse
+import math
+import statistics
+import time
+from pathlib import Path
+
+import torch
+from ruamel.yaml import YAML
+from torch import nn
+
+import stages  # noqa: F401  # as the stage runs: its threads wait asleep
+from deepcovid.heads import Data, Heads
+from deepcovid.ladder.rungs import subsets
+from deepcovid.settings import Recipe, validate
+
+TRAIN, TEST, ORIGINALS = 2420, 3100, 2084
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--features", type=int, default=512, help="512 for ResNet18 and SqueezeNet, 2048 for ResNet50")
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=3)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    settings = validate(YAML(typ="safe").load(Path("params.yaml")), "params.yaml")
+    recipes = list(subsets(settings.ladder, settings.recipe).values())
+    adam = [recipe for recipe in recipes if recipe.optimiser.kind == "adam" and recipe.augmented]
+    train, test = (random_data(images, options.features) for images in (TRAIN, TEST))
+    apart, together = [], []
+    for _ in range(options.epochs):
+        apart.append(seconds_apart(train, adam[0]))
+        together.append(seconds_together(train, test, adam, options.seeds))
+    one, all_of_them = statistics.median(apart), statistics.median(together)
+    trajectories = len({(recipe.learning_rate, recipe.schedule) for recipe in adam})
+    heads = options.seeds * trajectories
+    groups = {(recipe.optimiser, recipe.augmented): [] for recipe in recipes}
+    for recipe in recipes:
+        groups[recipe.optimiser, recipe.augmented].append(recipe.epochs)
+    epochs = sum(max(found) * (1 if augmented else ORIGINALS / TRAIN) for (_, augmented), found in groups.items())
+    print(
+        f"{heads} heads ({options.seeds} seeds, {trajectories} schedules) of {options.features} features, an epoch: "
+        f"one by one {heads * one:.2f} s, together {all_of_them:.2f} s, ratio {heads * one / all_of_them:.1f}; "
+        f"the {len(recipes)} frozen recipes of the ladder, {len(recipes) * options.seeds} heads: "
+        f"{epochs * all_of_them:.0f} s on one core"
+    )
+
+
+def random_data(images: int, features: int) -> Data:
+    generator = torch.Generator().manual_seed(0)
+    classes = (torch.rand(images, generator=generator) > 0.1).long()
+    return Data(torch.randn(images, features, generator=generator), classes)
+
+
+def seconds_apart(train: Data, recipe: Recipe) -> float:
+    layer = nn.Linear(train.features.shape[1], 2)
+    optimiser = torch.optim.Adam(layer.parameters(), lr=recipe.learning_rate)
+    start = time.perf_counter()
+    for batch in torch.randperm(len(train.classes)).split(recipe.batch_size):
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(layer(train.features[batch]), train.classes[batch]).backward()
+        optimiser.step()
+    return time.perf_counter() - start
+
+
+def seconds_together(train: Data, test: Data, recipes: list[Recipe], seeds: int) -> float:
+    heads = Heads(train.features.shape[1], recipes, list(range(seeds)))
+    start = time.perf_counter()
+    heads.begin(1)
+    order = torch.stack([torch.randperm(len(train.classes)) for _ in range(seeds)])
+    for batch in order.split(recipes[0].batch_size, dim=1):
+        heads.step(train.features[batch], train.classes[batch])
+    heads.select(test)
+    assert math.isfinite(float(heads.trained()[0].weight.sum()))
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
