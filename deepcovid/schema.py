@@ -1,8 +1,9 @@
 """What the schemas of YAML files share: strict models, and one line that says what is wrong in a file."""
 
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from deepcovid.errors import UserError
@@ -33,7 +34,7 @@ def checked(schema: type[Model], values: Any, origin: str) -> Model:
         first = next(iter(by_path))
         path = max((path for path in by_path if path.startswith(first)), key=len)
         got = by_path[path][0]["input"]
-        message = " or ".join(dict.fromkeys(_allowed(schema, values, problem) for problem in by_path[path]))
+        message = " or ".join(dict.fromkeys(_allowed(schema, problem) for problem in by_path[path]))
         shown = f" (got {got!r})" if isinstance(got, str | int | float) else ""
         others = sum(not path.startswith(other) for other in by_path)
         more = f"; and {others} more" if others else ""
@@ -54,15 +55,30 @@ def _key_path(values: Any, problem: ErrorDetails) -> str:
     return ".".join(parts)
 
 
-def _allowed(schema: type[Strict], values: Any, problem: ErrorDetails) -> str:
+def _allowed(schema: type[Strict], problem: ErrorDetails) -> str:
     """Return what is wrong and what is allowed, in words."""
     if problem["type"] != "extra_forbidden":
         return problem["msg"].removeprefix("Value error, ")
-    *parents, last = _key_path(values, problem).split(".")
-    for key in parents:
-        values = values[int(key) if isinstance(values, list) else key]
-    # The section whose keys fit best is the one that is meant, among those of this file's schema.
-    beside = set(values) - {last}
-    sections = (model for model in Strict.__subclasses__() if model.__module__ == schema.__module__)
-    fields = max((model.model_fields for model in sections), key=lambda known: len(beside & set(known)))
-    return f"no such key; known are {', '.join(fields)}"
+    return f"no such key; known are {', '.join(_section(schema, problem['loc'][:-1]).model_fields)}"
+
+
+def _section(schema: type[Strict], location: tuple[int | str, ...]) -> type[Strict]:
+    """Return the model of the section at `location`, which holds pydantic's tags for the branches of unions."""
+    models = [schema]
+    for part in location:
+        if part in models[0].model_fields:
+            models = _models(models[0].model_fields[str(part)].annotation)
+        else:  # a tag picks a branch; a name or an index of the user's changes nothing
+            tagged = [model for model in models if part in get_args(model.model_fields.get("kind", _NONE).annotation)]
+            models = tagged or models
+    return models[0]
+
+
+_NONE = FieldInfo(annotation=None)
+
+
+def _models(annotation: Any) -> list[type[Strict]]:
+    """Return the models that a type is, may be or holds."""
+    if isinstance(annotation, type) and issubclass(annotation, Strict):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]

@@ -229,22 +229,22 @@ def test_the_sentence_bears_the_claim_out_only_where_squeezenet_is_highest_and_t
     assert "SqueezeNet has the highest AUC of 2 nets" in sentence
     assert ", as the paper reports;" in sentence
     assert f"{nets[CLAIM]['difference']:+.4f} (95 % interval {nets[CLAIM]['low']:+.4f} to " in sentence
-    assert sentence.endswith("so SqueezeNet is the better of the two on these images.")
+    assert sentence.endswith("so SqueezeNet has the better of the two heads on these images.")
 
 
 def test_the_sentence_says_that_resnet18_is_ahead_where_it_is():
     _, sentence = claim({"resnet18": 3, "squeezenet1_0": 0.5})
     assert "ResNet18 has the highest AUC of 2 nets" in sentence
     assert ", where the paper reports SqueezeNet;" in sentence
-    assert sentence.endswith("so ResNet18 is the better of the two on these images.")
+    assert sentence.endswith("so ResNet18 has the better of the two heads on these images.")
     assert sentence.count("less") == 1
 
 
 def test_the_sentence_names_another_highest_net_and_leaves_open_what_the_interval_leaves_open():
     _, sentence = claim({"resnet18": 1, "squeezenet1_0": 1, "resnet50": 4})
     assert "ResNet50 has the highest AUC of 3 nets" in sentence
-    assert "ResNet50 less SqueezeNet is +" in sentence
-    assert sentence.endswith("so these images do not show which of the two is better.")
+    assert "its AUC less that of SqueezeNet is +" in sentence
+    assert sentence.endswith("so these images do not show which of the two heads is better.")
 
 
 def test_on_other_images_the_sentence_says_nothing_of_the_paper_or_the_disease():

@@ -139,7 +139,7 @@ def test_first_seed_gives_the_numbers_and_all_give_the_spread():
     assert (metrics["average_precision"], metrics["auc_ci95"]["low"]) == (1, 1)
     assert metrics["at_sensitivity_98"] == {"threshold": 0.8, "sensitivity": 1, "specificity": 1}
     assert metrics["over_seeds"] == {
-        "seeds": 3,
+        "heads": 3,
         "auc": {"mean": 0.5, "low": 0, "high": 1, "min": 0, "max": 1},
         "sensitivity": {"mean": 0.333333, "low": 0, "high": 1, "min": 0, "max": 1},
         "specificity": {"mean": 0.666667, "low": 0, "high": 1, "min": 0, "max": 1},
