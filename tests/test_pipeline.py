@@ -90,6 +90,25 @@ def test_another_recipe_reruns_its_heads_only_and_the_change_shows(repository):
     assert dvc(repository, "checkout").returncode == 0
 
 
+def test_a_flipped_switch_shows_in_the_failures_confusion_matrix_in_both_diffs(repository):
+    assert dvc(repository, "exp", "run", "-S", "recipe.failed-reproduction.cut_off=0.0").returncode == 0
+    changed = json.loads(dvc(repository, "metrics", "diff", "--json").stdout)
+    confusion = changed["metrics/phantom/resnet18-failed-reproduction.json"]
+    assert (confusion["confusion.tp"]["new"], confusion["confusion.fp"]["new"]) == (6, 9)
+    assert confusion["confusion.tp"]["old"] + confusion["confusion.fp"]["old"] < 15
+    drawn = json.loads(dvc(repository, "plots", "diff", "--json").stdout)["data"]
+    matrices = next(plots for name, plots in drawn.items() if name.endswith("Confusion matrices"))
+    counts = {
+        revision: sorted(int(row["images"]) for row in rows if row["recipe"] == "failed-reproduction")
+        for plot in matrices
+        for revision, rows in plot["datapoints"].items()
+    }
+    assert set(counts) == {"HEAD", "workspace"}
+    assert counts["HEAD"] != counts["workspace"]
+    git(repository, "checkout", "-q", ".")
+    assert dvc(repository, "checkout").returncode == 0
+
+
 def test_metrics_show_lists_every_run_with_the_keys_that_were_promised(repository):
     shown = json.loads(dvc(repository, "metrics", "show", "--json").stdout)
     files = shown[""]["data"]
