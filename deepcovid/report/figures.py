@@ -217,16 +217,16 @@ def histograms(runs: Sequence[Run]) -> Figure:
 
 @styled
 def training(runs: Sequence[Run]) -> Figure:
-    """Draw loss and accuracy on the test images over epochs: a column per run; the line is the first seed, the area
-    reaches over all seeds, the dashed line is what calling every image non-COVID scores."""
-    figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
+    """Draw loss, and accuracy and AUC on the test images, over epochs: a column per run; the line is the first seed,
+    the area reaches over all seeds, the dashed line is what calling every image non-COVID scores."""
+    figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
     columns = max(len(runs), 3)
-    axes = figure.subplots(2, columns, sharex="col", sharey="row", squeeze=False)
+    axes = figure.subplots(3, columns, sharex="col", sharey="row", squeeze=False)
     for axis in axes[:, len(runs) :].ravel():
         axis.axis("off")
     for column, run in enumerate(runs):
         colour = NET_COLOURS[run.model]
-        for axis, measure in zip(axes[:, column], ("loss", "test_accuracy"), strict=True):
+        for axis, measure in zip(axes[:, column], ("loss", "test_accuracy", "test_auc"), strict=True):
             over_seeds = run.log.groupby("epoch")[measure].agg(["first", "min", "max"])
             axis.fill_between(
                 over_seeds.index, over_seeds["min"], over_seeds["max"], color=colour, alpha=0.25, linewidth=0
@@ -238,12 +238,13 @@ def training(runs: Sequence[Run]) -> Figure:
             counts["non"] / (counts["covid"] + counts["non"]), color=INK, linewidth=0.9, linestyle=(0, (3, 2))
         )
         axes[0, column].set_title(stacked(run.recipe), fontsize=9 if columns < 5 else 7)
-        axes[1, column].set_xlabel("epoch")
+        axes[2, column].set_xlabel("epoch")
     axes[0, 0].set_yscale("log")
     axes[0, 0].yaxis.set_major_formatter("{x:g}")
     axes[0, 0].yaxis.set_minor_formatter("")
     axes[0, 0].set_ylabel("loss (cross-entropy)")
     axes[1, 0].set_ylabel("accuracy, test images")
+    axes[2, 0].set_ylabel("AUC, test images")
     return figure
 
 

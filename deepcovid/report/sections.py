@@ -270,7 +270,8 @@ def training(contents: Contents) -> Section:
         blocks.append(_figure(figures.training(runs), f"training-{model}", alt, caption, steps))
     text = (
         "An accuracy that lies on the dashed line says nothing: most test images are non-COVID. Where the learning "
-        "rate dies early, the loss stays where it was.",
+        "rate dies early, the loss stays where it was. Selection by best accuracy keeps the first of the best epochs; "
+        "where the accuracy never leaves the dashed line that is the first of all, whatever the AUC does later.",
     )
     return Section("training", "Training curves", text, tuple(blocks))
 
