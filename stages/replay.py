@@ -9,6 +9,7 @@ import torch
 
 from deepcovid import catalogue
 from deepcovid.arrays import load_array
+from deepcovid.errors import UserError
 from deepcovid.features import choose_device, keep_large_buffers
 from deepcovid.files import replacing, sha256_of, write_csv
 from deepcovid.heads import classes_of
@@ -21,6 +22,8 @@ from stages import _run, paths
 
 
 def replay_stage(settings: Settings, dataset: str, model: str, recipe: str) -> None:
+    if not settings.recipe[recipe].whole_net:
+        raise UserError(f"--recipe {recipe}: needs no more than frozen features; use stages.train")
     keep_large_buffers()
     device = choose_device(settings.features.device)
     options, choices = settings.dataset[dataset], settings.recipe[recipe]

@@ -4,6 +4,7 @@ import torch
 
 from deepcovid import catalogue, heads
 from deepcovid.arrays import load_array
+from deepcovid.errors import UserError
 from deepcovid.files import replacing, sha256_of, write_csv
 from deepcovid.scoring import score, score_table
 from deepcovid.settings import Settings
@@ -13,6 +14,8 @@ from stages import _run, paths
 def train(settings: Settings, dataset: str, model: str, recipe: str) -> None:
     torch.set_num_threads(1)  # the steps are too small to share out, and one thread gives the same bytes everywhere
     choices, seeds = settings.recipe[recipe], settings.dataset[dataset].seeds
+    if choices.whole_net:
+        raise UserError(f"--recipe {recipe}: crops at random or trains BatchNorm; use stages.replay")
     table = catalogue.read(paths.data(dataset, "images.csv"))
     features = load_array(paths.data(dataset, f"features/{model}.npy"))
     in_test = table["split"] == "test"

@@ -14,7 +14,19 @@ from sklearn.metrics import roc_auc_score
 from stages._run import describe
 from tests.checkouts import edit_params, run, smaller
 
-STAGES = ["download", "filter", "split", "augment", "weights", "features", "train", "evaluate", "plots"]
+STAGES = [
+    "download",
+    "filter",
+    "split",
+    "augment",
+    "weights",
+    "features",
+    "train",
+    "replay",
+    "evaluate",
+    "ladder",
+    "plots",
+]
 
 
 def stage(folder, name, *options, **environment):
@@ -39,6 +51,16 @@ def test_a_missing_input_is_one_line_that_names_the_file_and_the_remedy(checkout
 def test_a_traceback_comes_when_asked_for(checkout):
     result = stage(checkout, "filter", "--dataset", "phantom", DEEPCOVID_TRACEBACK="1")
     assert "Traceback" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "recipe", "other"), [("train", "failed-reproduction-replayed", "replay"), ("replay", "paper", "train")]
+)
+def test_a_recipe_is_trained_by_the_stage_that_can_follow_it(checkout, name, recipe, other):
+    result = stage(checkout, name, "--dataset", "phantom", "--model", "resnet18", "--recipe", recipe)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"error: --recipe {recipe}: ")
+    assert result.stderr.endswith(f"use stages.{other}\n")
 
 
 def test_an_unknown_data_set_is_named_with_the_known_ones(checkout):
