@@ -14,26 +14,14 @@ from sklearn.metrics import roc_auc_score
 from stages._run import describe
 from tests.checkouts import edit_params, run, smaller
 
-STAGES = [
-    "download",
-    "filter",
-    "split",
-    "augment",
-    "weights",
-    "features",
-    "train",
-    "replay",
-    "evaluate",
-    "ladder",
-    "plots",
-]
+STAGES = ["download", "filter", "split", "augment", "weights", "features", "train", "replay", "evaluate", "ladder"]
 
 
 def stage(folder, name, *options, **environment):
     return run([sys.executable, "-m", f"stages.{name}", *options], folder, **environment)
 
 
-@pytest.mark.parametrize("name", [*STAGES, "compare", "contact_sheets", "report"])
+@pytest.mark.parametrize("name", [*STAGES, "compare", "plots", "contact_sheets", "report"])
 def test_help_says_what_a_stage_does_and_gives_an_example(checkout, name):
     result = stage(checkout, name, "--help")
     assert result.returncode == 0
