@@ -117,8 +117,9 @@ def beside_published(measured: list[Measured], groups: Mapping[str, Group], posi
 
     Returns:
         `numbers`, a row per number and run: published, ours, the interval of ours (AUC and the specificity at
-        sensitivity 98 %: bootstrap over patients; rates and counts: Wilson), the range over seeds where there are
-        several, the difference ours - published, and `inside`, 1 where the published value lies in our interval.
+        sensitivity 98 %: bootstrap over patients; rates and counts: Wilson), the range over heads where there are
+        several, the difference ours - published, and `inside`, 1 where the published value lies in our interval (under
+        `over_seeds`: in the range).
         `same_test_counts` is 0 where the source's test images are certainly others; such rows are not in the sums.
         The sums: `compared` rows, those `inside`, those `of_other_test_images`, and published numbers `not_run`.
     """
@@ -186,7 +187,8 @@ def _beside(number: Number, ours: _Ours, counts: dict[str, int]) -> dict[str, An
     }
     if len(ours.values) > 1:
         smallest, largest = float(ours.values.min()), float(ours.values.max())
-        row["over_seeds"] = {"seeds": len(ours.values), "min": smallest, "max": largest}
+        within = int(smallest - 1e-9 <= number.value <= largest + 1e-9)
+        row["over_seeds"] = {"heads": len(ours.values), "min": smallest, "max": largest, "inside": within}
     inside = low - 1e-9 <= number.value <= high + 1e-9
     return row | {"difference": value - number.value, "inside": int(inside)}
 

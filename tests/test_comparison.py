@@ -66,7 +66,8 @@ def test_ours_is_the_runs_own_metric_with_its_own_interval():
         assert row["ours"] == own[row["metric"]]
         assert {end: row[end] for end in ("low", "high")} == own[interval]
         spread = own["over_seeds"][row["metric"]]
-        assert row["over_seeds"] == {"seeds": 3, "min": spread["min"], "max": spread["max"]}
+        inside = int(spread["min"] <= row["published"] <= spread["max"])
+        assert row["over_seeds"] == {"heads": 3, "min": spread["min"], "max": spread["max"], "inside": inside}
         assert row["difference"] == pytest.approx(row["ours"] - 0.5, abs=1e-6)
 
 

@@ -124,7 +124,7 @@ def against_published(beside: Any) -> str:
             BACKBONES.get(row["model"], row["model"]),
             row["recipe"],
             f"{row['ours']:{style}} ({row['low']:{style}} to {row['high']:{style}})",
-            f"{over['min']:{style}} to {over['max']:{style}}" if over else "",
+            f"{over['min']:{style}} to {over['max']:{style}}{' (inside)' * over['inside']}" if over else "",
             f"{row['difference']:+{style}}",
             inside,
         ]

@@ -73,12 +73,19 @@ def published(numbers: Iterable[Mapping[str, Any]]) -> Table:
                 "\n".join(text for text in source if text not in above) or "as above",
                 f"{number['published']:.4g}",
                 spread({"mean": number["ours"], "low": number["low"], "high": number["high"]}, digits),
+                _range(number["over_seeds"], digits) if "over_seeds" in number else "",
                 f"{number['difference']:+.{digits}f}",
                 ("yes" if number["inside"] else "no") if number["same_test_counts"] else "other test images",
             )
         )
         above = source
-    return Table(("number", "source", "published", "ours (95 % interval)", "difference", "inside?"), rows, names=2)
+    header = ("number", "source", "published", "ours (95 % interval)", "ours over heads", "difference", "inside?")
+    return Table(header, rows, names=2)
+
+
+def _range(over: Mapping[str, Any], digits: int) -> str:
+    inside = "published inside" if over["inside"] else "published outside"
+    return f"{over['min']:.{digits}f} to {over['max']:.{digits}f}\n({inside})"
 
 
 def nets(pairs: Iterable[Mapping[str, Any]]) -> Table:
