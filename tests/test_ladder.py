@@ -116,19 +116,23 @@ def made_up(settings, detecting):
 @pytest.mark.parametrize(
     ("detecting", "smallest", "sentence"),
     [
-        (lambda recipe: recipe.augmented, [["augmented"]], "the smallest set of switches that does is augmented."),
+        (
+            lambda recipe: recipe.augmented,
+            [["augmented"]],
+            "set of switches that turns this into detection in every seed: augmented (32 of the 64",
+        ),
         (
             lambda recipe: recipe.augmented or recipe.schedule.kind == "constant",
             [["augmented"], ["schedule"]],
-            "the smallest sets of switches that do are augmented or schedule.",
+            "sets of switches that turn this into detection in every seed: augmented, or schedule (48 of",
         ),
         (
             lambda recipe: recipe.augmented and recipe.optimiser.kind == "adam",
             [["augmented", "optimiser"]],
-            "the smallest set of switches that does is augmented with optimiser.",
+            "detection in every seed: augmented with optimiser (16 of the 64 combinations of",
         ),
-        (lambda _: False, [], "None of the 64 combinations of"),
-        (lambda _: True, [[]], "Nothing has to be flipped; 64 of the 64 combinations of"),
+        (lambda _: False, [], "No flip turns this into detection in every seed: none of the 64 combinations of"),
+        (lambda _: True, [[]], "Nothing has to be flipped for detection in every seed; 64 of the 64 combinations of"),
     ],
 )
 def test_the_smallest_sets_are_found_and_named(settings, detecting, smallest, sentence):
@@ -139,8 +143,8 @@ def test_the_smallest_sets_are_found_and_named(settings, detecting, smallest, se
     assert sentence in text
     fails = part["smallest"] != [[]]
     expected = "all of 5 heads call every image alike" if fails else "none of 5 heads call every image alike"
-    assert text.startswith(f"ResNet18: On frozen features, {expected}")
-    assert ("none detects, that is" if fails else "5 detect, that is") in text
+    assert text.startswith("ResNet18: On frozen features, under the settings of the failed reproduction, ")
+    assert f"{expected} and {'none detects' if fails else '5 detect'} (right on at least 50 % of COVID" in text
 
 
 def test_runs_on_the_whole_net_are_told_with_their_epochs_and_serve_every_cut_off(settings):
@@ -158,8 +162,8 @@ def test_runs_on_the_whole_net_are_told_with_their_epochs_and_serve_every_cut_of
     assert released["sensitivity"]["mean"] == 1
     assert by_name["released-code-replayed-at-half"]["sensitivity"]["mean"] == 0
     text = finding("ResNet18", part)
-    assert "on the whole net, all of 4 heads call every image alike under failed-reproduction-replayed" in text
-    assert "none of 4 heads call every image alike under released-code-replayed and 4 detect" in text
+    assert "on the whole net, under failed-reproduction-replayed, all of 4 heads call every image alike" in text
+    assert "under released-code-replayed, none of 4 heads call every image alike and 4 detect" in text
 
 
 def test_the_table_has_what_was_promised_of_each_rung(settings):

@@ -11,22 +11,23 @@ def finding(title: str, part: dict[str, Any]) -> str:
         text += f"on the whole net, {_rung(whole[0])}. "
     frozen, wanted = part["frozen_failure"], part["detection"]
     text += (
-        f"On frozen features, {_some(frozen['collapsed'], frozen['heads'])} call every image alike under the same "
-        f"settings and {_few(frozen['detecting'])}, that is, find at least {wanted['sensitivity']:.0%} of COVID and "
-        f"clear at least {wanted['specificity']:.0%} of the others. "
-    ).replace("%", " %")
+        "On frozen features, under the settings of the failed reproduction, "
+        f"{_some(frozen['collapsed'], frozen['heads'])} call every image alike and {_few(frozen['detecting'])} (right "
+        f"on at least {100 * wanted['sensitivity']:.0f} % of COVID and {100 * wanted['specificity']:.0f} % of the "
+        "others). "
+    )
     tried = f"of the {part['combinations']} combinations of {', '.join(part['switches'])}"
     if not part["detecting"]:
-        text += f"None {tried} detects in every seed."
+        text += f"No flip turns this into detection in every seed: none {tried} does."
     elif not part["smallest"][0]:
-        text += f"Nothing has to be flipped; {part['detecting']} {tried} detect in every seed."
+        text += f"Nothing has to be flipped for detection in every seed; {part['detecting']} {tried} reach it."
     else:
-        sets = " or ".join(" with ".join(subset) for subset in part["smallest"])
-        smallest = "set of switches that does is" if len(part["smallest"]) == 1 else "sets of switches that do are"
-        text += f"{part['detecting']} {tried} detect in every seed; the smallest {smallest} {sets}."
+        sets = ", or ".join(" with ".join(subset) for subset in part["smallest"])
+        many = "set of switches that turns" if len(part["smallest"]) == 1 else "sets of switches that turn"
+        text += f"The smallest {many} this into detection in every seed: {sets} ({part['detecting']} {tried} do)."
     for rung in whole:
         if rung["direction"] == "aside":
-            text += f" On the whole net, {_rung(rung)} (other than the first in {', '.join(rung['flipped'])})."
+            text += f" On the whole net, {_rung(rung)} (flipped: {', '.join(rung['flipped'])})."
     return text
 
 
@@ -34,8 +35,8 @@ def _rung(rung: dict[str, Any]) -> str:
     heads, auc = rung["heads"], rung["auc"]
     collapsed = round(rung["collapsed"]["mean"] * heads)
     return (
-        f"{_some(collapsed, heads)} call every image alike under {rung['rung']} and "
-        f"{_few(round(rung['detecting_share'] * heads))}, with a mean AUC of {auc['mean']:.3f}"
+        f"under {rung['rung']}, {_some(collapsed, heads)} call every image alike and "
+        f"{_few(round(rung['detecting_share'] * heads))}; the mean AUC is {auc['mean']:.3f}"
     )
 
 
