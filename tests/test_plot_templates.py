@@ -30,7 +30,13 @@ ROWS = {
         "low": [0.6, 0, 0, 0.8],
         "high": [0.8, 0.2, 0, 1],
     },
-    "training": {"epoch": [1, 2], "loss": [0.7, 0.5], "train_accuracy": [0.5, 0.6], "test_accuracy": [0.5, 0.55]},
+    "training": {
+        "epoch": [1, 2],
+        "loss": [0.7, 0.5],
+        "train_accuracy": [0.5, 0.6],
+        "test_accuracy": [0.5, 0.55],
+        "test_auc": [0.4, 0.6],
+    },
 }
 
 
