@@ -36,7 +36,7 @@ check: repro
 	python -m tools.check_reproduction
 
 real: $(READY)
-	dvc exp run -S 'datasets=[covid-xray-5k]' -S 'models=[squeezenet1_0,resnet18,resnet50]'
+	dvc exp run -S 'datasets=[covid-xray-5k]' -S 'models=[resnet18,squeezenet1_0,resnet50]'
 
 lock: $(READY)
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
