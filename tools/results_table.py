@@ -17,10 +17,11 @@ from deepcovid.backbones import BACKBONES
 from deepcovid.comparison import claim_sentence
 from deepcovid.ladder.finding import finding
 from deepcovid.published import Group
+from deepcovid.report.tables import bounds
+from stages import paths
 from stages._run import read_published
 
-README, METRICS = Path("README.md"), Path("metrics")
-PARAMS = Path("params.yaml")
+README = Path("README.md")
 BLOCK = re.compile(r"(<!-- results of (?P<dataset>[\w-]+)[^>]*-->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -43,7 +44,7 @@ def with_tables(text: str) -> str:
 
 def tables(dataset: str) -> str:
     """Return a data set's results and confusion matrices as Markdown, with published numbers beside if it has any."""
-    recipes = list(YAML(typ="safe", pure=True).load(PARAMS)["recipe"])
+    recipes = list(YAML(typ="safe", pure=True).load(paths.PARAMS)["recipe"])
     found = {(net, recipe): read(dataset, f"{net}-{recipe}") for net in BACKBONES for recipe in recipes}
     runs = {run: metrics for run, metrics in found.items() if metrics}
     groups = read_published().of(dataset)
@@ -61,7 +62,7 @@ def tables(dataset: str) -> str:
 
 def read(dataset: str, name: str) -> Any:
     """Return a metrics file of a data set, or None where it is not there."""
-    path = METRICS / dataset / f"{name}.json"
+    path = paths.metrics(dataset, name)
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
@@ -85,12 +86,12 @@ def results(runs: dict[tuple[str, str], Any], groups: Mapping[str, Group]) -> st
         cells = [
             BACKBONES[net],
             recipe,
-            f"{run['auc']:.3f} ({interval(run['auc_ci95'])})",
+            f"{run['auc']:.3f} ({bounds(run['auc_ci95'])})",
             f"{over['auc']['min']:.3f} to {over['auc']['max']:.3f}",
             f"{at['specificity']:.3f}",
             f"{run['threshold']:g}",
-            f"{run['sensitivity']:.2f} ({interval(run['sensitivity_wilson95'], 2)})",
-            f"{run['specificity']:.3f} ({interval(run['specificity_wilson95'])})",
+            f"{run['sensitivity']:.2f} ({bounds(run['sensitivity_wilson95'], 2)})",
+            f"{run['specificity']:.3f} ({bounds(run['specificity_wilson95'])})",
             f"{round(over['collapsed']['mean'] * over['heads'])} of {over['heads']}",
         ]
         rows.append([*cells, *([published_for(groups, net, recipe, run["n_test"])] if groups else [])])
@@ -157,7 +158,7 @@ def ladder(part: Any) -> str:
             rung["direction"],
             rung["rung"],
             rung["net"],
-            f"{rung['auc']['mean']:.3f} ({interval(rung['auc'])})",
+            f"{rung['auc']['mean']:.3f} ({bounds(rung['auc'])})",
             f"{below['auc']['p_value']:.2g}" if below else "",
             f"{rung['sensitivity']['mean']:.2f}",
             f"{rung['specificity']['mean']:.3f}",
@@ -177,11 +178,6 @@ def confusions(runs: dict[tuple[str, str], Any]) -> str:
             cells = (f"{run['confusion'][hit]} / {run['confusion'][miss]}" if run else "" for run in found)
             rows.append([BACKBONES[net], label, *cells])
     return table(["net", "actual", *(f"{recipe}: called covid / non" for recipe in recipes)], rows)
-
-
-def interval(bounds: dict[str, float], digits: int = 3) -> str:
-    """Return an interval as text."""
-    return f"{bounds['low']:.{digits}f} to {bounds['high']:.{digits}f}"
 
 
 if __name__ == "__main__":
