@@ -1,9 +1,12 @@
-"""Zip archives, read by member and never unpacked."""
+"""Zip archives, read by member and never unpacked; and folders, read in the same way."""
 
 import hashlib
 import lzma
+import os
+import re
 import zipfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
@@ -23,6 +26,8 @@ DAMAGE = (
     NotImplementedError,
     UnicodeDecodeError,
 )
+# What an operating system leaves behind in folders, and puts into zips.
+_SYSTEM_FILE = re.compile(r"(^|/)(__MACOSX/|\._[^/]*$|\.DS_Store$|Thumbs\.db$|desktop\.ini$)")
 
 
 class Archive:
@@ -91,3 +96,42 @@ class Archive:
     def digest(self, member: str) -> str:
         """Return the SHA-256 of a member's bytes."""
         return hashlib.sha256(self.read(member)).hexdigest()
+
+
+class Folder:
+    """A folder, read as an archive is; links to folders are not followed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def members(self) -> list[str]:
+        """Return the files in the folder and those below it, by their paths from it, in order."""
+        found = ((PurePosixPath(os.path.relpath(folder, self.path)), names) for folder, _, names in os.walk(self.path))
+        return sorted(str(folder / name) for folder, names in found for name in names)
+
+    def read(self, member: str) -> bytes:
+        """Return the bytes of a member."""
+        return (self.path / member).read_bytes()
+
+
+def opened(path: Path) -> Archive | Folder:
+    """Return the folder or the zip at `path`."""
+    return Folder(path) if path.is_dir() else Archive(path)
+
+
+def own_files(names: Iterable[str]) -> list[str]:
+    """Return `names` without those of files that operating systems leave behind."""
+    return [name for name in names if not _SYSTEM_FILE.search(name)]
+
+
+def add_member(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    """Add a file to a zip, stored, with a fixed date: the zip's bytes depend on names and contents alone."""
+    archive.writestr(zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)), content)

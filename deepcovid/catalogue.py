@@ -133,3 +133,13 @@ def group_of(table: pd.DataFrame) -> pd.Series:
     group[table["finding"] == NORMAL] = "normal"
     group[table["label"] == "covid"] = "covid"
     return group
+
+
+def in_test(table: pd.DataFrame) -> "pd.Series[bool]":
+    """Return which rows are test images."""
+    return table["split"] == "test"
+
+
+def in_training(table: pd.DataFrame, *, augmented: bool) -> "pd.Series[bool]":
+    """Return which rows are trained on: the originals, and their augmented copies if wanted."""
+    return (table["split"] == "train") & (augmented | (table["augmentation_of"] == ""))

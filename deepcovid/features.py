@@ -3,13 +3,17 @@
 import ctypes
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from deepcovid.arrays import ArrayWriter
 from deepcovid.errors import UserError
+from deepcovid.progress import bar
 from deepcovid.settings import FeatureSettings
 
 # ImageNet statistics of red, green and blue in 0..1: the released code's Normalize.
@@ -51,6 +55,21 @@ def extract(
         except torch.OutOfMemoryError:
             raise UserError(f"{device}: too little memory for {len(batch)} images; lower features.batch_size") from None
         yield features
+
+
+def write_features(
+    path: Path, net: nn.Module, batches: Iterable[NDArray[np.uint8]], images: int, settings: FeatureSettings, what: str
+) -> None:
+    """Write the features of all batches, `images` in number, to a .npy file: float32 (images, features).
+
+    `what` names the work in the progress bar; the rest is as for `extract`.
+    """
+    extracted = iter(extract(net, batches, settings))
+    first = next(extracted)
+    with ArrayWriter(path, first.shape[1:], np.float32) as writer, bar(what, total=images) as progress:
+        for batch in chain([first], extracted):
+            writer.append(batch)
+            progress.update(len(batch))
 
 
 def choose_device(name: str) -> torch.device:

@@ -1,8 +1,8 @@
-"""Getting files: from a mirror folder where there is one, from the official source otherwise."""
+"""Getting files: from the mirror folders where there are any, from the official source otherwise."""
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,16 +15,17 @@ from ruamel.yaml import YAML
 from deepcovid.archives import Archive
 from deepcovid.errors import UserError
 from deepcovid.files import replacing, sha256_of
+from deepcovid.progress import track
 
 MIRROR_VARIABLE = "DEEPCOVID_MIRROR"
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file of a source.
+    """A file of a source, or a folder that only a mirror has.
 
     Attributes:
-        path: Its place below the mirror folder.
+        path: Its place below a mirror folder.
         url: Its official address; blank where the source has none that a program may use.
         remedy: What a user without it has to do.
         optional: Whether the data set does without it.
@@ -40,19 +41,32 @@ class RemoteFile:
     sha256_prefix: str = ""
 
 
-def mirror_folder() -> Path | None:
-    """Return the folder that DEEPCOVID_MIRROR names.
+def mirror_folders() -> list[Path]:
+    """Return the folders that DEEPCOVID_MIRROR names, separated as in PATH; none where it is not set.
 
     Raises:
-        UserError: The variable names no folder.
+        UserError: The variable names a folder that is not there.
     """
-    value = os.environ.get(MIRROR_VARIABLE)
-    if not value:
-        return None
-    folder = Path(value).expanduser()
-    if not folder.is_dir():
-        raise UserError(f"{MIRROR_VARIABLE}={value}: no such folder; name one that exists or unset the variable")
-    return folder
+    value = os.environ.get(MIRROR_VARIABLE, "")
+    folders = [Path(part).expanduser() for part in value.split(os.pathsep) if part]
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(
+                f"{MIRROR_VARIABLE}={value}: no such folder as {folder}; name those that exist or unset the variable"
+            )
+    return folders
+
+
+def find(mirrors: Sequence[Path], path: str) -> Path | None:
+    """Return the file or folder `path` below the first of `mirrors` that has it."""
+    return next((folder / path for folder in mirrors if (folder / path).exists()), None)
+
+
+def where_looked(mirrors: Sequence[Path]) -> str:
+    """Return, for an error, that something is in none of `mirrors`."""
+    if not mirrors:
+        return f"{MIRROR_VARIABLE} is not set"
+    return f"not in the mirror {' or '.join(str(folder) for folder in mirrors)}"
 
 
 def remote_files(path: Path, source: str) -> list[RemoteFile]:
@@ -67,8 +81,8 @@ def editions(path: Path, source: str) -> dict[str, str]:
 
 
 @contextmanager
-def located(remote: RemoteFile, mirror: Path | None) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield where `remote` is, in the mirror or downloaded, and what is to be recorded of it.
+def located(remote: RemoteFile, mirrors: Sequence[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield where `remote` is, in a mirror or downloaded, and what is to be recorded of it.
 
     Downloads are kept in the user's cache folder (DEEPCOVID_CACHE, or the system's usual place), so that an interrupted
     run starts at the file it broke off at. If the block raises UserError, a download is removed: it was no good.
@@ -77,11 +91,11 @@ def located(remote: RemoteFile, mirror: Path | None) -> Iterator[tuple[Path, dic
         The file, which is not to be changed, and: name, origin (`mirror` or `official`), url, bytes, sha256, edition.
 
     Raises:
-        UserError: The file is neither in the mirror nor to be downloaded, or its hash is not the published one.
+        UserError: The file is neither in a mirror nor to be downloaded, or its hash is not the published one.
     """
-    local = mirror / remote.path if mirror else None
-    official = not (local and local.is_file())
-    path = local if local and not official else _download(remote, mirror)
+    local = find(mirrors, remote.path)
+    official = local is None
+    path = local or _download(remote, mirrors)
     try:
         digest = sha256_of(path)
         if official and not digest.startswith(remote.sha256_prefix):
@@ -106,12 +120,12 @@ def located(remote: RemoteFile, mirror: Path | None) -> Iterator[tuple[Path, dic
         raise
 
 
-def fetch(remote: RemoteFile, target: Path, mirror: Path | None) -> dict[str, Any]:
+def fetch(remote: RemoteFile, target: Path, mirrors: Sequence[Path]) -> dict[str, Any]:
     """Copy `remote` to `target`, which appears only when it is complete, and return what is to be recorded of it.
 
     A zip is opened before it is copied, so that a damaged one is named by its own place.
     """
-    with located(remote, mirror) as (path, record):
+    with located(remote, mirrors) as (path, record):
         if path.suffix == ".zip":
             with Archive(path):
                 pass
@@ -120,8 +134,17 @@ def fetch(remote: RemoteFile, target: Path, mirror: Path | None) -> dict[str, An
     return record
 
 
-def _download(remote: RemoteFile, mirror: Path | None) -> Path:
-    looked = f"not in the mirror {mirror}" if mirror else f"{MIRROR_VARIABLE} is not set"
+def fetch_all(remotes: Iterable[RemoteFile], folder: Path, mirrors: Sequence[Path]) -> list[dict[str, Any]]:
+    """Copy files into `folder`, optional ones only where a mirror has them, and return what to record of each."""
+    wanted = [remote for remote in remotes if not remote.optional or find(mirrors, remote.path)]
+    return [
+        fetch(remote, folder / Path(remote.path).name, mirrors)
+        for remote in track(wanted, "fetching", total=len(wanted), unit="files")
+    ]
+
+
+def _download(remote: RemoteFile, mirrors: Sequence[Path]) -> Path:
+    looked = where_looked(mirrors)
     if not remote.url:
         raise UserError(f"{remote.path}: {looked} and it has no public address; {remote.remedy}")
     cache = pooch.os_cache("deepcovid") if "DEEPCOVID_CACHE" not in os.environ else Path(os.environ["DEEPCOVID_CACHE"])

@@ -20,7 +20,8 @@ from torchvision.transforms import CenterCrop, Compose, Resize
 
 from deepcovid.archives import Archive
 from deepcovid.arrays import ArrayWriter
-from deepcovid.errors import UserError
+from deepcovid.dicom import is_dicom, open_radiograph, shown
+from deepcovid.errors import BadImageError, UserError, reason_of
 from deepcovid.progress import bar
 
 SIZE = 224
@@ -28,16 +29,14 @@ MIN_SIDE = 32  # pixels; a smaller file is no radiograph
 MAX_ASPECT = 20  # a longer strip is no radiograph, and grows large when its short side is resized
 MAX_PIXELS = 64_000_000  # a large detector has 18 million
 CHUNK = 256  # images decoded before they are written; bounds memory
+# What Pillow may read: some of its other readers start programs (Ghostscript for EPS).
+FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP")
 Pixels = NDArray[np.uint8]
 Row = tuple[dict[str, str], Pixels]  # a catalogue row and its image
 
 Framing = Callable[[Image.Image], Image.Image]
 resize: Framing = Resize(SIZE)
 resize_and_crop: Framing = Compose([Resize(SIZE), CenterCrop(SIZE)])
-
-
-class BadImageError(UserError):
-    """One image that cannot be used; the message says why and what to do."""
 
 
 def decode(content: bytes, framing: Framing = resize_and_crop) -> Pixels:
@@ -47,18 +46,19 @@ def decode(content: bytes, framing: Framing = resize_and_crop) -> Pixels:
 
     Raises:
         BadImageError: The bytes are no image, or one whose meaning in 8-bit grey or RGB is not certain: animated,
-            deeper than 8 bits, CMYK, transparent, or too small.
+            deeper than 8 bits, CMYK, transparent, or too small; or DICOM that is no radiograph or cannot be shown
+            (deepcovid/dicom.py).
     """
     try:
-        picture: Image.Image = Image.open(io.BytesIO(content))
-        _check_kind(picture)
-        picture.load()
+        picture = _radiograph(content) if is_dicom(content) else _picture(content)
     except BadImageError:
         raise
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise BadImageError(f"not an image that can be read ({error}); replace it by a PNG or JPEG") from None
+    except UnidentifiedImageError:
+        raise BadImageError("not an image that can be read; replace it by a PNG, JPEG or DICOM file") from None
+    except Image.DecompressionBombError as error:
+        raise BadImageError(f"not an image that can be read ({error}); save it smaller") from None
     except Exception as error:  # on damaged bytes, Pillow's readers raise nearly anything
-        raise BadImageError(f"damaged ({error}); get the file again") from None
+        raise BadImageError(f"damaged ({reason_of(error)}); get the file again") from None
     if picture.has_transparency_data and _alpha_minimum(picture) < 255:
         raise BadImageError("partly transparent; save it without an alpha channel")
     if picture.mode != "L":
@@ -67,6 +67,19 @@ def decode(content: bytes, framing: Framing = resize_and_crop) -> Pixels:
     if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]
     return pixels
+
+
+def _radiograph(content: bytes) -> Image.Image:
+    header = open_radiograph(content)
+    _check_size(header.Columns, header.Rows)
+    return Image.fromarray(shown(header))
+
+
+def _picture(content: bytes) -> Image.Image:
+    picture: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
+    _check_kind(picture)
+    picture.load()
+    return picture
 
 
 def _check_kind(picture: Image.Image) -> None:
@@ -80,14 +93,16 @@ def _check_kind(picture: Image.Image) -> None:
         )
     if picture.mode in ("CMYK", "YCCK", "LAB"):
         raise BadImageError(f"colour mode {picture.mode}; save it as greyscale or RGB")
-    if picture.width * picture.height > MAX_PIXELS:
-        raise BadImageError(f"{picture.width} x {picture.height} pixels, more than any radiograph; save it smaller")
-    if max(picture.size) > MAX_ASPECT * min(picture.size):
-        raise BadImageError(f"{picture.width} x {picture.height} pixels, a strip; cut the radiograph out of it")
-    if min(picture.size) < MIN_SIDE:
-        raise BadImageError(
-            f"{picture.width} x {picture.height} pixels, less than {MIN_SIDE} a side; get the full size"
-        )
+    _check_size(picture.width, picture.height)
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise BadImageError(f"{width} x {height} pixels, more than any radiograph; save it smaller")
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise BadImageError(f"{width} x {height} pixels, a strip; cut the radiograph out of it")
+    if min(width, height) < MIN_SIDE:
+        raise BadImageError(f"{width} x {height} pixels, less than {MIN_SIDE} a side; get the full size")
 
 
 def _alpha_minimum(picture: Image.Image) -> int:

@@ -1,4 +1,4 @@
-"""Progress bars on standard error; where that is no terminal, a line every few seconds."""
+"""Progress bars on standard error; where that is no terminal, a line every few seconds. Warnings go there too."""
 
 import sys
 from collections.abc import Iterable
@@ -17,6 +17,11 @@ def track(items: Iterable[Item], what: str, total: int | None = None, unit: str 
 def bar(what: str, total: int, unit: str = "images") -> "tqdm[Any]":
     """Return a bar to update by hand, to be used in a with statement."""
     return tqdm(desc=what, total=total, unit=f" {unit}", **_pace())
+
+
+def warn(message: str) -> None:
+    """Print a warning."""
+    tqdm.write(f"warning: {message}", file=sys.stderr)
 
 
 def _pace() -> dict[str, Any]:

@@ -27,6 +27,7 @@ def _distinct(values: list[Item]) -> list[Item]:
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
+OpenShare = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Names = Annotated[list[Name], Field(min_length=1), AfterValidator(_distinct)]
@@ -61,7 +62,31 @@ class CovidXray5kSource(_Strict):
     kind: Literal["covid-xray-5k"]
 
 
-Source = Annotated[PhantomSource | CovidXray5kSource, Field(discriminator="kind")]
+class CohenChexpertSource(_Strict):
+    """COVID-19 of covid-chestxray-dataset against a seeded sample of CheXpert's images, at most `chexpert_images`."""
+
+    kind: Literal["cohen-chexpert"]
+    chexpert_images: PositiveInt
+    seed: Seed
+
+
+class CohenSource(_Strict):
+    """COVID-19 against other findings, both from covid-chestxray-dataset."""
+
+    kind: Literal["cohen"]
+
+
+class FolderSource(_Strict):
+    """A user's own images, a folder or a zip, and a CSV that labels them."""
+
+    kind: Literal["folder"]
+    images: str
+    table: str
+
+
+Source = Annotated[
+    PhantomSource | CovidXray5kSource | CohenChexpertSource | CohenSource | FolderSource, Field(discriminator="kind")
+]
 
 
 class FilterSettings(_Strict):
@@ -79,9 +104,12 @@ class Counts(_Strict):
 
 
 class SplitSettings(_Strict):
-    """How images are divided; `scale` takes fewer where there are too few, and says so in the metrics."""
+    """How images are divided; `scale` takes fewer where there are too few, and says so in the metrics.
 
-    strategy: Literal["published", "image", "patient"]
+    With `test-only` every image is a test image, and the counts do not matter.
+    """
+
+    strategy: Literal["published", "image", "patient", "test-only"]
     seed: Seed
     covid: Counts
     non: Counts
@@ -119,6 +147,13 @@ class ReplaySettings(_Strict):
     precision: Literal["fp32", "bf16"]
 
 
+class HidingSettings(_Strict):
+    """Squares in the middle of the image, as shares of its side: blackened, or all that is left."""
+
+    hidden: Annotated[list[OpenShare], Field(min_length=1), AfterValidator(_distinct)]
+    visible: Annotated[list[OpenShare], AfterValidator(_distinct)]
+
+
 class DatasetSettings(_Strict):
     """One data set, from its source to the seeds of its heads."""
 
@@ -131,6 +166,7 @@ class DatasetSettings(_Strict):
     seeds: Annotated[list[Seed], Field(min_length=2), AfterValidator(_distinct)]
     ladder_seeds: Annotated[list[Seed], Field(min_length=2), AfterValidator(_distinct)]
     replay: ReplaySettings
+    hiding: HidingSettings
 
 
 class FeatureSettings(_Strict):
@@ -188,6 +224,10 @@ class Recipe(_Strict):
         """Whether the net must run in every epoch, since what it makes of an image changes from one to the next."""
         return self.random_crop or self.batch_norm == "training"
 
+    def without_cut_off(self) -> "Recipe":
+        """Return the recipe with the one switch off that needs no other head: recipes then equal share scores."""
+        return self.model_copy(update={"cut_off": 0.0})
+
 
 class EvaluateSettings(_Strict):
     """The bootstrap behind the interval of the AUC."""
@@ -218,24 +258,49 @@ class LadderSettings(_Strict):
     detection: Detection
 
 
+class AuditSettings(_Strict):
+    """What the audits share.
+
+    Attributes:
+        recipe: Of the heads that are trained on images with the lungs hidden, and on untrained nets.
+        near_duplicate_rate: Share of pairs of different patients that may be taken for near-duplicates; it sets the
+            threshold.
+        folds: Of the cross-validation by patient.
+        seed: Of the folds, and of the untrained nets.
+        hidden_share: The hidden square whose AUC stands in the verdict; each data set's `hiding.hidden` has it.
+        calibration_bins: Of the reliability curve.
+    """
+
+    recipe: Name
+    near_duplicate_rate: Annotated[float, Field(gt=0, le=0.01)]
+    folds: Annotated[int, Field(ge=2, le=20)]
+    seed: Seed
+    hidden_share: OpenShare
+    calibration_bins: Annotated[int, Field(ge=2, le=100)]
+
+
 class Settings(_Strict):
     """The whole of params.yaml."""
 
     datasets: Names
+    test_sets: Annotated[list[Name], AfterValidator(_distinct)]
     models: Names
     recipes: Names
     replayed_models: Annotated[list[Name], AfterValidator(_distinct)]
     replays: Annotated[list[Name], AfterValidator(_distinct)]
+    audited_models: Names
     dataset: dict[Name, DatasetSettings]
     features: FeatureSettings
     recipe: dict[Name, Recipe]
     ladder: LadderSettings
     evaluate: EvaluateSettings
+    audit: AuditSettings
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
         for key, named, known in (
             ("datasets", self.datasets, list(self.dataset)),
+            ("test_sets", self.test_sets, list(self.dataset)),
             ("models", self.models, list(BACKBONES)),
             ("recipes", self.recipes, list(self.recipe)),
             ("replayed_models", self.replayed_models, list(BACKBONES)),
@@ -268,6 +333,48 @@ class Settings(_Strict):
         for name in self.replays:
             if not self.recipe[name].whole_net:
                 raise ValueError(f"replays names {name}, which needs no more than frozen features; name it in recipes")
+        return self
+
+    @model_validator(mode="after")
+    def _audits_are_of_what_runs(self) -> Self:
+        for key, named, where, there in (
+            ("audited_models", self.audited_models, "models", self.models),
+            ("audit.recipe", [self.audit.recipe], "recipes", self.recipes),
+        ):
+            absent = [name for name in named if name not in there]
+            if absent:
+                raise ValueError(
+                    f"{key} names {', '.join(absent)}, which {where} does not; "
+                    f"name it in both, or set {key} to one of {', '.join(there)}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _test_sets_are_only_tested_on(self) -> Self:
+        for name in self.test_sets:
+            if name in self.datasets:
+                raise ValueError(f"test_sets names {name}, which datasets names too; name it in one of them")
+            if self.dataset[name].split.strategy != "test-only":
+                raise ValueError(
+                    f"test_sets names {name}, of which only a part are test images; "
+                    f"set dataset.{name}.split.strategy to test-only, or name it in datasets"
+                )
+        for name in self.datasets:
+            if self.dataset[name].split.strategy == "test-only":
+                raise ValueError(
+                    f"datasets names {name}, which has no training images; name it in test_sets, "
+                    f"or set dataset.{name}.split.strategy to patient"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _the_verdicts_square_is_hidden(self) -> Self:
+        for name in self.datasets:
+            if self.audit.hidden_share not in self.dataset[name].hiding.hidden:
+                raise ValueError(
+                    f"audit.hidden_share is {self.audit.hidden_share:g}, which dataset.{name}.hiding.hidden does not "
+                    "name; name it there"
+                )
         return self
 
     @model_validator(mode="after")

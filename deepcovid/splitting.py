@@ -1,4 +1,4 @@
-"""Train and test: as published, by image, or by patient."""
+"""Train and test: as published, by image, or by patient; or all of it test."""
 
 from typing import Any
 
@@ -21,6 +21,7 @@ def split_images(table: pd.DataFrame, settings: SplitSettings) -> tuple[pd.DataF
         patient: Seeded random over patients; none is on both sides, over both labels. A patient with more images than
             a side still needs is passed over while another fits; where none does, some of their images are left out,
             so that counts are met exactly.
+        test-only: Every image is a test image, whatever counts are wanted; the counts say `test_only`.
 
     Copies of an original that is in train go with it; others are left out.
 
@@ -36,7 +37,9 @@ def split_images(table: pd.DataFrame, settings: SplitSettings) -> tuple[pd.DataF
     metrics: dict[str, Any] = {}
     for label in LABELS:
         rows = originals[originals["label"] == label]
-        if settings.strategy == "published":
+        if settings.strategy == "test-only":
+            chosen = dict.fromkeys(rows.index, "test")
+        elif settings.strategy == "published":
             chosen = _published(rows, wanted[label], rng)
         else:
             groups = rows["image_id"] if settings.strategy == "image" else _patients(rows)
@@ -50,7 +53,8 @@ def split_images(table: pd.DataFrame, settings: SplitSettings) -> tuple[pd.DataF
     copies = table[table["augmentation_of"].isin(in_train)].assign(split="train")
     result = pd.concat([originals, copies], ignore_index=True)
     scaled = any(metrics[label]["scaled_down"] for label in LABELS)
-    return result, metrics | {"copies": len(copies), "scaled_down": int(scaled), "overlap": overlap(result)}
+    metrics |= {"copies": len(copies), "scaled_down": int(scaled), "overlap": overlap(result)}
+    return result, metrics | ({"test_only": 1} if settings.strategy == "test-only" else {})
 
 
 def overlap(table: pd.DataFrame) -> dict[str, int]:
@@ -121,7 +125,7 @@ def _check(
 ) -> dict[str, Any]:
     """Return the counts of one label; raise UserError if they are not what is wanted and may not be less."""
     got = {side: sum(where == side for where in chosen.values()) for side in SIDES}
-    short = any(got[side] < getattr(wanted, side) for side in SIDES)
+    short = settings.strategy != "test-only" and any(got[side] < getattr(wanted, side) for side in SIDES)
     if short and (settings.too_few == "error" or min(got.values()) == 0):
         raise UserError(
             f"split: {label} wants {wanted.train} train and {wanted.test} test images, strategy "

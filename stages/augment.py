@@ -27,6 +27,9 @@ def augment(settings: Settings, dataset: str) -> None:
     images = decoded_images(table, paths.data(dataset, "raw"), quarantined)
     with replacing(paths.data(dataset, "pixels.npy")) as pixels:
         used = write_images(with_copies(images, options.augment) if generated else images, pixels)
+        if used.empty:
+            name, why = next(iter(quarantined.items()))
+            raise UserError(f"{dataset}: none of its {len(table)} images can be used; first {name!r}: {why}")
         check_quarantine(quarantined, len(table), options.max_quarantined_share)
     catalogue.write(paths.data(dataset, "images.csv"), used)
     write_json(paths.provenance(dataset, "quarantined"), quarantined)

@@ -1,7 +1,7 @@
 """Fetch or draw a data set's raw files, list its images, and record where every byte came from."""
 
 from deepcovid import catalogue, datasets
-from deepcovid.fetching import mirror_folder
+from deepcovid.fetching import mirror_folders
 from deepcovid.files import replacing, write_json
 from deepcovid.settings import Settings
 from stages import _run, paths
@@ -10,7 +10,8 @@ from stages import _run, paths
 def download(settings: Settings, dataset: str) -> None:
     with replacing(paths.data(dataset, "raw")) as folder:
         folder.mkdir()
-        table, provenance = datasets.prepare(settings.dataset[dataset].source, folder, paths.REFERENCE, mirror_folder())
+        source, mirrors = settings.dataset[dataset].source, mirror_folders()
+        table, provenance = datasets.prepare(source, folder, paths.REFERENCE, mirrors)
     catalogue.write(paths.data(dataset, "catalogue.csv"), table)
     write_json(paths.provenance(dataset, "data"), provenance)
 

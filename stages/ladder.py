@@ -6,17 +6,17 @@ from deepcovid import catalogue
 from deepcovid.arrays import load_array
 from deepcovid.files import write_csv, write_json
 from deepcovid.ladder.measuring import measured, rows
-from deepcovid.ladder.rungs import rungs, subsets, without_cut_off
-from deepcovid.ladder.training import Scores, train_and_score
+from deepcovid.ladder.rungs import rungs, subsets
 from deepcovid.scoring import heads_of
 from deepcovid.settings import Settings
+from deepcovid.training import Scores, train_and_score
 from stages import _run, paths
 from stages.runs import read_scores
 
 
 def ladder_stage(settings: Settings, dataset: str) -> None:
     table = catalogue.read(paths.data(dataset, "images.csv"))
-    positive = (table["label"] == "covid")[table["split"] == "test"].to_numpy()
+    positive = (table["label"] == "covid")[catalogue.in_test(table)].to_numpy()
     options = settings.dataset[dataset]
     results, table_rows = {}, []
     for model in settings.models:
@@ -36,7 +36,9 @@ def ladder_stage(settings: Settings, dataset: str) -> None:
 def replayed(settings: Settings, dataset: str, model: str) -> Scores:
     """Return the scores of the recipes that were run on the whole net."""
     names = settings.replays if model in settings.replayed_models else []
-    return {without_cut_off(settings.recipe[name]): heads_of(read_scores(dataset, f"{model}-{name}")) for name in names}
+    return {
+        settings.recipe[name].without_cut_off(): heads_of(read_scores(dataset, f"{model}-{name}")) for name in names
+    }
 
 
 if __name__ == "__main__":

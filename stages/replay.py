@@ -29,8 +29,7 @@ def replay_stage(settings: Settings, dataset: str, model: str, recipe: str) -> N
     options, choices = settings.dataset[dataset], settings.recipe[recipe]
     capped = choices.model_copy(update={"epochs": min(choices.epochs, options.replay.epochs)})
     table = catalogue.read(paths.data(dataset, "images.csv"))
-    in_test = table["split"] == "test"
-    in_train = ~in_test & (choices.augmented | (table["augmentation_of"] == ""))
+    in_train, in_test = catalogue.in_training(table, augmented=choices.augmented), catalogue.in_test(table)
     train, test = images(settings, dataset, table[in_train], capped), images(settings, dataset, table[in_test])
     state = paths.data(dataset, f"weights/{model}.safetensors")
     runs: dict[int, Replayed] = {}

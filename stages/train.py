@@ -18,8 +18,7 @@ def train(settings: Settings, dataset: str, model: str, recipe: str) -> None:
         raise UserError(f"--recipe {recipe}: crops at random or trains BatchNorm; use stages.replay")
     table = catalogue.read(paths.data(dataset, "images.csv"))
     features = load_array(paths.data(dataset, f"features/{model}.npy"))
-    in_test = table["split"] == "test"
-    in_train = ~in_test & (choices.augmented | (table["augmentation_of"] == ""))
+    in_train, in_test = catalogue.in_training(table, augmented=choices.augmented), catalogue.in_test(table)
     train_data, test_data = (
         heads.Data.of(features[rows.to_numpy()], table["label"][rows]) for rows in (in_train, in_test)
     )

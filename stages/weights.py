@@ -8,7 +8,7 @@ import torch
 from deepcovid import catalogue, weights
 from deepcovid.arrays import load_array
 from deepcovid.features import keep_large_buffers, normalised
-from deepcovid.fetching import editions, located, mirror_folder
+from deepcovid.fetching import editions, located, mirror_folders
 from deepcovid.files import replacing, sha256_of, write_json
 from deepcovid.nets import write_state
 from deepcovid.settings import Settings
@@ -27,7 +27,7 @@ def weights_stage(settings: Settings, dataset: str, model: str) -> None:
             record = {"origin": "random", "seed": options.seed, "calibration_images": len(images)}
         elif options.source == "imagenet":
             remote = weights.imagenet_file(model, editions(paths.REFERENCE / "sources.yaml", "weights"))
-            with located(remote, mirror_folder()) as (path, record):
+            with located(remote, mirror_folders()) as (path, record):
                 state = weights.load(path, model)
         else:
             path = weights.file_in(Path(options.source), model)

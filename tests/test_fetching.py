@@ -1,6 +1,7 @@
 import functools
 import hashlib
 import http.server
+import os
 import shutil
 import socket
 import threading
@@ -8,7 +9,7 @@ import threading
 import pytest
 
 from deepcovid import fetching
-from deepcovid.fetching import RemoteFile, fetch, mirror_folder
+from deepcovid.fetching import RemoteFile, fetch, fetch_all, find, mirror_folders
 
 CONTENT = b"weights of a net\n" * 1000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -74,7 +75,7 @@ def files_in(folder):
 
 @pytest.mark.parametrize(("editions", "edition"), [({DIGEST: "version 2"}, "version 2"), ({"0" * 64: "other"}, None)])
 def test_mirror_is_preferred_and_recorded_with_its_edition(mirror, target, editions, edition):
-    record = fetch(remote("http://nowhere.invalid/net.pth", editions=editions), target, mirror)
+    record = fetch(remote("http://nowhere.invalid/net.pth", editions=editions), target, [mirror])
     assert target.read_bytes() == CONTENT
     assert record == {
         "name": "nets/net.pth",
@@ -90,25 +91,25 @@ def test_mirror_is_preferred_and_recorded_with_its_edition(mirror, target, editi
 def test_what_no_mirror_has_is_downloaded_once(tmp_path, mirror, server, cache, target, with_mirror):
     (mirror / "nets/net.pth").unlink()
     file = remote(f"{server}/nets/net.pth", sha256_prefix=DIGEST[:8])
-    record = fetch(file, target, mirror if with_mirror else None)
+    record = fetch(file, target, [mirror] if with_mirror else [])
     assert target.read_bytes() == CONTENT
     assert (record["origin"], record["sha256"]) == ("official", DIGEST)
     shutil.rmtree(tmp_path / "served")
     target.unlink()
-    assert fetch(file, target, None) == record
+    assert fetch(file, target, []) == record
     assert target.read_bytes() == CONTENT
 
 
 def test_download_with_a_wrong_hash_is_kept_nowhere(server, cache, target, refused):
     with refused(f"{server}/nets/net.pth", DIGEST, "does not begin with abcdef01", "run again"):
-        fetch(remote(f"{server}/nets/net.pth", sha256_prefix="abcdef01"), target, None)
+        fetch(remote(f"{server}/nets/net.pth", sha256_prefix="abcdef01"), target, [])
     assert files_in(cache) == files_in(target.parent) == []
 
 
 @pytest.mark.parametrize("page", ["breaks-off", "no-such-file"])
 def test_download_that_fails_is_kept_nowhere(server, cache, target, refused, page):
     with refused("nets/net.pth: DEEPCOVID_MIRROR is not set", f"{server}/{page}", "or put it into the mirror"):
-        fetch(remote(f"{server}/{page}"), target, None)
+        fetch(remote(f"{server}/{page}"), target, [])
     assert files_in(cache) == []
     assert not target.exists()
 
@@ -118,7 +119,7 @@ def test_unreachable_address_is_named_with_the_remedy(cache, mirror, target, ref
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/net.pth"
         with refused("other.pth", f"not in the mirror {mirror}", url, "check the network", "put it into the mirror"):
-            fetch(remote(url, path="other.pth"), target, mirror)
+            fetch(remote(url, path="other.pth"), target, [mirror])
     assert not target.exists()
 
 
@@ -126,7 +127,7 @@ def test_unreachable_address_is_named_with_the_remedy(cache, mirror, target, ref
 def test_file_without_an_address_is_named_with_the_remedy(mirror, target, refused, with_mirror):
     looked = f"not in the mirror {mirror}" if with_mirror else "DEEPCOVID_MIRROR is not set"
     with refused(f"other.pth: {looked}", "no public address", "put it into the mirror"):
-        fetch(remote(path="other.pth"), target, mirror if with_mirror else None)
+        fetch(remote(path="other.pth"), target, [mirror] if with_mirror else [])
     assert not target.exists()
 
 
@@ -137,21 +138,54 @@ def test_interrupted_copy_leaves_no_target(mirror, target, monkeypatch):
 
     monkeypatch.setattr(fetching.shutil, "copyfile", break_off)
     with pytest.raises(OSError, match="no space"):
-        fetch(remote(), target, mirror)
+        fetch(remote(), target, [mirror])
     assert files_in(target.parent) == []
 
 
-def test_mirror_is_the_folder_that_the_environment_names(mirror, monkeypatch):
+def test_the_first_mirror_that_has_a_file_or_a_folder_wins(tmp_path, mirror, target):
+    other = tmp_path / "other"
+    for name, content in (("nets/net.pth", b"another"), ("nets/second.pth", b"second"), ("images/a.jpg", b"a")):
+        (other / name).parent.mkdir(parents=True, exist_ok=True)
+        (other / name).write_bytes(content)
+    both = [mirror, other]
+    fetch(remote(), target, both)
+    assert target.read_bytes() == CONTENT
+    fetch(remote(), target, both[::-1])
+    assert target.read_bytes() == b"another"
+    fetch(remote(path="nets/second.pth"), target, both)
+    assert target.read_bytes() == b"second"
+    assert find(both, "images") == other / "images"
+    assert find(both, "nowhere") is None
+
+
+def test_a_file_that_no_mirror_has_is_named_with_all_of_them(tmp_path, mirror, target, refused):
+    (tmp_path / "other").mkdir()
+    with refused(f"other.pth: not in the mirror {mirror} or {tmp_path / 'other'}", "put it into the mirror"):
+        fetch(remote(path="other.pth"), target, [mirror, tmp_path / "other"])
+
+
+def test_optional_files_are_copied_only_where_a_mirror_has_them(tmp_path, mirror):
+    remotes = [remote(optional=True), remote(path="nets/other.pth", optional=True)]
+    records = fetch_all(remotes, tmp_path / "raw", [mirror])
+    assert [record["name"] for record in records] == ["nets/net.pth"]
+    assert files_in(tmp_path / "raw") == ["net.pth"]
+
+
+def test_mirrors_are_the_folders_that_the_environment_names_in_its_order(mirror, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("DEEPCOVID_MIRROR", str(mirror))
-    assert mirror_folder() == mirror
+    assert mirror_folders() == [mirror]
+    monkeypatch.setenv("DEEPCOVID_MIRROR", os.pathsep.join([str(tmp_path), "", "~/mirror"]))
+    assert mirror_folders() == [tmp_path, mirror]
     monkeypatch.setenv("DEEPCOVID_MIRROR", "")
-    assert mirror_folder() is None
+    assert mirror_folders() == []
     monkeypatch.delenv("DEEPCOVID_MIRROR")
-    assert mirror_folder() is None
+    assert mirror_folders() == []
 
 
 @pytest.mark.parametrize("name", ["nowhere", "mirror/nets/net.pth"])
-def test_mirror_that_is_no_folder_is_refused(tmp_path, mirror, monkeypatch, refused, name):
-    monkeypatch.setenv("DEEPCOVID_MIRROR", str(tmp_path / name))
-    with refused(f"DEEPCOVID_MIRROR={tmp_path / name}", "no such folder", "unset the variable"):
-        mirror_folder()
+def test_a_mirror_that_is_no_folder_is_refused(tmp_path, mirror, monkeypatch, refused, name):
+    value = f"{mirror}{os.pathsep}{tmp_path / name}"
+    monkeypatch.setenv("DEEPCOVID_MIRROR", value)
+    with refused(f"DEEPCOVID_MIRROR={value}: no such folder as {tmp_path / name}", "unset the variable"):
+        mirror_folders()

@@ -13,7 +13,7 @@ from torchvision import transforms
 from deepcovid import catalogue
 from deepcovid.archives import Archive
 from deepcovid.arrays import ArrayWriter, batches, load_array
-from deepcovid.errors import UserError
+from deepcovid.errors import UserError, reason_of
 from deepcovid.features import normalised
 from deepcovid.images import BadImageError, check_quarantine, decode, decoded_images, write_images
 
@@ -183,3 +183,15 @@ def test_batches_are_the_rows_of_the_file_in_order(tmp_path):
     parts = list(batches(tmp_path / "a.npy", 3))
     assert [len(part) for part in parts] == [3, 3, 1]
     assert np.array_equal(np.concatenate(parts), rows)
+
+
+@pytest.mark.parametrize("content", [b"no picture" * 40, b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 60 60\n"])
+def test_a_reason_says_nothing_that_differs_from_run_to_run(content):
+    with pytest.raises(BadImageError) as caught:
+        decode(content)
+    assert "0x" not in str(caught.value)
+    assert str(caught.value).startswith("not an image that can be read; ")
+
+
+def test_an_address_in_memory_is_taken_out_of_a_reason():
+    assert reason_of(OSError(f"cannot read {object()}\nhere")) == "cannot read here"

@@ -13,10 +13,10 @@ from deepcovid import heads
 from deepcovid.evaluation import rates
 from deepcovid.ladder.finding import finding
 from deepcovid.ladder.measuring import measured, of_heads, over_seeds, paired, rows
-from deepcovid.ladder.rungs import differences, rungs, subsets, without_cut_off
-from deepcovid.ladder.training import train_and_score
+from deepcovid.ladder.rungs import differences, rungs, subsets
 from deepcovid.scoring import score
 from deepcovid.settings import Detection, LadderSettings, Recipe, validate
+from deepcovid.training import train_and_score
 
 SWITCHES = set(Recipe.model_fields)
 
@@ -91,14 +91,14 @@ def test_heads_of_many_recipes_are_those_that_the_train_stage_makes(settings):
     features = rng.standard_normal((60, 5)).astype(np.float32)
     small = [recipe.model_copy(update={"epochs": 3}) for recipe in settings.recipe.values() if not recipe.whole_net]
     scores = train_and_score(features, table, small, [3, 4])
-    assert set(scores) == {without_cut_off(recipe) for recipe in small}
+    assert set(scores) == {recipe.without_cut_off() for recipe in small}
     for recipe in small:
         used = slice(0, 40) if recipe.augmented else slice(10, 40)
         train, test = (heads.Data.of(features[part], table["label"][part]) for part in (used, slice(40, 60)))
         (alone,) = heads.train(train, test, [recipe], [3, 4])
         expected = score(features[40:], alone.weight.numpy(), alone.bias.numpy())
-        np.testing.assert_allclose(scores[without_cut_off(recipe)].to_numpy(), expected, atol=1e-6)
-        assert list(scores[without_cut_off(recipe)]) == ["seed_3", "seed_4"]
+        np.testing.assert_allclose(scores[recipe.without_cut_off()].to_numpy(), expected, atol=1e-6)
+        assert list(scores[recipe.without_cut_off()]) == ["seed_3", "seed_4"]
 
 
 def made_up(settings, detecting):
@@ -110,7 +110,7 @@ def made_up(settings, detecting):
     for recipe in [*chosen, *subsets(settings.ladder, settings.recipe).values()]:
         values = 0.9 * positive[:, None] if detecting(recipe) else np.zeros((40, 1))
         columns = [f"seed_{seed}" for seed in range(5)]
-        scores[without_cut_off(recipe)] = pd.DataFrame(values + rng.uniform(0, 0.05, (40, 5)), columns=columns)
+        scores[recipe.without_cut_off()] = pd.DataFrame(values + rng.uniform(0, 0.05, (40, 5)), columns=columns)
     return scores, positive
 
 
@@ -154,7 +154,7 @@ def test_runs_on_the_whole_net_are_told_with_their_epochs_and_serve_every_cut_of
         good = 0.4 * positive[:, None] * recipe.augmented
         noise = np.random.default_rng(0).uniform(0, 0.05, (40, 4))
         columns = [f"seed_{seed}_run_{run}" for run in (0, 1) for seed in (0, 1)]
-        scores[without_cut_off(recipe)] = pd.DataFrame(good + noise, columns=columns)
+        scores[recipe.without_cut_off()] = pd.DataFrame(good + noise, columns=columns)
     part = measured(settings.ladder, settings.recipe, scores, positive, 21)
     by_name = {rung["rung"]: rung for rung in part["rungs"] if rung["direction"] != "down"}
     bottom, released = by_name["failed-reproduction-replayed"], by_name["released-code-replayed"]
@@ -187,7 +187,7 @@ def test_the_runs_of_a_seed_count_once(settings):
     recipe, detection = settings.recipe["paper"], settings.ladder.detection
 
     def found(table):
-        return of_heads({without_cut_off(recipe): table}, recipe, positive, detection)
+        return of_heads({recipe.without_cut_off(): table}, recipe, positive, detection)
 
     one = pd.DataFrame(rng.random((20, 3)), columns=[f"seed_{seed}_run_0" for seed in range(3)])
     two = one.join(one.rename(columns=lambda name: name.replace("run_0", "run_1")))
@@ -213,7 +213,7 @@ def test_a_paired_interval_is_that_of_the_t_test(values, seed):
 def test_a_head_detects_if_it_reaches_both_rates_at_its_recipes_cut_off(settings):
     positive, recipe = np.array([True, True, False, False]), settings.recipe["paper"]
     scores = pd.DataFrame({"seed_0": [0.9, 0.1, 0.1, 0.1], "seed_1": [0.9, 0.9, 0.9, 0.9], "seed_2": [0.1] * 4})
-    table = of_heads({without_cut_off(recipe): scores}, recipe, positive, Detection(sensitivity=0.5, specificity=0.5))
+    table = of_heads({recipe.without_cut_off(): scores}, recipe, positive, Detection(sensitivity=0.5, specificity=0.5))
     assert table["detects"].tolist() == [1, 0, 0]
     assert table["collapsed"].tolist() == [0, 1, 1]
     expected = [rates(positive, scores[name].to_numpy(), 0.5)["sensitivity"] for name in scores]

@@ -26,7 +26,7 @@ def test_the_repositorys_own_parameters_are_valid(params):
 @pytest.mark.parametrize(
     ("path", "value", "allowed"),
     [
-        ("colour", 1, "no such key; known are datasets, models"),
+        ("colour", 1, "no such key; known are datasets, test_sets, models"),
         ("dataset/phantom/split/startegy", "patient", "no such key; known are strategy, seed"),
         ("dataset/phantom/source/colour", 1, "no such key; known are kind, seed, height"),
         ("dataset/phantom/source/phantom", 1, "no such key; known are kind, seed, height"),
@@ -46,7 +46,7 @@ def test_the_repositorys_own_parameters_are_valid(params):
         ("recipe/paper/learning_rate", -1.0, "greater than 0 (got -1.0)"),
         ("recipe/released-code/schedule/gamma", 1.5, "less than or equal to 1 (got 1.5)"),
         ("evaluate/bootstrap_samples", 10, "greater than or equal to 100 (got 10)"),
-        ("dataset/phantom/split/strategy", "both", "'published', 'image' or 'patient' (got 'both')"),
+        ("dataset/phantom/split/strategy", "both", "'published', 'image', 'patient' or 'test-only' (got 'both')"),
         ("features/batch_size", "32", "valid integer (got '32')"),
         ("features/batch_size", 1.5, "valid integer (got 1.5)"),
         ("features/batch_size", None, "valid integer"),
@@ -57,7 +57,7 @@ def test_the_repositorys_own_parameters_are_valid(params):
         ("dataset/phantom/seeds", [3, 4, 3], "each value may be named once, got [3, 4, 3]"),
         ("models", ["resnet18", "resnet18"], "each value may be named once"),
         ("dataset/phantom/source/views", {"AP": 0.5, "Oblique": 0.5}, "'AP', 'PA', 'L' or 'Axial' (got 'Oblique')"),
-        ("dataset/phantom/source/kind", "mystery", "'phantom', 'covid-xray-5k'"),
+        ("dataset/phantom/source/kind", "mystery", "'phantom', 'covid-xray-5k', 'cohen-chexpert', 'cohen', 'folder'"),
         ("recipe/paper/optimiser/kind", "lion", "'adam', 'sgd'"),
         ("recipe/paper/schedule/kind", "cosine", "'constant', 'step'"),
     ],
@@ -91,6 +91,37 @@ def test_shares_of_views_must_sum_to_one(params, refused):
 def test_a_name_that_is_nowhere_defined_is_refused_with_those_that_are(params, refused, key, known):
     with refused(f"params.yaml: {key} names mystery; known are ", known):
         validate(changed(params, key, [params[key][0], "mystery"]), "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "parts"),
+    [
+        ("test_sets", ["phantom"], ["test_sets names phantom, which datasets names too"]),
+        ("test_sets", ["cohen", "cohen"], ["each value may be named once"]),
+        ("test_sets", ["mystery"], ["test_sets names mystery; known are phantom"]),
+        ("test_sets", ["covid-xray-5k"], ["only a part are test images", "dataset.covid-xray-5k.split.strategy"]),
+        ("datasets", ["folder"], ["datasets names folder, which has no training images", "dataset.folder.split"]),
+        (
+            "audited_models",
+            ["densenet161"],
+            ["audited_models names densenet161, which models does not", "one of resnet18"],
+        ),
+        ("audit/recipe", "released-readme", ["audit.recipe names released-readme, which recipes does not"]),
+        ("audit/hidden_share", 0.7, ["audit.hidden_share is 0.7", "dataset.phantom.hiding.hidden does not name"]),
+        ("dataset/phantom/hiding/hidden", [], ["dataset.phantom.hiding.hidden: ", "at least 1 item"]),
+        ("dataset/phantom/hiding/visible", [1.0], ["dataset.phantom.hiding.visible.0: ", "less than 1"]),
+    ],
+)
+def test_test_sets_and_audits_that_cannot_be_run_are_refused(params, refused, path, value, parts):
+    with refused("params.yaml: ", *parts):
+        validate(changed(params, path, value), "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("path", "value"), [("test_sets", ["cohen", "folder"]), ("dataset/phantom/hiding/visible", [])]
+)
+def test_several_test_sets_and_no_visible_square_are_valid(params, path, value):
+    validate(changed(params, path, value), "params.yaml")
 
 
 def test_further_problems_are_counted(params, refused):

@@ -122,6 +122,17 @@ def test_a_random_split_does_not_depend_on_the_order_of_rows(case, order):
     assert sides[0] == sides[1]
 
 
+@given(table=catalogues(), too_few=st.sampled_from(["error", "scale"]))
+def test_test_only_takes_every_original_as_a_test_image_whatever_counts_are_wanted(table, too_few):
+    chosen, metrics = split_images(table, settings("test-only", (1000, 1), (1, 1000), too_few=too_few))
+    assert sorted(chosen["image_id"]) == sorted(originals(table)["image_id"])
+    assert set(chosen["split"]) == {"test"}
+    for label in LABELS:
+        number = int((originals(table)["label"] == label).sum())
+        assert metrics[label] == {"train": 0, "test": number, "scaled_down": 0, "left_out": 0}
+    assert (metrics["test_only"], metrics["copies"], metrics["scaled_down"]) == (1, 0, 0)
+
+
 @pytest.fixture
 def table():
     """Twenty images a label, each of its own patient; the lists have ten on each side."""

@@ -1,14 +1,61 @@
-"""covid-chestxray-dataset (Cohen et al. 2020): its metadata, the source of every COVID-19 image."""
+"""covid-chestxray-dataset (Cohen et al. 2020), the source of every COVID-19 image; and, alone, as a data set.
+
+Alone, its COVID-19 X-rays stand against those with another finding: what tells them apart cannot be the collection.
+"""
 
 import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from deepcovid.archives import Archive
+from deepcovid.archives import Archive, own_files
 from deepcovid.catalogue import read_text_table, require_columns
 from deepcovid.errors import UserError
+from deepcovid.fetching import fetch_all, remote_files
+from deepcovid.progress import track
+from deepcovid.settings import CohenSource
 
+ARCHIVE = "covid-chestxray-dataset-master.zip"
+SOURCE = "covid-chestxray-dataset"
 NEEDED = ("patientid", "finding", "view", "modality", "filename", "sex", "age", "license")
+UNDECIDED = ("", "todo", "unknown")  # findings, in lower case
+
+
+def fetch(source: CohenSource, folder: Path, reference: Path, mirrors: Sequence[Path]) -> list[dict[str, Any]]:
+    """Get the repository's archive."""
+    return fetch_all(remote_files(reference / "sources.yaml", source.kind), folder, mirrors)
+
+
+def catalogue(folder: Path, reference: Path) -> pd.DataFrame:
+    """Return one row per X-ray whose finding is known and whose file is in the archive."""
+    return xrays(folder / ARCHIVE)
+
+
+def xrays(path: Path) -> pd.DataFrame:
+    """Return the catalogue of the repository's archive at `path`: X-rays whose finding is known and file is there.
+
+    The label is covid where COVID-19 is among the findings ("COVID-19, ARDS"; in later editions
+    "Pneumonia/Viral/COVID-19"), non otherwise.
+
+    Raises:
+        UserError: There is no metadata.csv, or a column is missing.
+    """
+    with Archive(path) as archive:
+        facts = metadata(archive)
+        images = [name for name in own_files(archive.members()) if "/images/" in f"/{name}"]
+        members = {name.rsplit("/", 1)[-1]: name for name in images}
+        known = ~facts["finding"].str.lower().isin(UNDECIDED)
+        table = facts[known & (facts["modality"] == "X-ray") & facts.index.isin(members)].copy()
+        table["member"] = table.index.map(members)
+        names = track(table["member"], "checking images", total=len(table))
+        table["sha256"] = [archive.digest(name) for name in names]
+    named = [set(re.split(r"[/,]\s*", finding)) for finding in table["finding"]]
+    table["label"] = ["covid" if "COVID-19" in findings else "non" for findings in named]
+    table["image_id"] = "cohen/" + table.index
+    return table.assign(archive=path.name, source=SOURCE, source_image=table.index).reset_index(drop=True)
 
 
 def metadata(archive: Archive) -> pd.DataFrame:

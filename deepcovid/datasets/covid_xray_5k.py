@@ -5,23 +5,21 @@ view and patient come from the two collections that the images were taken from.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from deepcovid.archives import Archive
+from deepcovid.archives import Archive, own_files
 from deepcovid.catalogue import read_text_table, require_columns
 from deepcovid.datasets import chexpert, cohen
 from deepcovid.errors import UserError
-from deepcovid.fetching import fetch as fetch_file
-from deepcovid.fetching import remote_files
+from deepcovid.fetching import fetch_all, remote_files
 from deepcovid.progress import track
 from deepcovid.settings import CovidXray5kSource
 
 ARCHIVE = "data_upload_v3.zip"
-COHEN = "covid-chestxray-dataset-master.zip"
-CHEXPERT = "train.csv"
 EDITION = "edition.csv"
 
 COPY = re.compile(r"covid_original_(?P<original>.+)_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.\w+")
@@ -30,15 +28,9 @@ CHEXPERT_NAME = re.compile(
 )
 
 
-def fetch(source: CovidXray5kSource, folder: Path, reference: Path, mirror: Path | None) -> list[dict[str, Any]]:
+def fetch(source: CovidXray5kSource, folder: Path, reference: Path, mirrors: Sequence[Path]) -> list[dict[str, Any]]:
     """Get the authors' archive and the two tables that say what its images are."""
-    remotes = remote_files(reference / "sources.yaml", "covid-xray-5k")
-    records = []
-    for remote in track(remotes, "fetching", unit="files"):
-        if remote.optional and not (mirror and (mirror / remote.path).is_file()):
-            continue
-        records.append(fetch_file(remote, folder / Path(remote.path).name, mirror))
-    return records
+    return fetch_all(remote_files(reference / "sources.yaml", source.kind), folder, mirrors)
 
 
 def catalogue(folder: Path, reference: Path) -> pd.DataFrame:
@@ -49,8 +41,7 @@ def catalogue(folder: Path, reference: Path) -> pd.DataFrame:
     """
     published = read_text_table(reference / "file-lists" / "covid-xray-5k.csv")
     with Archive(folder / ARCHIVE) as archive:
-        # Files that an operating system leaves behind when it zips are not the authors'.
-        names = [name for name in archive.members() if not re.search(r"(^|/)(__MACOSX/|\.DS_Store$|Thumbs\.db$)", name)]
+        names = own_files(archive.members())
         members = {"/".join(name.rsplit("/", 3)[-3:]): name for name in names}
         if len(members) < len(names):
             raise UserError(f"{archive.path}: holds the same file in two folders; get the authors' archive again")
@@ -58,9 +49,9 @@ def catalogue(folder: Path, reference: Path) -> pd.DataFrame:
         digests = {
             key: archive.digest(name) for key, name in track(members.items(), "checking images", total=len(members))
         }
-    with Archive(folder / COHEN) as archive:
+    with Archive(folder / cohen.ARCHIVE) as archive:
         covid_facts = cohen.metadata(archive)
-    non_facts = chexpert.labels(folder / CHEXPERT)
+    non_facts = chexpert.labels(folder / chexpert.TABLE)
 
     rows = []
     for split, label, file in published[["split", "label", "file"]].itertuples(index=False):
@@ -93,7 +84,7 @@ def _covid_row(row: dict[str, str], facts: pd.DataFrame) -> dict[str, str]:
     copy = COPY.fullmatch(file)
     original = copy["original"] if copy else file
     found: dict[str, str] = {
-        "source": "covid-chestxray-dataset",
+        "source": cohen.SOURCE,
         "source_image": file,
         # Four published images are not in the metadata; the archive's folder says what they are.
         "finding": "COVID-19",
@@ -108,8 +99,8 @@ def _non_row(row: dict[str, str], facts: pd.DataFrame) -> dict[str, str]:
         raise UserError(f"{row['member']}: not named as CheXpert's images are; get the authors' archive again")
     key = f"{name['patient']}/{name['study']}/{name['view']}.jpg"
     if key not in facts.index:
-        raise UserError(f"{CHEXPERT}: no row for {key}; get CheXpert's whole label table")
-    found = _facts_of(facts, key) | {"source": "CheXpert", "source_image": key, "licence": chexpert.LICENCE}
+        raise UserError(f"{chexpert.TABLE}: no row for {key}; get CheXpert's whole label table")
+    found = _facts_of(facts, key)
     # A training image is published under the finding it was drawn for; that is one of its labels.
     return found | ({"finding": name["finding"]} if name["finding"] else {})
 

@@ -3,6 +3,7 @@
 import io
 import os
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepcovid.archives import Archive
+from deepcovid.archives import Archive, add_member
 from deepcovid.catalogue import read_text_table
 from deepcovid.files import replacing, sha256_of
 from deepcovid.phantom.population import population
@@ -21,7 +22,7 @@ ARCHIVE = "phantom.zip"
 TABLE = "images.csv"
 
 
-def fetch(source: PhantomSource, folder: Path, reference: Path, mirror: Path | None) -> list[dict[str, Any]]:
+def fetch(source: PhantomSource, folder: Path, reference: Path, mirrors: Sequence[Path]) -> list[dict[str, Any]]:
     """Draw the phantoms and write them to one archive; the same source gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, str]] = []
@@ -35,10 +36,10 @@ def fetch(source: PhantomSource, folder: Path, reference: Path, mirror: Path | N
         for phantoms in patients:
             for phantom in phantoms:
                 name = phantom.row["image_id"]
-                _add(archive, f"images/{name}.jpg", _encoded(phantom.pixels, "JPEG", quality=92))
-                _add(archive, f"masks/{name}.png", _encoded(phantom.mask, "PNG"))
+                add_member(archive, f"images/{name}.jpg", _encoded(phantom.pixels, "JPEG", quality=92))
+                add_member(archive, f"masks/{name}.png", _encoded(phantom.mask, "PNG"))
                 rows.append(phantom.row)
-        _add(archive, TABLE, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n").encode())
+        add_member(archive, TABLE, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n").encode())
     path = folder / ARCHIVE
     edition = f"drawn by deepcovid.phantom with seed {source.seed}"
     return [
@@ -71,8 +72,3 @@ def _encoded(pixels: NDArray[Any], file_format: str, **options: int) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, file_format, **options)
     return stream.getvalue()
-
-
-def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
-    # A fixed date: the archive's bytes are to depend on the source alone.
-    archive.writestr(zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)), content)

@@ -10,9 +10,9 @@ from scipy.stats import permutation_test
 
 from deepcovid.evaluation import Mask, rates, rounded
 from deepcovid.intervals import mean_interval, wilson_interval
-from deepcovid.ladder.rungs import rungs, subsets, without_cut_off
-from deepcovid.ladder.training import Scores
+from deepcovid.ladder.rungs import rungs, subsets
 from deepcovid.settings import Detection, LadderSettings, Recipe
+from deepcovid.training import Scores
 
 MEASURES = ("auc", "sensitivity", "specificity", "predicted_positive", "balanced_accuracy", "collapsed")
 RESAMPLES = 9999  # sign flips of the paired test; with 13 seeds or fewer, all of them
@@ -85,7 +85,7 @@ def measured(
 def of_heads(scores: Scores, recipe: Recipe, positive: Mask, detection: Detection) -> pd.DataFrame:
     """Return a row per head of a recipe: its seed, MEASURES and whether it detects."""
     found = []
-    for name, column in scores[without_cut_off(recipe)].items():
+    for name, column in scores[recipe.without_cut_off()].items():
         own = rates(positive, column.to_numpy(), recipe.cut_off)
         sensitivity, specificity = own["sensitivity"], own["specificity"]
         own["balanced_accuracy"] = (sensitivity + specificity) / 2

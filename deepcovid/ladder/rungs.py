@@ -43,26 +43,21 @@ def differences(one: Recipe, other: Recipe) -> tuple[str, ...]:
     return tuple(name for name in Recipe.model_fields if getattr(one, name) != getattr(other, name))
 
 
-def without_cut_off(recipe: Recipe) -> Recipe:
-    """Return the recipe with the one switch off that needs no other head: recipes that are then equal share scores."""
-    return recipe.model_copy(update={"cut_off": 0.0})
-
-
 def rungs(settings: LadderSettings, recipes: dict[str, Recipe], replayed: Iterable[Recipe]) -> list[Rung]:
     """Return the rungs up, down and beside; those that need the whole net only where they were `replayed`, at whatever
     cut-off."""
     bottom, top = recipes[settings.bottom], recipes[settings.top]
-    there = {without_cut_off(recipe) for recipe in replayed}
+    there = {recipe.without_cut_off() for recipe in replayed}
     found = []
     for direction, start, end in (("up", bottom, top), ("down", top, bottom)):
         switches, below = _order(getattr(settings, direction), bottom, top), None
         for step in range(len(switches) + 1):
             recipe = flipped(start, switches[:step], end)
-            if not recipe.whole_net or without_cut_off(recipe) in there:
+            if not recipe.whole_net or recipe.without_cut_off() in there:
                 found.append(Rung(direction, step, recipe, differences(below, recipe) if below else ()))
                 below = recipe
     asides = [recipes[name] for name in settings.asides]
-    asides = [recipe for recipe in asides if not recipe.whole_net or without_cut_off(recipe) in there]
+    asides = [recipe for recipe in asides if not recipe.whole_net or recipe.without_cut_off() in there]
     foot = found[0].recipe
     return found + [Rung("aside", step, recipe, differences(foot, recipe)) for step, recipe in enumerate(asides)]
 

@@ -1,4 +1,4 @@
-"""The heads of the ladder's frozen rungs, all of a net in one go."""
+"""Heads of many recipes on the frozen features of one net, trained and scored in one go."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,8 +9,7 @@ import torch
 from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 
-from deepcovid import heads
-from deepcovid.ladder.rungs import without_cut_off
+from deepcovid import catalogue, heads
 from deepcovid.scoring import score
 from deepcovid.settings import Recipe
 
@@ -32,7 +31,7 @@ def train_and_score(
         seeds: Of the heads.
     """
     groups: dict[Any, list[Recipe]] = {}
-    for recipe in dict.fromkeys(map(without_cut_off, recipes)):
+    for recipe in dict.fromkeys(recipe.without_cut_off() for recipe in recipes):
         groups.setdefault((recipe.augmented, recipe.optimiser, recipe.batch_size), []).append(recipe)
     work = [delayed(_train_group)(np.asarray(features), table, group, seeds) for group in groups.values()]
     return {
@@ -42,8 +41,7 @@ def train_and_score(
 
 def _train_group(features: NDArray[np.float32], table: pd.DataFrame, group: list[Recipe], seeds: list[int]) -> Scores:
     torch.set_num_threads(1)  # the steps are too small to share out; in a process of its own, so each must be told
-    in_test = table["split"] == "test"
-    in_train = ~in_test & (group[0].augmented | (table["augmentation_of"] == ""))
+    in_train, in_test = catalogue.in_training(table, augmented=group[0].augmented), catalogue.in_test(table)
     train, test = (heads.Data.of(features[rows.to_numpy()], table["label"][rows]) for rows in (in_train, in_test))
     columns = [f"seed_{seed}" for seed in seeds]
     trained = heads.train(train, test, group, seeds)

@@ -1,0 +1,145 @@
+"""DICOM radiographs as a monitor shows them: rescaled, windowed, MONOCHROME1 turned round, 8 bits (DICOM PS3.3 C.11).
+
+The transformations are pydicom's own.
+"""
+
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset, dcmread
+from pydicom.pixels.decoders.base import Decoder, get_decoder
+from pydicom.pixels.processing import apply_modality_lut, apply_voi, apply_windowing
+from pydicom.pixels.utils import pixel_array
+
+from deepcovid.errors import BadImageError, reason_of
+
+# Projection radiographs: computed and digital radiography, scanned film, single images of fluoroscopy.
+MODALITIES = ("CR", "DX", "RG", "RF")
+MAX_BITS = 16
+VIEWS = {"LL": "L", "RL": "L"}  # left and right lateral, as the catalogue names them
+PER_YEAR = {"D": 365, "W": 52, "M": 12, "Y": 1}
+
+
+def is_dicom(content: bytes) -> bool:
+    """Return whether the bytes of a file say that it is DICOM."""
+    return content[128:132] == b"DICM"
+
+
+def facts(content: bytes) -> dict[str, str]:
+    """Return view, patient_id, sex and age (years) as a file's header has them, blank where it does not.
+
+    A file that is not DICOM, or whose header cannot be read, has none.
+    """
+    if not is_dicom(content):
+        return {}
+    try:
+        header = dcmread(io.BytesIO(content), stop_before_pixels=True)
+        view, sex, age = (str(header.get(key) or "") for key in ("ViewPosition", "PatientSex", "PatientAge"))
+        return {
+            "view": VIEWS.get(view, view),
+            "patient_id": str(header.get("PatientID") or ""),
+            "sex": sex if sex in ("M", "F") else "",
+            "age": _years(age),
+        }
+    except Exception:  # on damaged bytes; decoding will say so
+        return {}
+
+
+def _years(age: str) -> str:
+    """Return an age as the standard writes it (045Y, 030M) in years, blank where it is written otherwise."""
+    number, unit = age[:-1], age[-1:]
+    return str(int(number) // PER_YEAR[unit]) if number.isdecimal() and unit in PER_YEAR else ""
+
+
+def open_radiograph(content: bytes) -> Dataset:
+    """Return a DICOM file whose pixels can be shown, before they are decoded.
+
+    Raises:
+        BadImageError: It is no projection radiograph, has no pixels or several frames, is deeper than 16 bits, or is
+            compressed in a way for which no codec is installed.
+    """
+    radiograph = dcmread(io.BytesIO(content))
+    modality = radiograph.get("Modality") or "none"
+    if modality not in MODALITIES:
+        raise BadImageError(f"DICOM of modality {modality}, no radiograph ({', '.join(MODALITIES)}); leave it out")
+    if "PixelData" not in radiograph:
+        raise BadImageError("DICOM without pixel data; export it with its image")
+    frames = int(radiograph.get("NumberOfFrames") or 1)
+    if frames > 1:
+        raise BadImageError(f"DICOM with {frames} frames; save the one that is meant")
+    if radiograph.BitsAllocated > MAX_BITS:
+        raise BadImageError(f"DICOM with {radiograph.BitsAllocated} bits a pixel; export it with {MAX_BITS} at most")
+    _check_codec(radiograph)
+    return radiograph
+
+
+def _check_codec(radiograph: Dataset) -> None:
+    syntax = radiograph.file_meta.TransferSyntaxUID
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError:
+        raise BadImageError(f"DICOM compressed as {syntax.name}, which pydicom cannot read; save it without") from None
+    if not decoder.is_available:
+        raise BadImageError(f"DICOM compressed as {syntax.name}, for which no codec is installed; {_codecs(decoder)}")
+
+
+def _codecs(decoder: Decoder) -> str:
+    needed = [text.split(" - requires ")[-1] for text in decoder.missing_dependencies]
+    packages = " or ".join(needed).replace("gdcm>", "python-gdcm>")  # as the package index calls it
+    return f"install {packages} with pip, or save the file uncompressed"
+
+
+def shown(radiograph: Dataset) -> NDArray[np.uint8]:
+    """Return the pixels of a radiograph, (rows, columns) or (rows, columns, 3), as they are to be shown.
+
+    Grey: modality LUT or rescale; then the VOI LUT, or the first window, or the range of the values; MONOCHROME1
+    turned round, so that higher is whiter. Colour: RGB, whatever colours the file is written in.
+
+    Raises:
+        BadImageError: Colours of a palette or of more than 8 bits; compressed pixels that cannot be decoded.
+    """
+    try:
+        stored = pixel_array(radiograph)
+    except Exception as error:
+        syntax, reason = radiograph.file_meta.TransferSyntaxUID, reason_of(error)
+        remedy = f", or {_codecs(get_decoder(syntax))}" if syntax.is_compressed else ""
+        raise BadImageError(
+            f"DICOM whose pixels, {syntax.name}, cannot be decoded ({reason}); get the file again{remedy}"
+        ) from None
+    kind = radiograph.PhotometricInterpretation
+    if kind not in ("MONOCHROME1", "MONOCHROME2"):
+        if stored.ndim != 3 or stored.dtype != np.uint8:
+            raise BadImageError(f"DICOM with colours {kind}, {radiograph.BitsAllocated} bits; save it as greyscale")
+        return stored
+    lowest, highest = int(stored.min()), int(stored.max())
+    levels = _shown_levels(np.arange(lowest, highest + 1), radiograph)
+    if kind == "MONOCHROME1":
+        levels = 1 - levels
+    table = np.rint(255 * np.clip(levels, 0, 1)).astype(np.uint8)
+    return table[stored.astype(np.int32) - lowest]
+
+
+def _shown_levels(stored: NDArray[np.int64], radiograph: Dataset) -> NDArray[np.float64]:
+    """Return what each stored value is shown as, 0 (lowest) to 1."""
+    values = apply_modality_lut(stored, radiograph)
+    if radiograph.get("VOILUTSequence"):
+        return _looked_up(values, radiograph)
+    if None not in (radiograph.get("WindowCenter"), radiograph.get("WindowWidth")):
+        with np.errstate(over="ignore"):
+            # What pydicom shows the lowest and the highest of all values as; with a falling slope, low is above high.
+            low, high = apply_windowing(np.array([-np.inf, np.inf]), radiograph)
+            return (apply_windowing(values, radiograph) - low) / (high - low)
+    span = values.max() - values.min()
+    return (values - values.min()) / (span or 1)
+
+
+def _looked_up(values: NDArray[Any], radiograph: Dataset) -> NDArray[np.float64]:
+    item = radiograph.VOILUTSequence[0]
+    entries, first, bits = item.LUTDescriptor
+    # pydicom counts places in the table in the type of its entries; wider ones, and values inside the table, keep that
+    # from running over.
+    item.LUTDescriptor = [entries, first, MAX_BITS]
+    inside = np.clip(np.rint(values), first, first + (entries or 2**16) - 1).astype(np.int64)
+    return apply_voi(inside, radiograph) / (2**bits - 1)

@@ -1,0 +1,282 @@
+"""A user's own images, as a folder and as a zip."""
+
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepcovid import datasets
+from deepcovid.archives import Archive
+from deepcovid.images import decode
+from deepcovid.settings import FolderSource, validate
+from stages.augment import augment
+from stages.contact_sheets import contact_sheets
+from stages.download import download
+from stages.filter import filter_stage
+from stages.split import split
+from tests.radiographs import dicom, jpeg, noise
+
+HEADER = {"ViewPosition": "AP", "PatientID": "X1", "PatientSex": "M", "PatientAge": "050Y"}
+FILES = {
+    "sick/1.jpg": jpeg(1),
+    "sick/2.dcm": dicom(noise(2, dtype=np.uint16, high=4096), "MONOCHROME1", 12, **HEADER),
+    "well/3.dcm": dicom(noise(3), ViewPosition="LL"),
+    "well/4.jpg": jpeg(4),
+}
+TABLE = """file,label,finding,view,patient
+sick/1.jpg,covid,,PA,a
+sick/2.dcm,covid,"COVID-19, ARDS",,b
+well/3.dcm,non,No Finding,,
+well/4.jpg,non,,,
+"""
+PLAIN = "file,label\n" + "".join(f"{name},{'covid' if 'sick' in name else 'non'}\n" for name in FILES)
+
+
+@pytest.fixture
+def images(tmp_path):
+    """A folder of four images, two of them DICOM."""
+    for name, content in FILES.items():
+        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "images" / name).write_bytes(content)
+    return tmp_path / "images"
+
+
+def zipped(path, prefix="", names=tuple(FILES), more=()):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names:
+            archive.writestr(prefix + name, FILES[name])
+        for name in more:
+            archive.writestr(name, b"")
+    return path
+
+
+def prepare(tmp_path, images, table=TABLE, raw="raw"):
+    """Prepare `images` with the table, a text or a path."""
+    if isinstance(table, str):
+        (tmp_path / "table.csv").write_text(table)
+        table = tmp_path / "table.csv"
+    (tmp_path / raw).mkdir()
+    source = FolderSource(kind="folder", images=str(images), table=str(table))
+    return datasets.prepare(source, tmp_path / raw, tmp_path / "no reference", [])
+
+
+def test_rows_are_the_tables_and_a_dicom_header_fills_its_blanks(tmp_path, images):
+    table, _ = prepare(tmp_path, images)
+    facts = ["label", "finding", "view", "patient_id", "sex", "age", "modality"]
+    assert table.set_index("image_id")[facts].T.to_dict("list") == {
+        "sick/1.jpg": ["covid", "COVID-19", "PA", "folder-a", "", "", "X-ray"],
+        "sick/2.dcm": ["covid", "COVID-19, ARDS", "AP", "folder-b", "M", "50", "X-ray"],
+        "well/3.dcm": ["non", "No Finding", "L", "", "", "", "X-ray"],
+        "well/4.jpg": ["non", "", "", "", "", "", "X-ray"],
+    }
+
+
+def test_two_columns_are_enough(tmp_path, images):
+    table = prepare(tmp_path, images, PLAIN)[0].set_index("image_id")
+    assert table.loc["sick/2.dcm", ["view", "patient_id"]].tolist() == ["AP", "folder-X1"]
+    assert table.loc["sick/1.jpg", ["finding", "view", "patient_id"]].tolist() == ["COVID-19", "", ""]
+
+
+def test_the_archive_holds_the_named_files_whole(tmp_path, images):
+    table, provenance = prepare(tmp_path, images)
+    with Archive(tmp_path / "raw/images.zip") as archive:
+        for row in table.itertuples():
+            assert archive.read(row.member) == FILES[row.image_id]
+            assert archive.digest(row.member) == row.sha256
+            decode(archive.read(row.member))
+    assert [record["name"] for record in provenance["files"]] == ["images", "table.csv"]
+    assert str(tmp_path) not in json.dumps(provenance)  # it goes into git
+
+
+@hypothesis.settings(max_examples=10)
+@given(order=st.permutations(sorted(FILES)), prefix=st.sampled_from(["", "export/"]))
+def test_a_zip_in_any_order_gives_the_bytes_and_rows_that_a_folder_gives(tmp_path_factory, order, prefix):
+    tmp_path = tmp_path_factory.mktemp("case")
+    for name, content in FILES.items():
+        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "images" / name).write_bytes(content)
+    path = zipped(tmp_path / "a.zip", prefix, order, more=["__MACOSX/._x"])
+    from_folder, _ = prepare(tmp_path, tmp_path / "images", raw="raw1")
+    from_zip, _ = prepare(tmp_path, path, raw="raw2")
+    assert from_folder.equals(from_zip)
+    assert (tmp_path / "raw1/images.zip").read_bytes() == (tmp_path / "raw2/images.zip").read_bytes()
+
+
+def test_a_zips_top_folder_may_be_named_too(tmp_path):
+    table = TABLE.replace("sick/", "export/sick/").replace("well/", "export/well/")
+    rows, _ = prepare(tmp_path, zipped(tmp_path / "a.zip", "export/"), table)
+    assert rows["member"].tolist() == [f"export/{name}" for name in FILES]
+
+
+def test_files_that_the_table_does_not_name_are_left_out_and_named(tmp_path, images, capsys):
+    (images / "table.csv").write_text("".join(TABLE.splitlines(keepends=True)[:4]))
+    (images / ".DS_Store").write_bytes(b"")
+    table, provenance = prepare(tmp_path, images, images / "table.csv")
+    assert len(table) == 3
+    record = provenance["files"][0]
+    assert (record["left_out"], record["left_out_files"]) == (1, ["well/4.jpg"])
+    (warning,) = [line for line in capsys.readouterr().err.splitlines() if "warning: " in line]
+    assert "1 of its files are left out" in warning
+    assert "well/4.jpg" in warning
+
+
+def test_columns_that_nothing_reads_are_named(tmp_path, images):
+    table = TABLE.replace("patient\n", "patient,ward\n").replace("PA,a\n", "PA,a,7\n")
+    assert prepare(tmp_path, images, table)[1]["files"][1]["ignored_columns"] == ["ward"]
+    assert prepare(tmp_path, images, TABLE, raw="plain")[1]["files"][1]["ignored_columns"] == []
+
+
+@pytest.mark.parametrize("header", ["file, label , patient", "file,label,patient"])
+def test_blanks_around_labels_and_patients_are_taken_off(tmp_path, images, header):
+    table = f"{header}\nsick/1.jpg, covid,b \nsick/2.dcm,covid,b\nwell/3.dcm,non ,  \nwell/4.jpg,non,c\n"
+    rows = prepare(tmp_path, images, table)[0].set_index("image_id")
+    assert rows["label"].tolist() == ["covid", "covid", "non", "non"]
+    assert rows["patient_id"].tolist() == ["folder-b", "folder-b", "", "folder-c"]
+
+
+def test_columns_that_nothing_reads_are_warned_of(tmp_path, images, capsys):
+    prepare(tmp_path, images, TABLE.replace("patient\n", "patient_id\n"))
+    assert "nothing reads its columns patient_id; what is read is file, label, " in capsys.readouterr().err
+
+
+def test_a_name_that_is_no_utf_8_is_recorded_by_its_bytes(tmp_path, images):
+    (images / os.fsdecode(b"\xfc.jpg")).write_bytes(b"")
+    provenance = prepare(tmp_path, images)[1]
+    assert provenance["files"][0]["left_out_files"] == ["\\xfc.jpg"]
+    json.dumps(provenance, ensure_ascii=False).encode()
+
+
+def test_control_characters_of_a_dicom_header_are_left_out(tmp_path, images):
+    content = dicom(noise(), PatientID="aXXb").replace(b"aXXb", b"a\x01\nb")
+    (images / "sick/1.jpg").write_bytes(content)
+    assert prepare(tmp_path, images, PLAIN)[0]["patient_id"][0] == "folder-ab"
+
+
+def test_a_file_that_cannot_be_read_whole_is_named(tmp_path, images, refused):
+    path = images / "sick/1.jpg"
+    path.unlink()
+    path.symlink_to(path)
+    with refused(path, "broken link", "take it out of", tmp_path / "table.csv"):
+        prepare(tmp_path, images, raw="a")
+    path.unlink()
+    os.mkfifo(path)
+    with refused(path, "no file"):
+        prepare(tmp_path, images, raw="b")
+    path.unlink()
+    with path.open("wb") as stream:
+        stream.truncate(2**29 + 1)
+    with refused(path, "536870913 bytes", "take it out of"):
+        prepare(tmp_path, images, raw="c")
+
+
+def test_a_home_folder_is_found(tmp_path, images, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(prepare(tmp_path, "~/images")[0]) == 4
+
+
+WRONG = {
+    "a file that is not there": (TABLE + "c.jpg,non,,,\nd.jpg,non,,,\n", "2 of 6 files are not in", "first 'c.jpg'"),
+    "a label that is not known": (TABLE.replace("4.jpg,non", "4.jpg,healthy"), "row 4, 'well/4.jpg': label 'healthy'"),
+    "a label in capitals": (TABLE.replace("1.jpg,covid", "1.jpg,COVID"), "row 1, 'sick/1.jpg': label 'COVID'"),
+    "a file named twice": (TABLE + "sick/1.jpg,covid,,,\n", "file 'sick/1.jpg' is named twice"),
+    "one label": ("".join(TABLE.splitlines(keepends=True)[:3]), "images of covid alone; both labels are needed"),
+    "no rows": ("file,label\n", "no rows; both labels are needed"),
+    "no column file": (TABLE.replace("file", "name", 1), "column 'file' is missing"),
+    "no column label": (TABLE.replace("label", "class", 1), "column 'label' is missing"),
+    "a column in capitals": (TABLE.replace("patient", "Patient", 1), "column 'Patient'", "call it 'patient'"),
+    "a column twice": (TABLE.replace("view", "label ", 1), "two columns are called 'label'"),
+    "semicolons": (TABLE.replace(",", ";"), "column 'file' is missing", "commas between"),
+    "a blank file": (TABLE.replace("sick/1.jpg", ""), "row 1: file ''"),
+    "a path that goes up": (TABLE.replace("sick/1.jpg", "sick/../../1.jpg"), "row 1: file 'sick/../../1.jpg'"),
+    "an absolute path": (TABLE.replace("sick/1.jpg", "/etc/passwd"), "row 1: file '/etc/passwd'"),
+    "a drive": (TABLE.replace("sick/1.jpg", "C:/1.jpg"), "row 1: file 'C:/1.jpg'"),
+    "nothing": ("", "not a readable CSV"),
+}
+
+
+@pytest.mark.parametrize(("table", "parts"), [(case[0], case[1:]) for case in WRONG.values()], ids=WRONG.keys())
+def test_a_table_that_does_not_fit_is_named_with_what_is_wrong(tmp_path, images, refused, table, parts):
+    with refused(tmp_path / "table.csv", *parts):
+        prepare(tmp_path, images, table)
+    assert not list((tmp_path / "raw").iterdir())
+
+
+def test_one_file_by_two_names_is_named_twice(tmp_path, refused):
+    path = zipped(tmp_path / "a.zip", "export/")
+    with refused("'export/sick/1.jpg' is named twice"):
+        prepare(tmp_path, path, TABLE + "export/sick/1.jpg,covid,,,\n")
+
+
+def test_a_folder_and_a_table_that_are_not_named_or_not_there_say_how_to_name_them(tmp_path, images, refused):
+    with refused("dataset.folder.source.images is blank", "-S dataset.folder.source.images=..."):
+        prepare(tmp_path, "", raw="a")
+    (tmp_path / "b").mkdir()
+    with refused("dataset.folder.source.table is blank", "-S dataset.folder.source.table=..."):
+        datasets.prepare(FolderSource(kind="folder", images=str(images), table=" "), tmp_path / "b", tmp_path, [])
+    with refused(f"{tmp_path / 'nowhere'}: not there; correct dataset.folder.source.images"):
+        prepare(tmp_path, tmp_path / "nowhere", raw="c")
+    with refused("~nobody-here/x: not there; correct dataset.folder.source.images"):
+        prepare(tmp_path, "~nobody-here/x", raw="e")
+    with refused(f"{tmp_path / 'no.csv'}: not there; correct dataset.folder.source.table"):
+        prepare(tmp_path, images, tmp_path / "no.csv", raw="d")
+
+
+def test_a_zip_that_is_none_or_not_safe_is_refused(tmp_path, refused):
+    (tmp_path / "a.zip").write_bytes(b"no zip")
+    with refused(tmp_path / "a.zip", "not a zip archive"):
+        prepare(tmp_path, tmp_path / "a.zip", raw="a")
+    with refused("unsafe member name '../x.jpg'"):
+        prepare(tmp_path, zipped(tmp_path / "b.zip", more=["../x.jpg"]), raw="b")
+
+
+def test_where_no_image_can_be_used_nothing_is_written(tmp_path, params, monkeypatch, refused):
+    monkeypatch.chdir(tmp_path)
+    Path("mine").mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        Path("mine", name).write_text("no image")
+    Path("mine/table.csv").write_text("file,label\na.jpg,covid\nb.jpg,non\n")
+    params["dataset"]["folder"]["source"] |= {"images": "mine", "table": "mine/table.csv"}
+    params["dataset"]["folder"]["max_quarantined_share"] = 1.0
+    settings = validate(params, "params.yaml")
+    for stage in (download, filter_stage, split):
+        stage(settings, "folder")
+    with refused("folder: none of its 2 images can be used; first 'a.jpg': not an image"):
+        augment(settings, "folder")
+    assert not [path for path in Path("data/folder").iterdir() if path.name.strip(".").startswith(("pixels", "images"))]
+
+
+def test_stages_make_a_test_set_of_a_folder_and_quarantine_what_is_no_radiograph(tmp_path, params, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = ["file,label"]
+    Path("mine").mkdir()
+    for number in range(6):
+        Path(f"mine/{number}.jpg").write_bytes(jpeg(number))
+        rows.append(f"{number}.jpg,{['covid', 'non'][number % 2]}")
+    Path("mine/slice.dcm").write_bytes(dicom(noise(), Modality="CT"))
+    Path("mine/film.dcm").write_bytes(dicom(noise(9, dtype=np.uint16), WindowCenter=30000, WindowWidth=9000))
+    Path("mine/table.csv").write_text("\n".join([*rows, "slice.dcm,non", "film.dcm,covid", ""]))
+    params["dataset"]["folder"]["source"] |= {"images": "mine", "table": "mine/table.csv"}
+    params["dataset"]["folder"]["max_quarantined_share"] = 0.2
+
+    for stage in (download, filter_stage, split, augment, contact_sheets):
+        stage(validate(params, "params.yaml"), "folder")
+    counts, images, quarantined = (
+        json.loads(Path(path).read_text())
+        for path in (
+            "metrics/folder/split.json",
+            "metrics/folder/images.json",
+            "provenance/folder/quarantined.json",
+        )
+    )
+    assert (counts["covid"]["test"], counts["non"]["test"], counts["test_only"]) == (4, 4, 1)
+    assert images == {"images": 7, "copies": 0, "quarantined": 1}
+    assert list(quarantined) == ["slice.dcm"]
+    assert "modality CT" in quarantined["slice.dcm"]
+    assert np.load("data/folder/pixels.npy").shape == (7, 224, 224, 1)
+    assert {path.name for path in Path("data/folder/contact_sheets").iterdir()} == {"covid.png", "other.png"}
