@@ -19,7 +19,8 @@ from deepcovid.published import Published
 from deepcovid.settings import Settings, validate
 from stages import paths
 
-EXAMPLES = {"dataset": "phantom", "model": "resnet18", "recipe": "paper"}
+EXAMPLES = {"dataset": "phantom", "model": "resnet18", "recipe": "paper", "images": "cohen"}
+KEYS = {"images": "dataset"}  # where an option's names are, unless under its own
 
 REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space and run again",
@@ -44,7 +45,7 @@ def run(stage: Callable[..., None]) -> None:
         epilog=f"example: %(prog)s {example}",
     )
     for name in names:
-        parser.add_argument(f"--{name}", required=True, help=f"a name from params.yaml, `{name}`")
+        parser.add_argument(f"--{name}", required=True, help=f"a name from params.yaml, `{KEYS.get(name, name)}`")
     options = vars(parser.parse_args())
     try:
         settings = read_settings()
@@ -53,6 +54,7 @@ def run(stage: Callable[..., None]) -> None:
             "dataset": settings.dataset,
             "model": BACKBONES,
             "recipe": settings.recipe,
+            "images": settings.dataset,
         }
         for name, value in options.items():
             if value not in known[name]:

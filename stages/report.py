@@ -25,7 +25,8 @@ def report(settings: Settings, dataset: str) -> None:
     names = ["data", "quarantined", *(f"weights-{model}" for model in settings.models)]
     provenance = {name: sourced(lock, paths.provenance(dataset, name)) for name in names}
     compared = {name: sourced(lock, paths.metrics(dataset, name)) for name in ("ladder", "published", "nets")}
-    steps = [*(value.step for value in (*provenance.values(), *compared.values()))]
+    audits = {name: sourced(lock, paths.metrics(dataset, place)) for name, place in audit_files(settings).items()}
+    steps = [*(value.step for value in (*provenance.values(), *compared.values(), *audits.values()))]
     steps += [step for run in runs_read for step in (run.trained, run.evaluated)]
     page = render(
         Contents(
@@ -41,12 +42,20 @@ def report(settings: Settings, dataset: str) -> None:
             ladder=compared["ladder"],
             published=compared["published"],
             nets=compared["nets"],
+            audits=audits,
             nets_sentence=claim_sentence(compared["nets"].value, dataset, options.source.kind == "covid-xray-5k"),
             findings=tuple(finding(BACKBONES[model], part) for model, part in compared["ladder"].value.items()),
         )
     )
     with replacing(paths.data(dataset, "report.html")) as partial:
         partial.write_text(page, encoding="utf-8")
+
+
+def audit_files(settings: Settings) -> dict[str, str]:
+    """Return where the audits' findings are among the metrics, by name."""
+    names = ["leakage", "acquisition", "baselines", "hidden", "calibration"]
+    names += [f"external-{images}-{model}" for images in settings.test_sets for model in settings.models]
+    return {"audit": "audit"} | {name: f"audit/{name}" for name in names}
 
 
 def read_run(lock: Lock, settings: Settings, dataset: str, run: Run) -> reported.Run:
@@ -68,8 +77,8 @@ def read_run(lock: Lock, settings: Settings, dataset: str, run: Run) -> reported
 
 def sourced(lock: Lock, path: Path) -> Sourced:
     """Return what a JSON file holds and the step that made it."""
-    value: Any = json.loads(path.read_text(encoding="utf-8"))
-    return Sourced(value, lock.step_of(path))
+    step = lock.step_of(path)  # first, for it refuses a file that is not whole
+    return Sourced(json.loads(path.read_text(encoding="utf-8")), step)
 
 
 def as_run(recipe: Recipe, replay_epochs: int) -> dict[str, Any]:
@@ -81,7 +90,7 @@ def as_run(recipe: Recipe, replay_epochs: int) -> dict[str, Any]:
 
 def shared(settings: Settings) -> dict[str, Any]:
     """Return the settings that all data sets share, but for the recipes."""
-    return {"features": settings.features.model_dump(), "evaluate": settings.evaluate.model_dump()}
+    return {name: getattr(settings, name).model_dump() for name in ("features", "evaluate", "audit")}
 
 
 if __name__ == "__main__":

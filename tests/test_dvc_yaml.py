@@ -1,6 +1,7 @@
 """A stage's `deps` name exactly the project code that it imports, so that nothing runs too often or too seldom."""
 
 import ast
+import re
 
 import pytest
 from ruamel.yaml import YAML
@@ -79,3 +80,20 @@ def test_no_output_but_numbers_and_their_provenance_is_kept_by_git():
             path = next(iter(out)) if uncached else out
             assert uncached == path.startswith(("metrics/", "plots/", "provenance/"))
             assert not uncached or path.endswith((".json", ".csv"))
+
+
+def test_what_a_plot_draws_is_the_output_of_a_stage():
+    outs = [
+        next(iter(out)) if isinstance(out, dict) else out
+        for stage in PIPELINE["stages"].values()
+        for out in stage["outs"]
+    ]
+    drawn = [
+        path
+        for plot in PIPELINE["plots"]
+        if isinstance(plot, dict)
+        for options in plot.values()
+        for path in options["y"]
+    ]
+    assert len(drawn) > 10
+    assert {re.sub("^plots/[^/]+/", "plots/${item.dataset}/", path) for path in drawn} <= set(outs)

@@ -1,17 +1,24 @@
 """The real `dvc` on a small phantom, in a repository of its own: what users live in."""
 
 import html
+import io
 import json
 import os
 import sys
+import zipfile
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 from ruamel.yaml import YAML
 
+from deepcovid import catalogue
 from deepcovid.backbones import BACKBONES
 from deepcovid.ladder.finding import finding
 from tests.checkouts import copy_of_checkout, edit_params, run, smaller
+from tests.radiographs import dicom
 
 # `python` and `dvc` are to be those that run the tests.
 ENVIRONMENT = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
@@ -76,9 +83,11 @@ def test_another_recipe_reruns_its_heads_only_and_the_change_shows(repository):
     assert ran(result) == {
         *(f"{stage}@phantom-{net}-paper" for stage in ("train", "evaluate") for net in ("squeezenet1_1", "resnet18")),
         *(f"{stage}@phantom" for stage in ("compare", "ladder", "plots", "report")),
+        *(f"{stage}@phantom" for stage in ("baselines", "hidden", "calibration", "audit")),  # no net runs again
     }
     changed = json.loads(dvc(repository, "metrics", "diff", "--json").stdout)
     runs = {name for name in changed if "paper" in name}
+    assert "metrics/phantom/audit.json" in changed
     assert runs == {f"metrics/phantom/{net}-paper.json" for net in ("squeezenet1_1", "resnet18")}
     assert not any("failed-reproduction" in name for name in changed)
     shown = dvc(repository, "plots", "diff", "--json")
@@ -145,6 +154,45 @@ def test_the_report_shows_the_replay_and_the_hashes_that_dvc_recorded(repository
     assert {rung["net"] for rung in ladder["squeezenet1_1"]["rungs"]} == {"frozen"}
     for sentence in (finding(BACKBONES[model], part) for model, part in ladder.items()):
         assert html.escape(sentence) in page
+
+
+def test_heads_are_tested_on_a_users_folder_with_dicom_among_its_files(repository, tmp_path):
+    """The user's images are those of the phantom's test patients under other names, so that the answer is known."""
+    table = catalogue.read(repository / "data/phantom/images.csv")
+    rows = table[catalogue.in_test(table)].reset_index(drop=True)
+    lines = []
+    with zipfile.ZipFile(repository / "data/phantom/raw/phantom.zip") as archive:
+        for number, row in rows.iterrows():
+            pixels = np.asarray(Image.open(io.BytesIO(archive.read(row["member"]))))
+            name = f"image {number}.{'dcm' if number % 2 else 'png'}"
+            if number % 2:
+                (tmp_path / name).write_bytes(dicom(pixels, WindowCenter=128, WindowWidth=256))
+            else:
+                Image.fromarray(pixels).save(tmp_path / name)
+            lines.append({"file": name, "label": row["label"], "patient": f"P{number}"})
+    pd.DataFrame(lines).to_csv(tmp_path / "labels.csv", index=False)
+    source = [f"dataset.folder.source.images={tmp_path}", f"dataset.folder.source.table={tmp_path}/labels.csv"]
+    options = [part for value in ("test_sets=[folder]", *source) for part in ("-S", value)]
+    before = json.loads((repository / "metrics/phantom/resnet18-paper.json").read_text())
+    result = dvc(repository, "exp", "run", *options)
+    try:
+        assert ran(result) == {
+            *(f"{stage}-test-set@folder" for stage in ("download", "filter", "split", "augment")),
+            *(f"external@phantom-{net}-folder" for net in ("squeezenet1_1", "resnet18")),
+            *(f"{stage}@phantom" for stage in ("audit", "report")),
+        }
+        test = json.loads((repository / "metrics/phantom/audit/external-folder-resnet18.json").read_text())
+        assert test["left_out"]["images"] == 0
+        found = test["recipes"]["paper"]
+        assert (found["n_test"], found["confusion"]) == (before["n_test"], before["confusion"])
+        assert found["auc"] == pytest.approx(before["auc"], abs=0.02)
+        verdict = json.loads((repository / "metrics/phantom/audit.json").read_text())
+        assert set(verdict["external"]["folder"]) == {"squeezenet1_1", "resnet18"}
+        assert "On the images of folder" in (repository / "data/phantom/report.html").read_text()
+    finally:
+        git(repository, "checkout", "-q", ".")
+        git(repository, "clean", "-qfd", "metrics", "provenance", "plots")
+        assert dvc(repository, "checkout").returncode == 0
 
 
 def test_the_reproduction_check_passes_on_equal_metrics_and_names_one_that_moved(repository):

@@ -30,6 +30,28 @@ ROWS = {
         "low": [0.6, 0, 0, 0.8],
         "high": [0.8, 0.2, 0, 1],
     },
+    "enough": {
+        "title": ["three sharpness figures", "ResNet18, ImageNet weights"],
+        "kind": ["hand-made", "pipeline"],
+        "auc": [0.9, 0.99],
+        "low": [0.88, 0.98],
+        "high": [0.92, 1],
+    },
+    "hidden": {
+        "share": [0, 0.5, 0.5],
+        "shows": ["outside", "outside", "inside"],
+        "auc": [0.9, 0.8, 0.7],
+        "low": [0.8, 0.7, 0.6],
+        "high": [1, 0.9, 0.8],
+    },
+    "reliability": {
+        "images": ["phantom", "elsewhere"],
+        "mean_score": [0.1, 0.8],
+        "observed": [0.05, 0.6],
+        "observed_low": [0.01, 0.4],
+        "observed_high": [0.2, 0.8],
+        "images_in_bin": [100, 12],
+    },
     "training": {
         "epoch": [1, 2],
         "loss": [0.7, 0.5],

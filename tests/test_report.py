@@ -15,11 +15,13 @@ from matplotlib.figure import Figure
 from ruamel.yaml import YAML
 from sklearn.metrics import roc_auc_score
 
+from deepcovid.audit.verdict import sentences, verdict
 from deepcovid.evaluation import evaluate
 from deepcovid.report.contents import Contents, File, Run, Sourced, Step
 from deepcovid.report.page import render, slug
 from deepcovid.report.svg import STYLE, inline_svg
 from deepcovid.settings import EvaluateSettings
+from tests import audits
 from tests.browser import visit
 from tests.checkouts import ROOT, run
 
@@ -119,6 +121,14 @@ NETS_COMPARED = {
 }  # fmt: skip
 
 
+def audited(*tests):
+    """What the audits found, with `tests` on other people's images, and the verdict."""
+    own = {name: getattr(audits, name.upper()) for name in ("leakage", "acquisition", "baselines", "hidden")}
+    found = {**own, "calibration": audits.CALIBRATION, "audit": verdict(*own.values(), tests, 0.75)}
+    found |= {f"external-{test['images']}-{test['model']}": test for test in tests}
+    return {name: Sourced(value, step(f"{name}@phantom")) for name, value in found.items()}
+
+
 def all_contents(**changes):
     runs = [one_run(net, recipe) for recipe in RECIPES for net in NETS]
     runs.append(one_run("resnet18", "failed-reproduction", replayed=True))
@@ -141,6 +151,7 @@ def all_contents(**changes):
     }
     recorded = [made.step for made in provenance.values()]
     recorded += [step("ladder@phantom"), step("compare@phantom")]
+    recorded += [found.step for found in audited(audits.external()).values()]
     recorded += [made for one in runs for made in (one.trained, one.evaluated)]
     contents = Contents(
         dataset="phantom",
@@ -157,6 +168,7 @@ def all_contents(**changes):
         published=Sourced(PUBLISHED, step("compare@phantom")),
         nets=Sourced(NETS_COMPARED, step("compare@phantom")),
         nets_sentence="ResNet18 is better by 0.1.",
+        audits=audited(audits.external()),
     )
     return dataclasses.replace(contents, **changes)
 
@@ -165,7 +177,7 @@ def few_contents(**changes):
     """Contents that are drawn quickly: one run, nothing beside it."""
     runs = (one_run("resnet18", "paper"),)
     ladder = Sourced({}, step("ladder@phantom"))
-    return all_contents(**{"runs": runs, "ladder": ladder, "published": None, "nets": None} | changes)
+    return all_contents(**{"runs": runs, "ladder": ladder, "published": None, "nets": None, "audits": {}} | changes)
 
 
 class Page(HTMLParser):
@@ -213,7 +225,9 @@ def page(html):
 
 def test_every_section_is_there_in_order_and_in_the_contents(page):
     anchors = [attributes["id"] for attributes in page.all("section")]
-    expected = "question finding ladder confusion roc histograms training published nets numbers provenance parameters"
+    expected = (
+        "question finding ladder audit confusion roc histograms training published nets numbers provenance parameters"
+    )
     assert anchors == [*expected.split(), "steps"]
     links = [attributes["href"] for attributes in page.all("a")]
     assert links[: len(anchors)] == [f"#{anchor}" for anchor in anchors]
@@ -246,6 +260,32 @@ def test_a_figure_names_the_steps_that_it_was_drawn_from_and_no_others(html):
     ]
     named = set(re.findall(r"dvc repro ([\w@-]+)<", block))
     assert named == {"train@phantom-squeezenet1_0-paper", "train@phantom-squeezenet1_0-failed-reproduction"}
+
+
+def test_the_audit_opens_with_what_is_enough_and_says_the_verdict(html, page):
+    section = html[html.index('<section id="audit">') : html.index('<section id="confusion">')]
+    opening, said = re.findall(r"<figure.*?</figure>", section, flags=re.DOTALL)[:2]
+    for row in (*audits.BASELINES["baselines"], *audits.ACQUISITION["variables"][:2]):
+        assert row["title"] in opening
+    assert " ".join(sentences(audited(audits.external())["audit"].value, audits.LEAKAGE)) in Page(said).text
+    assert "phantom-1" in section  # leaks are listed by name
+    assert "82 % (77 to 86 %) of 336 augmented copies reach it" in page.text
+    assert "fewer than 5 patients of covid have it" in page.text
+    assert "348 / 100 (84)" in page.text
+
+
+def test_audits_that_were_not_run_are_named(page):
+    assert "Not run on this data set: the test on other people's images." not in page.text
+    alone = Page(render(few_contents(audits=audited()))).text
+    assert "Not run on this data set: the test on other people's images." in alone
+    assert "Not run on this data set: the audits." in Page(render(few_contents())).text
+
+
+def test_near_duplicates_that_were_not_looked_for_are_said_not_to_be():
+    found = audited()
+    value = {**audits.LEAKAGE, "near_duplicates": {"skipped": "there are no copies to choose a threshold on"}}
+    found["leakage"] = dataclasses.replace(found["leakage"], value=value)
+    assert "not looked for: there are no copies to choose" in Page(render(few_contents(audits=found))).text
 
 
 def test_links_lead_to_places_on_the_page_and_ids_are_unique(page):
@@ -364,6 +404,10 @@ def results(checkout, tmp_path):
         f"metrics/phantom/{name}.json": json.dumps(getattr(made, name).value)
         for name in ("ladder", "published", "nets")
     }
+    outputs |= {
+        f"metrics/phantom/{'' if name == 'audit' else 'audit/'}{name}.json": json.dumps(found.value)
+        for name, found in audited().items()
+    }
     for one in made.runs:
         if one.model == "resnet18" and not one.replayed:
             name = f"resnet18-{one.recipe}"
@@ -411,6 +455,10 @@ def test_the_stage_writes_the_page_with_the_hashes_of_dvc_lock(results):
         (
             lambda folder: (folder / "metrics/phantom/resnet18-paper.json").write_text("{}"),
             "metrics/phantom/resnet18-paper.json: is not as the stage left it",
+        ),
+        (
+            lambda folder: (folder / "metrics/phantom/audit.json").write_text('{"leaks": {'),
+            "metrics/phantom/audit.json: is not as the stage left it",
         ),
         (
             lambda folder: (folder / "dvc.lock").write_text(

@@ -15,13 +15,14 @@ from stages._run import describe
 from tests.checkouts import edit_params, run, smaller
 
 STAGES = ["download", "filter", "split", "augment", "weights", "features", "train", "replay", "evaluate", "ladder"]
+AUDITS = ["leakage", "acquisition", "untrained", "baselines", "hide", "hidden", "calibration", "external", "audit"]
 
 
 def stage(folder, name, *options, **environment):
     return run([sys.executable, "-m", f"stages.{name}", *options], folder, **environment)
 
 
-@pytest.mark.parametrize("name", [*STAGES, "compare", "plots", "contact_sheets", "report"])
+@pytest.mark.parametrize("name", [*STAGES, *AUDITS, "compare", "plots", "contact_sheets", "report"])
 def test_help_says_what_a_stage_does_and_gives_an_example(checkout, name):
     result = stage(checkout, name, "--help")
     assert result.returncode == 0

@@ -13,10 +13,13 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from deepcovid.audit.verdict import sentences
 from deepcovid.backbones import BACKBONES
 from deepcovid.comparison import claim_sentence
 from deepcovid.ladder.finding import finding
 from deepcovid.published import Group
+from deepcovid.report import tables as of_report
+from deepcovid.report.audit import enough_rows
 from deepcovid.report.tables import bounds
 from stages import paths
 from stages._run import read_published
@@ -57,7 +60,25 @@ def tables(dataset: str) -> str:
         parts.append(f"The ladder, computed from its table, `metrics/{dataset}/ladder.json`:")
         parts.append("\n".join(f"- {finding(BACKBONES[net], part)}" for net, part in climbed.items()))
         parts += [f"{BACKBONES[net]}:\n\n{ladder(part)}" for net, part in climbed.items() if net == "resnet18"]
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *audits(dataset)])
+
+
+def audits(dataset: str) -> list[str]:
+    """Return what the audits say, and their tables, or nothing where none was run."""
+    verdict = read(dataset, "audit")
+    if not verdict:
+        return []
+    leakage, acquisition, baselines = (
+        read(dataset, f"audit/{name}") for name in ("leakage", "acquisition", "baselines")
+    )
+    said = " ".join(sentences(verdict, leakage))
+    known = of_report.enough(enough_rows(baselines, acquisition))
+    return [f"The audits, computed from `metrics/{dataset}/audit.json`: {said}", markdown(known)]
+
+
+def markdown(shown: of_report.Table) -> str:
+    """Return a table of the report as Markdown."""
+    return table(list(shown.header), [[cell.replace("\n", " ") for cell in row] for row in shown.rows])
 
 
 def read(dataset: str, name: str) -> Any:

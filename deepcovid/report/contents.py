@@ -91,6 +91,8 @@ class Contents:
         published: As deepcovid.comparison.beside_published returns it.
         nets: As deepcovid.comparison.between_nets returns it.
         nets_sentence: What the comparison of the nets says.
+        audits: By name, what the audits found: leakage, acquisition, baselines, hidden, calibration, the verdict
+            `audit`, and `external-...` for each net on each set of other people's images. Empty where none was run.
         provenance: By name, what is recorded of data and weights.
         parameters: Of the data set and of the shared settings, nested.
         recipes: By name, the settings of each recipe, nested.
@@ -112,6 +114,7 @@ class Contents:
     published: Sourced | None = None
     nets: Sourced | None = None
     nets_sentence: str = ""
+    audits: Mapping[str, Sourced] = field(default_factory=dict)
     models: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:

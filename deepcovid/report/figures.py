@@ -54,7 +54,7 @@ def ladder(rungs: Sequence[Mapping[str, Any]]) -> Figure:
             if name != "aside":
                 axis.plot([rung[measure]["mean"] for rung in members], places, color=FAINT, linewidth=1.2, zorder=1)
             for place, rung in zip(places, members, strict=True):
-                _dot(axis, rung[measure], place, BLUE, hollow=rung["net"] == "replayed")
+                dot(axis, rung[measure], place, BLUE, hollow=rung["net"] == "replayed")
         for place, rung in zip(places, members, strict=True):
             share = rung["collapsed"]["mean"]
             axes[3].barh(place, share, height=0.62, color=RED, alpha=0.8)
@@ -258,7 +258,7 @@ def published(numbers: Sequence[Mapping[str, Any]]) -> Figure:
     figure = Figure(figsize=(WIDTH, 0.3 * len(numbers) + 0.8), layout="constrained")
     axis = figure.subplots()
     for place, number in enumerate(numbers):
-        _dot(axis, {"mean": number["ours"], "low": number["low"], "high": number["high"]}, place, BLUE, hollow=False)
+        dot(axis, {"mean": number["ours"], "low": number["low"], "high": number["high"]}, place, BLUE)
         colour = FAINT if not number["same_test_counts"] else GREEN if number["inside"] else RED
         axis.plot(number["published"], place, "D", color=colour, markersize=6, markeredgecolor=PAGE, zorder=4)
     axis.set_yticks(range(len(numbers)), [published_label(number) for number in numbers])
@@ -285,7 +285,8 @@ def stacked(recipe: str) -> str:
     return textwrap.fill(recipe, 20)
 
 
-def _dot(axis: Axes, measure: Mapping[str, float], place: float, colour: str, *, hollow: bool) -> None:
+def dot(axis: Axes, measure: Mapping[str, float], place: float, colour: str, *, hollow: bool = False) -> None:
+    """Draw a mean as a dot in the row at `place`, its interval as a bar."""
     axis.plot([measure["low"], measure["high"]], [place, place], color=colour, linewidth=2, alpha=0.45, zorder=2)
     face = PAGE if hollow else colour
     axis.plot(measure["mean"], place, "o", color=colour, markerfacecolor=face, markersize=5, zorder=3)

@@ -1,61 +1,17 @@
 """What stands where on the page: sections with their figures, tables and the steps behind each."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
-
-from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from deepcovid.backbones import BACKBONES
 from deepcovid.evaluation import SENSITIVITY_WANTED
 from deepcovid.report import figures, tables
+from deepcovid.report.audit import audit
+from deepcovid.report.blocks import NOT_RUN, Block, Section, Tile, drawn
 from deepcovid.report.contents import FAILED, PAPER, RELEASED, Contents, Run, Step
-from deepcovid.report.svg import WIDTH, inline_svg
-from deepcovid.report.tables import Table
+from deepcovid.report.svg import WIDTH
 
 FIRST_SEED = "Numbers and curves are those of the first seed's head."
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One number with the words around it."""
-
-    value: str
-    title: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Block:
-    """A figure, a table, a row of tiles or sentences, and the steps that it comes from.
-
-    `folded` is a table that opens on demand, for the numbers of a figure.
-    """
-
-    caption: str
-    steps: tuple[Step, ...]
-    svg: Markup | None = None
-    table: Table | None = None
-    tiles: tuple[Tile, ...] = ()
-    sentences: tuple[str, ...] = ()
-    folded: Table | None = None
-
-    @property
-    def kind(self) -> str:
-        """Figure, Table, or blank for what has no number."""
-        return "Figure" if self.svg else "Table" if self.table else ""
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page; `notes` say what was not run."""
-
-    anchor: str
-    title: str
-    text: tuple[str, ...] = ()
-    blocks: tuple[Block, ...] = ()
-    notes: tuple[str, ...] = field(default=())
 
 
 def sections(contents: Contents) -> Iterator[Section]:
@@ -63,6 +19,7 @@ def sections(contents: Contents) -> Iterator[Section]:
     yield question(contents)
     yield finding(contents)
     yield ladder(contents)
+    yield audit(contents)
     yield confusion(contents)
     yield roc(contents)
     yield histogram(contents)
@@ -115,9 +72,6 @@ def finding(contents: Contents) -> Section:
     return Section("finding", "The finding", blocks=(block,))
 
 
-NOT_RUN = "Not run on this data set: the {}."
-
-
 def ladder(contents: Contents) -> Section:
     """A figure per net: one switch at a time, up and down."""
     text = (
@@ -146,7 +100,7 @@ def ladder(contents: Contents) -> Section:
             )
         alt = f"Ladder of {net}. " + "; ".join(f"{rung['rung']}: AUC {rung['auc']['mean']:.3f}" for rung in rungs)
         figure, table = figures.ladder(rungs), tables.ladder(rungs)
-        blocks.append(_figure(figure, f"ladder-{model}", alt, caption, (contents.ladder.step,), table))
+        blocks.append(drawn(figure, f"ladder-{model}", alt, caption, (contents.ladder.step,), table))
     return Section("ladder", "The ladder", text, tuple(blocks), tuple(notes))
 
 
@@ -169,7 +123,7 @@ def confusion(contents: Contents) -> Section:
     alt = f"Confusion matrices of {net}. " + "; ".join(_in_words(run) for run in main)
     columns = min(len(matrices), 4)
     figure = figures.confusions(matrices, columns, min(2.6, WIDTH / columns))
-    blocks = [_figure(figure, "confusion-main", alt, caption, steps)]
+    blocks = [drawn(figure, "confusion-main", alt, caption, steps)]
     others = [run for model in contents.models if model != contents.main_model for run in contents.of_model(model)]
     if others:
         matrices = [(f"{run.net}\n{figures.stacked(run.recipe)}", run.metrics["confusion"]) for run in others]
@@ -177,7 +131,7 @@ def confusion(contents: Contents) -> Section:
         columns = max(len(contents.of_model(model)) for model in contents.models if model != contents.main_model)
         figure = figures.confusions(matrices, columns, min(2.1, WIDTH / columns))
         blocks.append(
-            _figure(figure, "confusion-others", alt, f"The other nets, drawn alike. {FIRST_SEED}", _evaluated(others))
+            drawn(figure, "confusion-others", alt, f"The other nets, drawn alike. {FIRST_SEED}", _evaluated(others))
         )
     notes = [NOT_RUN.format(f"recipe {name} with {net}") for name in (FAILED, PAPER) if not _any(main, name)]
     if not any(run.replayed for run in contents.runs):
@@ -224,7 +178,7 @@ def roc(contents: Contents) -> Section:
         if marks and contents.published:
             caption += " Diamond and triangle are published, at a sensitivity of 98 %."
             steps = (*steps, contents.published.step)
-        blocks.append(_figure(figure, "roc-nets", alt, caption, steps))
+        blocks.append(drawn(figure, "roc-nets", alt, caption, steps))
     else:
         notes.append(NOT_RUN.format(f"recipe {PAPER}"))
     panels = _by_recipe(contents)
@@ -233,7 +187,7 @@ def roc(contents: Contents) -> Section:
     )
     figure = figures.roc_of_recipes(panels)
     blocks.append(
-        _figure(figure, "roc-recipes", f"ROC curves. {alt}", f"Every recipe. {FIRST_SEED}", _evaluated(contents.runs))
+        drawn(figure, "roc-recipes", f"ROC curves. {alt}", f"Every recipe. {FIRST_SEED}", _evaluated(contents.runs))
     )
     return Section("roc", "ROC curves", blocks=tuple(blocks), notes=tuple(notes))
 
@@ -247,7 +201,7 @@ def histogram(contents: Contents) -> Section:
             f"axis by square root. {FIRST_SEED}"
         )
         alt = f"Histograms of P(covid) under {title}. " + "; ".join(_in_words(run, net=True) for run in runs)
-        blocks.append(_figure(figures.histograms(runs), f"histogram-{number}", alt, caption, _evaluated(runs)))
+        blocks.append(drawn(figures.histograms(runs), f"histogram-{number}", alt, caption, _evaluated(runs)))
     text = ("The paper's three groups: COVID-19, another disease, and normal (no finding).",)
     return Section("histograms", "Scores in three groups", text, tuple(blocks))
 
@@ -267,7 +221,7 @@ def training(contents: Contents) -> Section:
             "image non-COVID."
         )
         steps = tuple(run.trained for run in runs)
-        blocks.append(_figure(figures.training(runs), f"training-{model}", alt, caption, steps))
+        blocks.append(drawn(figures.training(runs), f"training-{model}", alt, caption, steps))
     text = (
         "An accuracy that lies on the dashed line says nothing: most test images are non-COVID. Where the learning "
         "rate dies early, the loss stays where it was. Selection by best accuracy keeps the first of the best epochs; "
@@ -295,7 +249,7 @@ def published(contents: Contents) -> Section:
     if rates:
         alt = "; ".join(f"{item['name']}: published {item['published']}, ours {item['ours']:.3f}" for item in rates)
         caption = "Rates and areas: published values on our 95 % intervals."
-        blocks.insert(0, _figure(figures.published(rates), "published", alt, caption, steps))
+        blocks.insert(0, drawn(figures.published(rates), "published", alt, caption, steps))
     return Section("published", title, (text,), tuple(blocks))
 
 
@@ -347,12 +301,6 @@ def parameters(contents: Contents) -> Section:
         Block("The data set and what the recipes share.", others, table=tables.parameters(contents.parameters)),
     )
     return Section("parameters", "Parameters", blocks=blocks)
-
-
-def _figure(
-    figure: Figure, name: str, alt: str, caption: str, steps: tuple[Step, ...], folded: Table | None = None
-) -> Block:
-    return Block(caption, steps, svg=inline_svg(figure, name, alt), folded=folded)
 
 
 def _by_recipe(contents: Contents) -> dict[str, list[Run]]:

@@ -103,6 +103,111 @@ def nets(pairs: Iterable[Mapping[str, Any]]) -> Table:
     return Table(header, rows, names=2)
 
 
+def enough(rows: Iterable[Mapping[str, Any]]) -> Table:
+    """Return a row per thing that was tried to tell the labels apart, with its AUC."""
+    lines = [(row["title"], row["kind"], f"{row.get('numbers', '')}", area(row)) for row in rows]
+    return Table(("what is known", "kind", "numbers per image", "AUC (95 % interval)"), lines, names=2)
+
+
+def hidden(nets: Iterable[Mapping[str, Any]]) -> Table:
+    """Return a row per net and square."""
+    shown = {"outside": "all but the square", "inside": "nothing but the square"}
+    rows = []
+    for net in nets:
+        for square in net["squares"]:
+            less, over = square["less_than_whole"], square["over_seeds"]
+            rows.append(
+                (
+                    BACKBONES[net["model"]],
+                    shown[square["shows"]] if square["share"] else "the whole image",
+                    f"{square['share']:g}" if square["share"] else "",
+                    area(square),
+                    f"{over['min']:.3f} to {over['max']:.3f}",
+                    f"{less['difference']:+.3f} ({less['low']:+.3f} to {less['high']:+.3f})" if square["share"] else "",
+                )
+            )
+    header = ("net", "shown", "side of the square", "AUC (95 % interval)", "AUC over seeds", "less than the whole")
+    return Table(header, rows, names=2)
+
+
+def leaks(counts: Mapping[str, Mapping[str, int]], kinds: Mapping[str, str]) -> Table:
+    """Return a row per kind of leak."""
+    rows = [(words, f"{counts[kind]['pairs']:,}", f"{counts[kind]['test_images']:,}") for kind, words in kinds.items()]
+    return Table(("in train and test", "pairs", "test images"), rows)
+
+
+def pairs(leaked: Sequence[Mapping[str, Any]]) -> Table | None:
+    """Return a row per pair of a training and a test image, or None where there is none."""
+    rows = [
+        (
+            pair.get("copy", pair["train"]),
+            pair["test"],
+            ", ".join(pair["kinds"]).replace("_", " "),
+            pair["train_label"],
+            pair["test_label"],
+            f"{pair['similarity']:.3f}",
+        )
+        for pair in leaked
+    ]
+    header = ("in training", "in test", "kinds", "label in training", "label in test", "similarity")
+    return Table(header, rows, names=5, breakable=True) if rows else None
+
+
+def acquisition(variables: Iterable[Mapping[str, Any]]) -> Table:
+    """Return a row per variable, with the AUC or why there is none."""
+    rows = [
+        (
+            row["title"],
+            f"{row['known']['covid']:,} / {row['known']['non']:,}",
+            area(row) if "auc" in row else row["skipped"],
+        )
+        for row in variables
+    ]
+    return Table(("variable", "known of covid / non", "AUC (95 % interval)"), rows)
+
+
+def calibration(by_model: Mapping[str, Mapping[str, Any]], images: str) -> Table:
+    """Return a row per net: Brier score and expected calibration error."""
+    rows = [(BACKBONES[model], images, *calibrated(own)) for model, own in by_model.items()]
+    return Table(("net", "images", *CALIBRATED), rows, names=2)
+
+
+CALIBRATED = ("Brier score", "skill against the prevalence", "expected calibration error")
+
+
+def calibrated(own: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the cells under CALIBRATED."""
+    bounded = (f"{own[name]:.3f} ({own[f'{name}_low']:.3f} to {own[f'{name}_high']:.3f})" for name in ("brier", "ece"))
+    brier, error = bounded
+    return brier, f"{own['brier_skill']:+.3f}", error
+
+
+def external(tests: Iterable[Mapping[str, Any]]) -> Table:
+    """Return a row per set of other people's images, net and recipe."""
+    rows = [
+        (
+            test["images"],
+            BACKBONES[test["model"]],
+            recipe,
+            f"{run['n_test']['covid']:,} / {run['n_test']['non']:,} ({test['left_out']['images']:,})",
+            f"{run['auc']:.3f} ({bounds(run['auc_ci95'])})",
+            f"{run['threshold']:g}",
+            f"{run['sensitivity']:.3f} ({bounds(run['sensitivity_wilson95'])})",
+            f"{run['specificity']:.3f} ({bounds(run['specificity_wilson95'])})",
+            *calibrated(run),
+        )
+        for test in tests
+        for recipe, run in test["recipes"].items()
+    ]
+    header = ("images", "net", "recipe", "covid / non (left out)", "AUC (95 % interval)", "cut-off")
+    return Table((*header, "sensitivity", "specificity", *CALIBRATED), rows, names=3)
+
+
+def area(row: Mapping[str, float]) -> str:
+    """Return an AUC with its interval as text."""
+    return f"{row['auc']:.3f} ({bounds(row)})"
+
+
 def recipes(settings: Mapping[str, Mapping[str, Any]]) -> Table:
     """Return a row per setting, a column per recipe."""
     flattened = {name: flat(values) for name, values in settings.items()}

@@ -1,0 +1,39 @@
+"""Images with a centred square blackened, or with nothing but that square left (Maguolo and Nanni 2021)."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepcovid.settings import HidingSettings
+
+Pixels = NDArray[np.uint8]
+
+
+class Square(NamedTuple):
+    """A centred square of `share` of the image's side; `shows` is what is left of the image: outside or inside it."""
+
+    share: float
+    shows: str
+
+
+def squares(settings: HidingSettings) -> list[Square]:
+    """Return the squares of a sweep, in the order in which their features are kept."""
+    return [
+        *(Square(share, "outside") for share in settings.hidden),
+        *(Square(share, "inside") for share in settings.visible),
+    ]
+
+
+def hide(images: Pixels, square: Square) -> Pixels:
+    """Return a copy of images (batch, height, width, channels) with what `square` does not show set to black, 0."""
+    height, width = images.shape[1:3]
+    top, left = (round(side * (1 - square.share) / 2) for side in (height, width))
+    inside = np.s_[:, top : height - top, left : width - left]
+    if square.shows == "outside":
+        hidden = images.copy()
+        hidden[inside] = 0
+    else:
+        hidden = np.zeros_like(images)
+        hidden[inside] = images[inside]
+    return hidden

@@ -1,0 +1,61 @@
+"""What a section of the page is made of."""
+
+from dataclasses import dataclass, field
+
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from deepcovid.report.contents import Step
+from deepcovid.report.svg import inline_svg
+from deepcovid.report.tables import Table
+
+NOT_RUN = "Not run on this data set: the {}."
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One number with the words around it."""
+
+    value: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Block:
+    """A figure, a table, a row of tiles or sentences, and the steps that it comes from.
+
+    `folded` is a table that opens on demand, under `folded_title`.
+    """
+
+    caption: str
+    steps: tuple[Step, ...]
+    svg: Markup | None = None
+    table: Table | None = None
+    tiles: tuple[Tile, ...] = ()
+    sentences: tuple[str, ...] = ()
+    folded: Table | None = None
+    folded_title: str = "The same in numbers"
+
+    @property
+    def kind(self) -> str:
+        """Figure, Table, or blank for what has no number."""
+        return "Figure" if self.svg else "Table" if self.table else ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page; `notes` say what was not run."""
+
+    anchor: str
+    title: str
+    text: tuple[str, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+
+def drawn(
+    figure: Figure, name: str, alt: str, caption: str, steps: tuple[Step, ...], folded: Table | None = None
+) -> Block:
+    """Return a figure as a block; `name` is unique on the page, `alt` is for those who do not see it."""
+    return Block(caption, steps, svg=inline_svg(figure, name, alt), folded=folded)

@@ -1,0 +1,22 @@
+"""Predict the label from what is not disease: view, size, format, brightness of border and corners, age, sex."""
+
+from deepcovid import catalogue
+from deepcovid.arrays import batches
+from deepcovid.audit.acquisition import confounding, measurements
+from deepcovid.audit.headers import headers
+from deepcovid.files import write_json
+from deepcovid.settings import Settings
+from stages import _run, paths
+
+
+def acquisition_stage(settings: Settings, dataset: str) -> None:
+    table = catalogue.read(paths.data(dataset, "images.csv"))
+    pixels = batches(paths.data(dataset, "pixels.npy"), 256)
+    measured = measurements(table, headers(table, paths.data(dataset, "raw")), pixels)
+    originals = table["augmentation_of"] == ""
+    found = confounding(table[originals], measured[originals], settings.audit, settings.evaluate)
+    write_json(paths.metrics(dataset, "audit/acquisition"), found)
+
+
+if __name__ == "__main__":
+    _run.run(acquisition_stage)

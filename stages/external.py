@@ -1,0 +1,57 @@
+"""Test the heads of a data set and a net on the test images of another data set, as they are, cut-offs and all."""
+
+import numpy as np
+
+from deepcovid import catalogue
+from deepcovid.arrays import batches, load_array
+from deepcovid.audit.external import check_facts, check_images, chosen, left_out, measured, read_facts, trained_on
+from deepcovid.errors import UserError
+from deepcovid.features import extract
+from deepcovid.files import sha256_of, write_json
+from deepcovid.nets import read_state, trunk
+from deepcovid.progress import bar
+from deepcovid.scoring import read_heads, score
+from deepcovid.settings import Settings
+from stages import _run, paths
+
+
+def external(settings: Settings, dataset: str, model: str, images: str) -> None:
+    weights, options = paths.data(dataset, f"weights/{model}.safetensors"), settings.features
+    heads = {name: paths.data(dataset, f"heads/{model}-{name}.safetensors") for name in settings.recipes}
+    facts = {name: read_facts(path) for name, path in heads.items()}
+    digest = sha256_of(weights)
+    for name, path in heads.items():
+        check_facts(path, facts[name], model, digest)
+
+    table, own = (catalogue.read(paths.data(name, "images.csv")) for name in (images, dataset))
+    test = table[catalogue.in_test(table) & (table["augmentation_of"] == "")]
+    seen = trained_on(test, own[catalogue.in_training(own, augmented=True)])
+    rows, counts = test[~seen.any(axis=1)], left_out(seen)
+    check_images(rows, counts, f"--images {images}")
+
+    decoded = paths.data(images, "pixels.npy")
+    if len(load_array(decoded)) != len(table):
+        raise UserError(
+            f"{decoded}: {len(load_array(decoded))} images, but images.csv beside it has {len(table)} rows; run "
+            "`dvc repro`, which makes both anew"
+        )
+    pixels = chosen(batches(decoded, options.batch_size), table.index.isin(rows.index))
+    extracted = []
+    with bar(f"{model} on {images}", total=len(rows)) as progress:
+        for batch in extract(trunk(*read_state(weights)), pixels, options):
+            extracted.append(batch)
+            progress.update(len(batch))
+    features, results = np.concatenate(extracted), {}
+    for name, path in heads.items():
+        weight, bias = read_heads(path)
+        try:
+            scores = score(features, weight, bias)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
+        results[name] = measured(rows, scores, facts[name].cut_off, settings.audit.calibration_bins, settings.evaluate)
+    found = {"heads": dataset, "images": images, "model": model, "left_out": counts, "recipes": results}
+    write_json(paths.metrics(dataset, f"audit/external-{images}-{model}"), found)
+
+
+if __name__ == "__main__":
+    _run.run(external)

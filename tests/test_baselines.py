@@ -1,0 +1,253 @@
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+
+from deepcovid import catalogue
+from deepcovid.audit.baselines import (
+    FIGURES,
+    Input,
+    baseline,
+    figures,
+    fitted_scores,
+    frame,
+    histogram,
+    sharpness,
+    summary,
+    thumbnail,
+)
+from deepcovid.settings import EvaluateSettings
+from stages._run import read_settings
+from stages.baselines import baselines
+from stages.train import train
+from tests.checkouts import edit_params, smaller
+
+SIDE = 224
+BOOTSTRAP = EvaluateSettings(bootstrap_samples=100, bootstrap_seed=1)
+greys = st.integers(0, 2**32 - 1).map(lambda seed: np.random.default_rng(seed).integers(0, 256, (2, SIDE, SIDE)))
+
+
+def table(split, label):
+    """A catalogue with a patient an image."""
+    rows = pd.DataFrame({"split": split, "label": label})
+    rows["image_id"] = [f"image {number}" for number in rows.index]
+    rows = rows.assign(archive="images.zip", member=rows["image_id"], patient_id=rows["image_id"])
+    return catalogue.checked(rows, "test")
+
+
+def grey(pixels):
+    return np.asarray(pixels, dtype=np.float32)
+
+
+def test_sharpness_of_a_ramp_is_its_slope_along_rows():
+    ramp = np.broadcast_to(0.5 * np.arange(SIDE), (1, SIDE, SIDE))
+    assert sharpness(grey(ramp)) == pytest.approx(np.array([[0.5, 0, 0]]), abs=1e-5)
+
+
+def test_sharpness_of_a_chessboard_is_its_contrast_and_twice_that_at_the_second_difference():
+    board = 10 * (np.indices((SIDE, SIDE)).sum(axis=0) % 2)
+    assert sharpness(grey(board[None])) == pytest.approx(np.array([[10, 10, 20]]))
+
+
+@given(images=greys, brighter=st.integers(1, 50))
+def test_sharpness_knows_no_brightness_and_a_turned_image_swaps_rows_and_columns(images, brighter):
+    own = sharpness(grey(images))
+    assert sharpness(grey(images + brighter)) == pytest.approx(own, rel=1e-4)
+    assert sharpness(grey(images.transpose(0, 2, 1))) == pytest.approx(own[:, [1, 0, 2]], rel=1e-4)
+
+
+@given(images=arrays(np.uint8, (3, 4, 4)))
+def test_histogram_is_that_of_numpy_for_each_image(images):
+    expected = [np.histogram(image, bins=32, range=(0, 256))[0] / 16 for image in images]
+    assert histogram(grey(images)) == pytest.approx(np.array(expected))
+
+
+@given(images=greys, side=st.sampled_from([8, 16]))
+def test_thumbnail_is_pillows_box_reduction(images, side):
+    expected = [np.asarray(Image.fromarray(grey(image)).reduce(SIDE // side)).ravel() for image in images]
+    assert thumbnail(grey(images), side) == pytest.approx(np.array(expected), rel=1e-4)
+
+
+@pytest.mark.parametrize(("row", "column", "seen"), [(7, 100, True), (100, 216, True), (8, 215, False)])
+def test_frame_sees_the_outer_eight_pixels_and_no_others(row, column, seen):
+    dark = np.zeros((1, SIDE, SIDE))
+    spot = dark.copy()
+    spot[0, row, column] = 255
+    numbers = frame(grey(spot))
+    assert numbers.shape == (1, 108)
+    assert numbers.sum() == pytest.approx(255 / 64 if seen else 0)
+
+
+@given(images=greys, size=st.integers(1, 3), data=st.data())
+def test_figures_average_colours_and_do_not_depend_on_the_batches(images, size, data):
+    same = np.repeat(images[..., None].astype(np.uint8), 3, axis=3)
+    grey_only, coloured = (
+        figures([batch for batch in np.split(pixels, range(size, 2, size)) if len(batch)])
+        for pixels in (same[..., :1], np.concatenate([same, same]))
+    )
+    for name in FIGURES:
+        assert coloured[name][:2] == pytest.approx(grey_only[name], rel=1e-4)
+        assert coloured[name][2:] == pytest.approx(grey_only[name], rel=1e-4)
+    red = same.copy()
+    red[..., 1:] = 0
+    assert figures([red])["thumbnail-8"] == pytest.approx(grey_only["thumbnail-8"] / 3, rel=1e-4)
+
+
+def test_a_difference_in_sharpness_alone_is_seen_by_sharpness_alone():
+    """Squares of 2 x 2 pixels hold the same two levels in both classes, as a chessboard or as two bars."""
+    rng = np.random.default_rng(0)
+    covid = np.arange(300) % 2 == 0
+    levels = rng.integers(80, 180, (300, SIDE // 2, SIDE // 2, 2), dtype=np.uint8)
+    board, bars = levels[..., [0, 1, 1, 0]], levels[..., [0, 0, 1, 1]]
+    cells = np.where(covid[:, None, None, None], board, bars).reshape(300, SIDE // 2, SIDE // 2, 2, 2)
+    pixels = cells.transpose(0, 1, 3, 2, 4).reshape(300, SIDE, SIDE, 1)
+    rows = table(np.repeat(["train", "test"], 150), np.where(covid, "covid", "non"))
+    areas = {
+        name: roc_auc_score(covid[150:], fitted_scores(numbers, rows))
+        for name, numbers in figures(np.array_split(pixels, 5)).items()
+    }
+    assert areas.pop("sharpness") == 1
+    assert len(areas) == 4
+    assert all(0.35 < area < 0.65 for area in areas.values()), areas
+
+
+@pytest.fixture
+def separable():
+    """Numbers of which the first goes with the label, and their catalogue."""
+    rng = np.random.default_rng(1)
+    rows = table(np.tile(["train", "train", "test"], 20), np.repeat(["covid", "non"], 30))
+    numbers = rng.normal(size=(60, 3))
+    numbers[:, 0] += 2 * (rows["label"] == "covid")
+    return numbers, rows
+
+
+def test_scores_are_larger_for_covid_and_do_not_depend_on_units_or_row_order(separable):
+    numbers, rows = separable
+    scores = fitted_scores(numbers, rows)
+    positive = (rows["label"] == "covid")[rows["split"] == "test"]
+    assert roc_auc_score(positive, scores) > 0.8
+    assert fitted_scores(numbers * [1e3, 1e-3, 1] + 5, rows) == pytest.approx(scores, abs=1e-4)
+    order = np.argsort(rows["split"].to_numpy() == "test", kind="stable")[::-1]
+    assert fitted_scores(numbers[order], rows.iloc[order])[::-1] == pytest.approx(scores, abs=1e-4)
+
+
+def test_augmented_copies_and_test_images_are_not_fitted_on(separable):
+    numbers, rows = separable
+    scores = fitted_scores(numbers, rows)
+    copy = rows.iloc[:1].assign(image_id="copy", augmentation_of="image 0")
+    with_copy = fitted_scores(np.vstack([numbers, [[1e3] * 3]]), pd.concat([rows, copy], ignore_index=True))
+    np.testing.assert_array_equal(with_copy, scores)
+    changed = numbers.copy()
+    changed[2] += 9  # the first test image
+    np.testing.assert_array_equal(fitted_scores(changed, rows)[1:], scores[1:])
+
+
+def test_scores_of_no_test_image_are_refused(separable, refused):
+    numbers, rows = separable
+    with refused("baselines: there are no test images", "change the split"):
+        fitted_scores(numbers, rows.assign(split="train"))
+
+
+@pytest.mark.parametrize("side", ["train", "test"])
+def test_images_of_one_class_are_refused(separable, refused, side):
+    numbers, rows = separable
+    rows.loc[rows["split"] == side, "label"] = "non"
+    with refused(f"the {side}", "images are of one class only", "change the split"):
+        scores = fitted_scores(numbers, rows)[:, None]
+        test = rows[catalogue.in_test(rows)]
+        given = Input("x", "an x", "hand-made", 3)
+        baseline(given, (test["label"] == "covid").to_numpy(), scores, test["patient_id"], BOOTSTRAP)
+
+
+def test_an_entry_has_the_first_heads_area_and_the_spread_of_all():
+    positive = np.arange(40) < 20
+    scores = np.random.default_rng(2).normal(positive[:, None].astype(float), size=(40, 3))
+    patient = pd.Series([f"patient {number}" for number in range(40)])
+    areas = [roc_auc_score(positive, column) for column in scores.T]
+    net = baseline(Input("net", "a net", "untrained", 512), positive, scores, patient, BOOTSTRAP)
+    assert net["auc"] == pytest.approx(areas[0], abs=1e-6)
+    assert net["low"] < net["auc"] < net["high"]
+    assert net["seeds"] == pytest.approx({"min": min(areas), "max": max(areas), "mean": np.mean(areas)}, abs=1e-6)
+    one = baseline(Input("one", "one", "hand-made", 3), positive, scores[:, :1], patient, BOOTSTRAP)
+    assert "seeds" not in one
+    assert (one["auc"], one["low"], one["high"]) == (net["auc"], net["low"], net["high"])
+
+
+def test_the_best_without_disease_is_never_the_pipelines_own_net():
+    areas = {"b": ("untrained", 0.9), "a": ("pipeline", 0.99), "c": ("hand-made", 0.7)}
+    entries = [
+        Input(name, name, kind, 1)._asdict() | {"auc": auc, "low": auc - 0.1, "high": auc + 0.1}
+        for name, (kind, auc) in areas.items()
+    ]
+    found = summary(entries, "paper")
+    assert [entry["name"] for entry in found["baselines"]] == ["c", "b", "a"]
+    assert found["best_without_disease"] == {"name": "b", "auc": 0.9, "low": 0.8, "high": 1.0}
+
+
+@pytest.fixture
+def trained(checkout, monkeypatch):
+    """A checkout with trained heads; an untrained net has left the very vectors that they were trained on."""
+
+    def edit(values):
+        smaller(values)
+        values["models"] = values["audited_models"] = ["squeezenet1_1"]
+        values["replays"] = []
+
+    edit_params(checkout, edit)
+    monkeypatch.chdir(checkout)
+    rng = np.random.default_rng(3)
+    rows = table(np.repeat(["train", "test"], 30), np.tile(["covid", "non", "non"], 20))
+    copies = rows[:3].assign(image_id=["copy 0", "copy 1", "copy 2"], augmentation_of=rows["image_id"][:3])
+    rows = pd.concat([rows, copies], ignore_index=True)
+    data = checkout / "data/phantom"
+    for folder in ("features", "untrained", "weights"):
+        (data / folder).mkdir(parents=True)
+    catalogue.write(data / "images.csv", rows)
+    np.save(data / "pixels.npy", rng.integers(0, 256, (63, SIDE, SIDE, 1), dtype=np.uint8))
+    features = rng.normal(size=(63, 512)).astype(np.float32)
+    for folder in ("features", "untrained"):
+        np.save(data / folder / "squeezenet1_1.npy", features)
+    (data / "weights/squeezenet1_1.safetensors").write_bytes(b"")  # the train stage hashes them
+    train(read_settings(), "phantom", "squeezenet1_1", "paper")
+    shutil.rmtree(data / "features")  # the stage has no use for them
+    return checkout
+
+
+@pytest.mark.parametrize(
+    ("source", "weights"),
+    [
+        ("imagenet", "ImageNet weights"),
+        ("random", "random weights of the pipeline"),
+        ("~/weights", "weights of a file"),
+    ],
+)
+def test_the_stage_trains_untrained_nets_as_the_train_stage_does(trained, source, weights):
+    edit_params(trained, lambda values: values["dataset"]["phantom"]["weights"].update(source=source))
+    baselines(read_settings(), "phantom")
+    found = json.loads((trained / "metrics/phantom/audit/baselines.json").read_text())
+    entries = {entry["name"]: entry for entry in found["baselines"]}
+    assert found["recipe"] == "paper"
+    assert set(entries) == {*FIGURES, "untrained-squeezenet1_1", "squeezenet1_1"}
+    assert {name: entries[name]["numbers"] for name in FIGURES} == {
+        "sharpness": 3,
+        "histogram": 32,
+        "thumbnail-8": 64,
+        "thumbnail-16": 256,
+        "frame": 108,
+    }
+    untrained, net = entries["untrained-squeezenet1_1"], entries["squeezenet1_1"]
+    assert (net["kind"], net["title"]) == ("pipeline", f"SqueezeNet 1.1, {weights}")
+    assert (untrained["kind"], untrained["title"]) == ("untrained", "SqueezeNet 1.1, random weights")
+    for key in ("auc", "low", "high", "seeds", "numbers"):
+        assert untrained[key] == net[key]
+    plotted = pd.read_csv(trained / "plots/phantom/enough.csv")
+    assert list(plotted) == ["dataset", "name", "title", "kind", "numbers", "auc", "low", "high"]
+    assert plotted["name"].tolist() == list(entries)
+    assert plotted["auc"].is_monotonic_increasing

@@ -1,0 +1,139 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import brier_score_loss
+
+from deepcovid.audit.calibration import calibration, reliability
+from deepcovid.intervals import patient_weights, wilson_interval
+from deepcovid.settings import EvaluateSettings
+from stages._run import read_settings
+from stages.calibration import calibration_stage
+from tests.checkouts import edit_params
+from tests.strategies import labelled_scores
+
+BOOTSTRAP = EvaluateSettings(bootstrap_samples=100, bootstrap_seed=1)
+counts = st.integers(2, 20)
+
+
+def measured(positive, score, bins=10, patient=None):
+    """Return the calibration of scores; unless said otherwise each image is of a patient of its own."""
+    unknown = pd.Series([""] * len(positive))
+    return calibration(positive, score, unknown if patient is None else patient, bins, BOOTSTRAP)
+
+
+def ece_by_groups(positive, score, bins):
+    """The expected calibration error as the papers write it, over intervals closed on the right."""
+    groups = pd.DataFrame({"score": score, "covid": positive}).groupby(
+        pd.cut(score, np.linspace(0, 1, bins + 1), include_lowest=True, labels=False)
+    )
+    return (groups.size() / len(score) * (groups["score"].mean() - groups["covid"].mean()).abs()).sum()
+
+
+@given(case=labelled_scores(), bins=counts)
+def test_reliability_is_the_curve_of_sklearn_with_bounds_counts_and_wilsons_interval(case, bins):
+    positive, score = case
+    observed, mean_score = calibration_curve(positive, score, n_bins=bins, strategy="uniform")
+    own = reliability(positive, score, bins)
+    assert [part["observed"] for part in own] == pytest.approx(observed)
+    assert [part["mean_score"] for part in own] == pytest.approx(mean_score)
+    assert sum(part["images"] for part in own) == len(score)
+    for part in own:
+        assert part["high"] - part["low"] == pytest.approx(1 / bins)
+        assert part["low"] - 1e-9 <= part["mean_score"] <= part["high"] + 1e-9
+        expected = wilson_interval(round(part["observed"] * part["images"]), part["images"])
+        assert (part["observed_low"], part["observed_high"]) == expected
+
+
+@given(case=labelled_scores(), bins=counts)
+def test_brier_skill_and_ece_are_those_of_their_definitions(case, bins):
+    positive, score = case
+    own = measured(positive, score, bins)
+    brier, always = np.mean((score - positive) ** 2), np.full(len(score), positive.mean())
+    assert own["brier"] == pytest.approx(brier, abs=1e-6)
+    assert own["brier_skill"] == pytest.approx(1 - brier / brier_score_loss(positive, always), abs=1e-6)
+    assert own["ece"] == pytest.approx(ece_by_groups(positive, score, bins), abs=1e-6)
+    assert 0 <= own["ece"] <= 1
+    assert 0 <= own["brier"] <= 1
+    assert own["brier_skill"] <= 1
+
+
+@given(case=labelled_scores(), data=st.data())
+def test_the_order_of_the_images_does_not_matter(case, data):
+    positive, score = case
+    order = np.array(data.draw(st.permutations(range(len(score)))))
+    own, other = measured(positive, score), measured(positive[order], score[order])
+    for key in ("brier", "ece", "brier_skill"):
+        assert own[key] == pytest.approx(other[key], abs=2e-6)
+
+
+def test_scores_that_mean_what_they_say_have_no_calibration_error():
+    tenths = np.repeat(np.arange(1, 10), 10)
+    positive = np.tile(np.arange(10), 9) < tenths
+    own = measured(positive, tenths / 10)
+    assert own["ece"] == 0
+    assert own["brier"] == pytest.approx(np.mean(tenths / 10 * (1 - tenths / 10)), abs=1e-6)
+    assert [part["observed"] for part in own["bins"]] == [tenth / 10 for tenth in range(1, 10)]
+
+
+def test_certain_scores_are_best_or_worst_and_leave_no_room_for_chance():
+    positive = np.arange(30) < 10
+    right, wrong = measured(positive, positive * 1.0), measured(positive, ~positive * 1.0)
+    names = ("brier", "brier_low", "brier_high", "ece", "ece_low", "ece_high")
+    assert [right[name] for name in names] == [0] * 6
+    assert [wrong[name] for name in names] == [1] * 6
+    assert right["brier_skill"] == 1
+    assert len(right["bins"]) == 2
+
+
+def test_always_saying_the_prevalence_has_no_skill_and_no_calibration_error():
+    positive = np.arange(40) < 10
+    own = measured(positive, np.full(40, 0.25))
+    assert own["brier_skill"] == pytest.approx(0, abs=1e-6)
+    assert own["ece"] == 0
+
+
+def test_intervals_are_those_of_the_resampled_images():
+    rng = np.random.default_rng(0)
+    positive, score = np.arange(50) < 20, rng.uniform(size=50)
+    patient = pd.Series([f"patient {number // 2}" for number in range(50)])
+    drawn = patient_weights(positive, patient, BOOTSTRAP.bootstrap_samples, BOOTSTRAP.bootstrap_seed).astype(int)
+    resampled = [np.repeat(np.arange(50), row) for row in drawn]
+    briers = [brier_score_loss(positive[rows], score[rows]) for rows in resampled]
+    errors = [ece_by_groups(positive[rows], score[rows], 10) for rows in resampled]
+    own = measured(positive, score, patient=patient)
+    assert (own["brier_low"], own["brier_high"]) == pytest.approx(np.quantile(briers, [0.025, 0.975]), abs=1e-6)
+    assert (own["ece_low"], own["ece_high"]) == pytest.approx(np.quantile(errors, [0.025, 0.975]), abs=1e-6)
+
+
+@pytest.mark.parametrize("label", [True, False])
+def test_images_of_one_class_are_refused(refused, label):
+    with refused("calibration: the test images are of one class only", "change the split"):
+        measured(np.full(5, label), np.full(5, 0.5))
+
+
+def test_the_stage_measures_each_nets_first_head_under_the_audits_recipe(checkout, monkeypatch):
+    def edit(values):
+        values["models"], values["audited_models"] = ["resnet18", "squeezenet1_0"], ["resnet18"]
+        values["audit"] |= {"recipe": "released-code", "calibration_bins": 4}
+        values["replays"] = []
+
+    edit_params(checkout, edit)
+    monkeypatch.chdir(checkout)
+    scores = checkout / "data/phantom/scores"
+    scores.mkdir(parents=True)
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame({"image_id": range(20), "label": ["covid", "non"] * 10, "group": "", "patient_id": "p"})
+    for net in ("resnet18", "squeezenet1_0"):
+        table[["seed_1", "seed_0"]] = rng.uniform(size=(20, 2))
+        table.to_csv(scores / f"{net}-released-code.csv", index=False)
+    calibration_stage(read_settings(), "phantom")
+    found = json.loads((checkout / "metrics/phantom/audit/calibration.json").read_text())
+    assert list(found) == ["resnet18", "squeezenet1_0"]
+    last = found["squeezenet1_0"]
+    assert last["brier"] == pytest.approx(brier_score_loss(table["label"] == "covid", table["seed_1"]), abs=1e-6)
+    assert [part["low"] for part in last["bins"]] == [0, 0.25, 0.5, 0.75]

@@ -1,0 +1,144 @@
+"""Lungs hidden: what is black, and that the audit sees a planted shortcut and sees none where none is."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+
+from deepcovid import catalogue
+from deepcovid.audit.hidden import WHOLE, swept
+from deepcovid.audit.hiding import Square, hide, squares
+from deepcovid.features import extract, normalised
+from deepcovid.images import resize_and_crop
+from deepcovid.nets import trunk
+from deepcovid.phantom.population import patient_images
+from deepcovid.settings import EvaluateSettings, FeatureSettings, HidingSettings, PhantomSource, validate
+from deepcovid.training import train_and_score
+from deepcovid.weights import random_state
+from stages.hidden import hidden as hidden_stage
+
+BOOTSTRAP = EvaluateSettings(bootstrap_samples=200, bootstrap_seed=1)
+shares = st.floats(0.01, 0.99)
+
+
+@given(share=shares, seed=st.integers(0, 100), channels=st.sampled_from([1, 3]))
+def test_a_pixel_is_shown_inside_or_outside_but_never_both_or_changed(share, seed, channels):
+    images = np.random.default_rng(seed).integers(1, 256, (2, 224, 224, channels), dtype=np.uint8)
+    before = images.copy()
+    outside, inside = (hide(images, Square(share, shows)) for shows in ("outside", "inside"))
+    assert (outside + inside == images).all()
+    assert ((outside == 0) | (inside == 0)).all()
+    assert (images == before).all()
+
+
+@given(share=shares)
+def test_the_square_is_centred_and_its_side_is_the_share_of_the_images(share):
+    black = hide(np.ones((1, 224, 224, 1), np.uint8), Square(share, "outside"))[0, ..., 0] == 0
+    assert (black == black[::-1]).all()
+    assert (black == black[:, ::-1]).all()
+    assert (black == black.T).all()
+    assert abs(np.sqrt(black.sum()) - share * 224) <= 1.001
+
+
+def test_squares_come_as_they_are_named_first_those_that_are_black():
+    found = squares(HidingSettings(hidden=[0.9, 0.5], visible=[0.25]))
+    assert found == [Square(0.9, "outside"), Square(0.5, "outside"), Square(0.25, "inside")]
+
+
+@pytest.fixture
+def recipe(params):
+    return validate(params, "params.yaml").recipe["paper"]
+
+
+def test_an_area_is_that_of_heads_trained_on_those_features(recipe):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"image_id": [f"image {number}" for number in range(80)], "augmentation_of": ""})
+    table["label"] = np.where(np.arange(80) % 4 == 0, "covid", "non")
+    table["split"] = np.where(np.arange(80) < 40, "train", "test")
+    table["patient_id"] = table["image_id"]
+    covid = (table["label"] == "covid").to_numpy()
+    strengths = {WHOLE: 1.0, Square(0.5, "outside"): 0.3, Square(0.5, "inside"): 0.0}
+    features = {
+        square: (rng.normal(size=(80, 16)) + strength * covid[:, None]).astype(np.float32)
+        for square, strength in strengths.items()
+    }
+    found = swept(features, table, recipe, [3, 5], BOOTSTRAP)
+    assert [(part["share"], part["shows"]) for part in found] == list(features)
+    test = catalogue.in_test(table).to_numpy()
+    for part, own in zip(found, features.values(), strict=True):
+        (scores,) = train_and_score(own, table, [recipe], [3, 5]).values()
+        areas = [roc_auc_score(covid[test], scores[name]) for name in scores]
+        assert part["auc"] == pytest.approx(areas[0], abs=1e-6)
+        assert part["over_seeds"]["max"] == pytest.approx(max(areas), abs=1e-6)
+        assert part["low"] <= part["auc"] <= part["high"]
+        less = part["less_than_whole"]
+        assert less["difference"] == pytest.approx(found[0]["auc"] - part["auc"], abs=2e-6)
+        assert less["low"] <= less["difference"] <= less["high"]
+
+
+@pytest.mark.parametrize(("split", "label"), [("train", "covid"), ("test", "non"), ("test", "covid")])
+def test_a_side_without_both_classes_is_refused(recipe, refused, split, label):
+    table = pd.DataFrame({"split": ["train", "train", "test", "test"], "label": ["covid", "non"] * 2})
+    table = table[(table["split"] != split) | (table["label"] != label)].assign(augmentation_of="", patient_id="p")
+    with refused({"train": "training", "test": "test"}[split], "images are of one class only"):
+        swept({WHOLE: np.zeros((3, 4), np.float32)}, table, recipe, [0, 1], BOOTSTRAP)
+
+
+def test_the_stage_refuses_features_of_other_squares_or_another_net(tmp_path, params, monkeypatch, refused):
+    monkeypatch.chdir(tmp_path)
+    params["dataset"]["phantom"]["hiding"] = {"hidden": [0.5, 0.75], "visible": []}
+    settings = validate(params, "params.yaml")
+    for folder in ("features", "hidden"):
+        Path(f"data/phantom/{folder}").mkdir(parents=True)
+    names = [f"image {number}" for number in range(4)]
+    table = pd.DataFrame({"image_id": names, "archive": "a.zip", "member": names, "label": "non", "split": "test"})
+    catalogue.write(Path("data/phantom/images.csv"), table)
+    np.save("data/phantom/features/resnet18.npy", np.zeros((4, 6), np.float32))
+    for shape in ((4, 6), (12, 6), (8, 12), (16, 3)):
+        np.save("data/phantom/hidden/resnet18.npy", np.zeros(shape, np.float32))
+        with refused(
+            "data/phantom/hidden/resnet18.npy", "2 squares (dataset.phantom.hiding) of each of 4", "dvc repro"
+        ):
+            hidden_stage(settings, "phantom")
+    assert not Path("metrics").exists()
+
+
+@pytest.fixture(scope="module")
+def phantoms():
+    """Normal and COVID phantoms, 224 x 224, half of each for training; all that differs is in the lungs."""
+    counts = {"covid": 60, "normal": 60}
+    source = PhantomSource(kind="phantom", seed=1, height=224, patients=counts, repeat_share=0.0, views={"AP": 1.0})
+    groups = [group for group, count in counts.items() for _ in range(count)]
+    drawn = [patient_images(source, number, group)[0] for number, group in enumerate(groups)]
+    table = pd.DataFrame([phantom.row for phantom in drawn]).assign(augmentation_of="")
+    table["split"] = np.where(table.groupby("label").cumcount() % 2 == 0, "train", "test")
+    pixels = [np.asarray(resize_and_crop(Image.fromarray(phantom.pixels))) for phantom in drawn]
+    return table, np.stack(pixels)[..., None]
+
+
+def test_the_audit_sees_a_planted_shortcut_and_none_where_none_is(phantoms, recipe):
+    """A white strip, as of text, in the corner of each COVID image, far from the square that hides the lungs."""
+    table, pixels = phantoms
+    covid = (table["label"] == "covid").to_numpy()
+    marked = pixels.copy()
+    marked[covid, 2:22, 2:82] = 255
+    hidden = Square(0.8, "outside")
+    net = trunk("resnet18", random_state("resnet18", 0, normalised(torch.from_numpy(pixels[::4]))))
+    settings = FeatureSettings(device="cpu", precision="fp32", batch_size=30)
+
+    def audited(images):
+        features = {
+            square: np.concatenate(list(extract(net, np.split(hide(images, square), 4), settings)))
+            for square in (WHOLE, hidden)
+        }
+        return swept(features, table, recipe, [0, 1], BOOTSTRAP)[1]
+
+    planted, clean = audited(marked), audited(pixels)
+    assert planted["low"] > 0.8
+    assert clean["low"] < 0.5 < clean["high"]
