@@ -1,15 +1,13 @@
 """The authors' archive in miniature: same names, same tables, a few images."""
 
-import io
 import zipfile
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from deepcovid import datasets
 from deepcovid.errors import UserError
 from deepcovid.settings import CovidXray5kSource
+from tests.radiographs import jpeg
 
 UUID = "06d95ab6-c36e-4807-8879-1b742286b568"
 FILES = [
@@ -36,12 +34,6 @@ CheXpert-v1.0-small/train/patient00003/study1/view1_frontal.jpg,Female,20,Fronta
 SOURCE = CovidXray5kSource(kind="covid-xray-5k")
 
 
-def picture(seed):
-    stream = io.BytesIO()
-    Image.fromarray(np.random.default_rng(seed).integers(0, 255, (60, 60), dtype=np.uint8)).save(stream, "JPEG")
-    return stream.getvalue()
-
-
 @pytest.fixture
 def source(tmp_path):
     """A mirror and a reference folder, in miniature."""
@@ -62,7 +54,7 @@ def source(tmp_path):
         for path, optional in entries
     )
     (reference / "sources.yaml").write_text(f"covid-xray-5k:\n{listed}")
-    write_archive(mirror, {f"data_upload_v3/{'/'.join(names)}": picture(i) for i, names in enumerate(FILES)})
+    write_archive(mirror, {f"data_upload_v3/{'/'.join(names)}": jpeg(i) for i, names in enumerate(FILES)})
     write_metadata(mirror, METADATA)
     (mirror / "CheXpert-v1.0-small/train.csv").write_text(CHEXPERT)
     return mirror, reference
@@ -113,7 +105,7 @@ def test_sizes_of_the_originals_are_taken_where_the_edition_lists_them(source, t
 
 def test_a_missing_and_a_renamed_member_are_named(source, tmp_path):
     names = [f"data_upload_v3/{'/'.join(names)}" for names in FILES]
-    write_archive(source[0], {name.replace("b.png", "c.png"): picture(0) for name in names})
+    write_archive(source[0], {name.replace("b.png", "c.png"): jpeg(0) for name in names})
     with pytest.raises(
         UserError, match=r"lacks 1 published files, first 'test/covid/b.png' and has 1 .*'test/covid/c.png'"
     ):
@@ -151,12 +143,12 @@ def test_a_source_without_mirror_or_address_says_what_to_do(source, tmp_path):
 
 
 def test_what_a_system_leaves_in_a_zip_is_passed_over_and_a_second_copy_is_not(source, tmp_path):
-    members = {f"data_upload_v3/{'/'.join(names)}": picture(i) for i, names in enumerate(FILES)}
+    members = {f"data_upload_v3/{'/'.join(names)}": jpeg(i) for i, names in enumerate(FILES)}
     write_archive(
         source[0], members | {"__MACOSX/data_upload_v3/test/covid/._b.png": b"", "data_upload_v3/.DS_Store": b""}
     )
     assert len(prepare(source, tmp_path / "a")[0]) == len(FILES)
-    write_archive(source[0], members | {"old/test/covid/b.png": picture(9)})
+    write_archive(source[0], members | {"old/test/covid/b.png": jpeg(9)})
     with pytest.raises(UserError, match="the same file in two folders"):
         prepare(source, tmp_path / "b")
 
