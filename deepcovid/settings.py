@@ -154,6 +154,47 @@ class HidingSettings(_Strict):
     visible: Annotated[list[OpenShare], AfterValidator(_distinct)]
 
 
+class HeatmapImages(_Strict):
+    """Which test images get heat maps; each gets them once.
+
+    Attributes:
+        true_positives: Of the COVID images that the head detects, all or a seeded sample of so many.
+        sample: A seeded sample of so many of all test images.
+        worst: So many false positives with the highest scores, and as many false negatives with the lowest.
+        seed: Of the samples.
+    """
+
+    true_positives: Literal["all"] | NonNegativeInt
+    sample: NonNegativeInt
+    worst: NonNegativeInt
+    seed: Seed
+
+
+class HeatmapSettings(_Strict):
+    """The grey window that slides over an image of 224 x 224 pixels (paper, section 4.7), and over which images.
+
+    Attributes:
+        window: Side of the window, N in the paper, pixels.
+        stride: From one place of the window to the next, S in the paper, pixels.
+        fill: Grey level of the window.
+        images: Which images.
+    """
+
+    window: Annotated[int, Field(ge=1, le=224)]
+    stride: Annotated[int, Field(ge=1, le=224)]
+    fill: Annotated[int, Field(ge=0, le=255)]
+    images: HeatmapImages
+
+    @model_validator(mode="after")
+    def _the_window_misses_no_pixel(self) -> Self:
+        if self.stride > self.window:
+            raise ValueError(
+                f"stride is {self.stride}, more than the window's side of {self.window}, so that pixels in between "
+                "would never be covered; lower stride or raise window"
+            )
+        return self
+
+
 class DatasetSettings(_Strict):
     """One data set, from its source to the seeds of its heads."""
 
@@ -167,6 +208,7 @@ class DatasetSettings(_Strict):
     ladder_seeds: Annotated[list[Seed], Field(min_length=2), AfterValidator(_distinct)]
     replay: ReplaySettings
     hiding: HidingSettings
+    heatmaps: HeatmapSettings
 
 
 class FeatureSettings(_Strict):
@@ -279,6 +321,28 @@ class AuditSettings(_Strict):
     calibration_bins: Annotated[int, Field(ge=2, le=100)]
 
 
+class OutlierSettings(_Strict):
+    """When an image counts as unlike the training images: by its distance from them in feature space.
+
+    Attributes:
+        components: Principal axes of the training images' features; what lies off them counts as noise.
+        share: Of the training images, each measured without those of its patient's fold, that lie beyond the threshold.
+        folds: Of that cross-validation by patient.
+        seed: Of the folds.
+    """
+
+    components: Annotated[int, Field(ge=1, le=512)]
+    share: OpenShare
+    folds: Annotated[int, Field(ge=2, le=20)]
+    seed: Seed
+
+
+class SharedHeatmapSettings(_Strict):
+    """What the heat maps of all data sets share: the recipe of the heads whose scores they explain."""
+
+    recipe: Name
+
+
 class Settings(_Strict):
     """The whole of params.yaml."""
 
@@ -289,12 +353,15 @@ class Settings(_Strict):
     replayed_models: Annotated[list[Name], AfterValidator(_distinct)]
     replays: Annotated[list[Name], AfterValidator(_distinct)]
     audited_models: Names
+    heatmapped_models: Names
     dataset: dict[Name, DatasetSettings]
     features: FeatureSettings
     recipe: dict[Name, Recipe]
     ladder: LadderSettings
     evaluate: EvaluateSettings
     audit: AuditSettings
+    outliers: OutlierSettings
+    heatmaps: SharedHeatmapSettings
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
@@ -340,6 +407,8 @@ class Settings(_Strict):
         for key, named, where, there in (
             ("audited_models", self.audited_models, "models", self.models),
             ("audit.recipe", [self.audit.recipe], "recipes", self.recipes),
+            ("heatmapped_models", self.heatmapped_models, "models", self.models),
+            ("heatmaps.recipe", [self.heatmaps.recipe], "recipes", self.recipes),
         ):
             absent = [name for name in named if name not in there]
             if absent:
