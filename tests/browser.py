@@ -13,6 +13,7 @@ import socketserver
 import subprocess
 import tempfile
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,9 @@ FLAGS = (
     "--disable-features=OptimizationHints,MediaRouter,Translate,NetworkTimeServiceQuerying",
 )
 SECONDS = 120
+# Real seconds before a refusal. The page's time stands still until it comes, so that what the page asked for just before
+# has left the browser too: nothing waits for a WebSocket, and the browser may be gone before it is asked for.
+LAG = 0.5
 BROWSER = "not an origin"  # how the net log writes the initiator of a request that no page made
 
 
@@ -122,6 +126,7 @@ class _Refuse(socketserver.StreamRequestHandler):
         request = self.rfile.readline().decode("latin-1").strip()
         if request:
             self.server.requests.append(request)
+            time.sleep(LAG)
             self.wfile.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
 

@@ -40,9 +40,11 @@ def test_the_dom_is_the_one_after_the_scripts_ran(page):
     ],
 )
 def test_a_request_that_tries_to_leave_is_recorded(page, body, address):
-    requests = visit(page(body)).requests
-    assert requests
-    assert all(address in request for request in requests)
+    # Sockets, beacons and early connections hold no page open, so that one alone may be missed; the picture holds it.
+    requests = visit(page(f'{body}<img src="http://hold.example.org/x.png">')).requests
+    asked = [request for request in requests if "hold.example.org" not in request]
+    assert asked
+    assert all(address in request for request in asked)
 
 
 def test_what_the_page_complains_about_is_recorded(page):
