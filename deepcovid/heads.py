@@ -212,11 +212,6 @@ def _initial(features: int, seeds: list[int]) -> tuple[Tensor, Tensor]:
     return weight, torch.stack([layer.bias.detach()[:, None] for layer in layers])
 
 
-def write(path: Path, trained: Trained, facts: dict[str, Any]) -> None:
-    """Write heads as safetensors with `facts` about them: net, weights, recipe, seeds."""
-    write_tensors(path, {"weight": trained.weight, "bias": trained.bias}, facts)
-
-
 def write_tensors(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
     """Write tensors with `facts` as one JSON text: safetensors writes several metadata entries in no fixed order."""
     contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}

@@ -23,11 +23,11 @@ from deepcovid.arrays import ArrayWriter
 from deepcovid.dicom import is_dicom, open_radiograph, shown
 from deepcovid.errors import BadImageError, UserError, reason_of
 from deepcovid.progress import bar
+from deepcovid.transform import SIZE as SIZE
 
-SIZE = 224
 MIN_SIDE = 32  # pixels; a smaller file is no radiograph
 MAX_ASPECT = 20  # a longer strip is no radiograph, and grows large when its short side is resized
-MAX_PIXELS = 64_000_000  # a large detector has 18 million
+MAX_PIXELS = 40_000_000  # the largest detectors have 18 million, the largest public scans 27
 CHUNK = 256  # images decoded before they are written; bounds memory
 # What Pillow may read: some of its other readers start programs (Ghostscript for EPS).
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP")

@@ -1,25 +1,12 @@
 """From features and heads to scores: P(covid) per image and head."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 from scipy.special import expit
 
 from deepcovid.catalogue import group_of
 from deepcovid.errors import UserError
-
-
-def read_heads(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the weight (seeds, features, classes) and bias (seeds, classes) of a head file."""
-    try:
-        tensors = load_file(path)
-        return tensors["weight"], tensors["bias"]
-    except (SafetensorError, KeyError) as error:
-        raise UserError(f"{path}: not a head file ({error}); run the train stage again") from None
 
 
 def score(features: NDArray[np.float32], weight: NDArray[np.float32], bias: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -7,7 +7,8 @@ from deepcovid.arrays import batches, load_array
 from deepcovid.audit.baselines import FIGURES, Input, baseline, figures, fitted_scores, summary
 from deepcovid.backbones import BACKBONES
 from deepcovid.files import write_csv, write_json
-from deepcovid.scoring import heads_of, read_heads
+from deepcovid.head_files import read_head
+from deepcovid.scoring import heads_of
 from deepcovid.settings import Settings
 from deepcovid.training import train_and_score
 from stages import _run, paths
@@ -35,8 +36,8 @@ def baselines(settings: Settings, dataset: str) -> None:
     for model in settings.models:
         run = f"{model}-{recipe}"
         left = read_scores(dataset, run)
-        weight, _ = read_heads(paths.data(dataset, f"heads/{run}.safetensors"))
-        given = Input(model, f"{BACKBONES[model]}, {weights}", "pipeline", weight.shape[1])
+        head = read_head(paths.data(dataset, f"heads/{run}.safetensors"))
+        given = Input(model, f"{BACKBONES[model]}, {weights}", "pipeline", head.weight.shape[1])
         covid = (left["label"] == "covid").to_numpy()
         entries.append(baseline(given, covid, heads_of(left).to_numpy(), left["patient_id"], settings.evaluate))
 

@@ -4,24 +4,24 @@ import numpy as np
 
 from deepcovid import catalogue
 from deepcovid.arrays import batches, load_array
-from deepcovid.audit.external import check_facts, check_images, chosen, left_out, measured, read_facts, trained_on
+from deepcovid.audit.external import check_images, chosen, left_out, measured, trained_on
 from deepcovid.errors import UserError
 from deepcovid.features import extract
-from deepcovid.files import sha256_of, write_json
+from deepcovid.files import write_json
+from deepcovid.head_files import check_weights, read_head
 from deepcovid.nets import read_state, trunk
 from deepcovid.progress import bar
-from deepcovid.scoring import read_heads, score
+from deepcovid.scoring import score
 from deepcovid.settings import Settings
 from stages import _run, paths
 
 
 def external(settings: Settings, dataset: str, model: str, images: str) -> None:
     weights, options = paths.data(dataset, f"weights/{model}.safetensors"), settings.features
-    heads = {name: paths.data(dataset, f"heads/{model}-{name}.safetensors") for name in settings.recipes}
-    facts = {name: read_facts(path) for name, path in heads.items()}
-    digest = sha256_of(weights)
-    for name, path in heads.items():
-        check_facts(path, facts[name], model, digest)
+    files = {name: paths.data(dataset, f"heads/{model}-{name}.safetensors") for name in settings.recipes}
+    heads = {name: read_head(path) for name, path in files.items()}
+    for name, path in files.items():
+        check_weights(path, heads[name], weights)
 
     table, own = (catalogue.read(paths.data(name, "images.csv")) for name in (images, dataset))
     test = table[catalogue.in_test(table) & (table["augmentation_of"] == "")]
@@ -42,13 +42,12 @@ def external(settings: Settings, dataset: str, model: str, images: str) -> None:
             extracted.append(batch)
             progress.update(len(batch))
     features, results = np.concatenate(extracted), {}
-    for name, path in heads.items():
-        weight, bias = read_heads(path)
+    for name, head in heads.items():
         try:
-            scores = score(features, weight, bias)
+            scores = score(features, head.weight, head.bias)
         except UserError as error:
-            raise UserError(f"{path}: {error}") from None
-        results[name] = measured(rows, scores, facts[name].cut_off, settings.audit.calibration_bins, settings.evaluate)
+            raise UserError(f"{files[name]}: {error}") from None
+        results[name] = measured(rows, scores, head.choices.cut_off, settings.audit.calibration_bins, settings.evaluate)
     found = {"heads": dataset, "images": images, "model": model, "left_out": counts, "recipes": results}
     write_json(paths.metrics(dataset, f"audit/external-{images}-{model}"), found)
 

@@ -6,6 +6,8 @@ from deepcovid import catalogue, heads
 from deepcovid.arrays import load_array
 from deepcovid.errors import UserError
 from deepcovid.files import replacing, sha256_of, write_csv
+from deepcovid.head_files import HeadFile, write_head
+from deepcovid.outliers import fit_with_threshold
 from deepcovid.scoring import score, score_table
 from deepcovid.settings import Settings
 from stages import _run, paths
@@ -24,16 +26,21 @@ def train(settings: Settings, dataset: str, model: str, recipe: str) -> None:
     )
     (trained,) = heads.train(train_data, test_data, [choices], seeds)
     run = f"{model}-{recipe}"
-    facts = {
-        "model": model,
-        "weights_sha256": sha256_of(paths.data(dataset, f"weights/{model}.safetensors")),
-        "dataset": dataset,
-        "recipe": recipe,
-        "choices": choices.model_dump(),
-        "seeds": seeds,
-    }
+    training, threshold = fit_with_threshold(train_data.features.numpy(), table[in_train], settings.outliers)
+    head = HeadFile(
+        model=model,
+        weights_sha256=sha256_of(paths.data(dataset, f"weights/{model}.safetensors")),
+        dataset=dataset,
+        recipe=recipe,
+        choices=choices,
+        seeds=seeds,
+        weight=trained.weight.numpy(),
+        bias=trained.bias.numpy(),
+        training=training,
+        threshold=threshold,
+    )
     with replacing(paths.data(dataset, f"heads/{run}.safetensors")) as partial:
-        heads.write(partial, trained, facts)
+        write_head(partial, head)
     write_csv(paths.data(dataset, f"training/{run}.csv"), trained.log)
     scores = score(test_data.features.numpy(), trained.weight.numpy(), trained.bias.numpy())
     named = score_table(table[in_test], scores, [f"seed_{seed}" for seed in seeds])

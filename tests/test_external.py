@@ -8,11 +8,10 @@ import torch
 import torchvision
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.numpy import save_file
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from deepcovid import catalogue, heads
-from deepcovid.audit.external import Facts, check_facts, check_images, chosen, left_out, read_facts, trained_on
+from deepcovid import catalogue
+from deepcovid.audit.external import check_images, chosen, left_out, trained_on
 from deepcovid.files import sha256_of
 from deepcovid.nets import write_state
 from stages import _run
@@ -20,10 +19,7 @@ from stages._run import read_settings
 from stages.external import external
 from tests.checkouts import edit_params
 from tests.strategies import catalogues
-
-MODEL = "squeezenet1_1"
-FEATURES = 512
-SEEDS = [4, 0]
+from tests.trained import FEATURES, MODEL, random_head, trained_folder
 
 
 def rows(*images):
@@ -87,52 +83,6 @@ def test_too_few_images_are_refused_with_how_many_were_left_out(refused):
         check_images(both[1:], counts, "--images folder")
 
 
-def test_heads_of_another_net_or_on_other_weights_are_refused(refused, tmp_path):
-    path = tmp_path / "heads.safetensors"
-    facts = Facts("resnet18", "ab12", 0.5)
-    check_facts(path, facts, "resnet18", "ab12")
-    with refused(path, "heads of resnet18 cannot score features of resnet50", "the net they were trained with"):
-        check_facts(path, facts, "resnet50", "ab12")
-    with refused(path, "ab12", "cd34", "run the train stage again"):
-        check_facts(path, facts, "resnet18", "cd34")
-
-
-@pytest.mark.parametrize(
-    "metadata",
-    [
-        None,
-        {"facts": "{"},
-        {"facts": '"text"'},
-        {"facts": '{"model": "resnet18", "weights_sha256": "ab"}'},
-        {"facts": '{"model": "resnet18", "weights_sha256": "ab", "choices": {"cut_off": null}}'},
-        {"facts": '{"model": "resnet18", "weights_sha256": "ab", "choices": {"cut_off": "half"}}'},
-    ],
-)
-def test_a_file_without_facts_is_refused(tmp_path, refused, metadata):
-    path = tmp_path / "heads.safetensors"
-    save_file({"weight": np.zeros((1, 3, 2))}, path, metadata)
-    with refused(path, "not a head file", "run the train stage again"):
-        read_facts(path)
-
-
-def test_a_missing_file_or_one_that_is_no_head_is_refused(tmp_path, refused):
-    path = tmp_path / "heads.safetensors"
-    with refused(path, "no such head file", "dvc repro"):
-        read_facts(path)
-    path.write_text("weights")
-    with refused(path, "not a head file"):
-        read_facts(path)
-
-
-def write_heads(path, length=FEATURES, **facts):
-    """Write seeded random heads as the train stage does."""
-    torch.manual_seed(1)
-    trained = heads.Trained(torch.randn(2, length, 2), torch.randn(2, 2), pd.DataFrame())
-    path.parent.mkdir(exist_ok=True)
-    heads.write(path, trained, {"model": MODEL, "choices": {"cut_off": 0.3}, "seeds": SEEDS} | facts)
-    return trained
-
-
 @pytest.fixture
 def trained(checkout, monkeypatch):
     """A checkout with heads of phantom on a random net, and images called cohen, a train and a copied row among them.
@@ -141,7 +91,7 @@ def trained(checkout, monkeypatch):
     """
 
     def edit(values):
-        values["models"] = values["audited_models"] = [MODEL]
+        values["models"] = values["audited_models"] = values["heatmapped_models"] = [MODEL]
         values["recipes"], values["replays"] = ["paper"], []
         values["features"] |= {"device": "cpu", "batch_size": 3}
         values["evaluate"]["bootstrap_samples"] = 100
@@ -149,12 +99,8 @@ def trained(checkout, monkeypatch):
     edit_params(checkout, edit)
     monkeypatch.chdir(checkout)
     phantom, cohen = (checkout / "data" / name for name in ("phantom", "cohen"))
-    (phantom / "weights").mkdir(parents=True)
+    trained_folder(checkout)
     cohen.mkdir()
-    torch.manual_seed(0)
-    weights = phantom / f"weights/{MODEL}.safetensors"
-    write_state(weights, MODEL, torchvision.models.get_model(MODEL).state_dict())
-    write_heads(phantom / f"heads/{MODEL}-paper.safetensors", weights_sha256=sha256_of(weights))
     own = [{"label": "covid", "split": "train", "patient_id": "p3"}, {"label": "non", "split": "test"}]
     catalogue.write(phantom / "images.csv", rows(*own))
     table = rows(
@@ -179,9 +125,8 @@ def expected_scores(folder, tested):
     images = torch.stack([normalise(torch.tensor(image).permute(2, 0, 1).expand(3, -1, -1) / 255) for image in pixels])
     with torch.inference_mode():
         features = net.features(images).mean((2, 3))
-    torch.manual_seed(1)
-    weight, bias = torch.randn(2, FEATURES, 2), torch.randn(2, 2)
-    return (features @ weight[0] + bias[0]).softmax(1)[:, 0].double().numpy()
+    head = random_head()
+    return (features @ torch.tensor(head.weight[0]) + torch.tensor(head.bias[0])).softmax(1)[:, 0].double().numpy()
 
 
 def test_the_stage_scores_the_other_sets_test_images_that_training_did_not_see(trained):
@@ -211,8 +156,7 @@ def test_the_stage_refuses_heads_on_other_weights_and_names_both_hashes(trained,
 
 
 def test_the_stage_refuses_heads_of_another_feature_size_and_names_their_file(trained, refused):
-    digest = sha256_of(trained / f"data/phantom/weights/{MODEL}.safetensors")
-    write_heads(trained / f"data/phantom/heads/{MODEL}-paper.safetensors", length=3, weights_sha256=digest)
+    trained_folder(trained, features=3)
     with refused(f"heads/{MODEL}-paper.safetensors: a head for 3 features cannot score {FEATURES}"):
         external(read_settings(), "phantom", MODEL, "cohen")
     assert not (trained / "metrics").exists()

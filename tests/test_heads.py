@@ -8,7 +8,6 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from deepcovid import heads
-from deepcovid.scoring import read_heads, score
 from deepcovid.settings import Constant, Recipe, Step
 
 PAPER = {
@@ -128,11 +127,3 @@ def test_the_best_accuracy_of_the_log_is_the_kept_heads():
     (trained,) = heads.train(data(130, 0), test, [recipe], [3])
     kept = ((test.features @ trained.weight[0] + trained.bias[0]).argmax(1) == test.classes).float().mean()
     assert kept == pytest.approx(trained.log["test_accuracy"].max())
-
-
-def test_a_written_head_scores_as_the_layer_does(tmp_path):
-    (trained,) = heads.train(data(60, 0), data(40, 1), [Recipe.model_validate(PAPER)], [1, 2])
-    heads.write(tmp_path / "h.safetensors", trained, {"recipe": "paper"})
-    features = data(10, 2).features
-    expected = (features @ trained.weight + trained.bias[:, None]).softmax(-1)[..., 0].T
-    np.testing.assert_allclose(score(features.numpy(), *read_heads(tmp_path / "h.safetensors")), expected, rtol=1e-5)

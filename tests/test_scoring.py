@@ -4,9 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from safetensors.numpy import save_file
 
-from deepcovid.scoring import read_heads, score
+from deepcovid.scoring import score
 
 sizes = st.tuples(st.integers(1, 5), st.integers(1, 3), st.integers(1, 6))
 
@@ -35,27 +34,3 @@ def test_score_stays_a_number_for_logits_far_apart():
 def test_head_for_features_of_another_length_is_refused(refused):
     with refused("a head for 512 features cannot score 2048", "use the net it was trained with"):
         score(np.zeros((3, 2048), np.float32), np.zeros((1, 512, 2), np.float32), np.zeros((1, 2), np.float32))
-
-
-def test_heads_are_read_as_written(tmp_path):
-    weight, bias = np.arange(12, dtype=np.float32).reshape(2, 3, 2), np.ones((2, 2), dtype=np.float32)
-    save_file({"weight": weight, "bias": bias}, tmp_path / "heads.safetensors")
-    read = read_heads(tmp_path / "heads.safetensors")
-    np.testing.assert_array_equal(read[0], weight)
-    np.testing.assert_array_equal(read[1], bias)
-
-
-@pytest.mark.parametrize("cut", [0, 4, 20, -1])
-def test_file_that_is_no_head_is_refused(tmp_path, refused, cut):
-    path = tmp_path / "heads.safetensors"
-    save_file({"weight": np.zeros((1, 3, 2)), "bias": np.zeros((1, 2))}, path)
-    path.write_bytes(path.read_bytes()[:cut])
-    with refused(path, "not a head file", "run the train stage again"):
-        read_heads(path)
-
-
-def test_file_without_a_bias_is_refused(tmp_path, refused):
-    path = tmp_path / "heads.safetensors"
-    save_file({"weight": np.zeros((1, 3, 2))}, path)
-    with refused(path, "not a head file", "bias"):
-        read_heads(path)

@@ -1,56 +1,16 @@
 """Heads on images that they were not trained on, of another data set (DeGrave, Janizek and Lee 2021)."""
 
-import json
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 
 from deepcovid.audit.calibration import calibration
 from deepcovid.errors import UserError
 from deepcovid.evaluation import evaluate
 from deepcovid.settings import EvaluateSettings
-
-
-class Facts(NamedTuple):
-    """What the train stage wrote about the heads in a file: their net, its weights, and the recipe's cut-off."""
-
-    model: str
-    weights_sha256: str
-    cut_off: float
-
-
-def read_facts(path: Path) -> Facts:
-    """Read the facts in a head file.
-
-    Raises:
-        UserError: The file is missing, or no head file.
-    """
-    try:
-        with safe_open(path, "numpy") as file:
-            facts = json.loads((file.metadata() or {})["facts"])
-        return Facts(facts["model"], facts["weights_sha256"], float(facts["choices"]["cut_off"]))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such head file; run `dvc repro`, which trains the heads") from None
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: not a head file ({error!r}); run the train stage again") from None
-
-
-def check_facts(path: Path, facts: Facts, model: str, weights_sha256: str) -> None:
-    """Raise UserError if the heads in `path` were trained with another net than `model`, or on other weights of it."""
-    if facts.model != model:
-        raise UserError(
-            f"{path}: heads of {facts.model} cannot score features of {model}; name the net they were trained with"
-        )
-    if facts.weights_sha256 != weights_sha256:
-        raise UserError(
-            f"{path}: trained on weights of {model} with SHA-256 {facts.weights_sha256}, those at hand have "
-            f"{weights_sha256}; get the weights they were trained on, or run the train stage again"
-        )
 
 
 def trained_on(test: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:

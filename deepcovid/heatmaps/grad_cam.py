@@ -1,0 +1,59 @@
+"""Grad-CAM (Selvaraju et al. 2017) beside the occlusion maps: captum's, on a net's last convolutional stage."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from captum.attr import LayerAttribution, LayerGradCam
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from deepcovid.features import choose_device, normalised
+from deepcovid.progress import bar
+from deepcovid.settings import FeatureSettings
+
+
+def grad_cam(
+    model: str, net: nn.Module, images: NDArray[np.uint8], margin: NDArray[np.float32], settings: FeatureSettings
+) -> Iterator[NDArray[np.float32]]:
+    """Yield a map per image, float32 (height, width), 0 or more: which places speak for COVID-19.
+
+    Each channel of the last convolutional stage is weighted with the mean gradient of the logit margin, and the
+    positive part of the sum is brought to the image's size (bilinear). Heads are linear, so the margin is in logits,
+    and the score's own saturation does not enter.
+
+    Args:
+        model: Its name in torchvision.
+        net: What `deepcovid.nets.trunk` returns.
+        images: (images, height, width, 1 or 3).
+        margin: (features), the head's weight of covid less that of non.
+        settings: Device, precision and batch size.
+
+    Raises:
+        UserError: The device is not there.
+    """
+    device = choose_device(settings.device)
+    dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
+    net = net.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    # The same bytes on every run, and the precision that was asked for.
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
+    weight = torch.as_tensor(margin, device=device)
+
+    def logit_margin(batch: Tensor) -> Tensor:
+        return net(batch).flatten(1).float() @ weight
+
+    explainer = LayerGradCam(logit_margin, last_stage(model, net))
+    with bar("Grad-CAM", total=len(images)) as progress:
+        for start in range(0, len(images), settings.batch_size):
+            part = images[start : start + settings.batch_size]
+            # The net is frozen: captum makes gradients start at the stage's output, and the rest runs without.
+            batch = normalised(torch.tensor(part, device=device)).to(dtype)
+            heat = explainer.attribute(batch, relu_attributions=True).detach().float()
+            maps = LayerAttribution.interpolate(heat, part.shape[1:3], interpolate_mode="bilinear")
+            yield from maps[:, 0].cpu().numpy()
+            progress.update(len(part))
+
+
+def last_stage(model: str, net: nn.Module) -> nn.Module:
+    """Return the last module of `net` whose output still has places: ResNet's layer4, the others' features."""
+    return net.get_submodule("layer4" if model.startswith("resnet") else "features")

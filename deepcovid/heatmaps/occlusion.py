@@ -1,0 +1,118 @@
+"""Occlusion: a grey window slides over an image; where it takes something from the score, the score came from there.
+
+The paper's section 4.7, after Zeiler and Fergus 2014. The numbers are those of captum's Occlusion; its masks and float
+copies of the image for every place of the window are not made, and batches stay full from one image to the next.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from deepcovid.errors import UserError
+from deepcovid.features import extract
+from deepcovid.progress import bar
+from deepcovid.settings import FeatureSettings
+
+Score = Callable[[NDArray[np.float32]], NDArray[np.float64]]
+
+
+class Window(NamedTuple):
+    """A square window: its side and its stride in pixels, and its grey level 0..255."""
+
+    size: int
+    stride: int
+    fill: int
+
+
+def check_window(window: Window, height: int, width: int) -> None:
+    """Raise UserError if `window` does not fit into an image, or would leave pixels out."""
+    if window.size > min(height, width):
+        raise UserError(
+            f"the window's side is {window.size} pixels, more than an image of {height} x {width} has; choose a "
+            "smaller window"
+        )
+    if window.stride > window.size:
+        limit, less = ("image", min(height, width)) if window.stride > min(height, width) else ("window", window.size)
+        raise UserError(
+            f"the stride is {window.stride} pixels, more than the {limit}'s side of {less}, so that pixels would never "
+            "be covered; choose a smaller stride"
+        )
+    if min(window.size, window.stride) < 1 or not 0 <= window.fill <= 255:
+        raise UserError(f"{window}: side and stride must be at least 1 pixel, the fill a grey level from 0 to 255")
+
+
+def places(window: Window, side: int) -> list[slice]:
+    """Return the window's places along a side of the image, in pixels.
+
+    Where the stride does not divide what is left of the side, the last place is cut off at the edge, as captum does it.
+    """
+    steps = -(-(side - window.size) // window.stride) + 1
+    return [slice(start, min(start + window.size, side)) for start in range(0, steps * window.stride, window.stride)]
+
+
+def occlusion(
+    net: nn.Module, images: NDArray[np.uint8], score: Score, window: Window, settings: FeatureSettings
+) -> Iterator[NDArray[np.float32]]:
+    """Yield a map per image, float32 (height, width): the mean drop of the score over the windows that cover a pixel.
+
+    The drop is the score of the whole image less that with the window there. Positive where the image speaks for
+    COVID-19, negative where it speaks against; 0.1 is a score that falls from, say, 0.9 to 0.8.
+
+    Args:
+        net: What `deepcovid.nets.trunk` returns.
+        images: (images, height, width, 1 or 3).
+        score: From features (batch, features) to P(covid) (batch).
+        window: What slides over them.
+        settings: Device, precision and batch size.
+
+    Raises:
+        UserError: The window does not fit; or the device is not there, or has too little memory for a batch.
+    """
+    height, width = images.shape[1:3]
+    check_window(window, height, width)
+    rows, columns = places(window, height), places(window, width)
+    each, scores = len(rows) * len(columns) + 1, np.empty(0)
+    with bar("occlusion", total=each * len(images), unit="windows") as progress:
+        for features in extract(net, _occluded(images, rows, columns, window.fill, settings.batch_size), settings):
+            scores = np.append(scores, score(features))
+            progress.update(len(features))
+            while len(scores) >= each:
+                own, scores = scores[:each], scores[each:]
+                drops = (own[0] - own[1:]).reshape(len(rows), len(columns))
+                yield _mean_over_windows(drops, rows, columns, height, width)
+
+
+def _occluded(
+    images: NDArray[np.uint8], rows: list[slice], columns: list[slice], fill: int, size: int
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield batches of each image as it is, then with the window at each place, row by row."""
+    batch, filled = np.empty((size, *images.shape[1:]), np.uint8), 0
+    for image in images:
+        for place in (None, *((row, column) for row in rows for column in columns)):
+            batch[filled] = image
+            if place:
+                batch[filled][place] = fill
+            filled += 1
+            if filled == size:
+                yield batch
+                filled = 0
+    if filled:
+        yield batch[:filled]
+
+
+def _mean_over_windows(
+    drops: NDArray[np.float64], rows: list[slice], columns: list[slice], height: int, width: int
+) -> NDArray[np.float32]:
+    """Return (height, width) from drops (rows, columns): sums over windows are a product with what each row covers."""
+    down, across = _covered(rows, height), _covered(columns, width)
+    return (down.T @ drops @ across / np.outer(down.sum(axis=0), across.sum(axis=0))).astype(np.float32)
+
+
+def _covered(along: list[slice], side: int) -> NDArray[np.float64]:
+    covered = np.zeros((len(along), side))
+    for row, place in zip(covered, along, strict=True):
+        row[place] = 1
+    return covered

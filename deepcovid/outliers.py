@@ -1,0 +1,102 @@
+"""Is an image unlike the training images? Its distance from them in feature space, beside a threshold.
+
+The training features are described by a Gaussian whose covariance has low rank and, off it, equal noise in every
+direction: probabilistic principal component analysis (Tipping and Bishop 1999). The distance is Mahalanobis's.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.model_selection import GroupKFold
+from threadpoolctl import threadpool_limits
+
+from deepcovid.errors import UserError
+from deepcovid.settings import OutlierSettings
+
+Numbers = NDArray[np.float64]
+
+FLOAT32 = np.finfo(np.float32)  # what features are rounded to
+
+
+class Gaussian(NamedTuple):
+    """A Gaussian over features.
+
+    Attributes:
+        mean: (features,).
+        axes: (components, features), the principal axes, orthonormal.
+        variances: (components,), along the axes.
+        noise: Variance in each direction off the axes.
+    """
+
+    mean: Numbers
+    axes: Numbers
+    variances: Numbers
+    noise: float
+
+    def distances(self, features: NDArray[np.floating]) -> Numbers:
+        """Return the Mahalanobis distance from the mean of each of `features` (images, features), as (images,)."""
+        centred = features.astype(np.float64) - self.mean
+        along = centred @ self.axes.T
+        off = centred - along @ self.axes
+        return np.sqrt((along**2 / self.variances).sum(axis=1) + (off**2).sum(axis=1) / self.noise)
+
+
+def fit(features: NDArray[np.floating], components: int, seed: int) -> Gaussian:
+    """Return the Gaussian of `features` (images, features).
+
+    There are fewer axes than `components` where there are fewer images or features, or where the rest does not vary.
+    What does not vary is given the variance of its rounding, so that anything else there is far away.
+
+    Args:
+        features: Of the training images.
+        components: Axes.
+        seed: Of the solver's first guess.
+    """
+    images, length = features.shape
+    values = features.astype(np.float64)
+    rounding = (float(FLOAT32.eps) * max(np.abs(values).max(), float(FLOAT32.tiny))) ** 2
+    total = values.var(axis=0, ddof=1).sum() if images > 1 else 0.0
+    axes, variances = np.empty((0, length)), np.empty(0)
+    if total > length * rounding:
+        kept = min(components, images - 1, length)
+        found = PCA(kept, svd_solver="arpack" if kept < length else "full", random_state=seed).fit(values)
+        varies = found.explained_variance_ > rounding
+        axes, variances = found.components_[varies], found.explained_variance_[varies]
+    left = (total - variances.sum()) / max(length - len(variances), 1)
+    return Gaussian(values.mean(axis=0), axes, variances, float(max(left, rounding)))
+
+
+def fit_with_threshold(
+    features: NDArray[np.floating], table: pd.DataFrame, settings: OutlierSettings
+) -> tuple[Gaussian, float]:
+    """Return the Gaussian of the training features, and the distance from which on an image is unlike the training's.
+
+    Beyond it lie a share `settings.share` of the training images, each measured by a Gaussian that was fitted without
+    its patient: images are further from a Gaussian that has not seen them.
+
+    Args:
+        features: (images, features).
+        table: Catalogue rows (images). An image of an unknown patient stands for a patient of its own, with its copies.
+        settings: What to do.
+
+    Raises:
+        UserError: All images are of one patient.
+    """
+    original = table["augmentation_of"].where(table["augmentation_of"] != "", table["image_id"])
+    patient = table["patient_id"].where(table["patient_id"] != "", "image " + original)
+    if patient.nunique() < 2:
+        raise UserError(
+            f"the training images are all of the patient {patient.iloc[0]!r}, so that no other can be set beside them; "
+            "train on more patients, or leave patients that are not known blank"
+        )
+    folds = GroupKFold(min(settings.folds, patient.nunique()), shuffle=True, random_state=settings.seed)
+    distances = np.empty(len(table))
+    with threadpool_limits(1):  # the same bytes on every run; beside other work, threads that wait for each other crawl
+        for kept, left_out in folds.split(features, groups=patient):
+            others = fit(features[kept], settings.components, settings.seed)
+            distances[left_out] = others.distances(features[left_out])
+        gaussian = fit(features, settings.components, settings.seed)
+    return gaussian, float(np.quantile(distances, 1 - settings.share))
