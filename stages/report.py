@@ -26,7 +26,10 @@ def report(settings: Settings, dataset: str) -> None:
     provenance = {name: sourced(lock, paths.provenance(dataset, name)) for name in names}
     compared = {name: sourced(lock, paths.metrics(dataset, name)) for name in ("ladder", "published", "nets")}
     audits = {name: sourced(lock, paths.metrics(dataset, place)) for name, place in audit_files(settings).items()}
-    steps = [*(value.step for value in (*provenance.values(), *compared.values(), *audits.values()))]
+    located = sourced(lock, paths.metrics(dataset, "heatmaps"))
+    pictures = {model: picture(lock, dataset, model) for model in settings.heatmapped_models}
+    shown = (*provenance.values(), *compared.values(), *audits.values(), located, *pictures.values())
+    steps = [value.step for value in shown]
     steps += [step for run in runs_read for step in (run.trained, run.evaluated)]
     page = render(
         Contents(
@@ -43,6 +46,8 @@ def report(settings: Settings, dataset: str) -> None:
             published=compared["published"],
             nets=compared["nets"],
             audits=audits,
+            heatmaps=located,
+            heatmap_pictures=pictures,
             nets_sentence=claim_sentence(compared["nets"].value, dataset, options.source.kind == "covid-xray-5k"),
             findings=tuple(finding(BACKBONES[model], part) for model, part in compared["ladder"].value.items()),
         )
@@ -81,6 +86,12 @@ def sourced(lock: Lock, path: Path) -> Sourced:
     return Sourced(json.loads(path.read_text(encoding="utf-8")), step)
 
 
+def picture(lock: Lock, dataset: str, model: str) -> Sourced:
+    """Return the picture of a net's heat maps and the step that made it."""
+    path = paths.plots(dataset, f"heatmaps/{model}.png")
+    return Sourced(path.read_bytes(), lock.step_of(path))
+
+
 def as_run(recipe: Recipe, replay_epochs: int) -> dict[str, Any]:
     """Return the settings of a recipe; on the whole net, training ends early."""
     if recipe.whole_net and recipe.epochs > replay_epochs:
@@ -90,7 +101,8 @@ def as_run(recipe: Recipe, replay_epochs: int) -> dict[str, Any]:
 
 def shared(settings: Settings) -> dict[str, Any]:
     """Return the settings that all data sets share, but for the recipes."""
-    return {name: getattr(settings, name).model_dump() for name in ("features", "evaluate", "audit")}
+    names = ("features", "evaluate", "audit", "outliers", "heatmaps")
+    return {name: getattr(settings, name).model_dump() for name in names}
 
 
 if __name__ == "__main__":

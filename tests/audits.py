@@ -80,11 +80,39 @@ HIDDEN = {
         }
     ],
 }
-CALIBRATION = {"resnet18": calibrated()}
+
+
+def located(pointing, inside, auc, above=None):
+    own = {name: {"mean": value, **rate(value)} for name, value in
+           (("pointing_game", pointing), ("heat_inside", inside), ("auc", auc))}  # fmt: skip
+    if above is not None:
+        less = {"difference": above, "low": above - 0.1, "high": above + 0.1}
+        own |= {"minus_centre": dict.fromkeys(own, less)}
+    return own | {"without_heat": 0}
 
 
 def rate(value):
     return {"low": value - 0.05, "high": value + 0.05}
+
+
+HEATMAPS = {
+    "recipe": "paper", "window": 32, "stride": 16, "fill": 128,
+    "nets": [
+        {
+            "model": "resnet18",
+            "chosen": {"true_positive": 20, "sample": 3},
+            "lesions": {
+                "images": 20, "patients": 18, "mask_share": 0.18,
+                "methods": {
+                    "occlusion": located(0.47, 0.39, 0.64, -0.08), "grad_cam": located(0.55, 0.29, 0.7, -0.02),
+                    "centre": located(0.01, 0.24, 0.72), "random": located(0.1, 0.18, 0.5, -0.22),
+                },
+            },
+            "lungs": {"images": 0, "skipped": "there is no mask"},
+        }
+    ],
+}  # fmt: skip
+CALIBRATION = {"resnet18": calibrated()}
 
 
 def external(images="elsewhere", model="resnet18", auc=0.55):

@@ -43,8 +43,8 @@ FLAGS = (
     "--disable-features=OptimizationHints,MediaRouter,Translate,NetworkTimeServiceQuerying",
 )
 SECONDS = 120
-# Real seconds before a refusal. The page's time stands still until it comes, so that what the page asked for just before
-# has left the browser too: nothing waits for a WebSocket, and the browser may be gone before it is asked for.
+# Real seconds before a refusal. The page's time stands still until it comes, so that what the page asked for just
+# before has left the browser too: nothing waits for a WebSocket, and the browser may be gone before it is asked for.
 LAG = 0.5
 BROWSER = "not an origin"  # how the net log writes the initiator of a request that no page made
 

@@ -1,4 +1,4 @@
-"""Image files for tests: noise, as DICOM or JPEG."""
+"""Image files for tests: noise, as DICOM, PNG or JPEG."""
 
 import io
 
@@ -37,6 +37,13 @@ def dicom(pixels, photometric="MONOCHROME2", bits=None, **facts):
 def noise(seed=0, size=(224, 224), dtype=np.uint8, low=0, high=256):
     """Noise, rows x columns (x 3)."""
     return np.random.default_rng(seed).integers(low, high, size, dtype=dtype)
+
+
+def png(pixels):
+    """The bytes of a PNG of an array."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
 
 
 def jpeg(seed=0, size=(60, 60)):

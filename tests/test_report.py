@@ -1,5 +1,7 @@
 """The report: what is on the page, that it loads nothing, and that it names where each mark comes from."""
 
+import base64
+import copy
 import dataclasses
 import hashlib
 import json
@@ -18,12 +20,14 @@ from sklearn.metrics import roc_auc_score
 from deepcovid.audit.verdict import sentences, verdict
 from deepcovid.evaluation import evaluate
 from deepcovid.report.contents import Contents, File, Run, Sourced, Step
+from deepcovid.report.heatmaps import sentences as heat_sentences
 from deepcovid.report.page import render, slug
 from deepcovid.report.svg import STYLE, inline_svg
 from deepcovid.settings import EvaluateSettings
 from tests import audits
 from tests.browser import visit
 from tests.checkouts import ROOT, run
+from tests.radiographs import noise, png
 
 BOOTSTRAP = EvaluateSettings(bootstrap_samples=100, bootstrap_seed=1)
 VOID = {"meta", "br", "link", "img", "hr", "input"}
@@ -109,6 +113,7 @@ PUBLISHED = {
         ),
     ],
 }
+PNG = png(noise())
 DIFFERENCE = {"first": 0.8, "second": 0.7, "difference": 0.1, "p_value": 0.03}
 NETS_COMPARED = {
     "compared": 1,
@@ -151,6 +156,7 @@ def all_contents(**changes):
     }
     recorded = [made.step for made in provenance.values()]
     recorded += [step("ladder@phantom"), step("compare@phantom")]
+    recorded += [step("localisation@phantom"), step("overlays@phantom-resnet18")]
     recorded += [found.step for found in audited(audits.external()).values()]
     recorded += [made for one in runs for made in (one.trained, one.evaluated)]
     contents = Contents(
@@ -169,6 +175,8 @@ def all_contents(**changes):
         nets=Sourced(NETS_COMPARED, step("compare@phantom")),
         nets_sentence="ResNet18 is better by 0.1.",
         audits=audited(audits.external()),
+        heatmaps=Sourced(audits.HEATMAPS, step("localisation@phantom")),
+        heatmap_pictures={"resnet18": Sourced(PNG, step("overlays@phantom-resnet18"))},
     )
     return dataclasses.replace(contents, **changes)
 
@@ -177,7 +185,8 @@ def few_contents(**changes):
     """Contents that are drawn quickly: one run, nothing beside it."""
     runs = (one_run("resnet18", "paper"),)
     ladder = Sourced({}, step("ladder@phantom"))
-    return all_contents(**{"runs": runs, "ladder": ladder, "published": None, "nets": None, "audits": {}} | changes)
+    without = dict.fromkeys(("published", "nets", "heatmaps"))
+    return all_contents(**{"runs": runs, "ladder": ladder, "audits": {}} | without | changes)
 
 
 class Page(HTMLParser):
@@ -226,7 +235,8 @@ def page(html):
 def test_every_section_is_there_in_order_and_in_the_contents(page):
     anchors = [attributes["id"] for attributes in page.all("section")]
     expected = (
-        "question finding ladder audit confusion roc histograms training published nets numbers provenance parameters"
+        "question finding ladder audit heatmaps confusion roc histograms training published nets numbers provenance "
+        "parameters"
     )
     assert anchors == [*expected.split(), "steps"]
     links = [attributes["href"] for attributes in page.all("a")]
@@ -263,7 +273,7 @@ def test_a_figure_names_the_steps_that_it_was_drawn_from_and_no_others(html):
 
 
 def test_the_audit_opens_with_what_is_enough_and_says_the_verdict(html, page):
-    section = html[html.index('<section id="audit">') : html.index('<section id="confusion">')]
+    section = html[html.index('<section id="audit">') : html.index('<section id="heatmaps">')]
     opening, said = re.findall(r"<figure.*?</figure>", section, flags=re.DOTALL)[:2]
     for row in (*audits.BASELINES["baselines"], *audits.ACQUISITION["variables"][:2]):
         assert row["title"] in opening
@@ -288,6 +298,39 @@ def test_near_duplicates_that_were_not_looked_for_are_said_not_to_be():
     assert "not looked for: there are no copies to choose" in Page(render(few_contents(audits=found))).text
 
 
+def test_heat_maps_are_shown_and_what_was_measured_is_said(html, page):
+    section = html[html.index('<section id="heatmaps">') : html.index('<section id="confusion">')]
+    assert f"data:image/png;base64,{base64.b64encode(PNG).decode()}" in section
+    text = Page(section).text
+    for sentence in heat_sentences(audits.HEATMAPS):
+        assert sentence in text
+    assert "lies in the lesion 47 % (42 to 52 %) of the time, which covers 18 % of the image" in text
+    assert "-0.08 (-0.18 to +0.02)" in text
+    assert "ResNet18, heat in the lungs: not measured; there is no mask." in text
+    assert "dvc repro overlays@phantom-resnet18" in text
+    assert "Not run on this data set: the heat maps." in Page(render(few_contents())).text
+
+
+def test_on_patients_images_the_page_says_where_the_overlays_are():
+    found = {"heatmaps": all_contents().heatmaps, "synthetic": False, "dataset": "covid-xray-5k"}
+    text = Page(render(few_contents(**found))).text
+    assert "stay with DVC, in data/covid-xray-5k/overlays/resnet18" in text
+    assert "No image of a patient is on this page." in text
+
+
+def test_heat_without_a_value_or_an_interval_is_told_without():
+    own = copy.deepcopy(audits.HEATMAPS)
+    for method in own["nets"][0]["lesions"]["methods"].values():
+        method["heat_inside"] = {}
+        method["auc"].pop("low")
+        method["auc"].pop("high")
+    (sentence,) = heat_sentences(own)
+    assert "an unknown share of the heat lies inside" in sentence
+    assert "the AUC of the map is 0.64, of the blob 0.72" in sentence
+    found = {"heatmaps": Sourced(own, step("localisation@phantom"))}
+    assert sentence in Page(render(few_contents(**found))).text
+
+
 def test_links_lead_to_places_on_the_page_and_ids_are_unique(page):
     ids = [attributes["id"] for _, attributes, _ in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
@@ -304,16 +347,16 @@ def test_every_step_has_its_full_hashes_at_the_end_of_the_page(page):
 
 
 def test_nothing_is_loaded(page, html):
-    assert not {tag for tag, _, _ in page.elements} & {"script", "link", "img", "iframe", "object", "embed", "image"}
+    assert not {tag for tag, _, _ in page.elements} & {"script", "link", "iframe", "object", "embed", "image"}
     loaded = [
         value
         for _, attributes, _ in page.elements
         for name, value in attributes.items()
         if name in ("src", "srcset", "href", "xlink:href", "action", "data", "poster")
     ]
-    assert all(value.startswith("#") for value in loaded)
+    assert all(value.startswith(("#", "data:image/png;base64,")) for value in loaded)
     assert not re.search(r"@import|url\((?!#)", html)
-    assert "default-src 'none'" in html
+    assert "default-src 'none'; img-src data:; style-src" in html
 
 
 def test_the_same_contents_give_the_same_bytes(html):
@@ -402,8 +445,9 @@ def results(checkout, tmp_path):
     outputs = {"data/phantom/images.csv": "image_id\n"}
     outputs |= {
         f"metrics/phantom/{name}.json": json.dumps(getattr(made, name).value)
-        for name in ("ladder", "published", "nets")
+        for name in ("ladder", "published", "nets", "heatmaps")
     }
+    outputs["plots/phantom/heatmaps/resnet18.png"] = "a picture"
     outputs |= {
         f"metrics/phantom/{'' if name == 'audit' else 'audit/'}{name}.json": json.dumps(found.value)
         for name, found in audited().items()
@@ -496,7 +540,7 @@ def test_in_a_browser_the_page_shows_its_pictures_and_tables_and_asks_nobody_for
     count = """<script>addEventListener("load", () => {
         const shown = (selector) => [...document.querySelectorAll(selector)]
             .filter((element) => element.getBoundingClientRect().width > 100).length;
-        document.title = `${shown("figure svg")} pictures, ${shown("table")} tables`;
+        document.title = `${shown("figure svg, figure img")} pictures, ${shown("table")} tables`;
     });</script>"""
     page = tmp_path / "report.html"
     page.write_text(html, encoding="utf-8")
@@ -508,5 +552,5 @@ def test_in_a_browser_the_page_shows_its_pictures_and_tables_and_asks_nobody_for
     policy = re.search(r'<meta http-equiv="Content-Security-Policy".*?>', html)
     page.write_text(html.replace(policy[0], count), encoding="utf-8")
     pictures, tables = map(int, re.search(r"<title>(\d+) pictures, (\d+) tables", visit(page).dom).groups())
-    assert pictures == html.count("<svg")
+    assert pictures == html.count("<svg") + html.count("<img")
     assert tables >= 4

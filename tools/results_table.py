@@ -20,6 +20,7 @@ from deepcovid.ladder.finding import finding
 from deepcovid.published import Group
 from deepcovid.report import tables as of_report
 from deepcovid.report.audit import enough_rows
+from deepcovid.report.heatmaps import sentences as sentences_on_heat
 from deepcovid.report.tables import bounds
 from stages import paths
 from stages._run import read_published
@@ -60,7 +61,7 @@ def tables(dataset: str) -> str:
         parts.append(f"The ladder, computed from its table, `metrics/{dataset}/ladder.json`:")
         parts.append("\n".join(f"- {finding(BACKBONES[net], part)}" for net, part in climbed.items()))
         parts += [f"{BACKBONES[net]}:\n\n{ladder(part)}" for net, part in climbed.items() if net == "resnet18"]
-    return "\n\n".join([*parts, *audits(dataset)])
+    return "\n\n".join([*parts, *audits(dataset), *heatmaps(dataset)])
 
 
 def audits(dataset: str) -> list[str]:
@@ -74,6 +75,13 @@ def audits(dataset: str) -> list[str]:
     said = " ".join(sentences(verdict, leakage))
     known = of_report.enough(enough_rows(baselines, acquisition))
     return [f"The audits, computed from `metrics/{dataset}/audit.json`: {said}", markdown(known)]
+
+
+def heatmaps(dataset: str) -> list[str]:
+    """Return what was measured of the heat maps, or nothing where none were made."""
+    found = read(dataset, "heatmaps")
+    said = " ".join(sentences_on_heat(found)) if found else ""
+    return [f"The heat maps, computed from `metrics/{dataset}/heatmaps.json`: {said}"] if said else []
 
 
 def markdown(shown: of_report.Table) -> str:

@@ -1,8 +1,9 @@
 """What a section of the page is made of."""
 
+from base64 import b64encode
 from dataclasses import dataclass, field
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from deepcovid.report.contents import Step
@@ -30,7 +31,7 @@ class Block:
 
     caption: str
     steps: tuple[Step, ...]
-    svg: Markup | None = None
+    picture: Markup | None = None
     table: Table | None = None
     tiles: tuple[Tile, ...] = ()
     sentences: tuple[str, ...] = ()
@@ -40,7 +41,7 @@ class Block:
     @property
     def kind(self) -> str:
         """Figure, Table, or blank for what has no number."""
-        return "Figure" if self.svg else "Table" if self.table else ""
+        return "Figure" if self.picture else "Table" if self.table else ""
 
 
 @dataclass(frozen=True)
@@ -58,4 +59,10 @@ def drawn(
     figure: Figure, name: str, alt: str, caption: str, steps: tuple[Step, ...], folded: Table | None = None
 ) -> Block:
     """Return a figure as a block; `name` is unique on the page, `alt` is for those who do not see it."""
-    return Block(caption, steps, svg=inline_svg(figure, name, alt), folded=folded)
+    return Block(caption, steps, picture=inline_svg(figure, name, alt), folded=folded)
+
+
+def pictured(png: bytes, alt: str, caption: str, steps: tuple[Step, ...]) -> Block:
+    """Return a PNG file as a block, inside the page itself; `alt` is for those who do not see it."""
+    data = b64encode(png).decode()
+    return Block(caption, steps, picture=Markup(f'<img alt="{escape(alt)}" src="data:image/png;base64,{data}">'))

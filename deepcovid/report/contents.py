@@ -93,6 +93,8 @@ class Contents:
         nets_sentence: What the comparison of the nets says.
         audits: By name, what the audits found: leakage, acquisition, baselines, hidden, calibration, the verdict
             `audit`, and `external-...` for each net on each set of other people's images. Empty where none was run.
+        heatmaps: What stages.localisation measured; None where no heat maps were made.
+        heatmap_pictures: By net, a PNG file: of synthetic images with their maps, or of mean maps without an image.
         provenance: By name, what is recorded of data and weights.
         parameters: Of the data set and of the shared settings, nested.
         recipes: By name, the settings of each recipe, nested.
@@ -115,6 +117,8 @@ class Contents:
     nets: Sourced | None = None
     nets_sentence: str = ""
     audits: Mapping[str, Sourced] = field(default_factory=dict)
+    heatmaps: Sourced | None = None
+    heatmap_pictures: Mapping[str, Sourced] = field(default_factory=dict)
     models: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:

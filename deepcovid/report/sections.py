@@ -9,6 +9,7 @@ from deepcovid.report import figures, tables
 from deepcovid.report.audit import audit
 from deepcovid.report.blocks import NOT_RUN, Block, Section, Tile, drawn
 from deepcovid.report.contents import FAILED, PAPER, RELEASED, Contents, Run, Step
+from deepcovid.report.heatmaps import heatmaps
 from deepcovid.report.svg import WIDTH
 
 FIRST_SEED = "Numbers and curves are those of the first seed's head."
@@ -20,6 +21,7 @@ def sections(contents: Contents) -> Iterator[Section]:
     yield finding(contents)
     yield ladder(contents)
     yield audit(contents)
+    yield heatmaps(contents)
     yield confusion(contents)
     yield roc(contents)
     yield histogram(contents)

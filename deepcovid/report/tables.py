@@ -203,6 +203,26 @@ def external(tests: Iterable[Mapping[str, Any]]) -> Table:
     return Table((*header, "sensitivity", "specificity", *CALIBRATED), rows, names=3)
 
 
+def located(part: Mapping[str, Any]) -> Table:
+    """Return a row per kind of heat map: how well it finds what the masks show, and how much better than the centre."""
+    names = {"occlusion": "sliding window", "grad_cam": "Grad-CAM", "centre": "centre", "random": "random"}
+    rows = []
+    for method, own in part["methods"].items():
+        shown = [_with_bounds(own[measure], "mean") for measure in ("pointing_game", "heat_inside", "auc")]
+        less = own.get("minus_centre")
+        rows.append((names[method], *shown, _with_bounds(less["auc"], "difference", "+") if less else ""))
+    counts = f"{part['images']} images of {part['patients']} patients"
+    header = (counts, "pointing game", "share of the heat", "AUC over pixels", "AUC less the centre's")
+    return Table(header, rows)
+
+
+def _with_bounds(measure: Mapping[str, float], name: str, sign: str = "") -> str:
+    if name not in measure:
+        return ""
+    interval = f" ({measure['low']:{sign}.2f} to {measure['high']:{sign}.2f})" if "low" in measure else ""
+    return f"{measure[name]:{sign}.2f}{interval}"
+
+
 def area(row: Mapping[str, float]) -> str:
     """Return an AUC with its interval as text."""
     return f"{row['auc']:.3f} ({bounds(row)})"

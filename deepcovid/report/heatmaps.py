@@ -1,0 +1,85 @@
+"""The section on where in the image the scores come from."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from deepcovid.backbones import BACKBONES
+from deepcovid.report import tables
+from deepcovid.report.blocks import NOT_RUN, Block, Section, pictured
+from deepcovid.report.contents import Contents
+
+TITLE = "Where does the score come from?"
+PLACES = {"lesions": "the lesion", "lungs": "the lungs"}
+MEASURED = (
+    "The pointing game asks whether a map's hottest pixel lies inside (ties count by their share); the share of the "
+    "heat is that of what raises the score; the AUC is the chance that a pixel inside is hotter than one outside. In "
+    "brackets are 95 % intervals, a bootstrap over patients. The centre is a blob in the middle of every image, random "
+    "is noise; neither knows the image."
+)
+
+
+def heatmaps(contents: Contents) -> Section:
+    """The maps as pictures, and whether the heat lies where the lesions, or the lungs, are."""
+    if contents.heatmaps is None:
+        return Section("heatmaps", TITLE, notes=(NOT_RUN.format("heat maps"),))
+    value, step = contents.heatmaps.value, contents.heatmaps.step
+    text = (
+        f"A grey window of {value['window']} x {value['window']} pixels slides over the image with a stride of "
+        f"{value['stride']}; where the score for COVID-19 drops, it came from (paper, section 4.7). Grad-CAM, from the "
+        "gradients of the last convolutional stage, stands beside it.",
+        "A map says what a net used, not that it is a sign of disease.",
+    )
+    blocks = list(_pictures(contents))
+    blocks.append(Block("Computed from the table below.", (step,), sentences=tuple(sentences(value))))
+    notes = []
+    for net in value["nets"]:
+        for place, words in PLACES.items():
+            if "methods" in net[place]:
+                caption = f"{BACKBONES[net['model']]}: does the heat lie in {words}? {MEASURED}"
+                blocks.append(Block(caption, (step,), table=tables.located(net[place])))
+            else:
+                notes.append(f"{BACKBONES[net['model']]}, heat in {words}: not measured; {net[place]['skipped']}.")
+    return Section("heatmaps", TITLE, text, tuple(blocks), tuple(notes))
+
+
+def _pictures(contents: Contents) -> Iterator[Block]:
+    for model, picture in contents.heatmap_pictures.items():
+        net = BACKBONES[model]
+        if contents.synthetic:
+            caption = f"{net}: images, and the maps over them. Outlined is what was drawn into the image as disease."
+        else:
+            caption = (
+                f"{net}: the mean map over the COVID images that the head detects. Maps over the images themselves "
+                f"show patients and stay with DVC, in data/{contents.dataset}/overlays/{model}."
+            )
+        yield pictured(picture.value, f"Heat maps of {net}.", caption, (picture.step,))
+
+
+def sentences(found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the measurements of metrics/<data set>/heatmaps.json say, a sentence for each net and place."""
+    for net in found["nets"]:
+        for place, words in PLACES.items():
+            if "methods" not in net[place]:
+                continue
+            part, methods = net[place], net[place]["methods"]
+            own, centre, chance = methods["occlusion"], methods["centre"], 100 * part["mask_share"]
+            yield (
+                f"In {part['images']} COVID images that {BACKBONES[net['model']]} detects, the hottest place of the "
+                f"occlusion map lies in {words} {_percent(own, 'pointing_game')} of the time, which covers "
+                f"{chance:.0f} % of the image; {_percent(own, 'heat_inside')} of the heat lies inside, of a blob in "
+                f"the centre {_percent(centre, 'heat_inside')}; the AUC of the map is {_area(own)}, of the blob "
+                f"{_area(centre)}, of Grad-CAM {_area(methods['grad_cam'])}."
+            )
+
+
+def _percent(method: Mapping[str, Any], measure: str) -> str:
+    own = method[measure]
+    if "mean" not in own:
+        return "an unknown share"
+    interval = f" ({100 * own['low']:.0f} to {100 * own['high']:.0f} %)" if "low" in own else ""
+    return f"{100 * own['mean']:.0f} %{interval}"
+
+
+def _area(method: Mapping[str, Any]) -> str:
+    own = method["auc"]
+    return f"{own['mean']:.2f}" + (f" ({own['low']:.2f} to {own['high']:.2f})" if "low" in own else "")
