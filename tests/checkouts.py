@@ -48,6 +48,8 @@ def smaller(values):
     phantom["weights"]["calibration_images"] = 8
     phantom["seeds"], phantom["ladder_seeds"] = [0, 1], [0, 1]
     phantom["replay"] = {"runs": [0], "epochs": 1, "precision": "fp32"}
+    phantom["heatmaps"] |= {"window": 64, "stride": 64}
+    phantom["heatmaps"]["images"] |= {"true_positives": 2, "sample": 2, "worst": 1}
     values["replays"] = ["failed-reproduction-replayed"]
     for recipe in values["recipe"].values():
         recipe["epochs"] = 4

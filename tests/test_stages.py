@@ -16,13 +16,14 @@ from tests.checkouts import edit_params, run, smaller
 
 STAGES = ["download", "filter", "split", "augment", "weights", "features", "train", "replay", "evaluate", "ladder"]
 AUDITS = ["leakage", "acquisition", "untrained", "baselines", "hide", "hidden", "calibration", "external", "audit"]
+MAPS = ["heatmaps", "localisation", "overlays"]
 
 
 def stage(folder, name, *options, **environment):
     return run([sys.executable, "-m", f"stages.{name}", *options], folder, **environment)
 
 
-@pytest.mark.parametrize("name", [*STAGES, *AUDITS, "compare", "plots", "contact_sheets", "report"])
+@pytest.mark.parametrize("name", [*STAGES, *AUDITS, *MAPS, "compare", "plots", "contact_sheets", "report"])
 def test_help_says_what_a_stage_does_and_gives_an_example(checkout, name):
     result = stage(checkout, name, "--help")
     assert result.returncode == 0

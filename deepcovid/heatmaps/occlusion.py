@@ -17,6 +17,7 @@ from deepcovid.progress import bar
 from deepcovid.settings import FeatureSettings
 
 Score = Callable[[NDArray[np.float32]], NDArray[np.float64]]
+Place = tuple[slice, slice]  # of a window: rows and columns of the image
 
 
 class Window(NamedTuple):
@@ -73,25 +74,22 @@ def occlusion(
     """
     height, width = images.shape[1:3]
     check_window(window, height, width)
-    rows, columns = places(window, height), places(window, width)
-    each, scores = len(rows) * len(columns) + 1, np.empty(0)
+    grid = [(row, column) for row in places(window, height) for column in places(window, width)]
+    each, scores = len(grid) + 1, np.empty(0)
     with bar("occlusion", total=each * len(images), unit="windows") as progress:
-        for features in extract(net, _occluded(images, rows, columns, window.fill, settings.batch_size), settings):
+        for features in extract(net, _occluded(images, grid, window.fill, settings.batch_size), settings):
             scores = np.append(scores, score(features))
             progress.update(len(features))
             while len(scores) >= each:
                 own, scores = scores[:each], scores[each:]
-                drops = (own[0] - own[1:]).reshape(len(rows), len(columns))
-                yield _mean_over_windows(drops, rows, columns, height, width)
+                yield _mean_over_windows(own[0] - own[1:], grid, height, width)
 
 
-def _occluded(
-    images: NDArray[np.uint8], rows: list[slice], columns: list[slice], fill: int, size: int
-) -> Iterator[NDArray[np.uint8]]:
-    """Yield batches of each image as it is, then with the window at each place, row by row."""
+def _occluded(images: NDArray[np.uint8], grid: list[Place], fill: int, size: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield batches of each image as it is, then with the window at each place; a batch is overwritten by the next."""
     batch, filled = np.empty((size, *images.shape[1:]), np.uint8), 0
     for image in images:
-        for place in (None, *((row, column) for row in rows for column in columns)):
+        for place in (None, *grid):
             batch[filled] = image
             if place:
                 batch[filled][place] = fill
@@ -103,16 +101,10 @@ def _occluded(
         yield batch[:filled]
 
 
-def _mean_over_windows(
-    drops: NDArray[np.float64], rows: list[slice], columns: list[slice], height: int, width: int
-) -> NDArray[np.float32]:
-    """Return (height, width) from drops (rows, columns): sums over windows are a product with what each row covers."""
-    down, across = _covered(rows, height), _covered(columns, width)
-    return (down.T @ drops @ across / np.outer(down.sum(axis=0), across.sum(axis=0))).astype(np.float32)
-
-
-def _covered(along: list[slice], side: int) -> NDArray[np.float64]:
-    covered = np.zeros((len(along), side))
-    for row, place in zip(covered, along, strict=True):
-        row[place] = 1
-    return covered
+def _mean_over_windows(drops: NDArray[np.float64], grid: list[Place], height: int, width: int) -> NDArray[np.float32]:
+    # Sums in one order everywhere: pixels that the same windows cover are equal to the bit.
+    total, windows = np.zeros((height, width)), np.zeros((height, width))
+    for drop, place in zip(drops, grid, strict=True):
+        total[place] += drop
+        windows[place] += 1
+    return (total / windows).astype(np.float32)

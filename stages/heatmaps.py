@@ -1,0 +1,52 @@
+"""Find where in the image the score of the first head comes from, with a window that slides over it and by Grad-CAM."""
+
+import numpy as np
+
+from deepcovid import catalogue
+from deepcovid.arrays import ArrayWriter, load_array
+from deepcovid.errors import UserError
+from deepcovid.files import replacing, write_csv
+from deepcovid.heatmaps.grad_cam import grad_cam
+from deepcovid.heatmaps.occlusion import Window, occlusion
+from deepcovid.heatmaps.selection import choose
+from deepcovid.nets import read_state, trunk
+from deepcovid.scoring import heads_of, read_heads, score
+from deepcovid.settings import Settings
+from stages import _run, paths
+from stages.runs import read_scores
+
+
+def heatmaps(settings: Settings, dataset: str, model: str) -> None:
+    recipe, options = settings.heatmaps.recipe, settings.dataset[dataset].heatmaps
+    scores = read_scores(dataset, f"{model}-{recipe}")
+    test = scores[["image_id", "label", "patient_id"]].assign(score=heads_of(scores).iloc[:, 0])
+    chosen = choose(test, settings.recipe[recipe].cut_off, options.images)
+
+    table, pixels = catalogue.read(paths.data(dataset, "images.csv")), load_array(paths.data(dataset, "pixels.npy"))
+    known = chosen["image_id"].isin(table["image_id"]).all()
+    if not known or len(pixels) != len(table):
+        raise UserError(
+            f"{paths.data(dataset, 'images.csv')}: not the table of the images in pixels.npy, or not of the scores of "
+            f"{model}-{recipe}; run `dvc repro`, which makes them anew"
+        )
+    images = pixels[table.reset_index().set_index("image_id")["index"][chosen["image_id"]]]
+    net = trunk(*read_state(paths.data(dataset, f"weights/{model}.safetensors")))
+    weight, bias = (part[:1] for part in read_heads(paths.data(dataset, f"heads/{model}-{recipe}.safetensors")))
+    window = Window(options.window, options.stride, options.fill)
+    maps = {
+        "occlusion": occlusion(
+            net, images, lambda features: score(features, weight, bias)[:, 0], window, settings.features
+        ),
+        "grad_cam": grad_cam(model, net, images, weight[0, :, 0] - weight[0, :, 1], settings.features),
+    }
+    with replacing(paths.data(dataset, f"heatmaps/{model}")) as folder:
+        folder.mkdir()
+        write_csv(folder / "images.csv", chosen, digits=17)
+        for name, found in maps.items():
+            with ArrayWriter(folder / f"{name}.npy", images.shape[1:3], np.float32) as writer:
+                for heat in found:
+                    writer.append(heat[None])
+
+
+if __name__ == "__main__":
+    _run.run(heatmaps)

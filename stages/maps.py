@@ -1,0 +1,52 @@
+"""The heat maps of a net with the images that they are of."""
+
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from deepcovid import catalogue
+from deepcovid.archives import Archive
+from deepcovid.arrays import load_array
+from deepcovid.errors import UserError
+from deepcovid.images import decode
+from stages import paths
+
+METHODS = {"occlusion": "occlusion", "grad_cam": "Grad-CAM"}  # by file and in pictures
+
+
+def read_maps(dataset: str, model: str) -> tuple[pd.DataFrame, "dict[str, np.memmap[Any, Any]]"]:
+    """Return what the heatmaps stage wrote, in its order: a row per image, and maps (images, 224, 224) by method.
+
+    A row is the catalogue's, with `place`, its row there; why it was chosen; its score, and the cut-off.
+    """
+    folder = paths.data(dataset, f"heatmaps/{model}")
+    chosen = pd.read_csv(
+        folder / "images.csv", dtype={"image_id": str}, keep_default_na=False, float_precision="round_trip"
+    )
+    table = catalogue.read(paths.data(dataset, "images.csv")).reset_index(names="place")
+    rows = chosen[["image_id", "why", "score", "cut_off"]].merge(table, on="image_id", validate="one_to_one")
+    maps = {name: load_array(folder / f"{name}.npy") for name in METHODS}
+    if any(len(part) != len(rows) for part in maps.values()) or len(rows) != len(chosen):
+        raise UserError(f"{folder}: not maps of the images in images.csv; run `dvc repro`, or the stage heatmaps")
+    return rows, maps
+
+
+def detected(rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return which rows of `read_maps` are COVID images that the head calls so."""
+    return ((rows["label"] == "covid") & (rows["score"] >= rows["cut_off"])).to_numpy()
+
+
+def lesion_masks(dataset: str, rows: pd.DataFrame) -> list[NDArray[np.bool_] | None]:
+    """Return the lesion mask of each catalogue row, (224, 224), or None where none is known."""
+    raw = paths.data(dataset, "raw")
+    with ExitStack() as stack:
+        archives = {
+            name: stack.enter_context(Archive(raw / name)) for name in rows["archive"][rows["mask"] != ""].unique()
+        }
+        return [
+            decode(archives[archive].read(mask)) > 127 if mask else None
+            for archive, mask in zip(rows["archive"], rows["mask"], strict=True)
+        ]
