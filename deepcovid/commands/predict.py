@@ -45,16 +45,14 @@ def run(options: argparse.Namespace) -> int:
     if options.csv and len(results):
         write_csv(options.csv, results.assign(notice=notice))
     if options.json:
-        print(
-            json.dumps(
-                {"notice": notice} | _document(head, results, failures), indent=2, ensure_ascii=False, allow_nan=False
-            )
-        )
+        document = {"notice": notice} | _document(head, results, failures)
+        print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
     elif len(results):
         print(*_lines(results), sep="\n")
     sys.stdout.flush()
     if failures:
-        print(f"{len(failures)} could not be used:", file=sys.stderr)
+        nothing = "" if len(results) else "error: nothing was scored; "
+        print(f"{nothing}{len(failures)} could not be used:", file=sys.stderr)
         for name, why in failures.items():
             print(f"  {name}: {why}", file=sys.stderr)
     return 1 if failures else 0
@@ -118,7 +116,8 @@ def _write_heatmaps(
     cams = grad_cam(head.model, head.net, images, weight[0, :, 0] - weight[0, :, 1], head.settings)
     for (given, pixels), row, *maps in zip(usable, rows.to_dict("records"), dropped, cams, strict=True):
         net = f"{BACKBONES[head.model]}, {head.recipe}, trained on {head.dataset}"
-        title = f"{given.name[-100:]}\nscore {row['score']:.3f}, called {row['called']} ({net})"
+        unlike = ", unlike the training images" if row["unlike"] else ""
+        title = f"{given.name[-100:]}\nscore {row['score']:.3f}, called {row['called']}{unlike} ({net})"
         figure = overlay(pixels, dict(zip(("occlusion", "Grad-CAM"), maps, strict=True)), title)
         with replacing(folder / f"{given.place}.png") as unfinished:
             figure.savefig(unfinished, format="png", dpi=120, metadata={"Software": None})
