@@ -1,6 +1,19 @@
-"""The error that users see."""
+"""The errors that users see, and how they see them."""
 
+import errno
+import os
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+REMEDIES = {
+    errno.ENOSPC: "the disk is full; free some space and run again",
+    errno.EDQUOT: "the disk quota is used up; free some space and run again",
+    errno.EROFS: "the file system is read-only; work in a folder you may write to",
+    errno.EACCES: "permission is missing; make the file and its folder readable and writable for you",
+    errno.ENOENT: "the file is missing; run `dvc repro`, which makes what a stage needs",
+}
 
 
 class UserError(Exception):
@@ -17,3 +30,31 @@ class BadImageError(UserError):
 def reason_of(error: Exception) -> str:
     """Return another library's message as one line, without addresses in memory, which differ from run to run."""
     return re.sub(r" ?<[^<>]* at 0x[0-9a-f]+>", "", " ".join(str(error).split()))
+
+
+def describe(error: UserError | OSError) -> str:
+    """Return the error as one line that names the file and the remedy."""
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file'}: {cause(error)}"
+    return cause(error)
+
+
+def cause(error: UserError | OSError) -> str:
+    """Return what `describe` does, without the file where it was the system that failed."""
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}: {REMEDIES.get(error.errno or 0, 'check the file and the disk')}"
+    return " ".join(str(error).split())
+
+
+@contextmanager
+def in_one_line() -> Iterator[None]:
+    """Exit with 1 and one line on standard error if the block raises an error that a user can put right.
+
+    Set DEEPCOVID_TRACEBACK=1 to see where it was raised.
+    """
+    try:
+        yield
+    except (UserError, OSError) as error:
+        if os.environ.get("DEEPCOVID_TRACEBACK"):
+            raise
+        sys.exit(f"error: {describe(error)}")

@@ -1,9 +1,7 @@
 """What every stage shares: named options, validated parameters, one-line errors."""
 
 import argparse
-import errno
 import inspect
-import os
 import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -14,21 +12,13 @@ from ruamel.yaml.error import YAMLError
 
 from deepcovid import published
 from deepcovid.backbones import BACKBONES
-from deepcovid.errors import UserError
+from deepcovid.errors import UserError, in_one_line
 from deepcovid.published import Published
 from deepcovid.settings import Settings, validate
 from stages import paths
 
 EXAMPLES = {"dataset": "phantom", "model": "resnet18", "recipe": "paper", "images": "cohen"}
 KEYS = {"images": "dataset"}  # where an option's names are, unless under its own
-
-REMEDIES = {
-    errno.ENOSPC: "the disk is full; free some space and run again",
-    errno.EDQUOT: "the disk quota is used up; free some space and run again",
-    errno.EROFS: "the file system is read-only; work in a folder you may write to",
-    errno.EACCES: "permission is missing; make the file and its folder readable and writable for you",
-    errno.ENOENT: "the file is missing; run `dvc repro`, which makes what a stage needs",
-}
 
 
 def run(stage: Callable[..., None]) -> None:
@@ -47,7 +37,7 @@ def run(stage: Callable[..., None]) -> None:
     for name in names:
         parser.add_argument(f"--{name}", required=True, help=f"a name from params.yaml, `{KEYS.get(name, name)}`")
     options = vars(parser.parse_args())
-    try:
+    with in_one_line():
         settings = read_settings()
         read_published()  # a wrong number there is found before anything is trained, not after
         known: dict[str, Collection[str]] = {
@@ -60,10 +50,6 @@ def run(stage: Callable[..., None]) -> None:
             if value not in known[name]:
                 raise UserError(f"--{name} {value}: not known; known are {', '.join(known[name])}")
         stage(settings, **options)
-    except (UserError, OSError) as error:
-        if os.environ.get("DEEPCOVID_TRACEBACK"):
-            raise
-        sys.exit(f"error: {describe(error)}")
 
 
 def read_settings() -> Settings:
@@ -81,11 +67,3 @@ def _read_yaml(path: Path) -> Any:
         return YAML(typ="safe", pure=True).load(path)
     except YAMLError as error:
         raise UserError(f"{path}: not valid YAML: {error}") from None
-
-
-def describe(error: UserError | OSError) -> str:
-    """Return the error as one line that names the file and the remedy."""
-    if isinstance(error, OSError):
-        remedy = REMEDIES.get(error.errno or 0, "check the file and the disk")
-        return f"{error.filename or 'a file'}: {error.strerror or error}: {remedy}"
-    return " ".join(str(error).split())

@@ -1,0 +1,133 @@
+"""The command `deepcovid`: a trained head on images of one's own, and the report. One module a command.
+
+Options are read here; a command's module, which may import torch, is imported when it is asked for.
+"""
+
+import argparse
+import importlib
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from deepcovid.errors import in_one_line
+
+RESEARCH_ONLY = "Research only, not for diagnosis."
+INTERRUPTED = 130  # as a shell has it
+
+PREDICT = """\
+examples:
+  deepcovid predict chest.png --head data/phantom/heads/resnet18-paper.safetensors
+  deepcovid predict ~/images more.zip --head resnet18-paper.safetensors --weights resnet18.safetensors --csv scores.csv
+  deepcovid predict chest.dcm --head data/phantom/heads/resnet18-paper.safetensors --heatmap maps --stride 16
+  deepcovid predict ~/images --head data/phantom/heads/resnet18-paper.safetensors --json | jq .results
+
+exit status: 0, or 1 where a file could not be used (the others are scored) or nothing could be done, 2 for wrong
+options. Score: P(covid) of the first seed's head; the range is over all seeds.
+"""
+SHOW = """\
+examples:
+  deepcovid show
+  deepcovid show phantom --no-browser
+  deepcovid show covid-xray-5k --output report.html
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command `deepcovid` with `arguments`, by default the process's; return its exit status."""
+    options = parser().parse_args(arguments)
+    try:
+        with in_one_line():
+            return _run(options)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(options: argparse.Namespace) -> int:
+    for stream in (sys.stdout, sys.stderr):  # names of files may hold what the terminal's encoding does not
+        getattr(stream, "reconfigure", lambda errors: None)(errors="backslashreplace")
+    try:
+        status: int = importlib.import_module(f"deepcovid.commands.{options.command}").run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has read enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the options of every command."""
+    whole = argparse.ArgumentParser(
+        prog="deepcovid", description=f"Deep-COVID, rerun: use what the pipeline has left. {RESEARCH_ONLY}"
+    )
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_predict(commands)
+    _add_show(commands)
+    return whole
+
+
+def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    what = "score images with a trained head"
+    predict = commands.add_parser(
+        "predict",
+        help=what,
+        description=f"{what[0].upper()}{what[1:]}. {RESEARCH_ONLY}",
+        epilog=PREDICT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = predict.add_argument
+    add("images", nargs="+", type=Path, metavar="IMAGE-OR-FOLDER", help="PNG, JPEG, DICOM ...; a folder, or a .zip")
+    add("--head", required=True, type=Path, metavar="FILE", help="data/DATASET/heads/NET-RECIPE.safetensors")
+    add("--weights", type=Path, metavar="FILE", help="the net's; default: ../weights/NET.safetensors from the head")
+    add("--heatmap", type=Path, metavar="DIR", help="write a picture an image of where its score comes from")
+    sides = _number(1, 224)
+    add("--window", type=sides, default=32, metavar="PIXELS", help="of a heat map: side of the grey window; default 32")
+    add("--stride", type=sides, default=8, metavar="PIXELS", help="from one place of it to the next; default 8")
+    add("--fill", type=_number(0, 255), default=128, metavar="GREY", help="its grey level, 0 to 255; default 128")
+    add("--csv", type=Path, metavar="FILE", help="write the scores as a table too")
+    add("--json", action="store_true", help="print one JSON document instead of a table")
+    add(
+        "--device",
+        type=_device,
+        default="auto",
+        help="auto, cpu, cuda or cuda:N; default auto: CUDA where there is one",
+    )
+    add(
+        "--batch-size",
+        type=_number(1, 4096),
+        default=32,
+        metavar="IMAGES",
+        help="through the net at a time; default 32",
+    )
+
+
+def _add_show(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    what = "open a data set's report in the browser, or write a copy of it"
+    show = commands.add_parser(
+        "show",
+        help=what,
+        description=f"{what[0].upper()}{what[1:]}. {RESEARCH_ONLY}",
+        epilog=SHOW,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = show.add_argument
+    add("report", nargs="?", metavar="REPORT-OR-DATASET", help="default: the one below data/ in the current folder")
+    add("--output", type=Path, metavar="FILE", help="write a copy there; open nothing")
+    add("--no-browser", action="store_true", help="only print where the report is")
+
+
+def _number(least: int, most: int) -> Callable[[str], int]:
+    def checked(text: str) -> int:
+        if not text.isascii() or not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")
+        return int(text)
+
+    return checked
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is none of auto, cpu, cuda, cuda:N")
+    return text

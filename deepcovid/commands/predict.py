@@ -1,0 +1,153 @@
+"""`deepcovid predict`: scores of images, with heat maps if wanted."""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from deepcovid.backbones import BACKBONES
+from deepcovid.commands import RESEARCH_ONLY
+from deepcovid.commands.inputs import Input, listed
+from deepcovid.errors import UserError, cause
+from deepcovid.files import replacing, write_csv
+from deepcovid.heatmaps.grad_cam import grad_cam
+from deepcovid.heatmaps.occlusion import Window, check_window, occlusion
+from deepcovid.heatmaps.overlays import overlay
+from deepcovid.images import Pixels, decode
+from deepcovid.prediction import Head, attempts, load_head, stacked
+from deepcovid.progress import bar, warn
+from deepcovid.scoring import score
+from deepcovid.transform import SIZE
+
+
+def run(options: argparse.Namespace) -> int:
+    """Score the images; return 1 if one of them could not be used, else 0."""
+    print(RESEARCH_ONLY, file=sys.stderr)
+    window = Window(options.window, options.stride, options.fill)
+    check_window(window, SIZE, SIZE)
+    _check_outputs(options)
+    with ExitStack() as stack:
+        inputs, failures = listed(options.images, stack)
+        if not inputs:
+            raise UserError("no image to score: " + "; ".join(f"{name}: {why}" for name, why in failures.items()))
+        head = load_head(options.head, options.weights, options.device, options.batch_size)
+        print(head.about, file=sys.stderr)
+        if options.heatmap:
+            warn(f"the pictures in {options.heatmap} show the patients; keep them where the images themselves may be")
+        results = _scored(head, inputs, failures, window, options.heatmap)
+    notice = f"{RESEARCH_ONLY} {head.about}"
+    if options.csv and len(results):
+        write_csv(options.csv, results.assign(notice=notice))
+    if options.json:
+        document = {"notice": notice} | _document(head, results, failures)
+        print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    elif len(results):
+        print(*_lines(results), sep="\n")
+    sys.stdout.flush()
+    if failures:
+        nothing = "" if len(results) else "error: nothing was scored; "
+        print(f"{nothing}{len(failures)} could not be used:", file=sys.stderr)
+        for name, why in failures.items():
+            print(f"  {name}: {why}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Raise UserError if a file to be written could not be, before anything is scored."""
+    if options.csv and options.csv.is_dir():
+        raise UserError(f"--csv {options.csv}: is a folder; name a file")
+    if options.heatmap and options.heatmap.exists() and not options.heatmap.is_dir():
+        raise UserError(f"--heatmap {options.heatmap}: is a file; name a folder")
+    folders = {"--csv": options.csv and options.csv.absolute().parent, "--heatmap": options.heatmap}
+    for option, folder in folders.items():
+        if folder:
+            there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+            try:
+                tempfile.TemporaryFile(dir=there).close()
+            except OSError as error:
+                raise UserError(f"{option}: {there} cannot be written to: {cause(error)}") from None
+    if options.heatmap:
+        for path in options.images:
+            if path.is_dir() and options.heatmap.resolve().is_relative_to(path.resolve()):
+                raise UserError(
+                    f"--heatmap {options.heatmap}: lies in {path}, whose files are scored, and would be among them the "
+                    "next time; name a folder outside"
+                )
+
+
+def _scored(
+    head: Head, inputs: list[Input], failures: dict[str, str], window: Window, folder: Path | None
+) -> pd.DataFrame:
+    """Return a row per image that can be used; write heat maps into `folder`; put what cannot be used in `failures`."""
+    tables = []
+    waiting = iter(inputs)
+    with bar("scoring", total=len(inputs)) as progress:
+        for batch in attempts((partial(_decoded, given) for given in inputs), head.batch_size):
+            named = [(next(waiting), attempt) for attempt in batch]
+            failures |= {given.name: cause(error) for given, error in named if isinstance(error, Exception)}
+            usable = [(given, pixels) for given, pixels in named if not isinstance(pixels, Exception)]
+            if usable:
+                rows = head.predict_pixels([pixels for _, pixels in usable])
+                rows.insert(0, "file", [given.name for given, _ in usable])
+                tables.append(rows.assign(threshold=head.threshold))
+                if folder:
+                    _write_heatmaps(folder, head, usable, rows, window)
+            progress.update(len(batch))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def _decoded(given: Input) -> Pixels:
+    return decode(given.read())
+
+
+def _write_heatmaps(
+    folder: Path, head: Head, usable: list[tuple[Input, Pixels]], rows: pd.DataFrame, window: Window
+) -> None:
+    """Write a picture of each image with its heat maps, of the first seed's head."""
+    images = stacked([pixels for _, pixels in usable])
+    weight, bias = head.file.weight[:1], head.file.bias[:1]
+    dropped = occlusion(head.net, images, lambda features: score(features, weight, bias)[:, 0], window, head.settings)
+    cams = grad_cam(head.model, head.net, images, weight[0, :, 0] - weight[0, :, 1], head.settings)
+    for (given, pixels), row, *maps in zip(usable, rows.to_dict("records"), dropped, cams, strict=True):
+        net = f"{BACKBONES[head.model]}, {head.recipe}, trained on {head.dataset}"
+        unlike = ", unlike the training images" if row["unlike"] else ""
+        title = f"{given.name[-100:]}\nscore {row['score']:.3f}, called {row['called']}{unlike} ({net})"
+        figure = overlay(pixels, dict(zip(("occlusion", "Grad-CAM"), maps, strict=True)), title)
+        with replacing(folder / f"{given.place}.png") as unfinished:
+            figure.savefig(unfinished, format="png", dpi=120, metadata={"Software": None})
+
+
+def _lines(results: pd.DataFrame) -> Iterable[str]:
+    """Return the table to read, its columns aligned."""
+    cells = [["file", "score", "called", "seeds", ""]]
+    for row in results.to_dict("records"):
+        seeds = f"{row['score_min']:.3f} to {row['score_max']:.3f}"
+        far = f"unlike the training images: distance {row['distance']:.4g}, threshold {row['threshold']:.4g}"
+        cells.append([row["file"], f"{row['score']:.3f}", row["called"], seeds, far if row["unlike"] else ""])
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+    for line in cells:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+
+
+def _document(head: Head, results: pd.DataFrame, failures: dict[str, str]) -> dict[str, object]:
+    return {
+        "head": {
+            "model": head.model,
+            "weights_sha256": head.weights_sha256,
+            "dataset": head.dataset,
+            "recipe": head.recipe,
+            "cut_off": head.cut_off,
+            "classes": list(head.classes),
+            "seeds": head.seeds,
+            "transform": head.transform,
+            "threshold": head.threshold,
+        },
+        "results": results.drop(columns="threshold", errors="ignore").to_dict("records"),
+        "failures": [{"file": name, "reason": why} for name, why in failures.items()],
+    }
