@@ -6,11 +6,12 @@ from deepcovid import catalogue
 from deepcovid.arrays import ArrayWriter, load_array
 from deepcovid.errors import UserError
 from deepcovid.files import replacing, write_csv
+from deepcovid.head_files import read_head
 from deepcovid.heatmaps.grad_cam import grad_cam
 from deepcovid.heatmaps.occlusion import Window, occlusion
 from deepcovid.heatmaps.selection import choose
 from deepcovid.nets import read_state, trunk
-from deepcovid.scoring import heads_of, read_heads, score
+from deepcovid.scoring import heads_of, score
 from deepcovid.settings import Settings
 from stages import _run, paths
 from stages.runs import read_scores
@@ -31,7 +32,8 @@ def heatmaps(settings: Settings, dataset: str, model: str) -> None:
         )
     images = pixels[table.reset_index().set_index("image_id")["index"][chosen["image_id"]]]
     net = trunk(*read_state(paths.data(dataset, f"weights/{model}.safetensors")))
-    weight, bias = (part[:1] for part in read_heads(paths.data(dataset, f"heads/{model}-{recipe}.safetensors")))
+    head = read_head(paths.data(dataset, f"heads/{model}-{recipe}.safetensors"))
+    weight, bias = head.weight[:1], head.bias[:1]
     window = Window(options.window, options.stride, options.fill)
     maps = {
         "occlusion": occlusion(

@@ -21,7 +21,7 @@ def localisation(settings: Settings, dataset: str) -> None:
     raw, options = paths.data(dataset, "raw"), settings.dataset[dataset].heatmaps
     members = lung_members(raw)
     no_lungs = (
-        f"none of the chosen COVID images is among the {len(members)} with a lung mask in {ARCHIVE}"
+        f"no chosen COVID image that is detected is among the {len(members)} with a lung mask in {ARCHIVE}"
         if (raw / ARCHIVE).is_file()
         else f"no {ARCHIVE} among the raw files"
     )
@@ -37,14 +37,14 @@ def localisation(settings: Settings, dataset: str) -> None:
             known = np.array([masks[place] for place in shown])
             return localised(own, known, rows["patient_id"][shown], options.images.seed, settings.evaluate)
 
-        covid, found = rows[rows["label"] == "covid"], rows[detected(rows)]
+        found = rows[detected(rows)]
         lesions, lungs = lesion_masks(dataset, rows), lung_masks(raw, rows, members)
         nets.append(
             {
                 "model": model,
                 "chosen": rows["why"].str.replace(" ", "_").value_counts(sort=False).to_dict(),
                 "lesions": compared(lesions, found, maps, "no chosen COVID image that is detected has a lesion mask"),
-                "lungs": compared(lungs, covid, maps, no_lungs),
+                "lungs": compared(lungs, found, maps, no_lungs),
             }
         )
     shared = {"recipe": settings.heatmaps.recipe, **options.model_dump(exclude={"images"})}
