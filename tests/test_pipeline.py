@@ -4,6 +4,7 @@ import html
 import io
 import json
 import os
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -117,6 +118,33 @@ def test_a_flipped_switch_shows_in_the_failures_confusion_matrix_in_both_diffs(r
     assert found == {"HEAD": str(confusion["confusion.tp"]["old"]), "workspace": "0"}
     git(repository, "checkout", "-q", ".")
     assert dvc(repository, "checkout").returncode == 0
+
+
+def test_the_readmes_python_example_runs_on_what_the_pipeline_left(repository):
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    result = run([sys.executable, "-c", f"{example}\nassert scores.shape == (8,) and len(table) == 8"], repository)
+    assert result.returncode == 0, result.stderr
+    assert "score_max" in result.stdout
+
+
+def test_a_head_gives_the_scores_that_the_pipeline_reports(repository, tmp_path):
+    """The command, on the raw files of the test images, beside what the train stage scored."""
+    reported = pd.read_csv(repository / "data/phantom/scores/resnet18-paper.csv").set_index("image_id")
+    table = catalogue.read(repository / "data/phantom/images.csv").set_index("image_id").loc[reported.index]
+    with zipfile.ZipFile(repository / "data/phantom/raw/phantom.zip") as archive:
+        for name, member in table["member"].items():
+            (tmp_path / f"{name}.jpg").write_bytes(archive.read(member))
+    head = "data/phantom/heads/resnet18-paper.safetensors"
+    result = run([sys.executable, "-m", "deepcovid", "predict", str(tmp_path), "--head", head, "--json"], repository)
+    assert result.returncode == 0, result.stderr
+    assert "not for diagnosis" in result.stderr
+    found = {Path(row["file"]).stem: row for row in json.loads(result.stdout)["results"]}
+    assert set(found) == set(reported.index)
+    for name, row in found.items():
+        seeds = reported.loc[name, ["seed_0", "seed_1"]]
+        assert row["score"] == pytest.approx(seeds["seed_0"], abs=1e-5)
+        assert (row["score_min"], row["score_max"]) == pytest.approx((seeds.min(), seeds.max()), abs=1e-5)
 
 
 def test_metrics_show_lists_every_run_with_the_keys_that_were_promised(repository):
