@@ -315,9 +315,7 @@ def test_a_name_that_would_move_the_cursor_is_shown_in_plain_letters(folder, pre
     assert "images/\\x1b[2J\\udcff.jpg" in out
 
 
-def test_a_head_that_cannot_be_read_is_one_line_or_a_traceback_if_asked_for(
-    folder, head, predict, monkeypatch
-):
+def test_a_head_that_cannot_be_read_is_one_line_or_a_traceback_if_asked_for(folder, head, predict, monkeypatch):
     other = folder / "other.safetensors"
     other.write_bytes(head.read_bytes()[:-1])
     status, out, err = predict("images", own_head=other)
