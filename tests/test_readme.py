@@ -4,6 +4,7 @@ import re
 
 from ruamel.yaml import YAML
 
+from deepcovid.commands import parser
 from tests.checkouts import ROOT
 from tools.results_table import with_tables
 
@@ -30,6 +31,13 @@ def test_every_file_that_it_names_exists():
     names = set(re.findall(r"\]\(((?!http)[^)#]+)\)", TEXT))
     assert names
     assert [name for name in names if not (ROOT / name).exists()] == []
+
+
+def test_its_commands_are_understood():
+    examples = re.findall(r"^    deepcovid (.*)$", TEXT, re.MULTILINE)
+    assert len(examples) >= 3
+    for example in examples:
+        parser().parse_args(example.split())
 
 
 def test_it_says_that_it_is_no_medical_device():

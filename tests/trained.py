@@ -45,20 +45,19 @@ def random_head(seeds=(4, 0), features=FEATURES, **changes):
     return HeadFile(**facts | changes)
 
 
-def random_weights(path):
-    """Write random weights of MODEL, as the weights stage does; return them."""
+def random_weights(path, model=MODEL):
+    """Write random weights, as the weights stage does."""
     torch.manual_seed(0)
-    state = torchvision.models.get_model(MODEL).state_dict()
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_state(path, MODEL, state)
-    return state
+    write_state(path, model, torchvision.models.get_model(model).state_dict())
 
 
-def trained_folder(folder, **changes):
+def trained_folder(folder, model=MODEL, **changes):
     """Write weights and a head into data/phantom of `folder`; return the head's path."""
-    weights, path = folder / f"data/phantom/weights/{MODEL}.safetensors", folder / f"data/phantom/heads/{MODEL}-paper"
-    random_weights(weights)
-    path = path.with_suffix(".safetensors")
+    weights, path = (
+        folder / f"data/phantom/{name}.safetensors" for name in (f"weights/{model}", f"heads/{model}-paper")
+    )
+    random_weights(weights, model)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_head(path, random_head(**{"weights_sha256": sha256_of(weights)} | changes))
+    write_head(path, random_head(**{"model": model, "weights_sha256": sha256_of(weights)} | changes))
     return path

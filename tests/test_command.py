@@ -1,0 +1,408 @@
+"""The command `deepcovid`, in its own process where that matters."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deepcovid import commands, load_head
+from deepcovid.commands import main
+from deepcovid.errors import UserError
+from tests.checkouts import ROOT, run
+from tests.radiographs import dicom, jpeg, noise
+from tests.trained import MODEL, random_head, trained_folder
+
+RESEARCH_ONLY = "Research only, not for diagnosis."
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory):
+    """The path of a random head, with its weights where the pipeline has them."""
+    return trained_folder(tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The current folder, with images in it and in a sub folder."""
+    monkeypatch.chdir(tmp_path)
+    images = tmp_path / "images"
+    (images / "more").mkdir(parents=True)
+    (images / "a.jpg").write_bytes(jpeg(1))
+    (images / "a.png").write_bytes(encoded(noise(2, (80, 90, 3)) // 4, tmp_path))
+    (images / "more/a.dcm").write_bytes(dicom(noise(3)))
+    (images / ".DS_Store").write_bytes(b"left behind")
+    return tmp_path
+
+
+def encoded(pixels, folder):
+    path = folder / "encoded.png"
+    Image.fromarray(pixels).save(path)
+    content = path.read_bytes()
+    path.unlink()
+    return content
+
+
+@pytest.fixture
+def predict(head, capsys):
+    """A function that runs `deepcovid predict` here and returns its status, output and errors."""
+
+    def run_it(*arguments, own_head=head):
+        try:
+            status = main(
+                ["predict", *map(str, arguments), "--head", str(own_head), "--device", "cpu", "--batch-size", "2"]
+            )
+        except SystemExit as ended:
+            status = ended.code
+            if isinstance(status, str):
+                print(status, file=sys.stderr)
+                status = 1
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run_it
+
+
+def command(folder, *arguments, **environment):
+    environment = {"PYTHONPATH": str(ROOT)} | environment
+    return run([sys.executable, "-m", "deepcovid", *map(str, arguments)], folder, **environment)
+
+
+def test_the_entry_point_is_the_function_that_runs():
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    module, name = scripts["deepcovid"].split(":")
+    assert getattr(import_module(module), name) is main
+
+
+def test_help_is_quick_has_examples_and_says_research_only(folder):
+    for arguments in ([], ["predict"], ["show"]):
+        result = command(folder, *arguments, "--help")
+        assert result.returncode == 0
+        assert RESEARCH_ONLY in " ".join(result.stdout.split())
+        assert not arguments or f"deepcovid {arguments[0]} " in result.stdout.split("examples:")[1]
+    code = "import sys, deepcovid.commands; deepcovid.commands.parser(); sys.exit('torch' in sys.modules)"
+    assert run([sys.executable, "-c", code], ROOT).returncode == 0
+
+
+@pytest.mark.parametrize("text", [commands.PREDICT, commands.SHOW])
+def test_the_examples_of_help_are_understood(text):
+    examples = [line.split("|")[0].split()[1:] for line in text.splitlines() if line.startswith("  deepcovid ")]
+    assert len(examples) >= 3
+    for example in examples:
+        assert commands.parser().parse_args(example).command in ("predict", "show")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [],
+        ["--window", "0"],
+        ["--window", "225"],
+        ["--stride", "-1"],
+        ["--stride", "x"],
+        ["--fill", "256"],
+        ["--batch-size", "0"],
+        ["--device", "gpu"],
+        ["--colour"],
+    ],
+)
+def test_wrong_options_exit_with_2(folder, predict, wrong):
+    assert predict(*(["images", *wrong] if wrong else []))[0] == 2
+
+
+def test_a_folder_is_scored_as_load_head_scores_its_files_in_an_aligned_table(folder, predict, head):
+    status, out, err = predict("images")
+    assert status == 0
+    scores = load_head(head, device="cpu").predict([f"images/{name}" for name in ("a.jpg", "a.png", "more/a.dcm")])
+    lines = out.splitlines()
+    assert lines[0].split() == ["file", "score", "called", "seeds"]
+    for line, name, row in zip(lines[1:], ("a.jpg", "a.png", "more/a.dcm"), scores.itertuples(), strict=True):
+        assert line.startswith(f"images/{name}  ")
+        assert f"  {row.score:.3f}  {row.called} " in line
+        assert f"  {row.score_min:.3f} to {row.score_max:.3f}" in line
+        assert line.index(f"{row.score:.3f}") == lines[0].index("score")
+    assert err.startswith(f"{RESEARCH_ONLY}\nHead of SqueezeNet 1.1 under the recipe paper, trained on phantom; ")
+    assert "called covid from a score of 0.3 on" in err
+
+
+def test_an_image_unlike_the_training_images_is_noted_with_distance_and_threshold(folder, predict, tmp_path):
+    near = trained_folder(tmp_path / "near", threshold=1e-3)
+    _, out, _ = predict("images/a.jpg", own_head=near)
+    assert "unlike the training images: distance " in out
+    assert ", threshold 0.001" in out
+    far = trained_folder(tmp_path / "far", threshold=1e9)
+    assert "unlike" not in predict("images/a.jpg", own_head=far)[1]
+
+
+def test_json_is_one_document_with_notice_head_results_and_failures(folder, predict, head):
+    (folder / "images/notes.txt").write_text("no image")
+    status, out, err = predict("images", "--json")
+    document = json.loads(out)
+    assert status == 1
+    assert document["notice"].startswith(f"{RESEARCH_ONLY} Head of SqueezeNet 1.1")
+    facts = random_head()
+    assert (document["head"]["model"], document["head"]["seeds"]) == (MODEL, facts.seeds)
+    assert document["head"]["threshold"] == facts.threshold
+    assert [row["file"] for row in document["results"]] == ["images/a.jpg", "images/a.png", "images/more/a.dcm"]
+    assert all(isinstance(row["score"], float) and isinstance(row["unlike"], bool) for row in document["results"])
+    assert document["failures"] == [
+        {
+            "file": "images/notes.txt",
+            "reason": "not an image that can be read; replace it by a PNG, JPEG or DICOM file",
+        }
+    ]
+    assert "images/notes.txt" in err
+
+
+def test_the_csv_has_the_table_and_says_research_only_in_every_row(folder, predict):
+    status, _, _ = predict("images", "--csv", "out/scores.csv")
+    assert status == 0
+    with (folder / "out/scores.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    columns = ["file", "score", "score_min", "score_max", "called", "distance", "unlike", "threshold", "notice"]
+    assert list(rows[0]) == columns
+    assert len(rows) == 3
+    assert all(row["notice"].startswith(RESEARCH_ONLY) for row in rows)
+    assert not list(folder.rglob("*.part"))
+
+
+def test_files_folders_and_zips_are_read_alike(folder, predict):
+    with zipfile.ZipFile("all.zip", "w") as archive:
+        archive.write("images/a.jpg", "x/a.jpg")
+        archive.writestr("__MACOSX/._a.jpg", b"left behind")
+    _, out, _ = predict("images/a.jpg", "all.zip", "--json")
+    results = json.loads(out)["results"]
+    assert [row.pop("file") for row in results] == ["images/a.jpg", "all.zip/x/a.jpg"]
+    assert results[0] == pytest.approx(results[1])
+
+
+def bad_files():
+    grey = noise(0, (64, 64))
+    return {
+        "notes.txt": (b"this is no image", "not an image"),
+        "empty.png": (b"", "not an image"),
+        "damaged.jpg": (jpeg(0, (300, 300))[:900], "damaged"),
+        "small.png": (grey[:20], "less than 32 a side"),
+        "large.png": (np.zeros((6250, 8000), np.uint8), "8000 x 6250 pixels, more than any radiograph"),
+        "ct.dcm": (dicom(grey, Modality="CT"), "DICOM of modality CT, no radiograph"),
+        "broken.zip": (b"PK no zip", "not a zip archive"),
+    }
+
+
+@pytest.mark.parametrize("name", bad_files())
+def test_a_file_that_cannot_be_used_is_listed_with_the_reason_and_the_others_are_scored(folder, predict, name):
+    content, reason = bad_files()[name]
+    content = encoded(content, folder) if isinstance(content, np.ndarray) else content
+    (folder / "images" / name).write_bytes(content)
+    status, out, err = predict(f"images/{name}", "images/a.jpg", "images/more", "--csv", "scores.csv")
+    assert status == 1
+    assert [line.split()[0] for line in out.splitlines()[1:]] == ["images/a.jpg", "images/more/a.dcm"]
+    listed = err[err.index("1 could not be used:\n") :].splitlines()
+    assert len(listed) == 2
+    assert listed[1].startswith(f"  images/{name}: ")
+    assert reason in listed[1]
+    assert len((folder / "scores.csv").read_text().splitlines()) == 3
+
+
+def test_paths_that_are_not_there_are_listed_and_so_are_broken_links_and_pipes(folder, predict):
+    (folder / "images/link.png").symlink_to("nowhere.png")
+    os.mkfifo(folder / "images/pipe.png")
+    status, out, err = predict("absent.png", "images")
+    assert status == 1
+    assert len(out.splitlines()) == 4
+    assert "  absent.png: not there; correct the path\n" in err
+    assert "  images/link.png: no file, or a broken link" in err
+    assert "  images/pipe.png: no file, or a broken link" in err
+
+
+def test_a_file_without_read_permission_is_listed_with_the_remedy(folder, predict, monkeypatch):
+    path = folder / "images/a.png"
+    path.chmod(0)
+    if os.geteuid() == 0:  # root reads it all the same, so the refusal is made up
+        real = type(path).read_bytes
+
+        def read_bytes(self):
+            if self.name == "a.png":
+                raise PermissionError(13, "Permission denied", str(self))
+            return real(self)
+
+        monkeypatch.setattr(type(path), "read_bytes", read_bytes)
+    status, out, err = predict("images")
+    assert status == 1
+    assert len(out.splitlines()) == 3
+    assert "  images/a.png: Permission denied: permission is missing" in err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list any folder")
+def test_a_folder_that_cannot_be_listed_is_not_passed_over(folder, predict):
+    (folder / "images/more").chmod(0)
+    status, _, err = predict("images")
+    (folder / "images/more").chmod(0o700)
+    assert status == 1
+    assert "  images/more: Permission denied" in err
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (["absent.png"], "error: no image to score: absent.png: not there"),
+        (["empty"], "error: no image to score: empty: holds no files"),
+        (["texts"], "error: nothing was scored; 1 could not be used:\n  texts/notes.txt: not an image"),
+    ],
+)
+def test_nothing_to_score_is_an_error(folder, predict, names, reason):
+    (folder / "empty").mkdir()
+    (folder / "texts").mkdir()
+    (folder / "texts/notes.txt").write_text("no image")
+    status, out, err = predict(*names, "--csv", "scores.csv")
+    assert (status, out) == (1, "")
+    assert reason in err
+    assert not (folder / "scores.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--csv", "images"], "--csv images: is a folder"),
+        (["--csv", "file/scores.csv"], "file cannot be written to"),
+        (["--csv", "/proc/none/scores.csv"], "/proc cannot be written to"),
+        (["--heatmap", "file"], "--heatmap file: is a file"),
+        (["--heatmap", "/proc/maps"], "/proc cannot be written to"),
+        (["--heatmap", "images/maps"], "--heatmap images/maps: lies in images"),
+        (["--heatmap", "maps", "--window", "16", "--stride", "20"], "stride is 20 pixels"),
+    ],
+)
+def test_outputs_and_windows_that_cannot_be_are_refused_before_an_image_is_scored(
+    folder, predict, monkeypatch, options, reason
+):
+    (folder / "file").write_text("taken")
+    monkeypatch.setattr("deepcovid.commands.predict.load_head", None)
+    before = sorted(folder.rglob("*"))
+    status, out, err = predict("images", *options)
+    assert (status, out) == (1, "")
+    assert reason in err.splitlines()[-1]
+    assert err.splitlines()[-1].startswith("error: ")
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_heat_maps_are_written_under_distinct_names_with_a_warning(folder, predict):
+    (folder / "other").mkdir()
+    (folder / "other/a.jpg").write_bytes(jpeg(5))
+    status, _, err = predict("images", "other/a.jpg", "--heatmap", "maps", "--window", "112", "--stride", "112")
+    assert status == 0
+    maps = folder / "maps"
+    written = sorted(str(path.relative_to(maps)) for path in maps.rglob("*") if path.is_file())
+    assert written == ["2/a.jpg.png", "a.jpg.png", "a.png.png", "more/a.dcm.png"]
+    assert "warning: the pictures in maps show the patients" in err
+    pictures = [Image.open(maps / name).convert("RGB") for name in written]
+    assert len({picture.tobytes() for picture in pictures}) == 4
+
+
+def test_a_name_that_would_move_the_cursor_is_shown_in_plain_letters(folder, predict):
+    Path("images/a.jpg").rename(os.fsdecode(b"images/\x1b[2J\xff.jpg"))
+    status, out, _ = predict("images", "--csv", "scores.csv")
+    assert status == 0
+    assert "\x1b" not in out
+    assert "images/\\x1b[2J\\udcff.jpg" in out
+
+
+def test_a_head_that_cannot_be_read_is_one_line_or_a_traceback_if_asked_for(folder, head, predict, monkeypatch):
+    other = folder / "other.safetensors"
+    other.write_bytes(head.read_bytes()[:-1])
+    status, out, err = predict("images", own_head=other)
+    assert (status, out) == (1, "")
+    assert err.splitlines()[0] == RESEARCH_ONLY
+    assert err.splitlines()[1].startswith(f"error: {other}: damaged, or not a head file")
+    assert len(err.splitlines()) == 2
+    monkeypatch.setenv("DEEPCOVID_TRACEBACK", "1")
+    with pytest.raises(UserError):
+        predict("images", own_head=other)
+
+
+def test_a_closed_pipe_is_no_traceback(folder, head):
+    for number in range(40):
+        (folder / f"images/{number}.jpg").write_bytes(jpeg(number))
+    line = f"'{sys.executable}' -m deepcovid predict images --json --head '{head}' --device cpu | head -c 1"
+    result = run(["sh", "-c", line], folder, PYTHONPATH=str(ROOT))
+    assert result.stdout == "{"
+    assert "Traceback" not in result.stderr
+    assert "Exception ignored" not in result.stderr
+
+
+def test_an_interrupt_is_one_line_and_leaves_no_half_written_file(folder, head):
+    arguments = ["predict", *["images"] * 400, "--head", str(head), "--csv", "scores.csv", "--device", "cpu"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "deepcovid", *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stderr:
+        if line.startswith("Head of"):
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out == ""
+    assert "Traceback" not in err
+    assert err.splitlines()[-1] == "interrupted"
+    assert not list(folder.glob("*scores.csv*"))
+
+
+@pytest.fixture
+def reports(tmp_path, monkeypatch):
+    """The current folder, with a report in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/phantom").mkdir(parents=True)
+    (tmp_path / "data/phantom/report.html").write_text("<p>phantom")
+    return tmp_path
+
+
+@pytest.mark.parametrize("named", [[], ["phantom"], ["data/phantom/report.html"]])
+def test_show_opens_the_report_and_prints_where_it_is(reports, monkeypatch, capsys, named):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", lambda address: bool(opened.append(address)) or True)
+    assert main(["show", *named]) == 0
+    assert opened == [(reports / "data/phantom/report.html").as_uri()]
+    assert capsys.readouterr().out == "data/phantom/report.html\n"
+    assert main(["show", *named, "--no-browser"]) == 0
+    assert len(opened) == 1
+
+
+def test_show_without_a_browser_says_so_and_succeeds(reports, monkeypatch, capsys):
+    monkeypatch.setattr("webbrowser.open", lambda address: False)
+    assert main(["show"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "data/phantom/report.html"
+
+
+def test_show_writes_a_copy(reports, monkeypatch, capsys):
+    monkeypatch.setattr("webbrowser.open", None)
+    assert main(["show", "--output", "copies/page.html"]) == 0
+    assert (reports / "copies/page.html").read_text() == "<p>phantom"
+    assert capsys.readouterr().out == "copies/page.html\n"
+    with pytest.raises(SystemExit, match="error: --output copies: is a folder"):
+        main(["show", "--output", "copies"])
+
+
+def test_show_asks_which_of_several_reports_and_says_how_to_make_one(reports):
+    with pytest.raises(SystemExit, match=r"error: cohen: no such report, nor data/cohen/report\.html; .*dvc repro"):
+        main(["show", "cohen"])
+    (reports / "data/cohen").mkdir()
+    (reports / "data/cohen/report.html").write_text("<p>cohen")
+    with pytest.raises(SystemExit, match="error: there are several reports; name one of cohen, phantom"):
+        main(["show"])
+    for path in reports.rglob("report.html"):
+        path.unlink()
+    with pytest.raises(SystemExit, match="no report here; make one with `dvc repro`"):
+        main(["show"])
