@@ -1,0 +1,115 @@
+"""How near occlusion maps come to the bare forward rate of the same net, and how captum's Occlusion does.
+
+    python -m benchmarks.heatmaps [--model resnet18] [--window 32] [--stride 8] [--rounds 3] [--device auto]
+
+One image, 625 places of the window by default. Bare rate: one batch, already normalised and on the device, through the
+same net again and again. All three are timed in turns in one process, since machines are shared; the numbers to look at
+are the ratios. Peak memory is that of the process after the first turn of each, so captum's holds the others'. By hand
+only: a test that times is a test that fails on a busy day.
+"""
+
+import argparse
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from captum.attr import Occlusion
+from numpy.typing import NDArray
+
+import stages  # noqa: F401  # as the stage runs: its threads wait asleep
+from deepcovid.backbones import BACKBONES
+from deepcovid.features import choose_device, keep_large_buffers, normalised
+from deepcovid.heatmaps.occlusion import Window, occlusion, places
+from deepcovid.nets import build, trunk
+from deepcovid.settings import FeatureSettings
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=BACKBONES, default="resnet18")
+    parser.add_argument("--window", type=int, default=32)
+    parser.add_argument("--stride", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    options = parser.parse_args()
+    settings = FeatureSettings(device=options.device, precision=options.precision, batch_size=options.batch_size)
+    window = Window(options.window, options.stride, fill=128)
+    keep_large_buffers()
+    dtype = torch.bfloat16 if options.precision == "bf16" else torch.float32
+    net = trunk(options.model, build(options.model).state_dict()).to(choose_device(options.device), dtype)
+    net = net.to(memory_format=torch.channels_last)
+    image = np.random.default_rng(0).integers(0, 256, (224, 224, 1), dtype=np.uint8)
+    count = len(places(window, 224)) ** 2 + 1
+
+    turns: dict[str, Callable[[], NDArray[np.float32] | None]] = {
+        "bare": partial(bare, net, image, count, settings, dtype),
+        "occlusion": partial(ours, net, image, window, settings),
+        "captum": partial(captums, net, image, window, settings, dtype),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in turns}
+    maps, memory = {}, {}
+    for name, turn in turns.items():  # warm up
+        maps[name] = turn()
+        memory[name] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    for _ in range(options.rounds):
+        for name, turn in turns.items():
+            start = time.perf_counter()
+            turn()
+            seconds[name].append(time.perf_counter() - start)
+    print(
+        f"{options.model}, {count} forward passes, batch {options.batch_size}, {options.precision}, "
+        f"{choose_device(options.device)}; largest difference of the maps "
+        f"{np.abs(maps['occlusion'] - maps['captum']).max():.2g} of {np.abs(maps['captum']).max():.2g}"
+    )
+    for name, times in seconds.items():
+        ratios = [base / own for base, own in zip(seconds["bare"], times, strict=True)]
+        print(
+            f"{name}: {statistics.median(times):.2f} s, {count / statistics.median(times):.1f} windows/s, of the bare "
+            f"rate {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}); peak memory "
+            f"{memory[name]:.2f} GiB"
+        )
+
+
+def bare(
+    net: torch.nn.Module, image: NDArray[np.uint8], count: int, settings: FeatureSettings, dtype: torch.dtype
+) -> None:
+    device = choose_device(settings.device)
+    batch = normalised(torch.from_numpy(image).to(device).expand(settings.batch_size, -1, -1, -1)).to(dtype)
+    with torch.inference_mode():
+        for start in range(0, count, settings.batch_size):
+            features = net(batch[: count - start])
+        features.float().cpu()  # waits for the device
+
+
+def ours(
+    net: torch.nn.Module, image: NDArray[np.uint8], window: Window, settings: FeatureSettings
+) -> NDArray[np.float32]:
+    (heat,) = occlusion(net, image[None], lambda features: features[:, 0].astype(np.float64), window, settings)
+    return heat
+
+
+def captums(
+    net: torch.nn.Module, image: NDArray[np.uint8], window: Window, settings: FeatureSettings, dtype: torch.dtype
+) -> NDArray[np.float32]:
+    device = choose_device(settings.device)
+    pixels = torch.from_numpy(np.stack([image, np.full_like(image, window.fill)])).to(device)
+    whole, grey = normalised(pixels).to(dtype).split(1)
+    with torch.inference_mode():
+        heat = Occlusion(lambda batch: net(batch).flatten(1)[:, 0].float()).attribute(
+            whole,
+            sliding_window_shapes=(3, window.size, window.size),
+            strides=(3, window.stride, window.stride),
+            baselines=grey,
+            perturbations_per_eval=settings.batch_size,
+        )
+    return heat[0, 0].float().cpu().numpy()
+
+
+if __name__ == "__main__":
+    main()
