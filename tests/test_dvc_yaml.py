@@ -79,7 +79,7 @@ def test_no_output_but_numbers_their_provenance_and_one_picture_is_kept_by_git()
             uncached = isinstance(out, dict)
             path = next(iter(out)) if uncached else out
             assert uncached == path.startswith(("metrics/", "plots/", "provenance/"))
-            # The one picture shows synthetic images or none: see tests/test_overlays.py.
+            # The one picture shows synthetic images or none: see tests/test_heatmap_stages.py.
             picture = path == "plots/${item.dataset}/heatmaps/${item.model}.png"
             assert not uncached or picture or path.endswith((".json", ".csv"))
 

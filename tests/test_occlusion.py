@@ -24,7 +24,7 @@ def small_net():
 
 
 def score(features):
-    return expit(4 * features[:, :6].astype(np.float64).sum(axis=1))
+    return expit(features[:, :6].astype(np.float64) @ [3, -4, 5, -6, 7, -5])  # near a half, where drops are large
 
 
 def captums(net, image, window):
@@ -61,7 +61,7 @@ def test_maps_are_those_of_captum(shape, window, channels):
         expected = [captums(net, image, window) for image in images]
     found = list(occlusion(net, images, score, window, settings()))
     assert all(heat.shape == shape and heat.dtype == np.float32 for heat in found)
-    assert np.ptp(expected, axis=(1, 2)).max() > 1e-3 or window.size == min(shape)
+    assert np.abs(expected).max() > 1e-4  # far above the tolerance
     np.testing.assert_allclose(found, expected, atol=2e-6)
 
 

@@ -1,0 +1,252 @@
+"""The stages heatmaps, localisation and overlays on a few phantoms; no pixel of a patient reaches git."""
+
+import json
+import shutil
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from deepcovid import catalogue, heads
+from deepcovid.datasets import phantom
+from deepcovid.features import extract, normalised
+from deepcovid.files import write_csv
+from deepcovid.heatmaps import lungs
+from deepcovid.heatmaps.localisation import auc
+from deepcovid.images import decoded_images, write_images
+from deepcovid.nets import trunk, write_state
+from deepcovid.scoring import read_heads, score, score_table
+from deepcovid.settings import FeatureSettings, PhantomSource
+from deepcovid.weights import random_state
+from stages._run import read_settings
+from stages.heatmaps import heatmaps
+from stages.localisation import localisation
+from stages.overlays import file_name, overlays
+from tests.checkouts import copy_of_checkout, edit_params
+
+MODEL = "squeezenet1_1"
+CPU = FeatureSettings(device="cpu", precision="fp32", batch_size=20)
+
+
+def edit(values):
+    values["models"] = values["audited_models"] = values["heatmapped_models"] = [MODEL]
+    values["recipes"], values["replays"] = ["paper"], []
+    values["features"] |= {"device": "cpu", "batch_size": 20}
+    values["evaluate"]["bootstrap_samples"] = 100
+    images = {"true_positives": 2, "sample": 2, "worst": 1, "seed": 3}
+    for dataset in ("phantom", "cohen"):
+        values["dataset"][dataset]["heatmaps"] = {"window": 100, "stride": 62, "fill": 128, "images": images}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A checkout with what the stages before left: ten phantoms and an untrained head that calls half of them covid."""
+    folder = copy_of_checkout(tmp_path_factory.mktemp("heatmaps") / "checkout")
+    edit_params(folder, edit)
+    data = folder / "data/phantom"
+    groups = {"covid": 6, "normal": 2, "other": 2}
+    source = PhantomSource(kind="phantom", seed=2, height=224, patients=groups, repeat_share=0.0, views={"AP": 1.0})
+    phantom.fetch(source, data / "raw", folder, [])
+    table = catalogue.checked(phantom.catalogue(data / "raw", folder), "phantom")
+    table = write_images(decoded_images(table, data / "raw", {}), data / "pixels.npy").assign(split="test")
+    catalogue.write(data / "images.csv", table)
+    pixels = np.load(data / "pixels.npy")
+    state = random_state(MODEL, 0, normalised(torch.from_numpy(pixels)))
+    (data / "weights").mkdir()
+    write_state(data / f"weights/{MODEL}.safetensors", MODEL, state)
+    (features,) = extract(trunk(MODEL, state), [pixels], CPU)
+    torch.manual_seed(1)
+    weight = torch.randn(2, features.shape[1], 2)
+    margin = torch.from_numpy(features) @ (weight[0, :, 0] - weight[0, :, 1])
+    bias = torch.zeros(2, 2)
+    bias[0, 1] = margin.median()  # ties with the cut-off: called covid
+    weight, bias = weight / margin.std(), bias / margin.std()
+    (data / "heads").mkdir()
+    heads.write(data / f"heads/{MODEL}-paper.safetensors", heads.Trained(weight, bias, pd.DataFrame()), {})
+    scores = score(features, weight.numpy(), bias.numpy())
+    write_csv(data / f"scores/{MODEL}-paper.csv", score_table(table, scores, ["seed_5", "seed_6"]), digits=17)
+    return folder
+
+
+@pytest.fixture
+def ready(prepared, tmp_path, monkeypatch):
+    folder = shutil.copytree(prepared, tmp_path / "ready")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def as_patients(folder):
+    """Let the same images be real ones: those of the data set cohen, without lesion masks."""
+    data = shutil.copytree(folder / "data/phantom", folder / "data/cohen")
+    table = catalogue.read(data / "images.csv").assign(mask="")
+    catalogue.write(data / "images.csv", table)
+    return data
+
+
+def test_maps_are_written_with_why_each_image_was_chosen(ready):
+    heatmaps(read_settings(), "phantom", MODEL)
+    folder = ready / f"data/phantom/heatmaps/{MODEL}"
+    rows = pd.read_csv(folder / "images.csv", float_precision="round_trip")
+    assert rows.columns.tolist() == ["image_id", "label", "patient_id", "score", "cut_off", "why"]
+    scores = pd.read_csv(ready / f"data/phantom/scores/{MODEL}-paper.csv").set_index("image_id")
+    np.testing.assert_allclose(rows["score"], scores["seed_5"][rows["image_id"]], rtol=1e-12)
+    assert set(rows["why"]) >= {"true positive", "sample"}
+    occlusion, grad_cam = (np.load(folder / f"{name}.npy") for name in ("occlusion", "grad_cam"))
+    for maps in (occlusion, grad_cam):
+        assert maps.shape == (len(rows), 224, 224)
+        assert maps.dtype == np.float32
+        assert np.isfinite(maps).all()
+    assert grad_cam.min() == 0 < grad_cam.max()
+
+    # The corner of 62 pixels is covered by the first window alone: the first head's score with it there.
+    pixels = np.load(ready / "data/phantom/pixels.npy")
+    own = catalogue.read(ready / "data/phantom/images.csv")
+    number = len(rows) - 1
+    image = pixels[own.index[own["image_id"] == rows["image_id"][number]]].copy()
+    image[:, :100, :100] = 128
+    state = random_state(MODEL, 0, normalised(torch.from_numpy(pixels)))
+    (features,) = extract(trunk(MODEL, state), [image], CPU)
+    covered = score(features, *read_heads(ready / f"data/phantom/heads/{MODEL}-paper.safetensors"))[0, 0]
+    assert np.ptp(occlusion[number, :62, :62]) == 0
+    assert occlusion[number, 0, 0] == pytest.approx(rows["score"][number] - covered, abs=1e-5)
+
+
+def test_where_the_heat_lies_is_measured_on_detected_covid_images(ready):
+    settings = read_settings()
+    heatmaps(settings, "phantom", MODEL)
+    localisation(settings, "phantom")
+    found = json.loads((ready / "metrics/phantom/heatmaps.json").read_text())
+    assert [found[key] for key in ("recipe", "window", "stride", "fill")] == ["paper", 100, 62, 128]
+    (net,) = found["nets"]
+    folder = ready / f"data/phantom/heatmaps/{MODEL}"
+    rows = pd.read_csv(folder / "images.csv")
+    assert net["chosen"] == {why.replace(" ", "_"): n for why, n in rows["why"].value_counts().items()}
+    own = (rows["label"] == "covid") & (rows["score"] >= 0.5)
+    assert net["lesions"]["images"] == own.sum() > 0
+    heat, areas = np.load(folder / "grad_cam.npy"), []
+    with zipfile.ZipFile(ready / "data/phantom/raw/phantom.zip") as archive:
+        for number in rows.index[own]:
+            mask = Image.open(archive.open(f"masks/{rows['image_id'][number]}.png")).convert("L")
+            side = (224, round(224 * mask.height / mask.width)) if mask.width < mask.height else None
+            side = side or (round(224 * mask.width / mask.height), 224)
+            mask = mask.resize(side, Image.Resampling.BILINEAR)
+            left, top = (side[0] - 224) // 2, (side[1] - 224) // 2
+            areas.append(auc(heat[number], np.asarray(mask)[top : top + 224, left : left + 224] > 127))
+    assert net["lesions"]["methods"]["grad_cam"]["auc"]["mean"] == pytest.approx(np.mean(areas), abs=0.01)
+    assert net["lungs"] == {"images": 0, "skipped": f"no {lungs.ARCHIVE} among the raw files"}
+
+
+def test_where_lung_masks_are_among_the_raw_files_the_heat_in_the_lungs_is_measured(ready):
+    data, settings = as_patients(ready), read_settings()
+    table = catalogue.read(data / "images.csv").assign(source=lungs.SOURCE)
+    catalogue.write(data / "images.csv", table)
+    with zipfile.ZipFile(data / "raw" / lungs.ARCHIVE, "w") as archive:
+        archive.writestr("metadata.csv", "")
+    heatmaps(settings, "cohen", MODEL)
+    localisation(settings, "cohen")
+    (net,) = json.loads((ready / "metrics/cohen/heatmaps.json").read_text())["nets"]
+    assert net["lesions"] == {"images": 0, "skipped": "no chosen COVID image that is detected has a lesion mask"}
+    assert net["lungs"]["skipped"].startswith("none of the chosen COVID images is among the 0 with a lung mask")
+    with (
+        zipfile.ZipFile(data / "raw" / lungs.ARCHIVE, "w") as archive,
+        zipfile.ZipFile(data / "raw/phantom.zip") as source,
+    ):
+        for name in table["source_image"]:
+            archive.writestr(f"x/{lungs.FOLDER}/{name}_mask.png", source.read(f"masks/{table['image_id'][0]}.png"))
+    localisation(settings, "cohen")
+    (net,) = json.loads((ready / "metrics/cohen/heatmaps.json").read_text())["nets"]
+    rows = pd.read_csv(data / f"heatmaps/{MODEL}/images.csv")
+    assert net["lungs"]["images"] == (rows["label"] == "covid").sum()
+    assert 0 < net["lungs"]["mask_share"] < 0.5
+    assert net["lungs"]["methods"]["random"]["heat_inside"]["mean"] == pytest.approx(
+        net["lungs"]["mask_share"], abs=0.01
+    )
+
+
+def test_every_chosen_image_has_its_overlay_and_the_plot_for_git_is_small(ready):
+    settings = read_settings()
+    heatmaps(settings, "phantom", MODEL)
+    overlays(settings, "phantom", MODEL)
+    rows = pd.read_csv(ready / f"data/phantom/heatmaps/{MODEL}/images.csv")
+    pictures = sorted(path.name for path in (ready / f"data/phantom/overlays/{MODEL}").iterdir())
+    assert pictures == [*(file_name(n, name) for n, name in enumerate(rows["image_id"])), "montage-01.png"]
+    plot = ready / f"plots/phantom/heatmaps/{MODEL}.png"
+    assert plot.stat().st_size < 600_000
+    assert "Software" not in Image.open(plot).info
+
+
+def picture_for_git(folder, dataset, change):
+    """The bytes of the plot, after `change` was applied to the pixels that the overlays stage reads."""
+    path = folder / f"data/{dataset}/pixels.npy"
+    before = np.load(path)
+    np.save(path, change(before))
+    overlays(read_settings(), dataset, MODEL)
+    np.save(path, before)
+    return (folder / f"plots/{dataset}/heatmaps/{MODEL}.png").read_bytes()
+
+
+def test_nothing_of_a_patients_pixels_reaches_the_plot_for_git(ready):
+    as_patients(ready)
+    for dataset in ("phantom", "cohen"):
+        heatmaps(read_settings(), dataset, MODEL)
+    synthetic, other = (picture_for_git(ready, "phantom", change) for change in (np.copy, np.invert))
+    assert synthetic != other  # the test sees pixels where there are some
+    real, other = (picture_for_git(ready, "cohen", change) for change in (np.copy, np.invert))
+    assert real == other
+    own = ready / f"data/cohen/overlays/{MODEL}"
+    assert (own / "montage-01.png").read_bytes() != (ready / f"plots/cohen/heatmaps/{MODEL}.png").read_bytes()
+
+
+def test_a_net_that_detects_nothing_has_maps_and_pictures_all_the_same(ready):
+    path = ready / f"data/phantom/scores/{MODEL}-paper.csv"
+    scores = pd.read_csv(path)
+    write_csv(path, scores.assign(seed_5=0.1), digits=17)
+    as_patients(ready)
+    for dataset in ("phantom", "cohen"):
+        heatmaps(read_settings(), dataset, MODEL)
+        localisation(read_settings(), dataset)
+        overlays(read_settings(), dataset, MODEL)
+        (net,) = json.loads((ready / f"metrics/{dataset}/heatmaps.json").read_text())["nets"]
+        assert net["lesions"]["images"] == 0
+        assert net["chosen"]["false_negative"] == 1
+        assert (ready / f"plots/{dataset}/heatmaps/{MODEL}.png").stat().st_size > 1000
+
+
+def test_maps_of_other_images_are_refused(ready, refused):
+    heatmaps(read_settings(), "phantom", MODEL)
+    path = ready / f"data/phantom/heatmaps/{MODEL}/occlusion.npy"
+    np.save(path, np.load(path)[1:])
+    for stage in (
+        lambda: localisation(read_settings(), "phantom"),
+        lambda: overlays(read_settings(), "phantom", MODEL),
+    ):
+        with refused(f"data/phantom/heatmaps/{MODEL}", "dvc repro"):
+            stage()
+    assert not (ready / "plots/phantom/heatmaps").exists()
+
+
+def test_scores_or_pixels_of_other_images_are_refused(ready, refused):
+    path = ready / "data/phantom/pixels.npy"
+    pixels = np.load(path)
+    np.save(path, pixels[1:])
+    with refused("data/phantom/images.csv", "dvc repro"):
+        heatmaps(read_settings(), "phantom", MODEL)
+    np.save(path, pixels)
+    scores = pd.read_csv(ready / f"data/phantom/scores/{MODEL}-paper.csv")
+    scores["image_id"] = scores["image_id"] + "x"
+    write_csv(ready / f"data/phantom/scores/{MODEL}-paper.csv", scores)
+    with refused("data/phantom/images.csv", f"{MODEL}-paper", "dvc repro"):
+        heatmaps(read_settings(), "phantom", MODEL)
+    assert not (ready / "data/phantom/heatmaps").exists()
+
+
+@pytest.mark.parametrize("name", ["cohen/a b.jpg", "../../etc/passwd", "ä" * 300, "C:\\x", ""])
+def test_a_file_name_is_safe_and_no_two_are_the_same(name):
+    made = file_name(7, name)
+    assert made.isascii()
+    assert len(made) < 130
+    assert not set(made) & set('/\\:*?"<>| ')
+    assert file_name(8, name) != made

@@ -1,0 +1,106 @@
+"""Lung masks from a made-up archive of covid-chestxray-dataset's layout."""
+
+import io
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from deepcovid.datasets import cohen
+from deepcovid.heatmaps import lungs
+from deepcovid.heatmaps.lungs import framed_mask, lung_masks, lung_members
+from deepcovid.images import decode
+
+FOLDER = "covid-chestxray-dataset-master/annotations/lungVAE-masks"
+
+
+def png(pixels, kind="PNG", mode=None):
+    stream = io.BytesIO()
+    picture = Image.fromarray(pixels)
+    (picture.convert(mode) if mode else picture).save(stream, kind)
+    return stream.getvalue()
+
+
+def square(height, width, white=255):
+    """Lungs that fill the rows from a quarter to a half and the columns from a fifth to two fifths."""
+    mask = np.zeros((height, width), np.uint8)
+    mask[height // 4 : height // 2, width // 5 : 2 * width // 5] = white
+    return mask
+
+
+@pytest.fixture
+def raw(tmp_path):
+    """Two archives: one image of 300 x 400 in the repository's own, one reduced in another; masks of full size."""
+    with zipfile.ZipFile(tmp_path / lungs.ARCHIVE, "w") as archive:
+        archive.writestr("covid-chestxray-dataset-master/images/a b.c.jpg", png(square(300, 400), "JPEG"))
+        archive.writestr(f"{FOLDER}/a b.c_mask.png", png(square(1200, 1600)))
+        archive.writestr(f"{FOLDER}/reduced_mask.png", png(square(1500, 1000)))
+        archive.writestr(f"{FOLDER}/README.md", "by lungVAE")
+        archive.writestr("covid-chestxray-dataset-master/annotations/other/x_mask.png", png(square(300, 400)))
+    with zipfile.ZipFile(tmp_path / "own.zip", "w") as archive:
+        archive.writestr("reduced.png", png(square(375, 250)))
+    return tmp_path
+
+
+def rows(*images):
+    columns = ["image_id", "source", "source_image", "archive", "member"]
+    return pd.DataFrame([dict(zip(columns, image, strict=True)) for image in images], columns=columns)
+
+
+OWN = ("a", lungs.SOURCE, "a b.c.jpg", lungs.ARCHIVE, "covid-chestxray-dataset-master/images/a b.c.jpg")
+REDUCED = ("b", lungs.SOURCE, "reduced.jpg", "own.zip", "reduced.png")
+
+
+def test_the_names_are_those_of_the_data_set():
+    assert (lungs.ARCHIVE, lungs.SOURCE) == (cohen.ARCHIVE, cohen.SOURCE)
+
+
+def test_masks_are_found_by_their_images_name_and_nothing_else_is_one(raw):
+    assert lung_members(raw) == {"a b.c": f"{FOLDER}/a b.c_mask.png", "reduced": f"{FOLDER}/reduced_mask.png"}
+
+
+def test_a_mask_lies_over_its_image_as_the_pipeline_frames_it_whatever_its_size(raw):
+    table = rows(OWN, REDUCED)
+    found = lung_masks(raw, table, lung_members(raw))
+    for mask, (archive, member) in zip(found, table[["archive", "member"]].itertuples(index=False), strict=True):
+        with zipfile.ZipFile(raw / archive) as opened:
+            bright = decode(opened.read(member)) > 127
+        assert mask.shape == (224, 224)
+        assert mask.dtype == bool
+        assert (mask & bright).sum() > 0.9 * (mask | bright).sum()
+
+
+def test_an_image_of_another_source_or_without_a_mask_has_none(raw):
+    other = ("c", "somewhere else", *OWN[2:])
+    unknown = ("d", lungs.SOURCE, "unknown.jpg", *REDUCED[3:])
+    found = lung_masks(raw, rows(other, OWN, unknown), lung_members(raw))
+    assert [mask is None for mask in found] == [True, False, True]
+
+
+def test_an_edition_without_annotations_and_no_archive_at_all_have_no_masks(tmp_path):
+    assert lung_members(tmp_path) == {}
+    assert lung_masks(tmp_path, rows(OWN), {}) == [None]
+    with zipfile.ZipFile(tmp_path / lungs.ARCHIVE, "w") as archive:
+        archive.writestr("covid-chestxray-dataset-master/metadata.csv", "filename")
+    assert lung_members(tmp_path) == {}
+
+
+@pytest.mark.parametrize(("white", "mode"), [(1, None), (255, None), (1, "RGB"), (255, "RGB"), (255, "1")])
+def test_white_may_be_one_or_255_and_the_file_grey_or_coloured(white, mode):
+    found = framed_mask(png(square(448, 448, white), mode=mode), (448, 448))
+    expected = square(224, 224) > 0
+    assert (found ^ expected).sum() < 0.06 * expected.sum()
+
+
+def test_a_black_mask_shows_nothing():
+    assert not framed_mask(png(np.zeros((300, 300), np.uint8)), (300, 300)).any()
+
+
+def test_a_mask_that_cannot_be_read_is_refused_and_named(raw, refused):
+    with zipfile.ZipFile(raw / lungs.ARCHIVE, "w") as archive:
+        archive.writestr(OWN[-1], png(square(300, 400), "JPEG"))
+        archive.writestr(f"{FOLDER}/a b.c_mask.png", b"not an image")
+    with refused(lungs.ARCHIVE, "a b.c_mask.png", "not an image that can be read"):
+        lung_masks(raw, rows(OWN), lung_members(raw))
