@@ -155,7 +155,7 @@ def _views(pixels: list[Tensor], chosen: Tensor, random_crop: bool) -> Tensor:
 
 
 def write(path: Path, runs: dict[int, Replayed], facts: dict[str, Any]) -> None:
-    """Write the heads of all runs as `deepcovid.heads.write` does, run after run, with the nets they belong to.
+    """Write the heads of all runs as safetensors, run after run, with the nets they belong to.
 
     A net is its running statistics, named run_<run>.epoch_<epoch>.<buffer>; `kept_from` in the facts has the epoch of
     each head.

@@ -10,15 +10,16 @@ import pytest
 import torch
 from PIL import Image
 
-from deepcovid import catalogue, heads
+from deepcovid import catalogue
 from deepcovid.datasets import phantom
 from deepcovid.features import extract, normalised
 from deepcovid.files import write_csv
+from deepcovid.head_files import read_head, write_head
 from deepcovid.heatmaps import lungs
 from deepcovid.heatmaps.localisation import auc
 from deepcovid.images import decoded_images, write_images
 from deepcovid.nets import trunk, write_state
-from deepcovid.scoring import read_heads, score, score_table
+from deepcovid.scoring import score, score_table
 from deepcovid.settings import FeatureSettings, PhantomSource
 from deepcovid.weights import random_state
 from stages._run import read_settings
@@ -26,6 +27,7 @@ from stages.heatmaps import heatmaps
 from stages.localisation import localisation
 from stages.overlays import file_name, overlays
 from tests.checkouts import copy_of_checkout, edit_params
+from tests.trained import random_head
 
 MODEL = "squeezenet1_1"
 CPU = FeatureSettings(device="cpu", precision="fp32", batch_size=20)
@@ -65,7 +67,8 @@ def prepared(tmp_path_factory):
     bias[0, 1] = margin.median()  # ties with the cut-off: called covid
     weight, bias = weight / margin.std(), bias / margin.std()
     (data / "heads").mkdir()
-    heads.write(data / f"heads/{MODEL}-paper.safetensors", heads.Trained(weight, bias, pd.DataFrame()), {})
+    head = random_head(weight=weight.numpy(), bias=bias.numpy())
+    write_head(data / f"heads/{MODEL}-paper.safetensors", head)
     scores = score(features, weight.numpy(), bias.numpy())
     write_csv(data / f"scores/{MODEL}-paper.csv", score_table(table, scores, ["seed_5", "seed_6"]), digits=17)
     return folder
@@ -109,7 +112,8 @@ def test_maps_are_written_with_why_each_image_was_chosen(ready):
     image[:, :100, :100] = 128
     state = random_state(MODEL, 0, normalised(torch.from_numpy(pixels)))
     (features,) = extract(trunk(MODEL, state), [image], CPU)
-    covered = score(features, *read_heads(ready / f"data/phantom/heads/{MODEL}-paper.safetensors"))[0, 0]
+    head = read_head(ready / f"data/phantom/heads/{MODEL}-paper.safetensors")
+    covered = score(features, head.weight, head.bias)[0, 0]
     assert np.ptp(occlusion[number, :62, :62]) == 0
     assert occlusion[number, 0, 0] == pytest.approx(rows["score"][number] - covered, abs=1e-5)
 
