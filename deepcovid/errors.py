@@ -12,6 +12,7 @@ REMEDIES = {
     errno.EDQUOT: "the disk quota is used up; free some space and run again",
     errno.EROFS: "the file system is read-only; work in a folder you may write to",
     errno.EACCES: "permission is missing; make the file and its folder readable and writable for you",
+    errno.ENAMETOOLONG: "give the file a shorter name",
     errno.ENOENT: "the file is missing; run `dvc repro`, which makes what a stage needs",
 }
 

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,7 @@ from deepcovid.schema import checked
 from deepcovid.scoring import score
 from deepcovid.settings import FeatureSettings
 
+LOADING = Lock()  # Pillow reads a file when its image is first used, and the same image may be there twice
 Picture = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 
 
@@ -216,8 +218,10 @@ def _content(picture: Picture) -> bytes:
         raise TypeError(f"an image is a path, a PIL image or a uint8 array, not {type(picture).__name__}")
     stream = io.BytesIO()
     try:
+        with LOADING:
+            picture = picture.copy()
         picture.save(stream, "PNG", compress_level=0)
-    except OSError as error:  # a mode that PNG has not, or a file that is truncated
+    except Exception as error:  # a mode that PNG has not, or damaged bytes, on which Pillow raises nearly anything
         raise BadImageError(f"cannot be used ({reason_of(error)}); convert it to 8-bit grey or RGB") from None
     return stream.getvalue()
 

@@ -17,9 +17,11 @@ from PIL import Image
 
 from deepcovid import commands, load_head
 from deepcovid.commands import main
+from deepcovid.commands.inputs import Input, _distinct
 from deepcovid.errors import UserError
+from deepcovid.heatmaps.overlays import overlay
 from tests.checkouts import ROOT, run
-from tests.radiographs import dicom, jpeg, noise
+from tests.radiographs import dicom, jpeg, noise, png
 from tests.trained import MODEL, random_head, trained_folder
 
 RESEARCH_ONLY = "Research only, not for diagnosis."
@@ -38,18 +40,10 @@ def folder(tmp_path, monkeypatch):
     images = tmp_path / "images"
     (images / "more").mkdir(parents=True)
     (images / "a.jpg").write_bytes(jpeg(1))
-    (images / "a.png").write_bytes(encoded(noise(2, (80, 90, 3)) // 4, tmp_path))
+    (images / "a.png").write_bytes(png(noise(2, (80, 90, 3)) // 4))
     (images / "more/a.dcm").write_bytes(dicom(noise(3)))
     (images / ".DS_Store").write_bytes(b"left behind")
     return tmp_path
-
-
-def encoded(pixels, folder):
-    path = folder / "encoded.png"
-    Image.fromarray(pixels).save(path)
-    content = path.read_bytes()
-    path.unlink()
-    return content
 
 
 @pytest.fixture
@@ -191,8 +185,8 @@ def bad_files():
         "notes.txt": (b"this is no image", "not an image"),
         "empty.png": (b"", "not an image"),
         "damaged.jpg": (jpeg(0, (300, 300))[:900], "damaged"),
-        "small.png": (grey[:20], "less than 32 a side"),
-        "large.png": (np.zeros((6250, 8000), np.uint8), "8000 x 6250 pixels, more than any radiograph"),
+        "small.png": (png(grey[:20]), "less than 32 a side"),
+        "large.png": (png(np.zeros((6250, 8000), np.uint8)), "8000 x 6250 pixels, more than any radiograph"),
         "ct.dcm": (dicom(grey, Modality="CT"), "DICOM of modality CT, no radiograph"),
         "broken.zip": (b"PK no zip", "not a zip archive"),
     }
@@ -201,7 +195,6 @@ def bad_files():
 @pytest.mark.parametrize("name", bad_files())
 def test_a_file_that_cannot_be_used_is_listed_with_the_reason_and_the_others_are_scored(folder, predict, name):
     content, reason = bad_files()[name]
-    content = encoded(content, folder) if isinstance(content, np.ndarray) else content
     (folder / "images" / name).write_bytes(content)
     status, out, err = predict(f"images/{name}", "images/a.jpg", "images/more", "--csv", "scores.csv")
     assert status == 1
@@ -307,6 +300,57 @@ def test_heat_maps_are_written_under_distinct_names_with_a_warning(folder, predi
     assert len({picture.tobytes() for picture in pictures}) == 4
 
 
+def test_a_heat_map_is_of_the_image_that_it_is_named_after(folder, predict, head, monkeypatch):
+    drawn = {}
+    real = overlay
+
+    def spy(image, maps, title):
+        drawn[title.splitlines()[0]] = (image, maps, title)
+        return real(image, maps, title)
+
+    monkeypatch.setattr("deepcovid.commands.predict.overlay", spy)
+    for name, part in (("left", np.s_[:, :112]), ("right", np.s_[:, 112:])):
+        pixels = np.full((224, 224), 40, np.uint8)
+        pixels[part] = noise(7, (224, 112))
+        Path(f"images/{name}.png").write_bytes(png(pixels))
+    predict("images/left.png", "images/notes.png", "images/right.png", "--heatmap", "maps", "--window", "112",
+            "--stride", "112", "--fill", "40")  # fmt: skip
+    loaded = load_head(head, device="cpu")
+    for name, (image, maps, title) in drawn.items():
+        (whole,) = loaded.score([name])
+        np.testing.assert_array_equal(image, np.asarray(Image.open(name)))
+        assert f"score {whole:.3f}" in title
+        for rows in (np.s_[:112], np.s_[112:]):
+            for columns in (np.s_[:112], np.s_[112:]):
+                covered = image.copy()
+                covered[rows, columns] = 40
+                (without,) = loaded.score([covered])
+                np.testing.assert_allclose(maps["occlusion"][rows, columns], whole - without, atol=1e-5)
+        assert maps["Grad-CAM"].shape == (224, 224)
+    assert list(drawn) == ["images/left.png", "images/right.png"]
+    assert not np.allclose(*(maps["occlusion"] for _, maps, _ in drawn.values()))
+
+
+def test_a_heat_map_that_cannot_be_written_is_listed_and_the_scores_are_kept(folder, predict):
+    (folder / f"images/{'x' * 250}.jpg").write_bytes(jpeg(4))
+    status, out, err = predict(
+        "images", "--heatmap", "maps", "--window", "224", "--stride", "224", "--csv", "scores.csv"
+    )
+    assert status == 1
+    assert len(out.splitlines()) == len((folder / "scores.csv").read_text().splitlines()) == 5
+    assert err.splitlines()[-2] == "1 could not be used:"
+    assert err.endswith("xxx.jpg: its heat map was not written: File name too long: give the file a shorter name\n")
+    assert len(list((folder / "maps").rglob("*.png"))) == 3
+
+
+def test_many_images_of_one_name_get_a_place_each():
+    given = [Input(f"{number}/chest.png", "chest.png", bytes) for number in range(20_000)]
+    places = [one.place for one in _distinct([*given, Input("own", "3/chest.png", bytes)])]
+    assert places[:3] == ["chest.png", "2/chest.png", "3/chest.png"]
+    assert places[-1] == "2/3/chest.png"
+    assert len(set(places)) == 20_001
+
+
 def test_a_name_that_would_move_the_cursor_is_shown_in_plain_letters(folder, predict):
     Path("images/a.jpg").rename(os.fsdecode(b"images/\x1b[2J\xff.jpg"))
     status, out, _ = predict("images", "--csv", "scores.csv")
@@ -375,7 +419,7 @@ def test_show_opens_the_report_and_prints_where_it_is(reports, monkeypatch, caps
     monkeypatch.setattr("webbrowser.open", lambda address: bool(opened.append(address)) or True)
     assert main(["show", *named]) == 0
     assert opened == [(reports / "data/phantom/report.html").as_uri()]
-    assert capsys.readouterr().out == "data/phantom/report.html\n"
+    assert capsys.readouterr() == ("data/phantom/report.html\n", f"{RESEARCH_ONLY}\n")
     assert main(["show", *named, "--no-browser"]) == 0
     assert len(opened) == 1
 
@@ -383,7 +427,9 @@ def test_show_opens_the_report_and_prints_where_it_is(reports, monkeypatch, caps
 def test_show_without_a_browser_says_so_and_succeeds(reports, monkeypatch, capsys):
     monkeypatch.setattr("webbrowser.open", lambda address: False)
     assert main(["show"]) == 0
-    assert capsys.readouterr().out.splitlines()[0] == "data/phantom/report.html"
+    out, err = capsys.readouterr()
+    assert out == "data/phantom/report.html\n"
+    assert "no browser was found" in err
 
 
 def test_show_writes_a_copy(reports, monkeypatch, capsys):

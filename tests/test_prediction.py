@@ -24,7 +24,7 @@ from stages.split import split
 from stages.train import train
 from stages.weights import weights_stage
 from tests.checkouts import copy_of_checkout, edit_params, smaller
-from tests.radiographs import dicom, jpeg, noise
+from tests.radiographs import dicom, jpeg, noise, png
 from tests.trained import MODEL, random_head, random_weights, trained_folder
 
 
@@ -100,6 +100,20 @@ def test_the_batch_size_does_not_change_what_is_predicted_nor_does_colour_in_the
     together = load_head(trained, device="cpu", batch_size=32).predict([*pictures, noise(9, (50, 60, 3))])
     alone = head.predict(iter(pictures))
     pd.testing.assert_frame_equal(together[:7], alone, rtol=1e-4)
+
+
+def test_the_same_opened_file_may_be_there_several_times(head, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(jpeg(0, (900, 900)))
+    with Image.open(tmp_path / "a.jpg") as picture:
+        scores = head.score([picture] * 3)
+    assert scores.tolist() == pytest.approx(head.score([tmp_path / "a.jpg"] * 3).tolist(), abs=1e-5)
+
+
+def test_an_opened_file_that_turns_out_damaged_is_named(head):
+    content = bytearray(png(noise(0, (60, 60))))
+    content[content.index(b"IDAT") - 2] = 0  # of the length that the chunk says it has
+    with pytest.raises(BadImageError, match=r"^image 0: cannot be used .*broken PNG"):
+        head.score([Image.open(io.BytesIO(content))])
 
 
 def test_no_images_are_no_error(head):

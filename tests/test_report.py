@@ -304,7 +304,7 @@ def test_heat_maps_are_shown_and_what_was_measured_is_said(html, page):
     text = Page(section).text
     for sentence in heat_sentences(audits.HEATMAPS):
         assert sentence in text
-    assert "lies in the lesion 47 % (42 to 52 %) of the time, which covers 18 % of the image" in text
+    assert "lies in the lesion (18 % of the image) 47 % (42 to 52 %) of the time" in text
     assert "-0.08 (-0.18 to +0.02)" in text
     assert "ResNet18, heat in the lungs: not measured; there is no mask." in text
     assert "dvc repro overlays@phantom-resnet18" in text

@@ -48,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     for stream in (sys.stdout, sys.stderr):  # names of files may hold what the terminal's encoding does not
         getattr(stream, "reconfigure", lambda errors: None)(errors="backslashreplace")
+    print(RESEARCH_ONLY, file=sys.stderr)
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as in stages/__init__.py
     try:
         status: int = importlib.import_module(f"deepcovid.commands.{options.command}").run(options)
         sys.stdout.flush()

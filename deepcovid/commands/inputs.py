@@ -1,10 +1,11 @@
 """What the user names on the command line: image files, folders of them, zips of them."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
-from itertools import chain, count
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,10 +79,12 @@ def _closed_folders(path: Path) -> list[OSError]:
 def _distinct(inputs: list[Input]) -> list[Input]:
     """Return the inputs with a number before a place that another has taken."""
     taken: set[str] = set()
+    numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(2))
     distinct = []
     for given in inputs:
-        places = chain([given.place], (f"{number}/{given.place}" for number in count(2)))
-        place = next(place for place in places if place not in taken)
+        place = given.place
+        while place in taken:
+            place = f"{next(numbers[given.place])}/{given.place}"
         taken.add(place)
         distinct.append(given._replace(place=place))
     return distinct

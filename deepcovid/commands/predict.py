@@ -28,7 +28,6 @@ from deepcovid.transform import SIZE
 
 def run(options: argparse.Namespace) -> int:
     """Score the images; return 1 if one of them could not be used, else 0."""
-    print(RESEARCH_ONLY, file=sys.stderr)
     window = Window(options.window, options.stride, options.fill)
     check_window(window, SIZE, SIZE)
     _check_outputs(options)
@@ -97,7 +96,7 @@ def _scored(
                 rows.insert(0, "file", [given.name for given, _ in usable])
                 tables.append(rows.assign(threshold=head.threshold))
                 if folder:
-                    _write_heatmaps(folder, head, usable, rows, window)
+                    failures |= _write_heatmaps(folder, head, usable, rows, window)
             progress.update(len(batch))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
@@ -108,8 +107,9 @@ def _decoded(given: Input) -> Pixels:
 
 def _write_heatmaps(
     folder: Path, head: Head, usable: list[tuple[Input, Pixels]], rows: pd.DataFrame, window: Window
-) -> None:
-    """Write a picture of each image with its heat maps, of the first seed's head."""
+) -> dict[str, str]:
+    """Write a picture of each image with its heat maps, of the first seed's head; return why one was not, by name."""
+    failures = {}
     images = stacked([pixels for _, pixels in usable])
     weight, bias = head.file.weight[:1], head.file.bias[:1]
     dropped = occlusion(head.net, images, lambda features: score(features, weight, bias)[:, 0], window, head.settings)
@@ -119,8 +119,12 @@ def _write_heatmaps(
         unlike = ", unlike the training images" if row["unlike"] else ""
         title = f"{given.name[-100:]}\nscore {row['score']:.3f}, called {row['called']}{unlike} ({net})"
         figure = overlay(pixels, dict(zip(("occlusion", "Grad-CAM"), maps, strict=True)), title)
-        with replacing(folder / f"{given.place}.png") as unfinished:
-            figure.savefig(unfinished, format="png", dpi=120, metadata={"Software": None})
+        try:
+            with replacing(folder / f"{given.place}.png") as unfinished:
+                figure.savefig(unfinished, format="png", dpi=120, metadata={"Software": None})
+        except OSError as error:
+            failures[given.name] = f"its heat map was not written: {cause(error)}"
+    return failures
 
 
 def _lines(results: pd.DataFrame) -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+import sys
 import webbrowser
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     print(report)
     if not options.no_browser and not webbrowser.open(report.resolve().as_uri()):
-        print("no browser was found; open the file where there is one")
+        print("no browser was found; open the file where there is one", file=sys.stderr)
     return 0
 
 

@@ -65,9 +65,9 @@ def sentences(found: Mapping[str, Any]) -> Iterator[str]:
             own, centre, chance = methods["occlusion"], methods["centre"], 100 * part["mask_share"]
             yield (
                 f"In {part['images']} COVID images that {BACKBONES[net['model']]} detects, the hottest place of the "
-                f"occlusion map lies in {words} {_percent(own, 'pointing_game')} of the time, which covers "
-                f"{chance:.0f} % of the image; {_percent(own, 'heat_inside')} of the heat lies inside, of a blob in "
-                f"the centre {_percent(centre, 'heat_inside')}; the AUC of the map is {_area(own)}, of the blob "
+                f"occlusion map lies in {words} ({chance:.0f} % of the image) {_percent(own, 'pointing_game')} of the "
+                f"time; {_percent(own, 'heat_inside')} of the heat lies inside, of a blob in the centre "
+                f"{_percent(centre, 'heat_inside')}; the AUC of the map is {_area(own)}, of the blob "
                 f"{_area(centre)}, of Grad-CAM {_area(methods['grad_cam'])}."
             )
 
