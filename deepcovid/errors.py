@@ -36,7 +36,7 @@ def reason_of(error: Exception) -> str:
 def describe(error: UserError | OSError) -> str:
     """Return the error as one line that names the file and the remedy."""
     if isinstance(error, OSError):
-        return f"{error.filename or 'a file'}: {cause(error)}"
+        return printable(f"{error.filename or 'a file'}: {cause(error)}")
     return cause(error)
 
 
@@ -44,7 +44,12 @@ def cause(error: UserError | OSError) -> str:
     """Return what `describe` does, without the file where it was the system that failed."""
     if isinstance(error, OSError):
         return f"{error.strerror or error}: {REMEDIES.get(error.errno or 0, 'check the file and the disk')}"
-    return " ".join(str(error).split())
+    return printable(" ".join(str(error).split()))
+
+
+def printable(text: str) -> str:
+    """Return names of files and the like without what would move the cursor of a terminal, or is no text at all."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 @contextmanager

@@ -22,12 +22,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors import SafetensorError
 
 from deepcovid.archives import MAX_MEMBER_BYTES
 from deepcovid.backbones import BACKBONES
 from deepcovid.catalogue import LABELS
 from deepcovid.errors import BadImageError, UserError, reason_of
-from deepcovid.features import extract
+from deepcovid.features import choose_device, extract
 from deepcovid.head_files import TRANSFORM, HeadFile, check_weights, read_head
 from deepcovid.images import Pixels, decode
 from deepcovid.nets import State, read_state, trunk
@@ -134,12 +135,19 @@ def load_head(
         batch_size: Images that go through the net at a time.
 
     Raises:
-        UserError: The head cannot be read (`deepcovid.head_files.read_head`), or its weights are missing or others.
+        UserError: The head cannot be read (`deepcovid.head_files.read_head`), its weights are missing or others, or
+            the device is not there.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+        raise UserError(f"{path}: no file; name a head file, data/<data set>/heads/<net>-<recipe>.safetensors")
     settings = checked(
         FeatureSettings, {"device": device, "precision": "fp32", "batch_size": batch_size}, f"loading {path}"
     )
+    try:
+        choose_device(device)
+    except (UserError, RuntimeError):
+        raise UserError(f"device {device} (--device, or device=) is not usable here; choose auto or cpu") from None
     file = read_head(path)
     where = Path(weights) if weights else path.absolute().parent.parent / "weights" / f"{file.model}.safetensors"
     if not where.is_file():
@@ -148,7 +156,12 @@ def load_head(
             f"them with `dvc repro weights@{file.dataset}-{file.model}`"
         )
     check_weights(path, file, where)
-    return Head(file, read_state(where)[1], settings)
+    try:
+        return Head(file, read_state(where)[1], settings)
+    except (SafetensorError, KeyError, TypeError, RuntimeError):  # the head names them, but a head can be forged
+        raise UserError(
+            f"{where}: not weights of {file.model} as the weights stage writes them; run it and the train stage again"
+        ) from None
 
 
 def attempts(makes: Iterable[Callable[[], Pixels]], size: int) -> Iterator[list[Pixels | UserError | OSError]]:

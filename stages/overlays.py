@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from deepcovid.arrays import load_array
 from deepcovid.backbones import BACKBONES
+from deepcovid.errors import UserError
 from deepcovid.files import replacing
 from deepcovid.heatmaps.overlays import Panel, map_sheet, montage, note, overlay
 from deepcovid.progress import track
@@ -28,6 +29,10 @@ def overlays(settings: Settings, dataset: str, model: str) -> None:
     facts = f"{name}: {BACKBONES[model]}, recipe {settings.heatmaps.recipe}, {window}"
     rows, maps = read_maps(dataset, model)
     pixels, masks = load_array(paths.data(dataset, "pixels.npy")), lesion_masks(dataset, rows)
+    if rows["place"].max() >= len(pixels):
+        raise UserError(
+            f"{paths.data(dataset, 'pixels.npy')}: not the images of images.csv; run `dvc repro`, which makes them anew"
+        )
     panels = [
         Panel(
             image,

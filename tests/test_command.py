@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -271,6 +272,10 @@ def test_nothing_to_score_is_an_error(folder, predict, names, reason):
         (["--heatmap", "file"], "--heatmap file: is a file"),
         (["--heatmap", "/proc/maps"], "/proc cannot be written to"),
         (["--heatmap", "images/maps"], "--heatmap images/maps: lies in images"),
+        (["--csv", "images/scores.csv"], "--csv images/scores.csv: lies in images"),
+        (["--csv", "pipe"], "--csv pipe: is no ordinary file"),
+        (["single.png", "--csv", "single.png"], "--csv: single.png is read here"),
+        (["single.png", "single.png.png", "--heatmap", "."], "--heatmap: single.png.png is read here"),
         (["--heatmap", "maps", "--window", "16", "--stride", "20"], "stride is 20 pixels"),
     ],
 )
@@ -278,6 +283,9 @@ def test_outputs_and_windows_that_cannot_be_are_refused_before_an_image_is_score
     folder, predict, monkeypatch, options, reason
 ):
     (folder / "file").write_text("taken")
+    os.mkfifo("pipe")
+    for name in ("single.png", "single.png.png"):
+        (folder / name).write_bytes(jpeg(1))
     monkeypatch.setattr("deepcovid.commands.predict.load_head", None)
     before = sorted(folder.rglob("*"))
     status, out, err = predict("images", *options)
@@ -331,24 +339,111 @@ def test_a_heat_map_is_of_the_image_that_it_is_named_after(folder, predict, head
     assert not np.allclose(*(maps["occlusion"] for _, maps, _ in drawn.values()))
 
 
-def test_a_heat_map_that_cannot_be_written_is_listed_and_the_scores_are_kept(folder, predict):
-    (folder / f"images/{'x' * 250}.jpg").write_bytes(jpeg(4))
-    status, out, err = predict(
-        "images", "--heatmap", "maps", "--window", "224", "--stride", "224", "--csv", "scores.csv"
-    )
-    assert status == 1
-    assert len(out.splitlines()) == len((folder / "scores.csv").read_text().splitlines()) == 5
-    assert err.splitlines()[-2] == "1 could not be used:"
-    assert err.endswith("xxx.jpg: its heat map was not written: File name too long: give the file a shorter name\n")
-    assert len(list((folder / "maps").rglob("*.png"))) == 3
-
-
 def test_many_images_of_one_name_get_a_place_each():
-    given = [Input(f"{number}/chest.png", "chest.png", bytes) for number in range(20_000)]
-    places = [one.place for one in _distinct([*given, Input("own", "3/chest.png", bytes)])]
+    given = [Input("chest.png", "chest.png", Path(), bytes) for number in range(20_000)]
+    places = [one.picture for one in _distinct([*given, Input("own", "3/chest.png", Path(), bytes)])]
     assert places[:3] == ["chest.png", "2/chest.png", "3/chest.png"]
     assert places[-1] == "2/3/chest.png"
     assert len(set(places)) == 20_001
+
+
+def test_neither_the_head_nor_its_weights_are_overwritten(folder, predict, head):
+    for path in (head, head.parent.parent / f"weights/{MODEL}.safetensors"):
+        before = path.read_bytes()
+        (folder / "link.csv").symlink_to(path)
+        weights = ["--weights", head.parent.parent / f"weights/{MODEL}.safetensors"]
+        status, _, err = predict("images", *weights, "--csv", "link.csv")
+        assert status == 1
+        assert "--csv: link.csv is read here and would be overwritten" in err
+        assert path.read_bytes() == before
+        (folder / "link.csv").unlink()
+
+
+def test_heat_maps_of_odd_members_of_a_zip_stay_in_their_folder_under_plain_names(folder, predict):
+    names = [
+        "a.png",
+        "A.png",
+        "a.png.png/b.png",
+        "x",
+        "x/y.png",
+        "d\n\x1b[2J.png",
+        "..\\..\\e.png",
+        300 * "y",
+        "./z.png",
+    ]
+    with zipfile.ZipFile("odd.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name, jpeg(1))
+    before = set(folder.rglob("*"))
+    status, out, _ = predict("odd.zip", "--heatmap", "maps", "--window", "224", "--stride", "224")
+    assert status == 0
+    assert len(out.splitlines()) == len(names) + 1
+    written = set(folder.rglob("*")) - before
+    assert all(path.is_relative_to(folder / "maps") for path in written)
+    pictures = [str(path.relative_to(folder / "maps")) for path in written if path.is_file()]
+    assert len({name.casefold() for name in pictures}) == len(names)
+    assert all(name.isprintable() and "\\" not in name for name in pictures)
+
+
+def test_a_heat_map_or_a_table_that_cannot_be_written_is_listed_and_the_scores_are_printed(folder, predict):
+    (folder / "maps/a.jpg.png").mkdir(parents=True)
+    (folder / "maps/a.jpg.png/taken").write_text("")
+    (folder / "long" / (240 * "x")).mkdir(parents=True)
+    table = Path("long", 240 * "x", 250 * "y")
+    arguments = ["--heatmap", "maps", "--csv", table, "--window", "224", "--stride", "224"]
+    status, out, err = predict("images", *arguments)
+    assert status == 1
+    assert len(out.splitlines()) == 4
+    assert "2 could not be used:" in err
+    assert "  heat map of images/a.jpg: not written: " in err
+    assert f"  {table}: not written: File name too long" in err
+    assert (folder / "maps/a.png.png").is_file()
+    assert not list(folder.rglob("*.part"))
+
+
+def test_pipes_named_as_a_head_or_as_a_zip_are_not_waited_for(folder, predict):
+    os.mkfifo("pipe.zip")
+    assert "error: pipe.zip: no file; name a head file" in predict("images", own_head="pipe.zip")[2]
+    status, out, err = predict("pipe.zip", "images/a.jpg")
+    assert (status, len(out.splitlines())) == (1, 2)
+    assert "  pipe.zip: no file; leave it out" in err
+
+
+def test_a_linked_folder_is_not_passed_over_in_silence(folder, predict):
+    Path("images/again").symlink_to(".")
+    status, out, err = predict("images")
+    assert (status, len(out.splitlines())) == (1, 4)
+    assert "  images/again: a link to a folder; name the folder itself" in err
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_very_large_image_and_letters_without_a_glyph_give_no_warning_of_a_library(folder, predict):
+    (folder / "large.png").write_bytes(png(np.zeros((10_000, 10_000), np.uint8)))
+    Path("images/a.jpg").rename("images/\u65e5.jpg")
+    names = ["large.png", "images/\u65e5.jpg"]
+    status, _, err = predict(*names, "--heatmap", "maps", "--window", "224", "--stride", "224")
+    assert status == 1
+    assert "Warning" not in err
+    assert "  large.png: 10000 x 10000 pixels, more than any radiograph" in err
+
+
+@pytest.mark.skipif(
+    not shutil.which("setpriv") or os.geteuid(), reason="root reads everything unless it lets go of that"
+)
+def test_closed_files_and_folders_are_listed_with_the_reason(folder, head):
+    for name in ("closed", "images/shut"):
+        (folder / name).mkdir()
+        (folder / name / "b.jpg").write_bytes(jpeg(2))
+        (folder / name).chmod(0)
+    arguments = ["predict", "closed", "closed/b.jpg", "images", "--head", head, "--device", "cpu", "--heatmap", "maps"]
+    small = ["--window", "224", "--stride", "224"]
+    given_up = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
+    line = [*given_up, sys.executable, "-m", "deepcovid", *map(str, arguments), *small]
+    result = run(line, folder, PYTHONPATH=str(ROOT))
+    assert result.returncode == 1
+    assert len(result.stdout.splitlines()) == 4
+    for name in ("closed", "closed/b.jpg", "images/shut"):
+        assert f"  {name}: Permission denied: permission is missing" in result.stderr
 
 
 def test_a_name_that_would_move_the_cursor_is_shown_in_plain_letters(folder, predict):
@@ -439,6 +534,9 @@ def test_show_writes_a_copy(reports, monkeypatch, capsys):
     assert capsys.readouterr().out == "copies/page.html\n"
     with pytest.raises(SystemExit, match="error: --output copies: is a folder"):
         main(["show", "--output", "copies"])
+    os.mkfifo("pipe")
+    with pytest.raises(SystemExit, match="error: --output pipe: is no ordinary file"):
+        main(["show", "--output", "pipe"])
 
 
 def test_show_asks_which_of_several_reports_and_says_how_to_make_one(reports):

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from deepcovid.archives import Folder, opened, own_files
-from deepcovid.errors import UserError, cause
+from deepcovid.errors import UserError, cause, printable
 from deepcovid.prediction import read_file
 
 
@@ -19,12 +19,14 @@ class Input(NamedTuple):
 
     Attributes:
         name: To show: its path, or that of its zip and its name there.
-        place: Its path from the folder or zip that was named, or its own name: unique among the inputs.
+        picture: Where the picture of its heat maps belongs in their folder: no other's, and fit for any file system.
+        file: Where it is read: its own file, or the zip.
         read: Returns the bytes.
     """
 
     name: str
-    place: str
+    picture: str
+    file: Path
     read: Callable[[], bytes]
 
 
@@ -45,46 +47,61 @@ def listed(arguments: Iterable[Path], stack: ExitStack) -> tuple[list[Input], di
     return _distinct(inputs), failures
 
 
-def printable(name: str) -> str:
-    """Return a file's name without what would move the cursor of a terminal, or is no text at all."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in name)
-
-
 def _listed(path: Path, stack: ExitStack, failures: dict[str, str]) -> list[Input]:
     if not path.exists():
         raise UserError("not there; correct the path")
     if not path.is_dir() and path.suffix.lower() != ".zip":
-        return [Input(printable(str(path)), path.name, partial(read_file, path))]
+        return [Input(printable(str(path)), _picture(path.name), path, partial(read_file, path))]
+    if not path.is_dir() and not path.is_file():
+        raise UserError("no file; leave it out")
     group = opened(path)
     stack.enter_context(group)
-    if isinstance(group, Folder):
-        failures |= {printable(str(error.filename)): cause(error) for error in _closed_folders(path)}
+    passed_over = _passed_over(path) if isinstance(group, Folder) else {}
+    failures |= passed_over
     members = own_files(group.members())
-    if not members:
+    if not members and not passed_over:
         raise UserError("holds no files; name a folder or a zip of images")
     reading = [
         partial(read_file, path / name) if isinstance(group, Folder) else partial(group.read, name) for name in members
     ]
-    return [Input(printable(str(path / name)), name, read) for name, read in zip(members, reading, strict=True)]
+    return [
+        Input(printable(str(path / name)), _picture(name), path / name if isinstance(group, Folder) else path, read)
+        for name, read in zip(members, reading, strict=True)
+    ]
 
 
-def _closed_folders(path: Path) -> list[OSError]:
-    """Return an error for each folder in `path` that cannot be listed, which os.walk passes over."""
+def _passed_over(path: Path) -> dict[str, str]:
+    """Return the folders in `path` that os.walk passes over, and why: they are links, or cannot be listed."""
     errors: list[OSError] = []
-    for _ in os.walk(path, onerror=errors.append):
-        pass
-    return errors
+    found: dict[str, str] = {}
+    for folder, names, _ in os.walk(path, onerror=errors.append):
+        links = [name for name in names if Path(folder, name).is_symlink()]
+        found |= {printable(str(Path(folder, name))): "a link to a folder; name the folder itself" for name in links}
+    return found | {printable(str(error.filename)): cause(error) for error in errors}
+
+
+def _picture(place: str) -> str:
+    """Return the path of the picture of the image at `place`, with the parts that a name may have on any system."""
+    parts = [printable(part).replace("\\", "_").encode()[:150].decode(errors="ignore") for part in place.split("/")]
+    return str(PurePosixPath(*parts[:-1], f"{parts[-1]}.png"))
 
 
 def _distinct(inputs: list[Input]) -> list[Input]:
-    """Return the inputs with a number before a place that another has taken."""
-    taken: set[str] = set()
+    """Return the inputs with a number before a picture whose place another has taken, as a file or as a folder.
+
+    Some file systems do not tell a from A.
+    """
+    files: set[PurePosixPath] = set()
+    folders: set[PurePosixPath] = set()
     numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(2))
     distinct = []
     for given in inputs:
-        place = given.place
-        while place in taken:
-            place = f"{next(numbers[given.place])}/{given.place}"
-        taken.add(place)
-        distinct.append(given._replace(place=place))
+        picture = given.picture
+        place = PurePosixPath(picture.casefold())
+        while place in files or place in folders or not files.isdisjoint(place.parents):
+            picture = f"{next(numbers[given.picture.casefold()])}/{given.picture}"
+            place = PurePosixPath(picture.casefold())
+        files.add(place)
+        folders.update(place.parents)
+        distinct.append(given._replace(picture=picture))
     return distinct

@@ -2,19 +2,22 @@
 
 import argparse
 import json
+import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from PIL import Image
 
 from deepcovid.backbones import BACKBONES
 from deepcovid.commands import RESEARCH_ONLY
 from deepcovid.commands.inputs import Input, listed
-from deepcovid.errors import UserError, cause
+from deepcovid.errors import UserError, cause, printable
 from deepcovid.files import replacing, write_csv
 from deepcovid.heatmaps.grad_cam import grad_cam
 from deepcovid.heatmaps.occlusion import Window, check_window, occlusion
@@ -28,6 +31,9 @@ from deepcovid.transform import SIZE
 
 def run(options: argparse.Namespace) -> int:
     """Score the images; return 1 if one of them could not be used, else 0."""
+    # Such an image is refused, in a line; and letters that a picture's font has not are drawn as boxes.
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    warnings.filterwarnings("ignore", "Glyph .* missing from font")
     window = Window(options.window, options.stride, options.fill)
     check_window(window, SIZE, SIZE)
     _check_outputs(options)
@@ -35,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
         inputs, failures = listed(options.images, stack)
         if not inputs:
             raise UserError("no image to score: " + "; ".join(f"{name}: {why}" for name, why in failures.items()))
+        _check_inputs_are_kept(options, inputs)
         head = load_head(options.head, options.weights, options.device, options.batch_size)
         print(head.about, file=sys.stderr)
         if options.heatmap:
@@ -42,7 +49,10 @@ def run(options: argparse.Namespace) -> int:
         results = _scored(head, inputs, failures, window, options.heatmap)
     notice = f"{RESEARCH_ONLY} {head.about}"
     if options.csv and len(results):
-        write_csv(options.csv, results.assign(notice=notice))
+        try:
+            write_csv(options.csv, results.assign(notice=notice))
+        except OSError as error:  # the scores are printed all the same
+            failures[printable(str(options.csv))] = f"not written: {cause(error)}"
     if options.json:
         document = {"notice": notice} | _document(head, results, failures)
         print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
@@ -61,6 +71,8 @@ def _check_outputs(options: argparse.Namespace) -> None:
     """Raise UserError if a file to be written could not be, before anything is scored."""
     if options.csv and options.csv.is_dir():
         raise UserError(f"--csv {options.csv}: is a folder; name a file")
+    if options.csv and options.csv.exists() and not options.csv.is_file():
+        raise UserError(f"--csv {options.csv}: is no ordinary file; name one, or take --json from standard output")
     if options.heatmap and options.heatmap.exists() and not options.heatmap.is_dir():
         raise UserError(f"--heatmap {options.heatmap}: is a file; name a folder")
     folders = {"--csv": options.csv and options.csv.absolute().parent, "--heatmap": options.heatmap}
@@ -71,13 +83,27 @@ def _check_outputs(options: argparse.Namespace) -> None:
                 tempfile.TemporaryFile(dir=there).close()
             except OSError as error:
                 raise UserError(f"{option}: {there} cannot be written to: {cause(error)}") from None
-    if options.heatmap:
-        for path in options.images:
-            if path.is_dir() and options.heatmap.resolve().is_relative_to(path.resolve()):
+    for option, output in {"--csv": options.csv, "--heatmap": options.heatmap}.items():
+        for path in options.images if output else []:
+            # Path.is_dir raises an error where a folder above is closed; what is wrong with an image is told later.
+            inside = Path(os.path.realpath(output)).is_relative_to(os.path.realpath(path))
+            if os.path.isdir(path) and inside:  # noqa: PTH112
                 raise UserError(
-                    f"--heatmap {options.heatmap}: lies in {path}, whose files are scored, and would be among them the "
-                    "next time; name a folder outside"
+                    f"{option} {output}: lies in {path}, whose files are scored, and would be among them the next "
+                    "time; name a place outside"
                 )
+
+
+def _check_inputs_are_kept(options: argparse.Namespace, inputs: list[Input]) -> None:
+    """Raise UserError if a file to be written is one that is read."""
+    pictures = [options.heatmap / given.picture for given in inputs] if options.heatmap else []
+    read = {
+        os.path.realpath(path) for path in (options.head, options.weights, *(given.file for given in inputs)) if path
+    }
+    for option, outputs in {"--csv": [options.csv] if options.csv else [], "--heatmap": pictures}.items():
+        for output in outputs:
+            if os.path.realpath(output) in read:
+                raise UserError(f"{option}: {output} is read here and would be overwritten; name another place")
 
 
 def _scored(
@@ -108,7 +134,7 @@ def _decoded(given: Input) -> Pixels:
 def _write_heatmaps(
     folder: Path, head: Head, usable: list[tuple[Input, Pixels]], rows: pd.DataFrame, window: Window
 ) -> dict[str, str]:
-    """Write a picture of each image with its heat maps, of the first seed's head; return why one was not, by name."""
+    """Write a picture of each image with its heat maps, of the first seed's head; return why some could not be."""
     failures = {}
     images = stacked([pixels for _, pixels in usable])
     weight, bias = head.file.weight[:1], head.file.bias[:1]
@@ -120,10 +146,10 @@ def _write_heatmaps(
         title = f"{given.name[-100:]}\nscore {row['score']:.3f}, called {row['called']}{unlike} ({net})"
         figure = overlay(pixels, dict(zip(("occlusion", "Grad-CAM"), maps, strict=True)), title)
         try:
-            with replacing(folder / f"{given.place}.png") as unfinished:
+            with replacing(folder / given.picture) as unfinished:
                 figure.savefig(unfinished, format="png", dpi=120, metadata={"Software": None})
         except OSError as error:
-            failures[given.name] = f"its heat map was not written: {cause(error)}"
+            failures[f"heat map of {given.name}"] = f"not written: {cause(error)}"
     return failures
 
 

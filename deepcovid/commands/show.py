@@ -19,6 +19,8 @@ def run(options: argparse.Namespace) -> int:
     if options.output:
         if options.output.is_dir():
             raise UserError(f"--output {options.output}: is a folder; name a file")
+        if options.output.exists() and not options.output.is_file():
+            raise UserError(f"--output {options.output}: is no ordinary file; name one")
         with replacing(options.output) as partial:
             shutil.copyfile(report, partial)
         print(options.output)
