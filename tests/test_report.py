@@ -313,6 +313,14 @@ def test_heat_maps_are_shown_and_what_was_measured_is_said(html, page):
 
 def test_on_patients_images_the_page_says_where_the_overlays_are():
     found = {"heatmaps": all_contents().heatmaps, "synthetic": False, "dataset": "covid-xray-5k"}
+    nothing = {"images": 0, "skipped": "there is no mask"}
+    (net,) = audits.HEATMAPS["nets"]
+    value = audits.HEATMAPS | {"nets": [net | {"lesions": nothing, "lungs": nothing}]}
+    found["heatmaps"] = dataclasses.replace(found["heatmaps"], value=value)
+    section = render(few_contents(**found))
+    section = section[section.index('<section id="heatmaps">') :]
+    section = section[: section.index("</section>")]
+    assert section.count("<figure") == section.count("<img") == 1  # nothing was measured, so there is nothing to say
     text = Page(render(few_contents(**found))).text
     assert "stay with DVC, in data/covid-xray-5k/overlays/resnet18" in text
     assert "No image of a patient is on this page." in text

@@ -30,8 +30,9 @@ def heatmaps(contents: Contents) -> Section:
         "A map says what a net used, not that it is a sign of disease.",
     )
     blocks = list(_pictures(contents))
-    blocks.append(Block("Computed from the table below.", (step,), sentences=tuple(sentences(value))))
-    notes = []
+    said, notes = tuple(sentences(value)), []
+    if said:
+        blocks.append(Block("Computed from the table below.", (step,), sentences=said))
     for net in value["nets"]:
         for place, words in PLACES.items():
             if "methods" in net[place]:
