@@ -1,4 +1,5 @@
 import io
+import os
 import subprocess
 import sys
 import zipfile
@@ -6,6 +7,7 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.numpy
 import torch
 import torchvision
 from PIL import Image
@@ -181,6 +183,31 @@ def test_options_that_make_no_sense_are_refused(trained, refused):
         load_head(trained, device="gpu")
     with refused(trained, "batch_size", "(got 0)"):
         load_head(trained, batch_size=0)
+
+
+def test_a_device_that_is_not_there_is_refused_with_the_option(trained, refused, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for device in ("cuda", "cuda:7", "cuda:99999999999999999999"):
+        with refused(device, "--device", "choose auto or cpu"):
+            load_head(trained, device=device)
+
+
+def test_what_is_no_file_is_no_head(tmp_path, refused):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with refused(path, "no file; name a head file"):
+            load_head(path)
+
+
+def test_a_head_forged_for_other_weights_is_refused_with_their_file(tmp_path, refused):
+    nets, stray, junk = tmp_path / "net", tmp_path / "stray", tmp_path / "junk"
+    random_weights(nets, "resnet18")
+    stray.write_bytes(safetensors.numpy.save({"weight": np.zeros(3)}))
+    junk.write_bytes(b"junk")
+    for weights in (nets, stray, junk):
+        path = trained_folder(tmp_path, weights_sha256=sha256_of(weights))
+        with refused(weights, f"not weights of {MODEL}", "train stage"):
+            load_head(path, weights)
 
 
 def test_importing_the_package_imports_no_torch():

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from deepcovid.errors import describe
+from deepcovid.errors import UserError, describe
 from tests.checkouts import edit_params, run, smaller
 
 STAGES = ["download", "filter", "split", "augment", "weights", "features", "train", "replay", "evaluate", "ladder"]
@@ -162,6 +162,11 @@ def test_an_error_of_the_disk_names_the_file_and_the_remedy(number, remedy):
     assert text.startswith("data/x.npy: ")
     assert remedy in text
     assert "\n" not in text
+
+
+def test_an_error_never_moves_the_cursor_of_the_terminal():
+    assert describe(UserError("head: format \x1b[2J\x9b\u202e\nx")) == r"head: format \x1b[2J\x9b\u202e x"
+    assert "\x1b" not in describe(OSError(2, "No such file", "\x1b[2J"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -1,0 +1,121 @@
+"""What the heatmaps stage wrote, read back: whole, damaged, or of other images."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from deepcovid import catalogue
+from deepcovid.settings import validate
+from stages.maps import lesion_masks, read_maps
+from stages.overlays import overlays
+from tests.radiographs import noise
+
+IMAGES = ["a", "b", "c"]
+CHOSEN = ["c", "a"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The folder of the maps of two of three images, in a checkout that is the current folder."""
+    monkeypatch.chdir(tmp_path)
+    facts = {"image_id": IMAGES, "archive": "images.zip", "member": IMAGES, "label": ["covid", "non", "covid"]}
+    table = pd.DataFrame(facts).reindex(columns=list(catalogue.COLUMNS), fill_value="")
+    (tmp_path / "data/phantom").mkdir(parents=True)
+    catalogue.write(tmp_path / "data/phantom/images.csv", table)
+    maps = tmp_path / "data/phantom/heatmaps/resnet18"
+    maps.mkdir(parents=True)
+    chosen = pd.DataFrame({"image_id": CHOSEN, "score": [0.1, 0.9], "cut_off": 0.5, "why": "sample"})
+    chosen.to_csv(maps / "images.csv", index=False)
+    for number, name in enumerate(("occlusion", "grad_cam")):
+        np.save(maps / f"{name}.npy", np.full((2, 224, 224), number, np.float32))
+    return maps
+
+
+def test_rows_and_maps_come_in_the_order_in_which_the_images_were_chosen(folder):
+    rows, maps = read_maps("phantom", "resnet18")
+    assert rows[["image_id", "place", "label", "score"]].to_numpy().tolist() == [
+        ["c", 2, "covid", 0.1],
+        ["a", 0, "covid", 0.9],
+    ]
+    assert [part.mean() for part in maps.values()] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((2, 100, 100), np.float32),
+        np.zeros((3, 224, 224), np.float32),
+        np.zeros((2, 224, 224), np.complex64),
+        np.float32(0),
+    ],
+)
+def test_maps_of_another_shape_or_kind_are_refused(folder, refused, array):
+    np.save(folder / "occlusion.npy", array)
+    with refused(folder.relative_to(folder.parents[3]), "not maps of the images in images.csv", "the stage heatmaps"):
+        read_maps("phantom", "resnet18")
+
+
+def test_a_map_that_is_not_finite_is_refused(folder, refused):
+    np.save(folder / "grad_cam.npy", np.full((2, 224, 224), np.nan, np.float32))
+    with refused("heatmaps/resnet18/grad_cam.npy", "not finite", "make the maps anew"):
+        read_maps("phantom", "resnet18")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"no array"])
+def test_damaged_maps_are_refused(folder, refused, content):
+    (folder / "occlusion.npy").write_bytes(content)
+    with refused("heatmaps/resnet18", "damaged", "the stage heatmaps"):
+        read_maps("phantom", "resnet18")
+
+
+def test_maps_of_pickled_objects_are_refused(folder, refused):
+    np.save(folder / "occlusion.npy", np.array([{}, {}], object), allow_pickle=True)
+    with refused("heatmaps/resnet18", "damaged"):
+        read_maps("phantom", "resnet18")
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("", "damaged"),
+        ("a,b\n1,2\n", "damaged"),
+        ("image_id,score,cut_off,why\nc,high,0.5,sample\na,0.9,0.5,sample\n", "damaged"),
+        ("image_id,score,cut_off,why\na,0.1,0.5,sample\na,0.9,0.5,sample\n", "damaged"),
+        ("image_id,score,cut_off,why\nc,0.1,0.5,sample\nother,0.9,0.5,sample\n", "not maps of the images"),
+    ],
+)
+def test_another_table_of_images_is_refused(folder, refused, content, why):
+    (folder / "images.csv").write_text(content)
+    with refused("heatmaps/resnet18", why, "the stage heatmaps"):
+        read_maps("phantom", "resnet18")
+
+
+def encoded(pixels):
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "why"), [(b"no mask", "not an image"), (encoded(noise(0, (224, 224, 3))), "a mask in colour")]
+)
+def test_a_lesion_mask_that_cannot_be_used_is_named(folder, refused, zipped, content, why):
+    good = np.zeros((224, 224), np.uint8)
+    good[:100] = 255
+    (folder.parents[1] / "raw").mkdir()
+    zipped(("good.png", encoded(good)), ("bad.png", content)).rename(folder.parents[1] / "raw/images.zip")
+    rows = pd.DataFrame({"archive": "images.zip", "mask": ["", "good.png"]})
+    none, mask = lesion_masks("phantom", rows)
+    assert none is None
+    assert (mask == (good > 0)).all()
+    with refused("raw/images.zip: bad.png: ", why):
+        lesion_masks("phantom", rows.replace("good.png", "bad.png"))
+
+
+def test_pixels_of_fewer_images_than_the_catalogue_has_are_refused(folder, refused, params):
+    np.save(folder.parents[1] / "pixels.npy", np.zeros((2, 224, 224, 1), np.uint8))
+    with refused("data/phantom/pixels.npy", "not the images of images.csv", "dvc repro"):
+        overlays(validate(params, "params.yaml"), "phantom", "resnet18")
