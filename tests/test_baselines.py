@@ -197,7 +197,7 @@ def trained(checkout, monkeypatch):
 
     def edit(values):
         smaller(values)
-        values["models"] = values["audited_models"] = ["squeezenet1_1"]
+        values["models"] = values["audited_models"] = values["heatmapped_models"] = ["squeezenet1_1"]
         values["replays"] = []
 
     edit_params(checkout, edit)

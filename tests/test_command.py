@@ -486,6 +486,8 @@ def test_an_interrupt_is_one_line_and_leaves_no_half_written_file(folder, head):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Whoever runs the tests in the background has them ignore interrupts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     for line in process.stderr:
         if line.startswith("Head of"):

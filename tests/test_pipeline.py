@@ -84,6 +84,8 @@ def test_another_recipe_reruns_its_heads_only_and_the_change_shows(repository):
     assert ran(result) == {
         *(f"{stage}@phantom-{net}-paper" for stage in ("train", "evaluate") for net in ("squeezenet1_1", "resnet18")),
         *(f"{stage}@phantom" for stage in ("compare", "ladder", "plots", "report")),
+        *(f"{stage}@phantom-resnet18" for stage in ("heatmaps", "overlays")),
+        "localisation@phantom",
         *(f"{stage}@phantom" for stage in ("baselines", "hidden", "calibration", "audit")),  # no net runs again
     }
     changed = json.loads(dvc(repository, "metrics", "diff", "--json").stdout)
