@@ -39,15 +39,19 @@ def noise(seed=0, size=(224, 224), dtype=np.uint8, low=0, high=256):
     return np.random.default_rng(seed).integers(low, high, size, dtype=dtype)
 
 
-def png(pixels):
-    """The bytes of a PNG of an array."""
+def encoded(pixels, kind, mode=None):
+    """The bytes of an image file of an array, of Pillow's `mode` if that is named."""
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG")
+    picture = Image.fromarray(pixels)
+    (picture.convert(mode) if mode else picture).save(stream, kind)
     return stream.getvalue()
+
+
+def png(pixels, mode=None):
+    """The bytes of a PNG of an array."""
+    return encoded(pixels, "PNG", mode)
 
 
 def jpeg(seed=0, size=(60, 60)):
     """The bytes of a grey JPEG."""
-    stream = io.BytesIO()
-    Image.fromarray(noise(seed, size)).save(stream, "JPEG")
-    return stream.getvalue()
+    return encoded(noise(seed, size), "JPEG")

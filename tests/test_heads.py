@@ -9,19 +9,8 @@ from torch import nn
 
 from deepcovid import heads
 from deepcovid.settings import Constant, Recipe, Step
+from tests.trained import PAPER
 
-PAPER = {
-    "optimiser": {"kind": "adam"},
-    "learning_rate": 0.01,
-    "schedule": {"kind": "constant"},
-    "epochs": 6,
-    "batch_size": 20,
-    "augmented": True,
-    "random_crop": False,
-    "batch_norm": "evaluation",
-    "selection": "last-epoch",
-    "cut_off": 0.5,
-}
 RELEASED = PAPER | {
     "optimiser": {"kind": "sgd", "momentum": 0.9},
     "learning_rate": 0.05,

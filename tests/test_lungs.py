@@ -1,26 +1,18 @@
 """Lung masks from a made-up archive of covid-chestxray-dataset's layout."""
 
-import io
 import zipfile
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from deepcovid.datasets import cohen
 from deepcovid.heatmaps import lungs
 from deepcovid.heatmaps.lungs import framed_mask, lung_masks, lung_members
 from deepcovid.images import decode
+from tests.radiographs import encoded, png
 
 FOLDER = "covid-chestxray-dataset-master/annotations/lungVAE-masks"
-
-
-def png(pixels, kind="PNG", mode=None):
-    stream = io.BytesIO()
-    picture = Image.fromarray(pixels)
-    (picture.convert(mode) if mode else picture).save(stream, kind)
-    return stream.getvalue()
 
 
 def square(height, width, white=255):
@@ -34,7 +26,7 @@ def square(height, width, white=255):
 def raw(tmp_path):
     """Two archives: one image of 300 x 400 in the repository's own, one reduced in another; masks of full size."""
     with zipfile.ZipFile(tmp_path / lungs.ARCHIVE, "w") as archive:
-        archive.writestr("covid-chestxray-dataset-master/images/a b.c.jpg", png(square(300, 400), "JPEG"))
+        archive.writestr("covid-chestxray-dataset-master/images/a b.c.jpg", encoded(square(300, 400), "JPEG"))
         archive.writestr(f"{FOLDER}/a b.c_mask.png", png(square(1200, 1600)))
         archive.writestr(f"{FOLDER}/reduced_mask.png", png(square(1500, 1000)))
         archive.writestr(f"{FOLDER}/README.md", "by lungVAE")
@@ -100,7 +92,7 @@ def test_a_black_mask_shows_nothing():
 
 def test_a_mask_that_cannot_be_read_is_refused_and_named(raw, refused):
     with zipfile.ZipFile(raw / lungs.ARCHIVE, "w") as archive:
-        archive.writestr(OWN[-1], png(square(300, 400), "JPEG"))
+        archive.writestr(OWN[-1], encoded(square(300, 400), "JPEG"))
         archive.writestr(f"{FOLDER}/a b.c_mask.png", b"not an image")
     with refused(lungs.ARCHIVE, "a b.c_mask.png", "not an image that can be read"):
         lung_masks(raw, rows(OWN), lung_members(raw))

@@ -1,17 +1,14 @@
 """What the heatmaps stage wrote, read back: whole, damaged, or of other images."""
 
-import io
-
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from deepcovid import catalogue
 from deepcovid.settings import validate
 from stages.maps import lesion_masks, read_maps
 from stages.overlays import overlays
-from tests.radiographs import noise
+from tests.radiographs import noise, png
 
 IMAGES = ["a", "b", "c"]
 CHOSEN = ["c", "a"]
@@ -93,20 +90,14 @@ def test_another_table_of_images_is_refused(folder, refused, content, why):
         read_maps("phantom", "resnet18")
 
 
-def encoded(pixels):
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG")
-    return stream.getvalue()
-
-
 @pytest.mark.parametrize(
-    ("content", "why"), [(b"no mask", "not an image"), (encoded(noise(0, (224, 224, 3))), "a mask in colour")]
+    ("content", "why"), [(b"no mask", "not an image"), (png(noise(0, (224, 224, 3))), "a mask in colour")]
 )
 def test_a_lesion_mask_that_cannot_be_used_is_named(folder, refused, zipped, content, why):
     good = np.zeros((224, 224), np.uint8)
     good[:100] = 255
     (folder.parents[1] / "raw").mkdir()
-    zipped(("good.png", encoded(good)), ("bad.png", content)).rename(folder.parents[1] / "raw/images.zip")
+    zipped(("good.png", png(good)), ("bad.png", content)).rename(folder.parents[1] / "raw/images.zip")
     rows = pd.DataFrame({"archive": "images.zip", "mask": ["", "good.png"]})
     none, mask = lesion_masks("phantom", rows)
     assert none is None
