@@ -316,7 +316,7 @@ def test_a_heat_map_is_of_the_image_that_it_is_named_after(folder, predict, head
         drawn[title.splitlines()[0]] = (image, maps, title)
         return real(image, maps, title)
 
-    monkeypatch.setattr("deepcovid.commands.predict.overlay", spy)
+    monkeypatch.setattr("deepcovid.commands.pictures.overlay", spy)
     for name, part in (("left", np.s_[:, :112]), ("right", np.s_[:, 112:])):
         pixels = np.full((224, 224), 40, np.uint8)
         pixels[part] = noise(7, (224, 112))

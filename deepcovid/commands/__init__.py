@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deepcovid.errors import in_one_line
+from deepcovid.notice import RESEARCH_ONLY
 
-RESEARCH_ONLY = "Research only, not for diagnosis."
 INTERRUPTED = 130  # as a shell has it
 
 PREDICT = """\
@@ -65,20 +65,22 @@ def parser() -> argparse.ArgumentParser:
         prog="deepcovid", description=f"Deep-COVID, rerun: use what the pipeline has left. {RESEARCH_ONLY}"
     )
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_predict(commands)
-    _add_show(commands)
+
+    def command(name: str, what: str, examples: str) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=what,
+            description=f"{what[0].upper()}{what[1:]}. {RESEARCH_ONLY}",
+            epilog=examples,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    _add_predict(command("predict", "score images with a trained head", PREDICT))
+    _add_show(command("show", "open a data set's report in the browser, or write a copy of it", SHOW))
     return whole
 
 
-def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    what = "score images with a trained head"
-    predict = commands.add_parser(
-        "predict",
-        help=what,
-        description=f"{what[0].upper()}{what[1:]}. {RESEARCH_ONLY}",
-        epilog=PREDICT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def _add_predict(predict: argparse.ArgumentParser) -> None:
     add = predict.add_argument
     add("images", nargs="+", type=Path, metavar="IMAGE-OR-FOLDER", help="PNG, JPEG, DICOM ...; a folder, or a .zip")
     add("--head", required=True, type=Path, metavar="FILE", help="data/DATASET/heads/NET-RECIPE.safetensors")
@@ -105,15 +107,7 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
 
 
-def _add_show(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    what = "open a data set's report in the browser, or write a copy of it"
-    show = commands.add_parser(
-        "show",
-        help=what,
-        description=f"{what[0].upper()}{what[1:]}. {RESEARCH_ONLY}",
-        epilog=SHOW,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def _add_show(show: argparse.ArgumentParser) -> None:
     add = show.add_argument
     add("report", nargs="?", metavar="REPORT-OR-DATASET", help="default: the one below data/ in the current folder")
     add("--output", type=Path, metavar="FILE", help="write a copy there; open nothing")

@@ -14,18 +14,14 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from deepcovid.backbones import BACKBONES
-from deepcovid.commands import RESEARCH_ONLY
 from deepcovid.commands.inputs import Input, listed
 from deepcovid.errors import UserError, cause, printable
-from deepcovid.files import replacing, write_csv
-from deepcovid.heatmaps.grad_cam import grad_cam
-from deepcovid.heatmaps.occlusion import Window, check_window, occlusion
-from deepcovid.heatmaps.overlays import overlay
+from deepcovid.files import write_csv
+from deepcovid.heatmaps.occlusion import Window, check_window
 from deepcovid.images import Pixels, decode
-from deepcovid.prediction import Head, attempts, load_head, stacked
+from deepcovid.notice import RESEARCH_ONLY
+from deepcovid.prediction import Head, attempts, load_head
 from deepcovid.progress import bar, warn
-from deepcovid.scoring import score
 from deepcovid.transform import SIZE
 
 
@@ -110,6 +106,9 @@ def _scored(
     head: Head, inputs: list[Input], failures: dict[str, str], window: Window, folder: Path | None
 ) -> pd.DataFrame:
     """Return a row per image that can be used; write heat maps into `folder`; put what cannot be used in `failures`."""
+    if folder:
+        from deepcovid.commands.pictures import write_heatmaps  # with captum and matplotlib, which take seconds
+
     tables = []
     waiting = iter(inputs)
     with bar("scoring", total=len(inputs)) as progress:
@@ -122,35 +121,13 @@ def _scored(
                 rows.insert(0, "file", [given.name for given, _ in usable])
                 tables.append(rows.assign(threshold=head.threshold))
                 if folder:
-                    failures |= _write_heatmaps(folder, head, usable, rows, window)
+                    failures |= write_heatmaps(folder, head, usable, rows, window)
             progress.update(len(batch))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
 def _decoded(given: Input) -> Pixels:
     return decode(given.read())
-
-
-def _write_heatmaps(
-    folder: Path, head: Head, usable: list[tuple[Input, Pixels]], rows: pd.DataFrame, window: Window
-) -> dict[str, str]:
-    """Write a picture of each image with its heat maps, of the first seed's head; return why some could not be."""
-    failures = {}
-    images = stacked([pixels for _, pixels in usable])
-    weight, bias = head.file.weight[:1], head.file.bias[:1]
-    dropped = occlusion(head.net, images, lambda features: score(features, weight, bias)[:, 0], window, head.settings)
-    cams = grad_cam(head.model, head.net, images, weight[0, :, 0] - weight[0, :, 1], head.settings)
-    for (given, pixels), row, *maps in zip(usable, rows.to_dict("records"), dropped, cams, strict=True):
-        net = f"{BACKBONES[head.model]}, {head.recipe}, trained on {head.dataset}"
-        unlike = ", unlike the training images" if row["unlike"] else ""
-        title = f"{given.name[-100:]}\nscore {row['score']:.3f}, called {row['called']}{unlike} ({net})"
-        figure = overlay(pixels, dict(zip(("occlusion", "Grad-CAM"), maps, strict=True)), title)
-        try:
-            with replacing(folder / given.picture) as unfinished:
-                figure.savefig(unfinished, format="png", dpi=120, metadata={"Software": None})
-        except OSError as error:
-            failures[f"heat map of {given.name}"] = f"not written: {cause(error)}"
-    return failures
 
 
 def _lines(results: pd.DataFrame) -> Iterable[str]:

@@ -8,14 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
+
+from deepcovid.notice import RESEARCH_ONLY
 
 Image = NDArray[np.uint8]
 Map = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 KEY = "red: raises the score for COVID-19; blue: lowers it"
-RESEARCH_ONLY = "Research only, not for diagnosis."
 # Clear where there is no heat, so that the image shows.
 HEAT = LinearSegmentedColormap.from_list(
     "heat",
@@ -144,6 +146,7 @@ def _colour_bar(axis: Axes, heat: Map) -> None:
     """Draw the scale of a map below it; one without heat below 0 gets the upper half."""
     end = reach(heat)
     below = axis.inset_axes((0.03, -0.065, 0.94, 0.035))
-    axis.figure.colorbar(ScalarMappable(Normalize(-end, end), HEAT), cax=below, orientation="horizontal")
+    ticks = MaxNLocator(4)  # more would run into one another where they are long, as 0.0025
+    axis.figure.colorbar(ScalarMappable(Normalize(-end, end), HEAT), cax=below, ticks=ticks, orientation="horizontal")
     below.set_xlim(0 if heat.min() >= 0 else -end, end)
     below.tick_params(labelsize=7, pad=1, length=2)
