@@ -107,7 +107,7 @@ def _scored(
 ) -> pd.DataFrame:
     """Return a row per image that can be used; write heat maps into `folder`; put what cannot be used in `failures`."""
     if folder:
-        from deepcovid.commands.pictures import write_heatmaps  # with captum and matplotlib, which take seconds
+        from deepcovid.commands.pictures import write_heatmaps  # captum and matplotlib take half a second
 
     tables = []
     waiting = iter(inputs)
