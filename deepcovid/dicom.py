@@ -4,20 +4,24 @@ The transformations are pydicom's own.
 """
 
 import io
+import zlib
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
+from pydicom.filereader import read_dataset, read_preamble
 from pydicom.pixels.decoders.base import Decoder, get_decoder
 from pydicom.pixels.processing import apply_modality_lut, apply_voi, apply_windowing
 from pydicom.pixels.utils import pixel_array
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from deepcovid.errors import BadImageError, reason_of
 
 # Projection radiographs: computed and digital radiography, scanned film, single images of fluoroscopy.
 MODALITIES = ("CR", "DX", "RG", "RF")
 MAX_BITS = 16
+MAX_INFLATED = 2**28  # bytes of a deflated file; three times the largest radiograph
 VIEWS = {"LL": "L", "RL": "L"}  # left and right lateral, as the catalogue names them
 PER_YEAR = {"D": 365, "W": 52, "M": 12, "Y": 1}
 
@@ -25,6 +29,23 @@ PER_YEAR = {"D": 365, "W": 52, "M": 12, "Y": 1}
 def is_dicom(content: bytes) -> bool:
     """Return whether the bytes of a file say that it is DICOM."""
     return content[128:132] == b"DICM"
+
+
+def read(content: bytes, **options: Any) -> Dataset:
+    """Return what a DICOM file holds; `options` are those of pydicom's dcmread.
+
+    Raises:
+        BadImageError: It is deflated and would unpack to more than any radiograph.
+    """
+    stream = io.BytesIO(content)
+    read_preamble(stream, force=False)
+    meta = read_dataset(stream, False, True, stop_when=lambda tag, vr, length: tag.group != 2)
+    if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        inflater.decompress(content[stream.tell() :], MAX_INFLATED)
+        if inflater.unconsumed_tail:
+            raise BadImageError(f"DICOM that unpacks to more than {MAX_INFLATED:,} bytes; save it uncompressed")
+    return dcmread(io.BytesIO(content), **options)
 
 
 def facts(content: bytes) -> dict[str, str]:
@@ -35,7 +56,7 @@ def facts(content: bytes) -> dict[str, str]:
     if not is_dicom(content):
         return {}
     try:
-        header = dcmread(io.BytesIO(content), stop_before_pixels=True)
+        header = read(content, stop_before_pixels=True)
         view, sex, age = (str(header.get(key) or "") for key in ("ViewPosition", "PatientSex", "PatientAge"))
         return {
             "view": VIEWS.get(view, view),
@@ -60,7 +81,7 @@ def open_radiograph(content: bytes) -> Dataset:
         BadImageError: It is no projection radiograph, has no pixels or several frames, is deeper than 16 bits, or is
             compressed in a way for which no codec is installed.
     """
-    radiograph = dcmread(io.BytesIO(content))
+    radiograph = read(content)
     modality = radiograph.get("Modality") or "none"
     if modality not in MODALITIES:
         raise BadImageError(f"DICOM of modality {modality}, no radiograph ({', '.join(MODALITIES)}); leave it out")
@@ -95,10 +116,12 @@ def shown(radiograph: Dataset) -> NDArray[np.uint8]:
     """Return the pixels of a radiograph, (rows, columns) or (rows, columns, 3), as they are to be shown.
 
     Grey: modality LUT or rescale; then the VOI LUT, or the first window, or the range of the values; MONOCHROME1
-    turned round, so that higher is whiter. Colour: RGB, whatever colours the file is written in.
+    turned round, so that higher is whiter; padding black, whatever its value. Colour: RGB, whatever colours the file is
+    written in.
 
     Raises:
-        BadImageError: Colours of a palette or of more than 8 bits; compressed pixels that cannot be decoded.
+        BadImageError: Colours of a palette or of more than 8 bits; compressed pixels that cannot be decoded; a window
+            or a slope that shows nothing; nothing but padding.
     """
     try:
         stored = pixel_array(radiograph)
@@ -113,26 +136,48 @@ def shown(radiograph: Dataset) -> NDArray[np.uint8]:
         if stored.ndim != 3 or stored.dtype != np.uint8:
             raise BadImageError(f"DICOM with colours {kind}, {radiograph.BitsAllocated} bits; save it as greyscale")
         return stored
-    lowest, highest = int(stored.min()), int(stored.max())
+    padding = _padding(stored, radiograph)
+    if padding.all():
+        raise BadImageError("DICOM with nothing but padding (PixelPaddingValue); export it with its image")
+    lowest, highest = int(stored[~padding].min()), int(stored[~padding].max())
     levels = _shown_levels(np.arange(lowest, highest + 1), radiograph)
     if kind == "MONOCHROME1":
         levels = 1 - levels
     table = np.rint(255 * np.clip(levels, 0, 1)).astype(np.uint8)
-    return table[stored.astype(np.int32) - lowest]
+    return np.where(padding, np.uint8(0), table[np.where(padding, lowest, stored).astype(np.int32) - lowest])
+
+
+def _padding(stored: NDArray[Any], radiograph: Dataset) -> NDArray[np.bool_]:
+    """Return which pixels are there to fill the rectangle and are no part of the image (PS3.3 C.7.5.1.1.2)."""
+    value = radiograph.get("PixelPaddingValue")
+    if value is None:
+        return np.zeros(stored.shape, dtype=bool)
+    limit = radiograph.get("PixelPaddingRangeLimit")
+    low, high = sorted((value, value if limit is None else limit))
+    return (stored >= low) & (stored <= high)
 
 
 def _shown_levels(stored: NDArray[np.int64], radiograph: Dataset) -> NDArray[np.float64]:
     """Return what each stored value is shown as, 0 (lowest) to 1."""
+    if radiograph.get("RescaleSlope") == 0:
+        raise BadImageError("DICOM with RescaleSlope 0, which makes every value alike; export it with a slope")
     values = apply_modality_lut(stored, radiograph)
     if radiograph.get("VOILUTSequence"):
         return _looked_up(values, radiograph)
     if None not in (radiograph.get("WindowCenter"), radiograph.get("WindowWidth")):
+        return _windowed(values, radiograph)
+    span = values.max() - values.min()
+    return (values - values.min()) / (span or 1)
+
+
+def _windowed(values: NDArray[Any], radiograph: Dataset) -> NDArray[np.float64]:
+    try:
         with np.errstate(over="ignore"):
             # What pydicom shows the lowest and the highest of all values as; with a falling slope, low is above high.
             low, high = apply_windowing(np.array([-np.inf, np.inf]), radiograph)
             return (apply_windowing(values, radiograph) - low) / (high - low)
-    span = values.max() - values.min()
-    return (values - values.min()) / (span or 1)
+    except ValueError as error:
+        raise BadImageError(f"DICOM whose window cannot be shown ({error}); export it with another or none") from None
 
 
 def _looked_up(values: NDArray[Any], radiograph: Dataset) -> NDArray[np.float64]:

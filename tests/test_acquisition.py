@@ -204,13 +204,19 @@ def file_headers(number, **other):
     return pd.DataFrame([facts] * number)
 
 
-def test_the_size_is_the_originals_where_the_catalogue_has_it_and_the_files_where_not(table):
-    table = table[:3].copy()
-    table["width"], table["height"] = ["2000", "", "1000"], ["1600", "", ""]
+def test_the_size_is_the_originals_and_where_the_catalogue_lacks_it_that_of_a_file_of_a_whole_edition(table):
+    table = table[:4].copy()
+    table["archive"] = ["reduced.zip", "reduced.zip", "whole.zip", "whole.zip"]
+    table["width"], table["height"] = ["2000", "", "400", ""], ["1000", "", "200", ""]
+    measured = measurements(table, file_headers(4), [np.zeros((4, 224, 224, 1), np.uint8)])
+    np.testing.assert_equal(measured["width"].tolist(), [2000, np.nan, 400, 400])
+    assert measured["aspect_ratio"].tolist() == [2, 2, 2, 2]
+
+
+def test_a_patient_who_lies_is_seen_from_the_same_side(table):
+    table = table[:3].assign(view=["AP", "AP Supine", "PA"])
     measured = measurements(table, file_headers(3), [np.zeros((3, 224, 224, 1), np.uint8)])
-    assert measured["width"].tolist() == [2000, 400, 400]
-    assert measured["height"].tolist() == [1600, 200, 200]
-    assert measured["aspect_ratio"].tolist() == [1.25, 2, 2]
+    assert measured["view"].tolist() == ["AP", "AP", "PA"]
 
 
 def test_blanks_are_not_known(table):

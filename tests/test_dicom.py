@@ -8,9 +8,16 @@ from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import MPEG2MPML, JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
+from pydicom.uid import (
+    MPEG2MPML,
+    DeflatedExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLSLossless,
+    RLELossless,
+)
 
-from deepcovid.dicom import facts, is_dicom
+from deepcovid.dicom import MAX_INFLATED, facts, is_dicom
 from deepcovid.errors import BadImageError
 from deepcovid.images import decode
 from tests.radiographs import dataset, dicom, jpeg, noise, written
@@ -66,6 +73,24 @@ def test_without_a_window_the_range_of_the_values_is_shown(low, high):
     expected = 255 * (stored - float(low)) / (high - low)
     assert np.abs(decode(dicom(stored)) - expected).max() <= 0.5 + 1e-6
     assert np.abs(decode(dicom(stored, "MONOCHROME1")) - (255 - expected)).max() <= 0.5 + 1e-6
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("limit", [None, 60010])
+def test_padding_is_black_and_outside_the_range_of_the_values(photometric, limit):
+    stored = noise(3, dtype=np.uint16, low=100, high=3000)
+    stored[0, :2] = 100, 2999
+    plain = decode(dicom(stored, photometric))
+    padded = stored.copy()
+    padded[40:, :30] = 60000 if limit is None else np.arange(60000, 60010).repeat(3)
+    tags = {"PixelPaddingValue": 60000} | ({} if limit is None else {"PixelPaddingRangeLimit": limit})
+    expected = plain.copy()
+    expected[40:, :30] = 0
+    assert (decode(dicom(padded, photometric, **tags)) == expected).all()
+
+
+def test_a_deflated_file_is_read():
+    assert (decode(deflated(dataset(noise()))) == decode(dicom(noise()))).all()
 
 
 def test_an_even_image_and_a_blank_window_are_no_errors():
@@ -169,6 +194,17 @@ def of_a_palette():
     return written(made)
 
 
+def deflated(radiograph):
+    radiograph.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    return written(radiograph)
+
+
+def deflated_bomb():
+    made = dataset(noise())
+    made.add_new((0x0009, 0x1001), "OB", bytes(MAX_INFLATED))
+    return deflated(made)
+
+
 BAD = {
     "CT": (lambda: dicom(noise(), Modality="CT"), "modality CT, no radiograph"),
     "MR": (lambda: dicom(noise(), Modality="MR"), "modality MR, no radiograph"),
@@ -182,7 +218,20 @@ BAD = {
     "broken frame": (lambda: compressed(JPEGBaseline8Bit, b"no JPEG"), r"JPEG Baseline .*cannot be decoded .*gdcm"),
     "truncated": (truncated, "cannot be decoded .*get the file again$"),
     "no header": (lambda: bytes(128) + b"DICM" + bytes(50), "damaged|without|modality none"),
-    "empty window": (lambda: dicom(noise(), WindowCenter=5, WindowWidth=0), "damaged .*Window Width"),
+    "empty window": (lambda: dicom(noise(), WindowCenter=5, WindowWidth=0), "Window Width .*export it with another"),
+    "odd window": (
+        lambda: dicom(noise(), WindowCenter=5, WindowWidth=9, VOILUTFunction="CUBIC"),
+        "window .*'CUBIC'.*export it with another",
+    ),
+    "no slope": (
+        lambda: dicom(noise(), RescaleSlope=0, RescaleIntercept=7, WindowCenter=5, WindowWidth=9),
+        "RescaleSlope 0",
+    ),
+    "nothing but padding": (
+        lambda: dicom(np.full((224, 224), 9, np.uint16), PixelPaddingValue=9),
+        "nothing but padding",
+    ),
+    "deflated bomb": (deflated_bomb, "unpacks to more than"),
     "small": (lambda: dicom(noise(size=(20, 20))), "20 x 20 pixels, less than 32"),
     "a strip": (lambda: dicom(noise(size=(40, 1000))), "1000 x 40 pixels, a strip"),
     "vast": (vast, "60000 x 60000 pixels, more than any radiograph"),

@@ -15,6 +15,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
+from deepcovid.audit.views import projections
 from deepcovid.errors import UserError
 from deepcovid.evaluation import rounded
 from deepcovid.intervals import patient_weights, percentile_interval, weighted_auc
@@ -57,21 +58,25 @@ def measurements(table: pd.DataFrame, headers: pd.DataFrame, pixels: Iterable[ND
         pixels: The images in the catalogue's order, in batches (batch, 224, 224, 1 or 3).
 
     Returns:
-        With the index of `table`. `width` and `height` are the catalogue's where it has both, that is, of the original
-        of a reduced edition, else the file's. `border_` is of the outermost 4 pixels; `corner_brightest` the mean of
-        the brightest 1 % of the pixels in the four corners of 56 x 56, `corner_near_white` the share of those pixels
-        from 240 of 255 on.
+        With the index of `table`. `view` is AP where the patient lay, too. `width` and `height` are the catalogue's
+        where it has both, that is, of the original of a reduced edition, else the file's; in an archive whose files
+        differ from the catalogue, sizes that it lacks are not known. `border_` is of the outermost 4 pixels;
+        `corner_brightest` the mean of the brightest 1 % of the pixels in the four corners of 56 x 56,
+        `corner_near_white` the share of those pixels from 240 of 255 on.
     """
     catalogued = table[["width", "height"]].apply(pd.to_numeric, errors="coerce")
-    size = catalogued.where(catalogued.notna().all(axis="columns"), headers[["width", "height"]], axis="index")
-    text = pd.concat([table[["view", "sex"]], headers[["format", "mode"]]], axis="columns")
+    listed, own = catalogued.notna().all(axis="columns"), headers[["width", "height"]]
+    reduced = table["archive"].isin(table["archive"][listed & (catalogued != own).any(axis="columns")])
+    size = catalogued.where(listed, own.where(~reduced), axis="index")
+    ratio = (size["width"] / size["height"]).fillna(own["width"] / own["height"])  # which a reduction leaves as it is
+    text = pd.concat([projections(table["view"]), table["sex"], headers[["format", "mode"]]], axis="columns")
     brightness = np.concatenate([_brightness(batch) for batch in pixels])
     columns = [*VARIABLES["border"].columns, *VARIABLES["markers"].columns]
     return pd.concat(
         [
             text.where(text != ""),
             size,
-            (size["width"] / size["height"]).rename("aspect_ratio"),
+            ratio.rename("aspect_ratio"),
             headers["bits"],
             table["age"].map(years).rename("age"),
             pd.DataFrame(brightness, index=table.index, columns=columns),

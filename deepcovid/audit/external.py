@@ -8,9 +8,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from deepcovid.audit.calibration import calibration
+from deepcovid.audit.views import projections
 from deepcovid.errors import UserError
 from deepcovid.evaluation import evaluate
 from deepcovid.settings import EvaluateSettings
+
+FEWEST = 10  # images of each class from which a view is measured alone
 
 
 def trained_on(test: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
@@ -68,7 +71,7 @@ def measured(
     rows: pd.DataFrame, scores: NDArray[np.float64], cut_off: float, bins: int, settings: EvaluateSettings
 ) -> dict[str, Any]:
     """Return the metrics of one recipe's heads: those of `deepcovid.evaluation.evaluate` and, for the first head, of
-    `deepcovid.audit.calibration.calibration`.
+    `deepcovid.audit.calibration.calibration`; and by view auc, auc_ci95 and n_test within that view alone.
 
     Args:
         rows: Catalogue rows of the images.
@@ -78,6 +81,11 @@ def measured(
         settings: Of the bootstraps.
     """
     positive, patient = (rows["label"] == "covid").to_numpy(), rows["patient_id"]
-    return evaluate(positive, scores, patient, cut_off, settings) | calibration(
-        positive, scores[:, 0], patient, bins, settings
-    )
+    found = evaluate(positive, scores, patient, cut_off, settings)
+    views, view_of = {}, projections(rows["view"]).to_numpy(str)
+    for view in np.unique(view_of):
+        inside = view_of == view
+        if view and min(positive[inside].sum(), (~positive[inside]).sum()) >= FEWEST:
+            alone = evaluate(positive[inside], scores[inside], patient[inside], cut_off, settings)
+            views[str(view)] = {key: alone[key] for key in ("auc", "auc_ci95", "n_test")}
+    return found | {"views": views} | calibration(positive, scores[:, 0], patient, bins, settings)

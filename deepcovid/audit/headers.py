@@ -6,11 +6,10 @@ from typing import NamedTuple
 
 import pandas as pd
 from PIL import Image
-from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
 from deepcovid.archives import Archive
-from deepcovid.dicom import is_dicom
+from deepcovid.dicom import is_dicom, read
 from deepcovid.errors import UserError
 from deepcovid.progress import track
 
@@ -44,7 +43,7 @@ def header(content: bytes) -> Header:
     """
     try:
         if is_dicom(content):
-            file = dcmread(io.BytesIO(content), stop_before_pixels=True, specific_tags=DICOM_TAGS)
+            file = read(content, stop_before_pixels=True, specific_tags=DICOM_TAGS)
             return Header("DICOM", file.PhotometricInterpretation, file.BitsStored, file.Columns, file.Rows)
         with Image.open(io.BytesIO(content)) as picture:
             # Pillow gives 16-bit colour a mode of 8 bits; its decoder's arguments tell.

@@ -13,6 +13,7 @@ import pandas as pd
 
 from deepcovid.archives import Archive, own_files
 from deepcovid.catalogue import read_text_table, require_columns
+from deepcovid.datasets import edition
 from deepcovid.errors import UserError
 from deepcovid.fetching import fetch_all, remote_files
 from deepcovid.progress import track
@@ -31,11 +32,11 @@ def fetch(source: CohenSource, folder: Path, reference: Path, mirrors: Sequence[
 
 def catalogue(folder: Path, reference: Path) -> pd.DataFrame:
     """Return one row per X-ray whose finding is known and whose file is in the archive."""
-    return xrays(folder / ARCHIVE)
+    return xrays(folder)
 
 
-def xrays(path: Path) -> pd.DataFrame:
-    """Return the catalogue of the repository's archive at `path`: X-rays whose finding is known and file is there.
+def xrays(folder: Path) -> pd.DataFrame:
+    """Return the catalogue of the repository's archive in `folder`: X-rays whose finding is known and file is there.
 
     The label is covid where COVID-19 is among the findings ("COVID-19, ARDS"; in later editions
     "Pneumonia/Viral/COVID-19"), non otherwise.
@@ -43,6 +44,7 @@ def xrays(path: Path) -> pd.DataFrame:
     Raises:
         UserError: There is no metadata.csv, or a column is missing.
     """
+    path = folder / ARCHIVE
     with Archive(path) as archive:
         facts = metadata(archive)
         images = [name for name in own_files(archive.members()) if "/images/" in f"/{name}"]
@@ -55,7 +57,9 @@ def xrays(path: Path) -> pd.DataFrame:
     named = [set(re.split(r"[/,]\s*", finding)) for finding in table["finding"]]
     table["label"] = ["covid" if "COVID-19" in findings else "non" for findings in named]
     table["image_id"] = "cohen/" + table.index
-    return table.assign(archive=path.name, source=SOURCE, source_image=table.index).reset_index(drop=True)
+    table = table.assign(archive=ARCHIVE, source=SOURCE, source_image=table.index).reset_index(drop=True)
+    # COVID-Xray-5k took COVID-19 images from here and kept their names.
+    return edition.with_original_sizes(table, table["source_image"], folder)
 
 
 def metadata(archive: Archive) -> pd.DataFrame:

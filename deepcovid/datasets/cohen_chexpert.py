@@ -11,17 +11,16 @@ import pandas as pd
 
 from deepcovid.archives import Archive
 from deepcovid.datasets import chexpert, cohen
-from deepcovid.fetching import fetch as fetch_file
-from deepcovid.fetching import remote_files
+from deepcovid.fetching import fetch_all, remote_files
 from deepcovid.progress import track
 from deepcovid.settings import CohenChexpertSource
 
 
 def fetch(source: CohenChexpertSource, folder: Path, reference: Path, mirrors: Sequence[Path]) -> list[dict[str, Any]]:
     """Get covid-chestxray-dataset's archive, CheXpert's label table and a seeded sample of its images."""
-    repository, table, images = remote_files(reference / "sources.yaml", source.kind)
+    *whole, table, images = remote_files(reference / "sources.yaml", source.kind)
     return [
-        fetch_file(repository, folder / cohen.ARCHIVE, mirrors),
+        *fetch_all(whole, folder, mirrors),
         chexpert.fetch_table(table, folder, mirrors),
         chexpert.fetch_images(images, folder, mirrors, source.chexpert_images, source.seed),
     ]
@@ -29,7 +28,7 @@ def fetch(source: CohenChexpertSource, folder: Path, reference: Path, mirrors: S
 
 def catalogue(folder: Path, reference: Path) -> pd.DataFrame:
     """Return one row per COVID-19 X-ray of the repository and per image of the sample."""
-    covid = cohen.xrays(folder / cohen.ARCHIVE)
+    covid = cohen.xrays(folder)
     with Archive(folder / chexpert.ARCHIVE) as archive:
         members = archive.members()
         table = chexpert.labels(folder / chexpert.TABLE).loc[members]

@@ -12,15 +12,14 @@ from typing import Any
 import pandas as pd
 
 from deepcovid.archives import Archive, own_files
-from deepcovid.catalogue import read_text_table, require_columns
-from deepcovid.datasets import chexpert, cohen
+from deepcovid.catalogue import read_text_table
+from deepcovid.datasets import chexpert, cohen, edition
 from deepcovid.errors import UserError
 from deepcovid.fetching import fetch_all, remote_files
 from deepcovid.progress import track
 from deepcovid.settings import CovidXray5kSource
 
 ARCHIVE = "data_upload_v3.zip"
-EDITION = "edition.csv"
 
 COPY = re.compile(r"covid_original_(?P<original>.+)_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.\w+")
 CHEXPERT_NAME = re.compile(
@@ -67,7 +66,8 @@ def catalogue(folder: Path, reference: Path) -> pd.DataFrame:
         }
         facts = _covid_row(row, covid_facts) if label == "covid" else _non_row(row, non_facts)
         rows.append(row | facts)
-    return _with_original_sizes(pd.DataFrame(rows), folder / EDITION)
+    table = pd.DataFrame(rows)
+    return edition.with_original_sizes(table, table["image_id"].str.rsplit("/", n=1).str[-1], folder)
 
 
 def _check_members(path: Path, members: dict[str, str], published: pd.DataFrame) -> None:
@@ -107,15 +107,3 @@ def _non_row(row: dict[str, str], facts: pd.DataFrame) -> dict[str, str]:
 
 def _facts_of(facts: pd.DataFrame, key: str) -> dict[str, str]:
     return {str(column): str(value) for column, value in facts.loc[key].items()}
-
-
-def _with_original_sizes(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Add the size of each original, where the edition in use is a reduced one that lists them."""
-    if not path.is_file():
-        return table
-    edition = read_text_table(path)
-    require_columns(edition, ("split", "class", "file", "original_width", "original_height"), str(path))
-    edition = edition.set_index(edition["split"] + "/" + edition["class"] + "/" + edition["file"])
-    table["width"] = table["image_id"].map(edition["original_width"]).fillna("")
-    table["height"] = table["image_id"].map(edition["original_height"]).fillna("")
-    return table

@@ -1,0 +1,31 @@
+"""Sizes of the originals, where the edition of COVID-Xray-5k in use is a reduced one that lists them."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from deepcovid.catalogue import read_text_table, require_columns
+
+TABLE = "edition.csv"
+COLUMNS = ("class", "file", "original_width", "original_height")
+
+
+def with_original_sizes(table: pd.DataFrame, names: pd.Series, folder: Path) -> pd.DataFrame:
+    """Return a catalogue with the width and height of originals that edition.csv in `folder` lists, blank elsewhere.
+
+    Args:
+        table: The catalogue (images).
+        names: (images), their file names in COVID-Xray-5k; no two files of a label have the same there.
+        folder: Of the raw files; without edition.csv in it nothing is known.
+
+    Raises:
+        UserError: edition.csv lacks a column.
+    """
+    path = folder / TABLE
+    if not path.is_file():
+        return table
+    listed = read_text_table(path)
+    require_columns(listed, COLUMNS, str(path))
+    listed = listed.set_axis(listed["class"] + "/" + listed["file"])
+    keys = table["label"] + "/" + names
+    return table.assign(**{side: keys.map(listed[f"original_{side}"]).fillna("") for side in ("width", "height")})
