@@ -305,8 +305,8 @@ class AuditSettings(_Strict):
 
     Attributes:
         recipe: Of the heads that are trained on images with the lungs hidden, and on untrained nets.
-        near_duplicate_rate: Share of pairs of different patients that may be taken for near-duplicates; it sets the
-            threshold.
+        near_duplicate_sensitivity: Share of the augmented copies that is to be found by their originals; it sets from
+            how many matched points on a pair is a near-duplicate.
         folds: Of the cross-validation by patient.
         seed: Of the folds, and of the untrained nets.
         hidden_share: The hidden square whose AUC stands in the verdict; each data set's `hiding.hidden` has it.
@@ -314,7 +314,7 @@ class AuditSettings(_Strict):
     """
 
     recipe: Name
-    near_duplicate_rate: Annotated[float, Field(gt=0, le=0.01)]
+    near_duplicate_sensitivity: OpenShare
     folds: Annotated[int, Field(ge=2, le=20)]
     seed: Seed
     hidden_share: OpenShare

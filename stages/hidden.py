@@ -1,21 +1,24 @@
 """Train and test heads on images with their middle hidden, and on nothing but their middle."""
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from deepcovid import catalogue
 from deepcovid.arrays import load_array
 from deepcovid.audit.hidden import WHOLE, swept
-from deepcovid.audit.hiding import squares
+from deepcovid.audit.hiding import Square, left_visible, squares
 from deepcovid.errors import UserError
 from deepcovid.files import write_csv, write_json
 from deepcovid.settings import Settings
 from stages import _run, paths
+from stages.masks import lesion_masks
 
 
 def hidden(settings: Settings, dataset: str) -> None:
     options, recipe = settings.dataset[dataset], settings.recipe[settings.audit.recipe]
     table = catalogue.read(paths.data(dataset, "images.csv"))
-    sweep = squares(options.hiding)
+    sweep, lesions = squares(options.hiding), known_lesions(dataset, table)
     nets, rows = [], []
     for model in settings.audited_models:
         path = paths.data(dataset, f"hidden/{model}.npy")
@@ -28,11 +31,20 @@ def hidden(settings: Settings, dataset: str) -> None:
             )
         features = {WHOLE: whole} | dict(zip(sweep, passes.reshape(len(sweep), len(table), -1), strict=True))
         found = swept(features, table, recipe, options.seeds, settings.evaluate)
+        if len(lesions):
+            for part in found:
+                part["lesions_visible"] = round(left_visible(lesions, Square(part["share"], part["shows"])), 6)
         nets.append({"model": model, "squares": found})
         keys = ("share", "shows", "auc", "low", "high")
         rows += [{"dataset": dataset, "model": model} | {key: part[key] for key in keys} for part in found]
     write_json(paths.metrics(dataset, "audit/hidden"), {"recipe": settings.audit.recipe, "nets": nets})
     write_csv(paths.plots(dataset, "hidden.csv"), pd.DataFrame(rows))
+
+
+def known_lesions(dataset: str, table: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return the lesions of the COVID test images, (images, 224, 224); none where they are not known."""
+    rows = table[catalogue.in_test(table) & (table["label"] == "covid")].reset_index(drop=True)
+    return np.array([mask for mask in lesion_masks(dataset, rows) if mask is not None])
 
 
 if __name__ == "__main__":

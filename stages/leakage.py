@@ -16,7 +16,7 @@ def leakage_stage(settings: Settings, dataset: str) -> None:
         batches(paths.data(dataset, "pixels.npy"), 256),
         load_array(paths.data(dataset, f"features/{model}.npy")),
         model,
-        settings.audit.near_duplicate_rate,
+        settings.audit.near_duplicate_sensitivity,
     )
     write_json(paths.metrics(dataset, "audit/leakage"), found)
 

@@ -12,7 +12,8 @@ from deepcovid.heatmaps.localisation import localised
 from deepcovid.heatmaps.lungs import ARCHIVE, lung_masks, lung_members
 from deepcovid.settings import Settings
 from stages import _run, paths
-from stages.maps import detected, lesion_masks, read_maps
+from stages.maps import detected, read_maps
+from stages.masks import lesion_masks
 
 Masks = Sequence[NDArray[np.bool_] | None]
 

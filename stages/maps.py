@@ -1,6 +1,5 @@
 """The heat maps of a net with the images that they are of."""
 
-from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -8,10 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from deepcovid import catalogue
-from deepcovid.archives import Archive
 from deepcovid.arrays import load_array
-from deepcovid.errors import BadImageError, UserError, reason_of
-from deepcovid.images import decode
+from deepcovid.errors import UserError, reason_of
 from deepcovid.transform import SIZE
 from stages import paths
 
@@ -49,30 +46,3 @@ def read_maps(dataset: str, model: str) -> tuple[pd.DataFrame, "dict[str, np.mem
 def detected(rows: pd.DataFrame) -> NDArray[np.bool_]:
     """Return which rows of `read_maps` are COVID images that the head calls so."""
     return ((rows["label"] == "covid") & (rows["score"] >= rows["cut_off"])).to_numpy()
-
-
-def lesion_masks(dataset: str, rows: pd.DataFrame) -> list[NDArray[np.bool_] | None]:
-    """Return the lesion mask of each catalogue row, (224, 224), or None where none is known.
-
-    Raises:
-        UserError: A mask cannot be read, or is not grey.
-    """
-    raw = paths.data(dataset, "raw")
-    with ExitStack() as stack:
-        archives = {
-            name: stack.enter_context(Archive(raw / name)) for name in rows["archive"][rows["mask"] != ""].unique()
-        }
-        return [
-            _lesion_mask(archives[archive], mask) if mask else None
-            for archive, mask in zip(rows["archive"], rows["mask"], strict=True)
-        ]
-
-
-def _lesion_mask(archive: Archive, member: str) -> NDArray[np.bool_]:
-    try:
-        mask = decode(archive.read(member))
-        if mask.ndim != 2:
-            raise BadImageError("a mask in colour; save it as greyscale")
-    except BadImageError as error:
-        raise UserError(f"{archive.path}: {member}: {error}") from None
-    return mask > 127

@@ -15,7 +15,8 @@ from deepcovid.heatmaps.overlays import Panel, map_sheet, montage, note, overlay
 from deepcovid.progress import track
 from deepcovid.settings import Settings
 from stages import _run, paths
-from stages.maps import METHODS, detected, lesion_masks, read_maps
+from stages.maps import METHODS, detected, read_maps
+from stages.masks import lesion_masks
 
 PER_PAGE = 12  # of a montage
 PER_REASON = 2  # in the montage for git, which is to stay small

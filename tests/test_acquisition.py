@@ -14,7 +14,9 @@ from deepcovid.audit.headers import Header, header, headers
 from deepcovid.settings import AuditSettings, EvaluateSettings
 from tests.radiographs import dicom
 
-AUDIT = AuditSettings(recipe="paper", near_duplicate_rate=1e-6, folds=4, seed=0, hidden_share=0.75, calibration_bins=10)
+AUDIT = AuditSettings(
+    recipe="paper", near_duplicate_sensitivity=0.9, folds=4, seed=0, hidden_share=0.75, calibration_bins=10
+)
 BOOTSTRAP = EvaluateSettings(bootstrap_samples=200, bootstrap_seed=0)
 COLUMNS = [column for variable in VARIABLES.values() for column in variable.columns]
 

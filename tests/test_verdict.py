@@ -23,12 +23,14 @@ def test_the_verdict_gathers_each_audits_main_number_with_its_interval():
     assert found["leaks"] == {
         "test_images": 2, "share": 2 / 300, "low": 0.002, "high": 0.024,
         "same_file": 1, "same_pixels": 1, "near_duplicate": 2, "same_patient": 0,
+        "sensitivity": {"rate": 0.82, "low": 0.77, "high": 0.86}, "expected_by_chance": {"pairs": 0.6, "high": 11.2},
     }  # fmt: skip
     assert found["nets"] == {"resnet18": {"auc": 0.99, "low": 0.97, "high": 1.0}}
     assert found["hidden"] == {"resnet18": {"share": 0.75, "auc": 0.95, "low": pytest.approx(0.93), "high": 0.97}}
     elsewhere = found["external"]["elsewhere"]["resnet18"]
     assert (elsewhere["auc"], elsewhere["low"], elsewhere["high"]) == (0.55, pytest.approx(0.5), pytest.approx(0.6))
     assert (elsewhere["sensitivity"]["rate"], elsewhere["specificity"]["rate"]) == (0.8, 0.2)
+    assert elsewhere["views"]["AP"]["auc"] == 0.62
 
 
 def test_the_best_without_disease_is_the_highest_of_both_audits_but_never_the_pipelines_net():
@@ -45,11 +47,13 @@ def test_the_sentences_say_the_numbers():
     text = " ".join(sentences(judged(tests=[external()]), LEAKAGE))
     assert "2 of 300 test images (0.67 %, 0.20 to 2.40 %) resemble a training image or are known to share" in text
     assert "pairs: 1 as the same file, 1 as the same pixels," in text
-    assert "2 as nearly the same picture (by chance alone 0.6 near-duplicates are to be expected)." in text
+    assert "2 as nearly the same picture; the search for near-duplicates finds 82 % (77 to 86 %) of augmented" in text
+    assert "copies, and 0.6 pairs by chance alone (at most 11, at 95 %)." in text
+    assert "Within AP alone (160 COVID, 22 others) it is 0.620 (0.570 to 0.670) with ResNet18." in text
     assert "Without a trained net an AUC of" in text
     assert "0.970 (0.950 to 0.990)" in text
     assert "0.990 (0.970 to 1.000) with ResNet18" in text
-    assert "0.80 and 0.20 with ResNet18" in text
+    assert "0.80 (0.75 to 0.85) and 0.20 (0.15 to 0.25) with ResNet18" in text
     assert "75 % of the side" in text
     assert "elsewhere (348 COVID, 100 others" in text
     assert "0.550 (0.500 to 0.600)" in text
@@ -62,14 +66,24 @@ def test_what_was_not_found_or_not_run_is_said():
     clean["counts"] = {kind: {"pairs": 0, "test_images": 0} for kind in clean["counts"]}
     text = " ".join(sentences(verdict(clean, ACQUISITION, BASELINES, HIDDEN, [], 0.75), clean))
     assert "0 of 300 test images (0.00 %, 0.00 to 1.26 %) resemble a training image or are known to share its" in text
-    assert "pairs" not in text
-    assert "chance" not in text
+    assert "pairs: " not in text
     assert "Not tested on other people's images" in text
     assert "not looked for" not in text
 
 
 def test_another_square_may_be_named():
     assert judged(share=0.5)["hidden"]["resnet18"]["auc"] == 0.97
+
+
+def test_lesions_beside_the_square_are_said_to_be_seen():
+    known = copy.deepcopy(HIDDEN)
+    for square in known["nets"][0]["squares"]:
+        square["lesions_visible"] = 0.081
+    found = verdict(LEAKAGE, ACQUISITION, BASELINES, known, [], 0.75)
+    assert found["hidden"]["resnet18"]["lesions_visible"] == 0.081
+    assert "in the middle, beside which 8.1 % of the lesions' area stays visible, in" in " ".join(
+        sentences(found, LEAKAGE)
+    )
 
 
 def test_near_duplicates_that_were_not_looked_for_are_not_said_to_be_absent():

@@ -35,28 +35,42 @@ def verdict(
         share: The hidden square to name, as a share of the image's side.
 
     Returns:
-        leaks: test_images that leak, in whatever way, their share with low and high, pairs by kind.
+        leaks: test_images that leak, in whatever way, their share with low and high, pairs by kind; of near-duplicates
+            the sensitivity with low and high, and how many pairs are expected by chance (95 % limit), where known.
         without_disease: The highest AUC among what cannot know disease, with its name, low and high; the variables of
             acquisition together count, as do untrained nets. It is the best of several on the same images; the
             interval does not know that.
         nets: By net, the AUC of the recipe's heads, low and high.
-        hidden: By net, the AUC with the square hidden, low and high.
-        external: By data set and net, AUC, sensitivity and specificity with low and high, and n_test.
+        hidden: By net, the AUC with the square hidden, low and high, and where lesions are known the share of their
+            area that stays visible, as lesions_visible.
+        external: By data set and net, AUC, sensitivity and specificity with low and high, and n_test; the AUC within
+            each view that has enough images, as views.
     """
     recipe = baselines["recipe"]
     return {
         "leaks": {key: leakage["leaked"][key] for key in ("test_images", "share", "low", "high")}
-        | {kind: counts["pairs"] for kind, counts in leakage["counts"].items()},
+        | {kind: counts["pairs"] for kind, counts in leakage["counts"].items()}
+        | _errors(leakage["near_duplicates"]),
         "without_disease": max(_without_disease(acquisition, baselines), key=lambda found: found["auc"]),
         "nets": {row["name"]: _area(row) for row in baselines["baselines"] if row["kind"] == "pipeline"},
         "hidden": {
-            net["model"]: {"share": share} | _area(square)
+            net["model"]: {"share": share, **_area(square)}
+            | {key: square[key] for key in ("lesions_visible",) if key in square}
             for net in hidden["nets"]
             for square in net["squares"]
             if square["shows"] == "outside" and math.isclose(square["share"], share, abs_tol=1e-6)
         },
         "external": _external(external, recipe),
     }
+
+
+def _errors(near: Numbers) -> dict[str, Any]:
+    if "threshold" not in near:
+        return {}
+    sensitivity, wrong = near["sensitivity"], near["false_positives"]
+    return {"sensitivity": {key: sensitivity[key] for key in ("rate", "low", "high")}} | (
+        {"expected_by_chance": {"pairs": wrong["expected"], "high": wrong["expected_high"]}} if "rate" in wrong else {}
+    )
 
 
 def _without_disease(acquisition: Numbers, baselines: Numbers) -> Iterator[dict[str, Any]]:
@@ -81,7 +95,11 @@ def _external(external: Iterable[Numbers], recipe: str) -> dict[str, Any]:
         numbers = {"auc": run["auc"], **run["auc_ci95"]}
         for rate in ("sensitivity", "specificity"):
             numbers[rate] = {"rate": run[rate], **run[f"{rate}_wilson95"]}
-        found.setdefault(test["images"], {})[test["model"]] = numbers | {"n_test": run["n_test"]}
+        views = {
+            view: {"auc": alone["auc"], **alone["auc_ci95"], "n_test": alone["n_test"]}
+            for view, alone in run["views"].items()
+        }
+        found.setdefault(test["images"], {})[test["model"]] = numbers | {"n_test": run["n_test"], "views": views}
     return found
 
 
@@ -94,15 +112,17 @@ def sentences(found: Numbers, leakage: Numbers) -> Iterator[str]:
         f"The pipeline's own heads reach {_by_net(found['nets'])}."
     )
     if found["hidden"]:
-        share = next(iter(found["hidden"].values()))["share"]
+        square = next(iter(found["hidden"].values()))
+        seen = square.get("lesions_visible")
+        beside = "" if seen is None else f", beside which {100 * seen:.1f} % of the lesions' area stays visible"
         yield (
-            f"With a black square of {100 * share:.0f} % of the side over the lungs, in training and in test, heads "
-            f"reach {_by_net(found['hidden'])}."
+            f"With a black square of {100 * square['share']:.0f} % of the side in the middle{beside}, in training and "
+            f"in test, heads reach {_by_net(found['hidden'])}."
         )
     for images, by_model in found["external"].items():
         counts = next(iter(by_model.values()))["n_test"]
         rates = "; ".join(
-            f"{run['sensitivity']['rate']:.2f} and {run['specificity']['rate']:.2f} with {BACKBONES[model]}"
+            f"{_rate(run['sensitivity'])} and {_rate(run['specificity'])} with {BACKBONES[model]}"
             for model, run in by_model.items()
         )
         yield (
@@ -110,6 +130,11 @@ def sentences(found: Numbers, leakage: Numbers) -> Iterator[str]:
             f"a patient in training), the pipeline's own heads reach {_by_net(by_model)}; sensitivity "
             f"and specificity at their cut-off are {rates}."
         )
+        for view, counts in {
+            view: alone["n_test"] for run in by_model.values() for view, alone in run["views"].items()
+        }.items():
+            within = {model: run["views"][view] for model, run in by_model.items()}
+            yield f"Within {view} alone ({counts['covid']} COVID, {counts['non']} others) it is {_by_net(within)}."
     if not found["external"]:
         yield "Not tested on other people's images: none is named in test_sets."
 
@@ -126,13 +151,24 @@ def _leaks(leaks: Numbers, leakage: Numbers) -> str:
         text += f"; pairs: {ways}"
     if "skipped" in near:
         text += f"; near-duplicates were not looked for ({near['skipped']})"
-    elif leaks["near_duplicate"]:
-        text += f" (by chance alone {near['false_positives']['expected']:.1f} near-duplicates are to be expected)"
+    else:
+        text += f"; the search for near-duplicates finds {_percent(near['sensitivity'])} of augmented copies"
+    if "expected" in near.get("false_positives", {}):
+        wrong = near["false_positives"]
+        text += f", and {wrong['expected']:.1f} pairs by chance alone (at most {wrong['expected_high']:.0f}, at 95 %)"
     return f"{text}."
 
 
 def _by_net(areas: Mapping[str, Numbers]) -> str:
     return "; ".join(f"{_interval(area)} with {BACKBONES[model]}" for model, area in areas.items())
+
+
+def _rate(rate: Numbers) -> str:
+    return f"{rate['rate']:.2f} ({rate['low']:.2f} to {rate['high']:.2f})"
+
+
+def _percent(rate: Numbers) -> str:
+    return f"{100 * rate['rate']:.0f} % ({100 * rate['low']:.0f} to {100 * rate['high']:.0f} %)"
 
 
 def _interval(area: Numbers) -> str:

@@ -24,10 +24,9 @@ def audit(contents: Contents) -> Section:
         "The audits ask how much of a score can be had from that.",
     )
     external = {name: part for name, part in found.items() if name.startswith(EXTERNAL)}
-    notes = () if external else (NOT_RUN.format("test on other people's images"),)
     blocks = [_enough(found), _said(found), _hidden(found["hidden"]), _leaks(found["leakage"])]
     blocks += [_acquisition(found["acquisition"]), *_external(contents, found["calibration"], external)]
-    return Section("audit", TITLE, text, tuple(blocks), notes)
+    return Section("audit", TITLE, text, tuple(blocks))
 
 
 def _enough(found: Mapping[str, Sourced]) -> Block:
@@ -59,9 +58,10 @@ def _said(found: Mapping[str, Sourced]) -> Block:
 def _hidden(part: Sourced) -> Block:
     nets = part.value["nets"]
     caption = (
-        f"The lungs hidden: heads under the recipe {part.value['recipe']}, trained and tested on images with a black "
+        f"The middle hidden: heads under the recipe {part.value['recipe']}, trained and tested on images with a black "
         "square in the middle (left), and on images that are black but for that square (right). Bands are 95 % "
-        "intervals, a bootstrap over patients. Small pictures show what is left of an image."
+        "intervals, a bootstrap over patients. Small pictures show what is left of an image. The middle is not the "
+        "lungs: beside a square disease may stay visible."
     )
     alt = "AUC by hidden square. " + "; ".join(
         f"{BACKBONES[net['model']]}, {square['share']:g} {square['shows']} shown: {square['auc']:.3f}"
@@ -85,25 +85,27 @@ def near_duplicates_in_words(near: Mapping[str, Any]) -> str:
     """Return how near-duplicates were found and how well that works."""
     if "threshold" not in near:
         return f"Near-duplicates were not looked for: {near['skipped']}."
-    wrong, found = near["false_positives"], near["sensitivity"]
+    found, wrong = near["sensitivity"], near["false_positives"]
     text = (
-        f"Near-duplicates: {near['by']} of at least {near['threshold']:.3f}, which a pair of different patients "
-        f"reaches with a chance of {wrong['rate']:.1e} (from {wrong['pairs']:,} pairs in training; "
-        f"{wrong['expected']:.1f} false alarms are to be expected)"
+        f"Near-duplicates: at least {near['threshold']} {near['by']}; {100 * found['rate']:.0f} % "
+        f"({100 * found['low']:.0f} to {100 * found['high']:.0f} %) of {found['copies']} augmented copies reach that "
+        "with their originals, by which it was set"
     )
-    if "rate" in found:
-        text += (
-            f"; {100 * found['rate']:.0f} % ({100 * found['low']:.0f} to {100 * found['high']:.0f} %) of "
-            f"{found['copies']} augmented copies reach it with their originals"
-        )
-    return f"{text}."
+    if "skipped" in wrong:
+        return f"{text}; how often others do is not known: {wrong['skipped']}."
+    return (
+        f"{text}, and {wrong['found']} of {wrong['pairs']:,} pairs of different patients in training (at most "
+        f"{wrong['high']:.1e}, at 95 %: {wrong['expected']:.1f} false alarms are to be expected, at most "
+        f"{wrong['expected_high']:.0f})."
+    )
 
 
 def _acquisition(part: Sourced) -> Block:
     caption = (
         "How well the label is predicted from how an image was taken and of whom, by a simple model, cross-validated "
-        "by patient; each variable on the images where it is known. Format, channels and bits are those of the files "
-        "at hand, which in an edition that was saved anew are not the originals'."
+        "by patient; each variable on the images where it is known. A view is AP lying or not: not every source says. "
+        "A size is that of the original, not of an edition that was reduced. Format, channels and bits are those of the "
+        "files at hand, which in an edition that was saved anew are not the originals'."
     )
     return Block(caption, (part.step,), table=tables.acquisition(part.value["variables"]))
 
@@ -124,7 +126,9 @@ def _external(contents: Contents, calibration: Sourced, external: Mapping[str, S
     yield drawn(audit_figures.reliability(curves), "audit-reliability", alt, caption, steps, rows)
     if external:
         caption = (
-            "The heads on the test sets. Left out are images of patients, and images, that they were trained on. "
-            "Rates are at the recipe's own cut-off."
+            "The heads on the test sets. Left out are images of patients, and images, that they were trained on; not "
+            "those on which a recipe with the selection best-accuracy chose its epoch. Rates are at the recipe's own "
+            "cut-off. Within a view: the AUC of its images alone, AP Supine counted as AP, where there are ten of "
+            "each class."
         )
         yield Block(caption, steps[1:], table=tables.external([part.value for part in external.values()]))

@@ -105,7 +105,7 @@ def reliability(curves: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]])
         curves: By title of the panel and model, bins with mean_score, observed, observed_low, observed_high.
     """
     columns = max(len(curves), 2)
-    figure = Figure(figsize=(min(WIDTH, 3.4 * columns), 3.3), layout="constrained")
+    figure = Figure(figsize=(min(WIDTH, 3.4 * columns), 3.6), layout="constrained")
     panels = figure.subplots(1, columns, sharey=True, squeeze=False)[0]
     for axis in panels[len(curves) :]:
         axis.axis("off")
@@ -119,7 +119,8 @@ def reliability(curves: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]])
         axis.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle="--")
         axis.set(title=title, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="P(covid), mean of the bin")
     panels[0].set_ylabel("share of covid")
-    panels[0].legend(loc="upper left", fontsize=8)
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names), fontsize=8)
     return figure
 
 

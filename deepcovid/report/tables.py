@@ -109,9 +109,10 @@ def enough(rows: Iterable[Mapping[str, Any]]) -> Table:
     return Table(("what is known", "kind", "numbers per image", "AUC (95 % interval)"), lines, names=2)
 
 
-def hidden(nets: Iterable[Mapping[str, Any]]) -> Table:
+def hidden(nets: Sequence[Mapping[str, Any]]) -> Table:
     """Return a row per net and square."""
     shown = {"outside": "all but the square", "inside": "nothing but the square"}
+    known = any("lesions_visible" in square for net in nets for square in net["squares"])
     rows = []
     for net in nets:
         for square in net["squares"]:
@@ -124,10 +125,11 @@ def hidden(nets: Iterable[Mapping[str, Any]]) -> Table:
                     area(square),
                     f"{over['min']:.3f} to {over['max']:.3f}",
                     f"{less['difference']:+.3f} ({less['low']:+.3f} to {less['high']:+.3f})" if square["share"] else "",
+                    *([f"{100 * square['lesions_visible']:.1f} %"] if known else []),
                 )
             )
     header = ("net", "shown", "side of the square", "AUC (95 % interval)", "AUC over seeds", "less than the whole")
-    return Table(header, rows, names=2)
+    return Table((*header, "lesions visible") if known else header, rows, names=2)
 
 
 def leaks(counts: Mapping[str, Mapping[str, int]], kinds: Mapping[str, str]) -> Table:
@@ -145,11 +147,11 @@ def pairs(leaked: Sequence[Mapping[str, Any]]) -> Table | None:
             ", ".join(pair["kinds"]).replace("_", " "),
             pair["train_label"],
             pair["test_label"],
-            f"{pair['similarity']:.3f}",
+            f"{pair['points']:,}",
         )
         for pair in leaked
     ]
-    header = ("in training", "in test", "kinds", "label in training", "label in test", "similarity")
+    header = ("in training", "in test", "kinds", "label in training", "label in test", "matched points")
     return Table(header, rows, names=5, breakable=True) if rows else None
 
 
@@ -191,6 +193,7 @@ def external(tests: Iterable[Mapping[str, Any]]) -> Table:
             recipe,
             f"{run['n_test']['covid']:,} / {run['n_test']['non']:,} ({test['left_out']['images']:,})",
             f"{run['auc']:.3f} ({bounds(run['auc_ci95'])})",
+            ", ".join(_within(view, alone) for view, alone in run["views"].items()),
             f"{run['threshold']:g}",
             f"{run['sensitivity']:.3f} ({bounds(run['sensitivity_wilson95'])})",
             f"{run['specificity']:.3f} ({bounds(run['specificity_wilson95'])})",
@@ -199,8 +202,13 @@ def external(tests: Iterable[Mapping[str, Any]]) -> Table:
         for test in tests
         for recipe, run in test["recipes"].items()
     ]
-    header = ("images", "net", "recipe", "covid / non (left out)", "AUC (95 % interval)", "cut-off")
+    header = ("images", "net", "recipe", "covid / non (left out)", "AUC (95 % interval)", "within a view", "cut-off")
     return Table((*header, "sensitivity", "specificity", *CALIBRATED), rows, names=3)
+
+
+def _within(view: str, alone: Mapping[str, Any]) -> str:
+    counts = alone["n_test"]
+    return f"{view} ({counts['covid']} / {counts['non']}): {alone['auc']:.3f} ({bounds(alone['auc_ci95'])})"
 
 
 def located(part: Mapping[str, Any]) -> Table:

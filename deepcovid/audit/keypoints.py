@@ -1,0 +1,119 @@
+"""Whether two images are the same picture, however cut, turned, mirrored, brightened or written on.
+
+Keypoints of the two (SIFT, Lowe 2004) are paired by their descriptors, and those pairs are counted that one affine map
+carries over (RANSAC, Fischler and Bolles 1981). Two radiographs of different patients share hardly any.
+"""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from joblib import Parallel, cpu_count, delayed
+from numpy.typing import NDArray
+
+from deepcovid.progress import track
+
+POINTS = 200  # an image, the strongest
+RATIO = 0.85  # the nearest descriptor is that much nearer than the next (Lowe's test)
+REACH = 4.0  # pixels of the 224 x 224 image that a point may lie off its place under the map
+TRIALS = 300  # of RANSAC
+CHUNK = 2000  # pairs that a process compares at a time
+Rows = NDArray[np.intp]
+Vectors = NDArray[np.float32]
+
+
+class Keypoints(NamedTuple):
+    """The keypoints of images; rows from `number` on are empty.
+
+    Attributes:
+        number: (images), how many there are.
+        places: (images, POINTS, 2), x and y, pixels.
+        descriptors: (images, POINTS, 128), 0 to 255.
+    """
+
+    number: Rows
+    places: Vectors
+    descriptors: NDArray[np.uint8]
+
+    def rows(self, chosen: Rows) -> "Keypoints":
+        """Return the keypoints of some images."""
+        return Keypoints(self.number[chosen], self.places[chosen], self.descriptors[chosen])
+
+    def of(self, image: int) -> tuple[Vectors, Vectors]:
+        """Return places (points, 2) and descriptors (points, 128) of one image."""
+        number = self.number[image]
+        return self.places[image, :number], self.descriptors[image, :number].astype(np.float32)
+
+
+def keypoints(images: NDArray[np.uint8]) -> tuple[Keypoints, Keypoints]:
+    """Return the keypoints of images (images, height, width, 1 or 3), and those of the images mirrored."""
+    grey = images.mean(axis=-1).round().astype(np.uint8)
+    with ThreadPoolExecutor(cpu_count()) as pool:
+        both = list(pool.map(_detected, grey)), list(pool.map(_detected, np.ascontiguousarray(grey[:, :, ::-1])))
+    straight, mirrored = (_packed(found) for found in both)
+    return straight, mirrored
+
+
+def joined(parts: Iterable[Keypoints]) -> Keypoints:
+    """Return the keypoints of several batches as those of one."""
+    number, places, descriptors = zip(*parts, strict=True)
+    return Keypoints(np.concatenate(number), np.concatenate(places), np.concatenate(descriptors))
+
+
+def matched_points(first: Keypoints, second: Keypoints, pairs: Rows, title: str) -> Rows:
+    """Return, for each of pairs (pairs, 2) of a row of `first` and one of `second`, how many points match."""
+    chunks = [pairs[start : start + CHUNK] for start in range(0, len(pairs), CHUNK)]
+    processes = min(cpu_count(), max(len(chunks), 1))
+    work = Parallel(n_jobs=processes, return_as="generator")(delayed(_matched)(first, second, part) for part in chunks)
+    return np.concatenate([np.empty(0, np.intp), *track(work, title, total=len(chunks), unit="chunks")])
+
+
+def _detected(grey: NDArray[np.uint8]) -> tuple[Vectors, Vectors]:
+    even = cv2.createCLAHE(clipLimit=2.0, tileGridSize=(8, 8)).apply(grey)
+    sift = cv2.SIFT_create(nfeatures=POINTS, contrastThreshold=0.01)  # type: ignore[attr-defined]
+    found, descriptors = sift.detectAndCompute(even, None)
+    if descriptors is None:
+        return np.empty((0, 2), np.float32), np.empty((0, 128), np.float32)
+    # Where several are as strong as the last, SIFT gives more than it was asked for.
+    return np.array([point.pt for point in found[:POINTS]], np.float32), descriptors[:POINTS]
+
+
+def _packed(found: list[tuple[Vectors, Vectors]]) -> Keypoints:
+    packed = Keypoints(
+        np.array([len(places) for places, _ in found], np.intp),
+        np.zeros((len(found), POINTS, 2), np.float32),
+        np.zeros((len(found), POINTS, 128), np.uint8),
+    )
+    for image, (places, descriptors) in enumerate(found):
+        packed.places[image, : len(places)] = places
+        packed.descriptors[image, : len(places)] = descriptors
+    return packed
+
+
+def _matched(first: Keypoints, second: Keypoints, pairs: Rows) -> Rows:
+    return np.array([_matched_pair(first.of(one), second.of(other)) for one, other in pairs], np.intp)
+
+
+def _matched_pair(first: tuple[Vectors, Vectors], second: tuple[Vectors, Vectors]) -> int:
+    (places, descriptors), (other_places, other_descriptors) = first, second
+    if min(len(places), len(other_places)) < 2:
+        return 0
+    squares = [(part * part).sum(axis=1) for part in (descriptors, other_descriptors)]
+    distance = squares[0][:, None] + squares[1] - 2 * descriptors @ other_descriptors.T  # squared
+    rows, nearest = np.arange(len(places)), distance.argmin(axis=1)
+    mutual = distance.argmin(axis=0)[nearest] == rows
+    least = distance[rows, nearest]
+    distance[rows, nearest] = np.inf
+    paired = mutual & (least < RATIO**2 * distance.min(axis=1))
+    if paired.sum() < 3:  # what an affine map is fitted to
+        return 0
+    _, carried = cv2.estimateAffine2D(
+        places[paired],
+        other_places[nearest[paired]],
+        method=cv2.RANSAC,
+        ransacReprojThreshold=REACH,
+        maxIters=TRIALS,
+    )
+    return 0 if carried is None else int(carried.sum())

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from deepcovid.audit.keypoints import POINTS, joined, keypoints, matched_points
+
+SIDE = 224
+
+
+def picture(seed):
+    """A picture with something to recognise: SIDE x SIDE."""
+    noise = gaussian_filter(np.random.default_rng(seed).normal(size=(SIDE, SIDE)), 3)
+    return np.uint8(np.clip(128 + 50 * noise / noise.std(), 0, 255))
+
+
+def zoomed(image):
+    return np.asarray(Image.fromarray(image[30:190, 40:200]).resize((SIDE, SIDE)))
+
+
+def written_on(image):
+    changed = image.copy()
+    changed[10:60, 20:200] = 255
+    return changed
+
+
+ALTERED = {
+    "brighter": lambda image: image // 2 + 100,
+    "turned": lambda image: np.asarray(Image.fromarray(image).rotate(12)),
+    "zoomed": zoomed,
+    "mirrored": lambda image: image[:, ::-1],
+    "written on": written_on,
+}
+
+
+def compared(first, second):
+    """The points in which two images match, the first as it is or mirrored."""
+    pair = np.array([[0, 0]])
+    straight, mirrored = keypoints(first[None, ..., None])
+    other = keypoints(second[None, ..., None])[0]
+    return max(int(matched_points(side, other, pair, "")[0]) for side in (straight, mirrored))
+
+
+@pytest.mark.parametrize("alter", ALTERED.values(), ids=ALTERED.keys())
+def test_an_altered_picture_shares_many_points_and_another_one_hardly_any(alter):
+    image, other = picture(0), picture(1)
+    assert compared(image, alter(image)) > 40
+    assert compared(image, alter(other)) < 10
+
+
+def test_an_even_image_has_no_points_and_matches_nothing():
+    even = np.full((SIDE, SIDE), 7, np.uint8)
+    straight, mirrored = keypoints(np.stack([even, picture(0)])[..., None])
+    assert straight.number[0] == mirrored.number[0] == 0
+    pairs = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    assert matched_points(straight, straight, pairs, "").tolist() == [0, 0, 0, straight.number[1]]
+
+
+def test_colour_and_grey_and_batches_and_one_by_one_are_the_same():
+    images = np.stack([picture(seed) for seed in range(3)])
+    together = keypoints(images[..., None])
+    coloured = [keypoints(image[None, ..., None].repeat(3, axis=-1)) for image in images]
+    for side, parts in zip(together, zip(*coloured, strict=True), strict=True):
+        for one, other in zip(side, joined(parts), strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert together[0].places.shape == (3, POINTS, 2)
+
+
+def test_pairs_are_compared_in_their_order_whatever_the_chunks(monkeypatch):
+    images = np.stack([picture(0), picture(1), picture(0) // 2])[..., None]
+    points = keypoints(images)[0]
+    pairs = np.array([[0, 1], [0, 2], [1, 2], [2, 0], [1, 1]])
+    whole = matched_points(points, points, pairs, "")
+    monkeypatch.setattr("deepcovid.audit.keypoints.CHUNK", 2)
+    assert matched_points(points, points, pairs, "").tolist() == whole.tolist()
+    assert matched_points(points, points, pairs[:0], "").tolist() == []
