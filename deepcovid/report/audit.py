@@ -104,8 +104,8 @@ def _acquisition(part: Sourced) -> Block:
     caption = (
         "How well the label is predicted from how an image was taken and of whom, by a simple model, cross-validated "
         "by patient; each variable on the images where it is known. A view is AP lying or not: not every source says. "
-        "A size is that of the original, not of an edition that was reduced. Format, channels and bits are those of the "
-        "files at hand, which in an edition that was saved anew are not the originals'."
+        "A size is that of the original, not of a reduced edition. Format, channels and bits are those of the files at "
+        "hand, which in an edition that was saved anew are not the originals'."
     )
     return Block(caption, (part.step,), table=tables.acquisition(part.value["variables"]))
 
