@@ -12,7 +12,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
-from deepcovid.audit.hidden import WHOLE, swept
+from deepcovid.audit.hidden import WHOLE, left_visible, swept
 from deepcovid.audit.hiding import Square, hide, squares
 from deepcovid.features import extract, normalised
 from deepcovid.images import resize_and_crop
@@ -142,3 +142,10 @@ def test_the_audit_sees_a_planted_shortcut_and_none_where_none_is(phantoms, reci
     planted, clean = audited(marked), audited(pixels)
     assert planted["low"] > 0.8
     assert clean["low"] < 0.5 < clean["high"]
+
+
+def test_the_share_of_lesions_that_a_square_leaves_to_be_seen():
+    masks = np.zeros((2, 8, 8), bool)
+    masks[0, :2, :3] = masks[1, 2:6, 3:5] = True  # six pixels in a corner, eight in the middle
+    shown = {Square(0.5, "outside"): 6 / 14, Square(0.5, "inside"): 8 / 14, WHOLE: 1.0, Square(0.99, "outside"): 0.0}
+    assert {square: left_visible(masks, square) for square in shown} == pytest.approx(shown)

@@ -12,7 +12,7 @@ from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 
 from deepcovid import catalogue
-from deepcovid.audit.hiding import Square
+from deepcovid.audit.hiding import Square, hide
 from deepcovid.errors import UserError
 from deepcovid.evaluation import rounded
 from deepcovid.intervals import patient_weights, percentile_interval, weighted_auc
@@ -68,6 +68,11 @@ def swept(
             }
         )
     return rounded(found)
+
+
+def left_visible(masks: NDArray[np.bool_], square: Square) -> float:
+    """Return the share of masks (images, height, width), some of them not empty, that `square` leaves to be seen."""
+    return float(hide(masks[..., None].astype(np.uint8), square).sum() / masks.sum())
 
 
 def _scores(

@@ -37,8 +37,3 @@ def hide(images: Pixels, square: Square) -> Pixels:
         hidden = np.zeros_like(images)
         hidden[inside] = images[inside]
     return hidden
-
-
-def left_visible(masks: NDArray[np.bool_], square: Square) -> float:
-    """Return the share of masks (images, height, width), some of them not empty, that `square` leaves to be seen."""
-    return float(hide(masks[..., None].astype(np.uint8), square).sum() / masks.sum())
