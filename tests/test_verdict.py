@@ -43,13 +43,21 @@ def test_the_best_without_disease_is_the_highest_of_both_audits_but_never_the_pi
     assert judged(alone, without_figures)["without_disease"]["name"] == "image size"
 
 
+def test_a_variable_that_is_known_of_some_images_only_says_of_how_many():
+    some = copy.deepcopy(ACQUISITION)
+    some["variables"][0] |= {"auc": 0.99, "low": 0.98, "high": 1.0, "known": {"covid": 59, "non": 500}}
+    found = judged(some)
+    assert found["without_disease"]["known"] == {"covid": 59, "non": 500}
+    assert "from: image size (known of 59 COVID images and 500 others)." in " ".join(sentences(found, LEAKAGE))
+
+
 def test_the_sentences_say_the_numbers():
     text = " ".join(sentences(judged(tests=[external()]), LEAKAGE))
     assert "2 of 300 test images (0.67 %, 0.20 to 2.40 %) resemble a training image or are known to share" in text
     assert "pairs: 1 as the same file, 1 as the same pixels," in text
     assert "2 as nearly the same picture; the search for near-duplicates finds 82 % (77 to 86 %) of augmented" in text
     assert "copies, and 0.6 pairs by chance alone (at most 11, at 95 %)." in text
-    assert "Within AP alone (160 COVID, 22 others) it is 0.620 (0.570 to 0.670) with ResNet18." in text
+    assert "Within AP alone (160 COVID, 22 others) the AUC is 0.620 (0.570 to 0.670) with ResNet18." in text
     assert "Without a trained net an AUC of" in text
     assert "0.970 (0.950 to 0.990)" in text
     assert "0.990 (0.970 to 1.000) with ResNet18" in text

@@ -38,8 +38,8 @@ def verdict(
         leaks: test_images that leak, in whatever way, their share with low and high, pairs by kind; of near-duplicates
             the sensitivity with low and high, and how many pairs are expected by chance (95 % limit), where known.
         without_disease: The highest AUC among what cannot know disease, with its name, low and high; the variables of
-            acquisition together count, as do untrained nets. It is the best of several on the same images; the
-            interval does not know that.
+            acquisition together count, as do untrained nets; `known` counts the images of a variable that is not known
+            of all. It is the best of several on the same images; the interval does not know that.
         nets: By net, the AUC of the recipe's heads, low and high.
         hidden: By net, the AUC with the square hidden, low and high, and where lesions are known the share of their
             area that stays visible, as lesions_visible.
@@ -79,7 +79,8 @@ def _without_disease(acquisition: Numbers, baselines: Numbers) -> Iterator[dict[
             yield {"name": row["title"]} | _area(row)
     for row in acquisition["variables"]:
         if "auc" in row:
-            yield {"name": row["title"]} | _area(row)
+            known = {} if row["known"] == acquisition["images"] else {"known": row["known"]}
+            yield {"name": row["title"]} | _area(row) | known
     if "auc" in acquisition["together"]:
         yield {"name": TOGETHER} | _area(acquisition["together"])
 
@@ -107,8 +108,10 @@ def sentences(found: Numbers, leakage: Numbers) -> Iterator[str]:
     """Yield what a verdict says, in sentences; `leakage` names what a leak is."""
     yield _leaks(found["leaks"], leakage)
     best = found["without_disease"]
+    known = best.get("known")
+    part = f" (known of {known['covid']:,} COVID images and {known['non']:,} others)" if known else ""
     yield (
-        f"Without a trained net an AUC of {_interval(best)} can be had, from: {best['name']}. "
+        f"Without a trained net an AUC of {_interval(best)} can be had, from: {best['name']}{part}. "
         f"The pipeline's own heads reach {_by_net(found['nets'])}."
     )
     if found["hidden"]:
@@ -134,7 +137,7 @@ def sentences(found: Numbers, leakage: Numbers) -> Iterator[str]:
             view: alone["n_test"] for run in by_model.values() for view, alone in run["views"].items()
         }.items():
             within = {model: run["views"][view] for model, run in by_model.items()}
-            yield f"Within {view} alone ({counts['covid']} COVID, {counts['non']} others) it is {_by_net(within)}."
+            yield f"Within {view} alone ({counts['covid']} COVID, {counts['non']} others) the AUC is {_by_net(within)}."
     if not found["external"]:
         yield "Not tested on other people's images: none is named in test_sets."
 
