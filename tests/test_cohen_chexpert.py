@@ -106,6 +106,20 @@ def test_covid_is_every_xray_with_covid_and_a_file_and_non_the_frontal_images(mi
     ]
 
 
+def test_sizes_of_the_originals_are_those_of_the_same_name_in_covid_xray_5k(mirror, tmp_path):
+    (mirror / "covid-xray-5k").mkdir()
+    listed = "split,class,file,original_width,original_height\ntrain,covid,ards.jpg,2000,1800\ntest,non,supine.jpg,9,9\n"
+    (mirror / "covid-xray-5k/edition.csv").write_text(listed)
+    rebuilt = CohenChexpertSource(kind="cohen-chexpert", chexpert_images=100, seed=0)
+    for source in (rebuilt, CohenSource(kind="cohen")):
+        raw = tmp_path / source.kind
+        raw.mkdir()
+        table, provenance = datasets.prepare(source, raw, REFERENCE, [mirror])
+        sizes = table[table["width"] != ""].set_index("image_id")[["width", "height"]].T.to_dict("list")
+        assert sizes == {"cohen/ards.jpg": ["2000", "1800"]}
+        assert "covid-xray-5k/edition.csv" in [record["name"] for record in provenance["files"]]
+
+
 def test_every_row_names_its_own_bytes(mirror, tmp_path):
     table, _ = prepare(tmp_path / "raw", mirror)
     for row in table.itertuples():

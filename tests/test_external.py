@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from deepcovid import catalogue
-from deepcovid.audit.external import check_images, chosen, left_out, trained_on
+from deepcovid.audit.external import check_images, chosen, left_out, measured, trained_on
 from deepcovid.files import sha256_of
 from deepcovid.nets import write_state
+from deepcovid.settings import EvaluateSettings
 from stages import _run
 from stages._run import read_settings
 from stages.external import external
@@ -127,6 +128,21 @@ def expected_scores(folder, tested):
         features = net.features(images).mean((2, 3))
     head = random_head()
     return (features @ torch.tensor(head.weight[0]) + torch.tensor(head.bias[0])).softmax(1)[:, 0].double().numpy()
+
+
+def test_the_area_is_measured_within_each_view_that_has_enough_images():
+    views = ["AP"] * 12 + ["AP Supine"] * 12 + ["PA"] * 40 + ["L"] * 12 + [""] * 40
+    table = pd.DataFrame({"view": views, "patient_id": [f"p{number}" for number in range(len(views))]})
+    table["label"] = np.where(np.arange(len(views)) % 2 == 0, "covid", "non")
+    scores = np.random.default_rng(0).uniform(size=(len(views), 2))
+    settings = EvaluateSettings(bootstrap_samples=100, bootstrap_seed=0)
+    found = measured(table, scores, 0.5, 5, settings)["views"]
+    assert set(found) == {"AP", "PA"}  # of L there are six of each class, and a blank is no view
+    lying = table["view"].isin(["AP", "AP Supine"])
+    assert found["AP"]["n_test"] == {"covid": 12, "non": 12}
+    expected = roc_auc_score(table["label"][lying] == "covid", scores[lying, 0])
+    assert found["AP"]["auc"] == pytest.approx(expected, abs=1e-6)
+    assert found["AP"]["auc_ci95"]["low"] <= expected <= found["AP"]["auc_ci95"]["high"]
 
 
 def test_the_stage_scores_the_other_sets_test_images_that_training_did_not_see(trained):
