@@ -108,8 +108,12 @@ def test_covid_is_every_xray_with_covid_and_a_file_and_non_the_frontal_images(mi
 
 def test_sizes_of_the_originals_are_those_of_the_same_name_in_covid_xray_5k(mirror, tmp_path):
     (mirror / "covid-xray-5k").mkdir()
-    listed = "split,class,file,original_width,original_height\ntrain,covid,ards.jpg,2000,1800\ntest,non,supine.jpg,9,9\n"
-    (mirror / "covid-xray-5k/edition.csv").write_text(listed)
+    listed = (
+        "split,class,file,original_width,original_height",
+        "train,covid,ards.jpg,2000,1800",
+        "test,non,supine.jpg,9,9",
+    )
+    (mirror / "covid-xray-5k/edition.csv").write_text("\n".join(listed))
     rebuilt = CohenChexpertSource(kind="cohen-chexpert", chexpert_images=100, seed=0)
     for source in (rebuilt, CohenSource(kind="cohen")):
         raw = tmp_path / source.kind

@@ -6,7 +6,8 @@ import pytest
 
 from deepcovid import catalogue
 from deepcovid.settings import validate
-from stages.maps import lesion_masks, read_maps
+from stages.maps import read_maps
+from stages.masks import lesion_masks
 from stages.overlays import overlays
 from tests.radiographs import noise, png
 
