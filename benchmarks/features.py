@@ -3,8 +3,8 @@
     python -m benchmarks.features [--model resnet18] [--images 512] [--rounds 3] [--device auto]
 
 Bare rate: one batch, already normalised and on the device, through the same net again and again, in the best layout and
-with the allocator's settings of deepcovid.features. Both are timed in turns in one process, since machines are shared;
-the number to look at is the ratio. By hand only: a test that times is a test that fails on a busy day.
+with the allocator's settings of deepcovid.nets.features. Both are timed in turns in one process, since machines are
+shared; the number to look at is the ratio. By hand only: a test that times is a test that fails on a busy day.
 """
 
 import argparse
@@ -19,9 +19,9 @@ import torch
 
 import stages  # noqa: F401  # as the stage runs: its threads wait asleep
 from deepcovid.arrays import ArrayWriter, batches
-from deepcovid.backbones import BACKBONES
-from deepcovid.features import choose_device, extract, keep_large_buffers, normalised
-from deepcovid.nets import build, trunk
+from deepcovid.nets.features import choose_device, extract, keep_large_buffers, normalised
+from deepcovid.nets.trunks import build, trunk
+from deepcovid.nets.zoo import BACKBONES
 from deepcovid.settings import FeatureSettings
 
 

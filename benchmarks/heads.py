@@ -3,9 +3,9 @@
     python -m benchmarks.heads [--features 512] [--seeds 10] [--epochs 3]
 
 One by one: a linear layer, cross-entropy and torch.optim, as a PyTorch user would write it, one head after the other.
-Together: deepcovid.heads. Both do the same epochs of the paper's numbers of images (420 + 2,000, batch 20) in turns in
-one process and on one thread, since machines are shared; the number to look at is the ratio. The time for the ladder is
-worked out from the steps of its frozen recipes. By hand only.
+Together: deepcovid.heads.training. Both do the same epochs of the paper's numbers of images (420 + 2,000, batch 20) in
+turns in one process and on one thread, since machines are shared; the number to look at is the ratio. The time for the
+ladder is worked out from the steps of its frozen recipes. By hand only.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from torch import nn
 
 import stages  # noqa: F401  # as the stage runs: its threads wait asleep
-from deepcovid.heads import Data, Heads
+from deepcovid.heads.training import Data, Heads
 from deepcovid.ladder.rungs import subsets
 from deepcovid.settings import Recipe, validate
 

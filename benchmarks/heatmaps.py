@@ -21,10 +21,10 @@ from captum.attr import Occlusion
 from numpy.typing import NDArray
 
 import stages  # noqa: F401  # as the stage runs: its threads wait asleep
-from deepcovid.backbones import BACKBONES
-from deepcovid.features import choose_device, keep_large_buffers, normalised
 from deepcovid.heatmaps.occlusion import Window, occlusion, places
-from deepcovid.nets import build, trunk
+from deepcovid.nets.features import choose_device, keep_large_buffers, normalised
+from deepcovid.nets.trunks import build, trunk
+from deepcovid.nets.zoo import BACKBONES
 from deepcovid.settings import FeatureSettings
 
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from deepcovid.prediction import load_head as load_head
+    from deepcovid.heads.prediction import load_head as load_head
 
 __version__ = "0.1.0"
 
@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     """Return `load_head`, which imports torch, only when it is asked for."""
     if name == "load_head":
-        from deepcovid.prediction import load_head
+        from deepcovid.heads.prediction import load_head
 
         return load_head
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

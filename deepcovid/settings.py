@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from deepcovid.backbones import BACKBONES
+from deepcovid.nets.zoo import BACKBONES
 from deepcovid.schema import Strict as _Strict
 from deepcovid.schema import checked
 
@@ -34,7 +34,7 @@ Names = Annotated[list[Name], Field(min_length=1), AfterValidator(_distinct)]
 
 
 class PhantomSource(_Strict):
-    """Synthetic radiographs: see deepcovid/phantom."""
+    """Synthetic radiographs: see deepcovid/sources/phantom."""
 
     kind: Literal["phantom"]
     seed: Seed

@@ -10,11 +10,11 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from deepcovid import published
-from deepcovid.backbones import BACKBONES
 from deepcovid.errors import UserError, in_one_line
-from deepcovid.published import Published
+from deepcovid.nets.zoo import BACKBONES
 from deepcovid.settings import Settings, validate
+from deepcovid.statistics import published
+from deepcovid.statistics.published import Published
 from stages import paths
 
 EXAMPLES = {"dataset": "phantom", "model": "resnet18", "recipe": "paper", "images": "cohen"}

@@ -2,8 +2,8 @@
 
 from deepcovid import catalogue
 from deepcovid.arrays import batches
-from deepcovid.audit.acquisition import confounding, measurements
-from deepcovid.audit.headers import headers
+from deepcovid.audits.acquisition import confounding, measurements
+from deepcovid.audits.headers import headers
 from deepcovid.files import write_json
 from deepcovid.settings import Settings
 from stages import _run, paths

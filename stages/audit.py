@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from deepcovid.audit.verdict import verdict
+from deepcovid.audits.verdict import verdict
 from deepcovid.errors import UserError
 from deepcovid.files import write_csv, write_json
 from deepcovid.settings import Settings

@@ -3,10 +3,10 @@
 import torch
 
 from deepcovid import catalogue
-from deepcovid.augmentation import with_copies
 from deepcovid.errors import UserError
 from deepcovid.files import replacing, write_json
-from deepcovid.images import check_quarantine, decoded_images, write_images
+from deepcovid.images.augmentation import with_copies
+from deepcovid.images.decoding import check_quarantine, decoded_images, write_images
 from deepcovid.settings import Settings
 from stages import _run, paths
 

@@ -4,13 +4,13 @@ import pandas as pd
 
 from deepcovid import catalogue
 from deepcovid.arrays import batches, load_array
-from deepcovid.audit.baselines import FIGURES, Input, baseline, figures, fitted_scores, summary
-from deepcovid.backbones import BACKBONES
+from deepcovid.audits.baselines import FIGURES, Input, baseline, figures, fitted_scores, summary
 from deepcovid.files import write_csv, write_json
-from deepcovid.head_files import read_head
-from deepcovid.scoring import heads_of
+from deepcovid.heads.head_files import read_head
+from deepcovid.heads.scoring import heads_of
+from deepcovid.heads.sweep import train_and_score
+from deepcovid.nets.zoo import BACKBONES
 from deepcovid.settings import Settings
-from deepcovid.training import train_and_score
 from stages import _run, paths
 from stages.runs import read_scores
 

@@ -1,9 +1,9 @@
 """Measure how well the scores of a data set's own test images are calibrated; each net's first head."""
 
-from deepcovid.audit.calibration import calibration
 from deepcovid.files import write_json
-from deepcovid.scoring import heads_of
+from deepcovid.heads.scoring import heads_of
 from deepcovid.settings import Settings
+from deepcovid.statistics.calibration import calibration
 from stages import _run, paths
 from stages.runs import read_scores
 

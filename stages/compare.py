@@ -1,9 +1,9 @@
 """Set a data set's runs beside what others published, and compare net with net on the same test images."""
 
-from deepcovid.comparison import Run, beside_published, between_nets, measure
 from deepcovid.files import write_json
-from deepcovid.scoring import heads_of
+from deepcovid.heads.scoring import heads_of
 from deepcovid.settings import Settings
+from deepcovid.statistics.comparison import Run, beside_published, between_nets, measure
 from stages import _run, paths
 from stages.runs import read_scores, runs
 

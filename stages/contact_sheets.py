@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from deepcovid import catalogue
 from deepcovid.archives import Archive
-from deepcovid.contact_sheet import contact_sheet
 from deepcovid.files import replacing
-from deepcovid.images import decode
+from deepcovid.images.contact_sheet import contact_sheet
+from deepcovid.images.decoding import decode
 from deepcovid.settings import Settings
 from stages import _run, paths
 

@@ -1,9 +1,9 @@
 """Measure how well a run's scores tell COVID-19 from the rest."""
 
-from deepcovid.evaluation import evaluate
 from deepcovid.files import write_json
-from deepcovid.scoring import heads_of
+from deepcovid.heads.scoring import heads_of
 from deepcovid.settings import Settings
+from deepcovid.statistics.rates import evaluate
 from stages import _run, paths
 from stages.runs import read_scores
 

@@ -4,14 +4,14 @@ import numpy as np
 
 from deepcovid import catalogue
 from deepcovid.arrays import batches, load_array
-from deepcovid.audit.external import check_images, chosen, left_out, measured, trained_on
+from deepcovid.audits.external import check_images, chosen, left_out, measured, trained_on
 from deepcovid.errors import UserError
-from deepcovid.features import extract
 from deepcovid.files import write_json
-from deepcovid.head_files import check_weights, read_head
-from deepcovid.nets import read_state, trunk
+from deepcovid.heads.head_files import check_weights, read_head
+from deepcovid.heads.scoring import score
+from deepcovid.nets.features import extract
+from deepcovid.nets.trunks import read_state, trunk
 from deepcovid.progress import bar
-from deepcovid.scoring import score
 from deepcovid.settings import Settings
 from stages import _run, paths
 

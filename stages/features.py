@@ -1,9 +1,9 @@
 """Turn every image into a feature vector with a frozen net."""
 
 from deepcovid.arrays import batches, load_array
-from deepcovid.features import write_features
 from deepcovid.files import replacing
-from deepcovid.nets import read_state, trunk
+from deepcovid.nets.features import write_features
+from deepcovid.nets.trunks import read_state, trunk
 from deepcovid.settings import Settings
 from stages import _run, paths
 

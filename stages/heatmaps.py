@@ -6,12 +6,12 @@ from deepcovid import catalogue
 from deepcovid.arrays import ArrayWriter, load_array
 from deepcovid.errors import UserError
 from deepcovid.files import replacing, write_csv
-from deepcovid.head_files import read_head
+from deepcovid.heads.head_files import read_head
+from deepcovid.heads.scoring import heads_of, score
 from deepcovid.heatmaps.grad_cam import grad_cam
 from deepcovid.heatmaps.occlusion import Window, occlusion
 from deepcovid.heatmaps.selection import choose
-from deepcovid.nets import read_state, trunk
-from deepcovid.scoring import heads_of, score
+from deepcovid.nets.trunks import read_state, trunk
 from deepcovid.settings import Settings
 from stages import _run, paths
 from stages.runs import read_scores

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 
 from deepcovid import catalogue
 from deepcovid.arrays import load_array
-from deepcovid.audit.hidden import WHOLE, left_visible, swept
-from deepcovid.audit.hiding import Square, squares
+from deepcovid.audits.hidden import WHOLE, left_visible, swept
+from deepcovid.audits.hiding import Square, squares
 from deepcovid.errors import UserError
 from deepcovid.files import write_csv, write_json
 from deepcovid.settings import Settings

@@ -1,10 +1,10 @@
 """Turn every image into a feature vector once more for each square that hides its middle, or all but its middle."""
 
 from deepcovid.arrays import batches, load_array
-from deepcovid.audit.hiding import hide, squares
-from deepcovid.features import write_features
+from deepcovid.audits.hiding import hide, squares
 from deepcovid.files import replacing
-from deepcovid.nets import read_state, trunk
+from deepcovid.nets.features import write_features
+from deepcovid.nets.trunks import read_state, trunk
 from deepcovid.settings import Settings
 from stages import _run, paths
 

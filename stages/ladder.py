@@ -5,11 +5,11 @@ import pandas as pd
 from deepcovid import catalogue
 from deepcovid.arrays import load_array
 from deepcovid.files import write_csv, write_json
+from deepcovid.heads.scoring import heads_of
+from deepcovid.heads.sweep import Scores, train_and_score
 from deepcovid.ladder.measuring import measured, rows
 from deepcovid.ladder.rungs import rungs, subsets
-from deepcovid.scoring import heads_of
 from deepcovid.settings import Settings
-from deepcovid.training import Scores, train_and_score
 from stages import _run, paths
 from stages.runs import read_scores
 

@@ -2,7 +2,7 @@
 
 from deepcovid import catalogue
 from deepcovid.arrays import batches, load_array
-from deepcovid.audit.leakage import leakage
+from deepcovid.audits.leakage import leakage
 from deepcovid.files import write_json
 from deepcovid.settings import Settings
 from stages import _run, paths

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from deepcovid.files import write_json
 from deepcovid.heatmaps.localisation import localised
-from deepcovid.heatmaps.lungs import ARCHIVE, lung_masks, lung_members
+from deepcovid.images.lungs import ARCHIVE, lung_masks, lung_members
 from deepcovid.settings import Settings
 from stages import _run, paths
 from stages.maps import detected, read_maps

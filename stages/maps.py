@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from deepcovid import catalogue
 from deepcovid.arrays import load_array
 from deepcovid.errors import UserError, reason_of
-from deepcovid.transform import SIZE
+from deepcovid.images.transform import SIZE
 from stages import paths
 
 METHODS = {"occlusion": "occlusion", "grad_cam": "Grad-CAM"}  # by file and in pictures

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from deepcovid.archives import Archive
 from deepcovid.errors import BadImageError, UserError
-from deepcovid.images import decode
+from deepcovid.images.decoding import decode
 from stages import paths
 
 

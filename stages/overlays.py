@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from deepcovid.arrays import load_array
-from deepcovid.backbones import BACKBONES
 from deepcovid.errors import UserError
 from deepcovid.files import replacing
 from deepcovid.heatmaps.overlays import Panel, map_sheet, montage, note, overlay
+from deepcovid.nets.zoo import BACKBONES
 from deepcovid.progress import track
 from deepcovid.settings import Settings
 from stages import _run, paths

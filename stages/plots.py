@@ -4,10 +4,10 @@ from collections import defaultdict
 
 import pandas as pd
 
-from deepcovid import curves
 from deepcovid.files import write_csv
-from deepcovid.scoring import heads_of
+from deepcovid.heads.scoring import heads_of
 from deepcovid.settings import Settings
+from deepcovid.statistics import curves
 from stages import _run, paths
 from stages.runs import Run, read_scores, runs
 

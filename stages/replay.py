@@ -10,14 +10,14 @@ import torch
 from deepcovid import catalogue
 from deepcovid.arrays import load_array
 from deepcovid.errors import UserError
-from deepcovid.features import choose_device, keep_large_buffers
 from deepcovid.files import replacing, sha256_of, write_csv
-from deepcovid.heads import classes_of
-from deepcovid.nets import read_state, trunk
-from deepcovid.replay import Images, Net, Replayed, replay, write
-from deepcovid.scoring import score_table
+from deepcovid.heads.replay import Images, Net, Replayed, replay, write
+from deepcovid.heads.scoring import score_table
+from deepcovid.heads.training import classes_of
+from deepcovid.images.uncropped import uncropped
+from deepcovid.nets.features import choose_device, keep_large_buffers
+from deepcovid.nets.trunks import read_state, trunk
 from deepcovid.settings import Recipe, Settings
-from deepcovid.uncropped import uncropped
 from stages import _run, paths
 
 

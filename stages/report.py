@@ -6,14 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from deepcovid.backbones import BACKBONES
-from deepcovid.comparison import claim_sentence
 from deepcovid.files import replacing
 from deepcovid.ladder.finding import finding
+from deepcovid.nets.zoo import BACKBONES
 from deepcovid.report import contents as reported
 from deepcovid.report.contents import Contents, Sourced
 from deepcovid.report.page import render
 from deepcovid.settings import Recipe, Settings
+from deepcovid.statistics.comparison import claim_sentence
 from stages import _run, paths
 from stages.lock import Lock
 from stages.runs import Run, read_scores, runs

@@ -27,6 +27,6 @@ def runs(settings: Settings) -> list[Run]:
 
 
 def read_scores(dataset: str, run: str) -> pd.DataFrame:
-    """Return what the train and replay stages wrote: deepcovid.scoring.score_table."""
+    """Return what the train and replay stages wrote: deepcovid.heads.scoring.score_table."""
     path = paths.data(dataset, f"scores/{run}.csv")
     return pd.read_csv(path, dtype={"patient_id": str}, keep_default_na=False)

@@ -2,13 +2,14 @@
 
 import torch
 
-from deepcovid import catalogue, heads
+from deepcovid import catalogue
 from deepcovid.arrays import load_array
 from deepcovid.errors import UserError
 from deepcovid.files import replacing, sha256_of, write_csv
-from deepcovid.head_files import HeadFile, write_head
-from deepcovid.outliers import fit_with_threshold
-from deepcovid.scoring import score, score_table
+from deepcovid.heads import training
+from deepcovid.heads.head_files import HeadFile, write_head
+from deepcovid.heads.outliers import fit_with_threshold
+from deepcovid.heads.scoring import score, score_table
 from deepcovid.settings import Settings
 from stages import _run, paths
 
@@ -22,11 +23,11 @@ def train(settings: Settings, dataset: str, model: str, recipe: str) -> None:
     features = load_array(paths.data(dataset, f"features/{model}.npy"))
     in_train, in_test = catalogue.in_training(table, augmented=choices.augmented), catalogue.in_test(table)
     train_data, test_data = (
-        heads.Data.of(features[rows.to_numpy()], table["label"][rows]) for rows in (in_train, in_test)
+        training.Data.of(features[rows.to_numpy()], table["label"][rows]) for rows in (in_train, in_test)
     )
-    (trained,) = heads.train(train_data, test_data, [choices], seeds)
+    (trained,) = training.train(train_data, test_data, [choices], seeds)
     run = f"{model}-{recipe}"
-    training, threshold = fit_with_threshold(train_data.features.numpy(), table[in_train], settings.outliers)
+    gaussian, threshold = fit_with_threshold(train_data.features.numpy(), table[in_train], settings.outliers)
     head = HeadFile(
         model=model,
         weights_sha256=sha256_of(paths.data(dataset, f"weights/{model}.safetensors")),
@@ -36,7 +37,7 @@ def train(settings: Settings, dataset: str, model: str, recipe: str) -> None:
         seeds=seeds,
         weight=trained.weight.numpy(),
         bias=trained.bias.numpy(),
-        training=training,
+        training=gaussian,
         threshold=threshold,
     )
     with replacing(paths.data(dataset, f"heads/{run}.safetensors")) as partial:

@@ -1,11 +1,11 @@
 """Turn every image into a feature vector with a net of random weights, which has seen no picture of anything."""
 
 from deepcovid.arrays import batches, load_array
-from deepcovid.features import write_features
 from deepcovid.files import replacing
-from deepcovid.nets import trunk
+from deepcovid.nets.features import write_features
+from deepcovid.nets.trunks import trunk
+from deepcovid.nets.weights import random_state
 from deepcovid.settings import Settings
-from deepcovid.weights import random_state
 from stages import _run, paths
 from stages.weights import calibration_images
 

@@ -5,12 +5,13 @@ from typing import Any
 
 import torch
 
-from deepcovid import catalogue, weights
+from deepcovid import catalogue
 from deepcovid.arrays import load_array
-from deepcovid.features import keep_large_buffers, normalised
 from deepcovid.fetching import editions, located, mirror_folders
 from deepcovid.files import replacing, sha256_of, write_json
-from deepcovid.nets import write_state
+from deepcovid.nets import weights
+from deepcovid.nets.features import keep_large_buffers, normalised
+from deepcovid.nets.trunks import write_state
 from deepcovid.settings import Settings
 from stages import _run, paths
 

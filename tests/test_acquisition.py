@@ -9,8 +9,8 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
-from deepcovid.audit.acquisition import VARIABLES, Trial, auc_within, confounding, measurements, years
-from deepcovid.audit.headers import Header, header, headers
+from deepcovid.audits.acquisition import VARIABLES, Trial, auc_within, confounding, measurements, years
+from deepcovid.audits.headers import Header, header, headers
 from deepcovid.settings import AuditSettings, EvaluateSettings
 from tests.radiographs import dicom
 

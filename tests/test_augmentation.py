@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from deepcovid.augmentation import augmented, distortion, with_copies
+from deepcovid.images.augmentation import augmented, distortion, with_copies
 from deepcovid.settings import AugmentSettings
 
 SETTINGS = AugmentSettings(

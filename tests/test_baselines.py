@@ -11,7 +11,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
-from deepcovid.audit.baselines import (
+from deepcovid.audits.baselines import (
     FIGURES,
     Input,
     baseline,

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
-from deepcovid.audit.calibration import calibration, reliability
-from deepcovid.intervals import patient_weights, wilson_interval
 from deepcovid.settings import EvaluateSettings
+from deepcovid.statistics.calibration import calibration, reliability
+from deepcovid.statistics.intervals import patient_weights, wilson_interval
 from stages._run import read_settings
 from stages.calibration import calibration_stage
 from tests.checkouts import edit_params

@@ -5,14 +5,14 @@ import zipfile
 
 import pytest
 
-from deepcovid import datasets
+from deepcovid import sources
 from deepcovid.archives import Archive
 from deepcovid.catalogue import NORMAL
-from deepcovid.datasets.chexpert import FINDINGS
 from deepcovid.fetching import remote_files
 from deepcovid.files import sha256_of
 from deepcovid.filtering import filter_images
 from deepcovid.settings import CohenChexpertSource, CohenSource, FilterSettings
+from deepcovid.sources.chexpert import FINDINGS
 from tests.checkouts import ROOT
 from tests.radiographs import jpeg
 
@@ -71,7 +71,7 @@ def mirror(tmp_path):
 def prepare(folder, *mirrors, images=100, seed=0):
     folder.mkdir()
     source = CohenChexpertSource(kind="cohen-chexpert", chexpert_images=images, seed=seed)
-    return datasets.prepare(source, folder, REFERENCE, mirrors)
+    return sources.prepare(source, folder, REFERENCE, mirrors)
 
 
 def as_zip(mirror, tmp_path, *, with_table):
@@ -118,7 +118,7 @@ def test_sizes_of_the_originals_are_those_of_the_same_name_in_covid_xray_5k(mirr
     for source in (rebuilt, CohenSource(kind="cohen")):
         raw = tmp_path / source.kind
         raw.mkdir()
-        table, provenance = datasets.prepare(source, raw, REFERENCE, [mirror])
+        table, provenance = sources.prepare(source, raw, REFERENCE, [mirror])
         sizes = table[table["width"] != ""].set_index("image_id")[["width", "height"]].T.to_dict("list")
         assert sizes == {"cohen/ards.jpg": ["2000", "1800"]}
         assert "covid-xray-5k/edition.csv" in [record["name"] for record in provenance["files"]]
@@ -199,7 +199,7 @@ def test_images_that_are_nowhere_or_elsewhere_are_an_error_with_the_remedy(mirro
 
 def cohen_alone(folder, mirror):
     folder.mkdir()
-    return datasets.prepare(CohenSource(kind="cohen"), folder, REFERENCE, [mirror])[0]
+    return sources.prepare(CohenSource(kind="cohen"), folder, REFERENCE, [mirror])[0]
 
 
 def test_cohen_alone_sets_covid_against_the_known_findings_of_the_same_collection(mirror, tmp_path):

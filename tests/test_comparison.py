@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.contingency_tables import mcnemar
 
-from deepcovid.comparison import (
+from deepcovid.settings import EvaluateSettings
+from deepcovid.statistics.comparison import (
     CLAIM,
     Run,
     beside_published,
@@ -15,9 +16,8 @@ from deepcovid.comparison import (
     claim_sentence,
     measure,
 )
-from deepcovid.evaluation import evaluate
-from deepcovid.published import Group
-from deepcovid.settings import EvaluateSettings
+from deepcovid.statistics.published import Group
+from deepcovid.statistics.rates import evaluate
 
 BOOTSTRAP = EvaluateSettings(bootstrap_samples=500, bootstrap_seed=3)
 POSITIVE = np.arange(120) < 40

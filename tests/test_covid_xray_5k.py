@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 
-from deepcovid import datasets
+from deepcovid import sources
 from deepcovid.errors import UserError
 from deepcovid.settings import CovidXray5kSource
 from tests.radiographs import jpeg
@@ -74,7 +74,7 @@ def write_metadata(mirror, text):
 def prepare(source, folder):
     mirror, reference = source
     folder.mkdir()
-    return datasets.prepare(SOURCE, folder, reference, [mirror])
+    return sources.prepare(SOURCE, folder, reference, [mirror])
 
 
 def test_findings_views_and_patients_come_from_the_two_collections(source, tmp_path):
@@ -139,7 +139,7 @@ def test_labels_without_a_needed_column_or_row_are_named(source, tmp_path):
 def test_a_source_without_mirror_or_address_says_what_to_do(source, tmp_path):
     (tmp_path / "raw").mkdir()
     with pytest.raises(UserError, match=r"DEEPCOVID_MIRROR is not set .*get it"):
-        datasets.prepare(SOURCE, tmp_path / "raw", source[1], [])
+        sources.prepare(SOURCE, tmp_path / "raw", source[1], [])
 
 
 def test_what_a_system_leaves_in_a_zip_is_passed_over_and_a_second_copy_is_not(source, tmp_path):

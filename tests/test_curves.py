@@ -12,7 +12,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from deepcovid import curves
+from deepcovid.statistics import curves
 from tests.strategies import labelled_scores
 
 

@@ -17,9 +17,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from deepcovid.dicom import MAX_INFLATED, facts, is_dicom
 from deepcovid.errors import BadImageError
-from deepcovid.images import decode
+from deepcovid.images.decoding import decode
+from deepcovid.images.dicom import MAX_INFLATED, facts, is_dicom
 from tests.radiographs import dataset, dicom, jpeg, noise, written
 
 

@@ -14,9 +14,9 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from deepcovid.evaluation import at_sensitivity, evaluate, rates, rounded
-from deepcovid.intervals import auc_interval
 from deepcovid.settings import EvaluateSettings
+from deepcovid.statistics.intervals import auc_interval
+from deepcovid.statistics.rates import at_sensitivity, evaluate, rates, rounded
 from tests.strategies import labelled_scores
 
 BOOTSTRAP = EvaluateSettings(bootstrap_samples=100, bootstrap_seed=1)

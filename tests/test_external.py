@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from deepcovid import catalogue
-from deepcovid.audit.external import check_images, chosen, left_out, measured, trained_on
+from deepcovid.audits.external import check_images, chosen, left_out, measured, trained_on
 from deepcovid.files import sha256_of
-from deepcovid.nets import write_state
+from deepcovid.nets.trunks import write_state
 from deepcovid.settings import EvaluateSettings
 from stages import _run
 from stages._run import read_settings

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepcovid import datasets
+from deepcovid import sources
 from deepcovid.archives import Archive
-from deepcovid.images import decode
+from deepcovid.images.decoding import decode
 from deepcovid.settings import FolderSource, validate
 from stages.augment import augment
 from stages.contact_sheets import contact_sheets
@@ -63,7 +63,7 @@ def prepare(tmp_path, images, table=TABLE, raw="raw"):
         table = tmp_path / "table.csv"
     (tmp_path / raw).mkdir()
     source = FolderSource(kind="folder", images=str(images), table=str(table))
-    return datasets.prepare(source, tmp_path / raw, tmp_path / "no reference", [])
+    return sources.prepare(source, tmp_path / raw, tmp_path / "no reference", [])
 
 
 def test_rows_are_the_tables_and_a_dicom_header_fills_its_blanks(tmp_path, images):
@@ -218,7 +218,7 @@ def test_a_folder_and_a_table_that_are_not_named_or_not_there_say_how_to_name_th
         prepare(tmp_path, "", raw="a")
     (tmp_path / "b").mkdir()
     with refused("dataset.folder.source.table is blank", "-S dataset.folder.source.table=..."):
-        datasets.prepare(FolderSource(kind="folder", images=str(images), table=" "), tmp_path / "b", tmp_path, [])
+        sources.prepare(FolderSource(kind="folder", images=str(images), table=" "), tmp_path / "b", tmp_path, [])
     with refused(f"{tmp_path / 'nowhere'}: not there; correct dataset.folder.source.images"):
         prepare(tmp_path, tmp_path / "nowhere", raw="c")
     with refused("~nobody-here/x: not there; correct dataset.folder.source.images"):

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch.nn.functional import interpolate, relu
 
-from deepcovid.features import normalised
 from deepcovid.heatmaps.grad_cam import grad_cam
-from deepcovid.nets import trunk
+from deepcovid.nets.features import normalised
+from deepcovid.nets.trunks import trunk
+from deepcovid.nets.weights import random_state
 from deepcovid.settings import FeatureSettings
-from deepcovid.weights import random_state
 
 MODELS = ["resnet18", "squeezenet1_1", "densenet121"]
 SETTINGS = FeatureSettings(device="cpu", precision="fp32", batch_size=2)

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from deepcovid import head_files
 from deepcovid.errors import UserError
 from deepcovid.files import sha256_of
-from deepcovid.head_files import check_weights, read_head, write_head
+from deepcovid.heads import head_files
+from deepcovid.heads.head_files import check_weights, read_head, write_head
 from tests.trained import random_head
 
 REMEDY = "run the train stage again"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from deepcovid import heads
+from deepcovid.heads import training
 from deepcovid.settings import Constant, Recipe, Step
 from tests.trained import PAPER
 
@@ -23,7 +23,7 @@ def data(images, seed):
     rng = np.random.default_rng(seed)
     labels = pd.Series(rng.choice(["covid", "non"], images, p=[0.3, 0.7]))
     features = rng.standard_normal((images, 8)) + 0.7 * (labels == "covid").to_numpy()[:, None]
-    return heads.Data.of(features.astype(np.float32), labels)
+    return training.Data.of(features.astype(np.float32), labels)
 
 
 def alone(train, test, recipe, seed):
@@ -70,7 +70,7 @@ def test_heads_trained_together_are_what_each_would_be_alone(choices):
             {"selection": "last-epoch"},
         )
     ]
-    together = heads.train(train, test, [recipe, *others], [5, 0, 9])
+    together = training.train(train, test, [recipe, *others], [5, 0, 9])
     for choices, trained in zip([recipe, *others], together, strict=True):
         for index, seed in enumerate([5, 0, 9]):
             expected = alone(train, test, choices, seed)
@@ -81,21 +81,21 @@ def test_heads_trained_together_are_what_each_would_be_alone(choices):
 def test_heads_of_two_optimisers_are_not_trained_together():
     recipes = [Recipe.model_validate(choices) for choices in (PAPER, RELEASED)]
     with pytest.raises(ValueError, match="one optimiser"):
-        heads.train(data(20, 0), data(20, 1), recipes, [0])
+        training.train(data(20, 0), data(20, 1), recipes, [0])
 
 
 def test_training_repeats_to_the_bit_and_leaves_the_global_generator_alone():
     recipe = Recipe.model_validate(PAPER)
     torch.manual_seed(0)
     state = torch.get_rng_state()
-    (first,), (second,) = (heads.train(data(60, 0), data(40, 1), [recipe], [1, 2]) for _ in range(2))
+    (first,), (second,) = (training.train(data(60, 0), data(40, 1), [recipe], [1, 2]) for _ in range(2))
     assert torch.equal(first.weight, second.weight)
     assert torch.equal(state, torch.get_rng_state())
     assert not torch.equal(first.weight[0], first.weight[1])
 
 
 def test_the_log_has_a_row_per_seed_and_epoch_and_the_loss_falls():
-    log = heads.train(data(130, 0), data(90, 1), [Recipe.model_validate(PAPER)], [3, 4])[0].log
+    log = training.train(data(130, 0), data(90, 1), [Recipe.model_validate(PAPER)], [3, 4])[0].log
     assert list(log[["seed", "epoch"]].itertuples(index=False, name=None)) == [
         (seed, epoch) for seed in (3, 4) for epoch in range(1, 7)
     ]
@@ -106,13 +106,14 @@ def test_the_log_has_a_row_per_seed_and_epoch_and_the_loss_falls():
 @given(st.lists(st.tuples(st.booleans(), st.integers(-3, 3)), min_size=2, max_size=30))
 def test_the_auc_of_the_log_is_scikit_learns(images):
     positive, margin = (np.array(values) for values in zip((True, 0), (False, 1), *images, strict=True))
-    area = heads.auc(torch.tensor(margin, dtype=torch.float32)[None, :, None], torch.tensor(positive, dtype=torch.bool))
+    margins = torch.tensor(margin, dtype=torch.float32)[None, :, None]
+    area = training.auc(margins, torch.tensor(positive, dtype=torch.bool))
     assert area.item() == pytest.approx(roc_auc_score(positive, margin), abs=1e-6)
 
 
 def test_the_best_accuracy_of_the_log_is_the_kept_heads():
     recipe = Recipe.model_validate(RELEASED)
     test = data(90, 1)
-    (trained,) = heads.train(data(130, 0), test, [recipe], [3])
+    (trained,) = training.train(data(130, 0), test, [recipe], [3])
     kept = ((test.features @ trained.weight[0] + trained.bias[0]).argmax(1) == test.classes).float().mean()
     assert kept == pytest.approx(trained.log["test_accuracy"].max())

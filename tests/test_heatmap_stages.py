@@ -11,17 +11,17 @@ import torch
 from PIL import Image
 
 from deepcovid import catalogue
-from deepcovid.datasets import phantom
-from deepcovid.features import extract, normalised
 from deepcovid.files import write_csv
-from deepcovid.head_files import read_head, write_head
-from deepcovid.heatmaps import lungs
+from deepcovid.heads.head_files import read_head, write_head
+from deepcovid.heads.scoring import score, score_table
 from deepcovid.heatmaps.localisation import auc
-from deepcovid.images import decoded_images, write_images
-from deepcovid.nets import trunk, write_state
-from deepcovid.scoring import score, score_table
+from deepcovid.images import lungs
+from deepcovid.images.decoding import decoded_images, write_images
+from deepcovid.nets.features import extract, normalised
+from deepcovid.nets.trunks import trunk, write_state
+from deepcovid.nets.weights import random_state
 from deepcovid.settings import FeatureSettings, PhantomSource
-from deepcovid.weights import random_state
+from deepcovid.sources.phantom import source as phantom
 from stages._run import read_settings
 from stages.heatmaps import heatmaps
 from stages.localisation import localisation

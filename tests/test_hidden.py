@@ -12,15 +12,15 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
-from deepcovid.audit.hidden import WHOLE, left_visible, swept
-from deepcovid.audit.hiding import Square, hide, squares
-from deepcovid.features import extract, normalised
-from deepcovid.images import resize_and_crop
-from deepcovid.nets import trunk
-from deepcovid.phantom.population import patient_images
+from deepcovid.audits.hidden import WHOLE, left_visible, swept
+from deepcovid.audits.hiding import Square, hide, squares
+from deepcovid.heads.sweep import train_and_score
+from deepcovid.images.decoding import resize_and_crop
+from deepcovid.nets.features import extract, normalised
+from deepcovid.nets.trunks import trunk
+from deepcovid.nets.weights import random_state
 from deepcovid.settings import EvaluateSettings, FeatureSettings, HidingSettings, PhantomSource, validate
-from deepcovid.training import train_and_score
-from deepcovid.weights import random_state
+from deepcovid.sources.phantom.population import patient_images
 from stages.hidden import hidden as hidden_stage
 
 BOOTSTRAP = EvaluateSettings(bootstrap_samples=200, bootstrap_seed=1)

@@ -14,8 +14,8 @@ from deepcovid import catalogue
 from deepcovid.archives import Archive
 from deepcovid.arrays import ArrayWriter, batches, load_array
 from deepcovid.errors import UserError, reason_of
-from deepcovid.features import normalised
-from deepcovid.images import BadImageError, check_quarantine, decode, decoded_images, write_images
+from deepcovid.images.decoding import BadImageError, check_quarantine, decode, decoded_images, write_images
+from deepcovid.nets.features import normalised
 
 # The released code's evaluation transform, as the paper's repository describes it.
 RELEASED = transforms.Compose(
@@ -106,7 +106,7 @@ def test_an_image_of_uncertain_meaning_is_refused_with_the_reason(content, why):
 
 
 def test_an_absurdly_large_picture_is_refused(monkeypatch):
-    monkeypatch.setattr("deepcovid.images.MAX_PIXELS", 1000)
+    monkeypatch.setattr("deepcovid.images.decoding.MAX_PIXELS", 1000)
     with pytest.raises(BadImageError, match="more than any radiograph"):
         decode(encoded("L"))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
@@ -158,7 +158,7 @@ def test_grey_and_colour_images_share_one_array(raw, tmp_path):
 
 
 def test_rows_keep_the_order_of_the_catalogue_over_many_chunks(raw, tmp_path, monkeypatch):
-    monkeypatch.setattr("deepcovid.images.CHUNK", 3)
+    monkeypatch.setattr("deepcovid.images.decoding.CHUNK", 3)
     table, folder = raw({str(seed): encoded("L", seed=seed) for seed in range(10)})
     used = write_images(decoded_images(table, folder, {}), tmp_path / "p.npy")
     assert list(used["image_id"]) == list(table["image_id"])

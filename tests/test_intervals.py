@@ -8,8 +8,7 @@ from sklearn.metrics import roc_auc_score
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import DescrStatsW
 
-from deepcovid.evaluation import at_sensitivity
-from deepcovid.intervals import (
+from deepcovid.statistics.intervals import (
     auc_interval,
     mean_interval,
     normal_interval,
@@ -18,6 +17,7 @@ from deepcovid.intervals import (
     weighted_specificity,
     wilson_interval,
 )
+from deepcovid.statistics.rates import at_sensitivity
 from tests.strategies import labelled_scores
 
 rates = st.integers(1, 5000).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials)))

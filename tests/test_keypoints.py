@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from deepcovid.audit.keypoints import POINTS, joined, keypoints, matched_points
+from deepcovid.audits.keypoints import POINTS, joined, keypoints, matched_points
 
 SIDE = 224
 
@@ -71,6 +71,6 @@ def test_pairs_are_compared_in_their_order_whatever_the_chunks(monkeypatch):
     points = keypoints(images)[0]
     pairs = np.array([[0, 1], [0, 2], [1, 2], [2, 0], [1, 1]])
     whole = matched_points(points, points, pairs, "")
-    monkeypatch.setattr("deepcovid.audit.keypoints.CHUNK", 2)
+    monkeypatch.setattr("deepcovid.audits.keypoints.CHUNK", 2)
     assert matched_points(points, points, pairs, "").tolist() == whole.tolist()
     assert matched_points(points, points, pairs[:0], "").tolist() == []

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ttest_1samp
 
-from deepcovid import heads
-from deepcovid.evaluation import rates
+from deepcovid.heads import training
+from deepcovid.heads.scoring import score
+from deepcovid.heads.sweep import train_and_score
 from deepcovid.ladder.finding import finding
 from deepcovid.ladder.measuring import measured, of_heads, over_seeds, paired, rows
 from deepcovid.ladder.rungs import differences, rungs, subsets
-from deepcovid.scoring import score
 from deepcovid.settings import Detection, LadderSettings, Recipe, validate
-from deepcovid.training import train_and_score
+from deepcovid.statistics.rates import rates
 
 SWITCHES = set(Recipe.model_fields)
 
@@ -94,8 +94,8 @@ def test_heads_of_many_recipes_are_those_that_the_train_stage_makes(settings):
     assert set(scores) == {recipe.without_cut_off() for recipe in small}
     for recipe in small:
         used = slice(0, 40) if recipe.augmented else slice(10, 40)
-        train, test = (heads.Data.of(features[part], table["label"][part]) for part in (used, slice(40, 60)))
-        (alone,) = heads.train(train, test, [recipe], [3, 4])
+        train, test = (training.Data.of(features[part], table["label"][part]) for part in (used, slice(40, 60)))
+        (alone,) = training.train(train, test, [recipe], [3, 4])
         expected = score(features[40:], alone.weight.numpy(), alone.bias.numpy())
         np.testing.assert_allclose(scores[recipe.without_cut_off()].to_numpy(), expected, atol=1e-6)
         assert list(scores[recipe.without_cut_off()]) == ["seed_3", "seed_4"]

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter, rotate
 from statsmodels.stats.proportion import proportion_confint
 
 from deepcovid import catalogue
-from deepcovid.audit.leakage import FEWEST, KINDS, LISTED, digests, leakage, whitened
+from deepcovid.audits.leakage import FEWEST, KINDS, LISTED, digests, leakage, whitened
 
 FEATURES = 16
 

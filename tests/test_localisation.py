@@ -12,9 +12,9 @@ from torch import nn
 
 from deepcovid.heatmaps.localisation import auc, baselines, heat_inside, localised, pointing_game
 from deepcovid.heatmaps.occlusion import Window, occlusion
-from deepcovid.images import resize_and_crop
-from deepcovid.phantom.population import patient_images
+from deepcovid.images.decoding import resize_and_crop
 from deepcovid.settings import EvaluateSettings, FeatureSettings, PhantomSource
+from deepcovid.sources.phantom.population import patient_images
 
 BOOTSTRAP = EvaluateSettings(bootstrap_samples=300, bootstrap_seed=1)
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deepcovid.datasets import cohen
-from deepcovid.heatmaps import lungs
-from deepcovid.heatmaps.lungs import framed_mask, lung_masks, lung_members
-from deepcovid.images import decode
+from deepcovid.images import lungs
+from deepcovid.images.decoding import decode
+from deepcovid.images.lungs import framed_mask, lung_masks, lung_members
+from deepcovid.sources import cohen
 from tests.radiographs import encoded, png
 
 FOLDER = "covid-chestxray-dataset-master/annotations/lungVAE-masks"

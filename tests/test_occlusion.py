@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from torch import nn
 
-from deepcovid.features import normalised
 from deepcovid.heatmaps.occlusion import Window, check_window, occlusion, places
+from deepcovid.nets.features import normalised
 from deepcovid.settings import FeatureSettings
 
 

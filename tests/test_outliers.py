@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import mahalanobis
 
-from deepcovid.outliers import fit, fit_with_threshold
+from deepcovid.heads.outliers import fit, fit_with_threshold
 from deepcovid.settings import OutlierSettings
 
 SETTINGS = OutlierSettings(components=4, share=0.05, folds=5, seed=3)

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from scipy.stats import pearsonr
 
-from deepcovid import datasets
-from deepcovid.phantom import lesions
-from deepcovid.phantom.anatomy import Patient, Pose, chest, ellipsoid
-from deepcovid.phantom.imaging import BONE, LUNG, PHOTONS, SOFT_TISSUE, Exposure, image
-from deepcovid.phantom.population import patient_images, population
+from deepcovid import sources
 from deepcovid.settings import PhantomSource
+from deepcovid.sources.phantom import lesions
+from deepcovid.sources.phantom.anatomy import Patient, Pose, chest, ellipsoid
+from deepcovid.sources.phantom.imaging import BONE, LUNG, PHOTONS, SOFT_TISSUE, Exposure, image
+from deepcovid.sources.phantom.population import patient_images, population
 
 SOURCE = PhantomSource(
     kind="phantom",
@@ -37,7 +37,7 @@ def test_the_same_source_gives_the_same_bytes_whatever_the_workers(tmp_path):
     digests = set()
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        table, provenance = datasets.prepare(SOURCE, tmp_path / name, tmp_path, None)
+        table, provenance = sources.prepare(SOURCE, tmp_path / name, tmp_path, None)
         assert len(table) == provenance["images"]
         digests.add(hashlib.sha256((tmp_path / name / "phantom.zip").read_bytes()).hexdigest())
     one = [phantom.pixels for patient in population(SOURCE, 1) for phantom in patient]

@@ -16,8 +16,8 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from deepcovid import catalogue
-from deepcovid.backbones import BACKBONES
 from deepcovid.ladder.finding import finding
+from deepcovid.nets.zoo import BACKBONES
 from tests.checkouts import copy_of_checkout, edit_params, run, smaller
 from tests.radiographs import dicom
 

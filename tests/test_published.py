@@ -1,7 +1,7 @@
 import pytest
 from ruamel.yaml import YAML
 
-from deepcovid.published import validate
+from deepcovid.statistics.published import validate
 from tests.checkouts import ROOT
 from tests.test_settings import DELETED, changed
 

@@ -10,10 +10,10 @@ from safetensors import safe_open
 from torch import nn
 from torchvision.transforms import v2
 
-from deepcovid import heads
-from deepcovid.features import normalised
-from deepcovid.replay import Images, Net, replay, write
-from deepcovid.scoring import score
+from deepcovid.heads import training
+from deepcovid.heads.replay import Images, Net, replay, write
+from deepcovid.heads.scoring import score
+from deepcovid.nets.features import normalised
 from deepcovid.settings import Recipe
 
 RELEASED = {
@@ -32,7 +32,7 @@ RELEASED = {
 
 @pytest.fixture
 def trunk():
-    """A small frozen net with BatchNorm, as deepcovid.nets.trunk returns one."""
+    """A small frozen net with BatchNorm, as deepcovid.nets.trunks.trunk returns one."""
     torch.manual_seed(0)
     net = nn.Sequential(
         nn.Conv2d(3, 6, 9, stride=16), nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
@@ -96,8 +96,8 @@ def test_without_crops_and_drift_a_replay_is_training_on_frozen_features(trunk):
     recipe = Recipe.model_validate(RELEASED | {"random_crop": False, "batch_norm": "evaluation"})
     train, test = images(30, 1), images(20, 2)
     replayed = replay(Net(trunk, torch.device("cpu"), "fp32"), train, test, recipe, [4], run=4)
-    frozen = [heads.Data(trunk(normalised(torch.stack(part.pixels))), part.classes) for part in (train, test)]
-    (trained,) = heads.train(*frozen, [recipe], [4])
+    frozen = [training.Data(trunk(normalised(torch.stack(part.pixels))), part.classes) for part in (train, test)]
+    (trained,) = training.train(*frozen, [recipe], [4])
     torch.testing.assert_close(replayed.weight, trained.weight, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(replayed.log["loss"], trained.log["loss"], rtol=1e-4)
 

@@ -17,13 +17,13 @@ from matplotlib.figure import Figure
 from ruamel.yaml import YAML
 from sklearn.metrics import roc_auc_score
 
-from deepcovid.audit.verdict import sentences, verdict
-from deepcovid.evaluation import evaluate
+from deepcovid.audits.verdict import sentences, verdict
 from deepcovid.report.contents import Contents, File, Run, Sourced, Step
 from deepcovid.report.heatmaps import sentences as heat_sentences
 from deepcovid.report.page import render, slug
 from deepcovid.report.svg import STYLE, inline_svg
 from deepcovid.settings import EvaluateSettings
+from deepcovid.statistics.rates import evaluate
 from tests import audits
 from tests.browser import visit
 from tests.checkouts import ROOT, run

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
-from deepcovid.intervals import patient_weights
-from deepcovid.roc_bands import FALSE_POSITIVE_RATES, roc_band, weighted_sensitivity
+from deepcovid.statistics.intervals import patient_weights
+from deepcovid.statistics.roc_bands import FALSE_POSITIVE_RATES, roc_band, weighted_sensitivity
 from tests.strategies import labelled_scores
 
 

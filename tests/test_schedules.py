@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepcovid.schedules import factor
+from deepcovid.heads.schedules import factor
 from deepcovid.settings import Step
 
 

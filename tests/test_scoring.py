@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from deepcovid.scoring import score
+from deepcovid.heads.scoring import score
 
 sizes = st.tuples(st.integers(1, 5), st.integers(1, 3), st.integers(1, 6))
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from deepcovid.images import decode
-from deepcovid.uncropped import uncropped
+from deepcovid.images.decoding import decode
+from deepcovid.images.uncropped import uncropped
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from deepcovid.audit import leakage
-from deepcovid.audit.verdict import KINDS, sentences, verdict
+from deepcovid.audits import leakage
+from deepcovid.audits.verdict import KINDS, sentences, verdict
 from deepcovid.settings import validate
 from stages.audit import audit
 from tests.audits import ACQUISITION, BASELINES, CALIBRATION, HIDDEN, LEAKAGE, external

@@ -6,10 +6,10 @@ import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
-from deepcovid.backbones import BACKBONES
 from deepcovid.errors import UserError
-from deepcovid.nets import build, read_state, trunk, write_state
-from deepcovid.weights import imagenet_file, load, random_state
+from deepcovid.nets.trunks import build, read_state, trunk, write_state
+from deepcovid.nets.weights import imagenet_file, load, random_state
+from deepcovid.nets.zoo import BACKBONES
 
 IMAGES = torch.rand(4, 3, 224, 224, generator=torch.Generator().manual_seed(0))
 

@@ -5,9 +5,9 @@ import torch
 import torchvision
 
 from deepcovid.files import sha256_of
-from deepcovid.head_files import HeadFile, write_head
-from deepcovid.nets import write_state
-from deepcovid.outliers import Gaussian
+from deepcovid.heads.head_files import HeadFile, write_head
+from deepcovid.heads.outliers import Gaussian
+from deepcovid.nets.trunks import write_state
 from deepcovid.settings import Recipe
 
 MODEL = "squeezenet1_1"

@@ -13,15 +13,15 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from deepcovid.audit.verdict import sentences
-from deepcovid.backbones import BACKBONES
-from deepcovid.comparison import claim_sentence
+from deepcovid.audits.verdict import sentences
 from deepcovid.ladder.finding import finding
-from deepcovid.published import Group
+from deepcovid.nets.zoo import BACKBONES
 from deepcovid.report import tables as of_report
 from deepcovid.report.audit import enough_rows
 from deepcovid.report.heatmaps import sentences as sentences_on_heat
 from deepcovid.report.tables import bounds
+from deepcovid.statistics.comparison import claim_sentence
+from deepcovid.statistics.published import Group
 from stages import paths
 from stages._run import read_published
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from deepcovid.archives import Folder, opened, own_files
 from deepcovid.errors import UserError, cause, printable
-from deepcovid.prediction import read_file
+from deepcovid.heads.prediction import read_file
 
 
 class Input(NamedTuple):

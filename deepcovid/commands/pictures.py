@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from deepcovid.backbones import BACKBONES
 from deepcovid.commands.inputs import Input
 from deepcovid.errors import cause
 from deepcovid.files import replacing
+from deepcovid.heads.prediction import Head, stacked
+from deepcovid.heads.scoring import score
 from deepcovid.heatmaps.grad_cam import grad_cam
 from deepcovid.heatmaps.occlusion import Window, occlusion
 from deepcovid.heatmaps.overlays import overlay
-from deepcovid.images import Pixels
-from deepcovid.prediction import Head, stacked
-from deepcovid.scoring import score
+from deepcovid.images.decoding import Pixels
+from deepcovid.nets.zoo import BACKBONES
 
 
 def write_heatmaps(

@@ -17,12 +17,12 @@ from PIL import Image
 from deepcovid.commands.inputs import Input, listed
 from deepcovid.errors import UserError, cause, printable
 from deepcovid.files import write_csv
+from deepcovid.heads.prediction import Head, attempts, load_head
 from deepcovid.heatmaps.occlusion import Window, check_window
-from deepcovid.images import Pixels, decode
+from deepcovid.images.decoding import Pixels, decode
+from deepcovid.images.transform import SIZE
 from deepcovid.notice import RESEARCH_ONLY
-from deepcovid.prediction import Head, attempts, load_head
 from deepcovid.progress import bar, warn
-from deepcovid.transform import SIZE
 
 
 def run(options: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from captum.attr import LayerAttribution, LayerGradCam
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from deepcovid.features import choose_device, normalised
+from deepcovid.nets.features import choose_device, normalised
 from deepcovid.progress import bar
 from deepcovid.settings import FeatureSettings
 
@@ -24,7 +24,7 @@ def grad_cam(
 
     Args:
         model: Its name in torchvision.
-        net: What `deepcovid.nets.trunk` returns.
+        net: What `deepcovid.nets.trunks.trunk` returns.
         images: (images, height, width, 1 or 3).
         margin: (features), the head's weight of covid less that of non.
         settings: Device, precision and batch size.

@@ -10,8 +10,8 @@ from scipy.stats import bootstrap
 from sklearn.metrics import roc_auc_score
 
 from deepcovid.errors import UserError
-from deepcovid.evaluation import rounded
 from deepcovid.settings import EvaluateSettings
+from deepcovid.statistics.rates import rounded
 
 Maps = NDArray[np.float32]
 Masks = NDArray[np.bool_]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from deepcovid.errors import UserError
-from deepcovid.features import extract
+from deepcovid.nets.features import extract
 from deepcovid.progress import bar
 from deepcovid.settings import FeatureSettings
 
@@ -63,7 +63,7 @@ def occlusion(
     COVID-19, negative where it speaks against; 0.1 is a score that falls from, say, 0.9 to 0.8.
 
     Args:
-        net: What `deepcovid.nets.trunk` returns.
+        net: What `deepcovid.nets.trunks.trunk` returns.
         images: (images, height, width, 1 or 3).
         score: From features (batch, features) to P(covid) (batch).
         window: What slides over them.

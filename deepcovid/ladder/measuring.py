@@ -8,11 +8,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import permutation_test
 
-from deepcovid.evaluation import Mask, rates, rounded
-from deepcovid.intervals import mean_interval, wilson_interval
+from deepcovid.heads.sweep import Scores
 from deepcovid.ladder.rungs import rungs, subsets
 from deepcovid.settings import Detection, LadderSettings, Recipe
-from deepcovid.training import Scores
+from deepcovid.statistics.intervals import mean_interval, wilson_interval
+from deepcovid.statistics.rates import Mask, rates, rounded
 
 MEASURES = ("auc", "sensitivity", "specificity", "predicted_positive", "balanced_accuracy", "collapsed")
 RESAMPLES = 9999  # sign flips of the paired test; with 13 seeds or fewer, all of them

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from deepcovid.audit.verdict import KINDS, TOGETHER, sentences
-from deepcovid.backbones import BACKBONES
+from deepcovid.audits.verdict import KINDS, TOGETHER, sentences
+from deepcovid.nets.zoo import BACKBONES
 from deepcovid.report import audit_figures, tables
 from deepcovid.report.blocks import NOT_RUN, Block, Section, drawn
 from deepcovid.report.contents import Contents, Sourced

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from deepcovid.backbones import BACKBONES
+from deepcovid.nets.zoo import BACKBONES
 from deepcovid.report.figures import BLUE, GREEN, NET_COLOURS, ORANGE, PINK, dot
 from deepcovid.report.svg import FAINT, INK, WIDTH, styled
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from deepcovid.backbones import BACKBONES
+from deepcovid.nets.zoo import BACKBONES
 
 # Recipes that the report's story is about; others are shown beside them.
 FAILED, RELEASED, PAPER = "failed-reproduction", "released-code", "paper"
@@ -41,7 +41,7 @@ class Run:
         recipe: Its name; each is of a head on frozen features or of a whole net.
         replayed: True where the whole net was trained as the released script does, false for a head on frozen features.
         cut_off: An image is called covid from this score on.
-        metrics: As deepcovid.evaluation.evaluate returns them.
+        metrics: As deepcovid.statistics.rates.evaluate returns them.
         scores: A row per test image: label, group, patient_id, and a column per head, P(covid).
         log: A row per head and epoch: seed, epoch, loss, train_accuracy, test_accuracy, test_auc.
         evaluated: The step that made metrics.
@@ -88,8 +88,8 @@ class Contents:
         bootstrap: Samples and seed for the bands of the ROC curves.
         findings: Sentences that the ladder's table says.
         ladder: By net, what deepcovid.ladder.measured returns; a net may be missing.
-        published: As deepcovid.comparison.beside_published returns it.
-        nets: As deepcovid.comparison.between_nets returns it.
+        published: As deepcovid.statistics.comparison.beside_published returns it.
+        nets: As deepcovid.statistics.comparison.between_nets returns it.
         nets_sentence: What the comparison of the nets says.
         audits: By name, what the audits found: leakage, acquisition, baselines, hidden, calibration, the verdict
             `audit`, and `external-...` for each net on each set of other people's images. Empty where none was run.

@@ -12,11 +12,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from sklearn.metrics import roc_curve
 
-from deepcovid.backbones import BACKBONES
-from deepcovid.curves import histogram
+from deepcovid.nets.zoo import BACKBONES
 from deepcovid.report.contents import Run
 from deepcovid.report.svg import FAINT, INK, PAGE, WIDTH, styled
-from deepcovid.roc_bands import roc_band
+from deepcovid.statistics.curves import histogram
+from deepcovid.statistics.roc_bands import roc_band
 
 # Okabe and Ito's colours, which people with any colour vision tell apart.
 BLUE, ORANGE, GREEN, RED, SKY, PINK = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from deepcovid.backbones import BACKBONES
+from deepcovid.nets.zoo import BACKBONES
 from deepcovid.report import tables
 from deepcovid.report.blocks import NOT_RUN, Block, Section, pictured
 from deepcovid.report.contents import Contents

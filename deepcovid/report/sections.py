@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from deepcovid.backbones import BACKBONES
-from deepcovid.evaluation import SENSITIVITY_WANTED
+from deepcovid.nets.zoo import BACKBONES
 from deepcovid.report import figures, tables
 from deepcovid.report.audit import audit
 from deepcovid.report.blocks import NOT_RUN, Block, Section, Tile, drawn
 from deepcovid.report.contents import FAILED, PAPER, RELEASED, Contents, Run, Step
 from deepcovid.report.heatmaps import heatmaps
 from deepcovid.report.svg import WIDTH
+from deepcovid.statistics.rates import SENSITIVITY_WANTED
 
 FIRST_SEED = "Numbers and curves are those of the first seed's head."
 

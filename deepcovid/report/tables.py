@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deepcovid.backbones import BACKBONES
+from deepcovid.nets.zoo import BACKBONES
 from deepcovid.report.contents import Run, Sourced
 from deepcovid.report.figures import published_label
 

@@ -1,0 +1,246 @@
+"""How well the label is predicted from what is not disease: how an image was taken and filed, and of whom.
+
+Each variable is given to small boosted trees, cross-validated by patient; what they make of patients they have not seen
+is compared with the label.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.model_selection import StratifiedGroupKFold
+from threadpoolctl import threadpool_limits
+
+from deepcovid.audits.views import projections
+from deepcovid.errors import UserError
+from deepcovid.settings import AuditSettings, EvaluateSettings
+from deepcovid.statistics.intervals import patient_weights, percentile_interval, weighted_auc
+from deepcovid.statistics.rates import rounded
+
+FRAME = 4  # pixels of the 224 x 224 image: the border
+CORNER = 56  # pixels: a side of each corner, where markers and text stand
+NEAR_WHITE = 240  # of 255
+AGE = re.compile(r"(\d+(?:\.\d+)?)Y?\+?")  # 65, 065Y as DICOM writes it, 90+
+MAX_CATEGORIES = 250  # the trees tell 255 apart; rarer ones count as one
+Mask = NDArray[np.bool_]
+
+
+class Variable(NamedTuple):
+    """What may give the label away: words for an axis, and the columns of `measurements` that it consists of."""
+
+    title: str
+    columns: tuple[str, ...]
+
+
+VARIABLES = {
+    "view": Variable("view (AP, PA, ...)", ("view",)),
+    "size": Variable("size of the original, pixels", ("width", "height")),
+    "aspect_ratio": Variable("aspect ratio", ("aspect_ratio",)),
+    "file_format": Variable("file format, channels and bits", ("format", "mode", "bits")),
+    "border": Variable("brightness of the border", ("border_mean", "border_deviation")),
+    "markers": Variable("bright marks in the corners", ("corner_brightest", "corner_near_white")),
+    "age": Variable("age", ("age",)),
+    "sex": Variable("sex", ("sex",)),
+}
+CATEGORIES = ("view", "format", "mode", "sex")
+
+
+def measurements(table: pd.DataFrame, headers: pd.DataFrame, pixels: Iterable[NDArray[np.uint8]]) -> pd.DataFrame:
+    """Return what is known of each image's acquisition: numbers, and text for `CATEGORIES`; NaN where not known.
+
+    Args:
+        table: The catalogue (images).
+        headers: (images), as deepcovid.audits.headers.headers returns them.
+        pixels: The images in the catalogue's order, in batches (batch, 224, 224, 1 or 3).
+
+    Returns:
+        With the index of `table`. `view` is AP where the patient lay, too. `width` and `height` are the catalogue's
+        where it has both, that is, of the original of a reduced edition, else the file's; in an archive whose files
+        differ from the catalogue, sizes that it lacks are not known. `border_` is of the outermost 4 pixels;
+        `corner_brightest` the mean of the brightest 1 % of the pixels in the four corners of 56 x 56,
+        `corner_near_white` the share of those pixels from 240 of 255 on.
+    """
+    catalogued = table[["width", "height"]].apply(pd.to_numeric, errors="coerce")
+    listed, own = catalogued.notna().all(axis="columns"), headers[["width", "height"]]
+    reduced = table["archive"].isin(table["archive"][listed & (catalogued != own).any(axis="columns")])
+    size = catalogued.where(listed, own.where(~reduced), axis="index")
+    ratio = (size["width"] / size["height"]).fillna(own["width"] / own["height"])  # which a reduction leaves as it is
+    text = pd.concat([projections(table["view"]), table["sex"], headers[["format", "mode"]]], axis="columns")
+    brightness = np.concatenate([_brightness(batch) for batch in pixels])
+    columns = [*VARIABLES["border"].columns, *VARIABLES["markers"].columns]
+    return pd.concat(
+        [
+            text.where(text != ""),
+            size,
+            ratio.rename("aspect_ratio"),
+            headers["bits"],
+            table["age"].map(years).rename("age"),
+            pd.DataFrame(brightness, index=table.index, columns=columns),
+        ],
+        axis="columns",
+    )
+
+
+def years(age: str) -> float:
+    """Return an age as a number, NaN where it is none."""
+    number = AGE.fullmatch(age.strip())
+    return float(number[1]) if number else np.nan
+
+
+def confounding(
+    table: pd.DataFrame, measured: pd.DataFrame, audit: AuditSettings, bootstrap: EvaluateSettings
+) -> dict[str, Any]:
+    """Return how well each variable, and all together, predict the label: an AUC with its 95 % interval each.
+
+    A variable is judged on the images for which it is known, and `together` consists of the variables that are known
+    for every image: that a value is missing, too, tells one source from another, but no image shows it. An interval is
+    that of the trees as they are, not of trees grown on other patients: of variables that say nothing, one in eight
+    misses 0.5 (measured).
+
+    Args:
+        table: The catalogue (images), originals only.
+        measured: (images), as `measurements` returns them.
+        audit: Number of folds, and their seed.
+        bootstrap: Of the intervals.
+
+    Returns:
+        The variables with the highest AUC first; those without one say why (`skipped`), last.
+
+    Raises:
+        UserError: The images are of one class only.
+    """
+    # Ordered by name, so that the folds do not depend on the order of the rows.
+    table = table.sort_values("image_id")
+    measured = measured.loc[table.index]
+    covid = (table["label"] == "covid").to_numpy()
+    if covid.all() or not covid.any():
+        raise UserError("acquisition: the images are of one class only; widen the filter or change the split")
+    patient = table["patient_id"].where(table["patient_id"] != "", "image " + table["image_id"])
+    complete = [name for name, variable in VARIABLES.items() if _known(measured, variable).all()]
+    together = Variable("all together", tuple(column for name in complete for column in VARIABLES[name].columns))
+    found: dict[str, dict[str, Any]] = {}
+    # Variables that are known for the same images share folds and bootstrap draws.
+    groups: dict[bytes, list[str]] = {}
+    for name, variable in (VARIABLES | {"together": together}).items():
+        known = _known(measured, variable)
+        found[name] = {"name": name, "title": variable.title, "columns": list(variable.columns)}
+        found[name]["known"] = _counts(covid[known])
+        groups.setdefault(known.tobytes(), []).append(name)
+    for mask, names in groups.items():
+        known = np.frombuffer(mask, dtype=bool)
+        patients = [patient[known & side].nunique() for side in (covid, ~covid)]
+        if min(patients) < audit.folds:
+            few = f"known for {patients[0]} covid and {patients[1]} non patients; needs {audit.folds} of each"
+            for name in names:
+                found[name]["skipped"] = few
+            continue
+        trial = Trial(covid[known], patient[known], audit, bootstrap)
+        for name in names:
+            found[name] |= trial.auc(measured.loc[known, found[name]["columns"]])
+    all_of_them = found.pop("together")
+    variables = sorted(found.values(), key=lambda variable: -variable.get("auc", -1.0))
+    numbers = ("auc", "low", "high", "skipped")
+    return rounded(
+        {
+            "images": _counts(covid),
+            "best": {key: variables[0][key] for key in ("name", *numbers) if key in variables[0]},
+            "together": {key: all_of_them[key] for key in numbers if key in all_of_them} | {"variables": complete},
+            "variables": variables,
+        }
+    )
+
+
+class Trial:
+    """Cross-validation by patient of what predicts the label of a set of images.
+
+    Attributes:
+        fold: (images), in which fold an image is left out; a patient's images are all in one.
+    """
+
+    def __init__(self, covid: Mask, patient: pd.Series, audit: AuditSettings, bootstrap: EvaluateSettings) -> None:
+        """Draw folds and bootstrap samples for images (images) of which `patient` is known, or stands for one alone."""
+        self.covid, self.seed = covid, audit.seed
+        self.fold = np.empty(len(covid), dtype=np.intp)
+        folds = StratifiedGroupKFold(audit.folds, shuffle=True, random_state=audit.seed)
+        for number, (_, left_out) in enumerate(folds.split(covid, covid, patient)):
+            self.fold[left_out] = number
+        self.weights = patient_weights(covid, patient, bootstrap.bootstrap_samples, bootstrap.bootstrap_seed)
+
+    def auc(self, values: pd.DataFrame) -> dict[str, float]:
+        """Return the AUC with which values (images, columns) predict the label, and its interval, as auc, low, high."""
+        score = self.scores(values)
+        (auc,) = auc_within(self.covid, score, self.fold, np.ones((1, len(score))))
+        low, high = percentile_interval(auc_within(self.covid, score, self.fold, self.weights))
+        return {"auc": float(auc), "low": low, "high": high}
+
+    def scores(self, values: pd.DataFrame) -> NDArray[np.float64]:
+        """Return a score per image (images), from trees that have seen no image of its patient."""
+        categorical = [name in CATEGORIES for name in values]
+        inputs = values.apply(lambda column: _coded(column) if column.name in CATEGORIES else column).to_numpy(float)
+        scores = np.empty(len(inputs))
+        for number in np.unique(self.fold):
+            left_out = self.fold == number
+            trees = HistGradientBoostingClassifier(
+                max_iter=50,
+                max_leaf_nodes=4,
+                min_samples_leaf=5,
+                categorical_features=categorical,
+                early_stopping=False,
+                random_state=self.seed,
+            )
+            with threadpool_limits(1):  # beside other work, threads that wait for each other crawl
+                trees.fit(inputs[~left_out], self.covid[~left_out])
+                scores[left_out] = trees.decision_function(inputs[left_out])
+        return scores
+
+
+def _brightness(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return mean and deviation of the border, and brightest and near-white pixels of the corners: (batch, 4)."""
+    grey = images.mean(axis=-1)
+    inside = np.zeros(grey.shape[1:], dtype=bool)
+    inside[FRAME:-FRAME, FRAME:-FRAME] = True
+    border = grey[:, ~inside]
+    ends = np.r_[:CORNER, -CORNER:0]
+    corners = np.sort(grey[:, ends][:, :, ends].reshape(len(grey), -1), axis=1)
+    brightest = corners[:, -(corners.shape[1] // 100) :].mean(axis=1)
+    return np.column_stack(
+        [border.mean(axis=1), border.std(axis=1), brightest, (corners >= NEAR_WHITE).mean(axis=1)],
+    )
+
+
+def _counts(covid: Mask) -> dict[str, int]:
+    return {"covid": int(covid.sum()), "non": int((~covid).sum())}
+
+
+def _known(measured: pd.DataFrame, variable: Variable) -> Mask:
+    return measured[list(variable.columns)].notna().all(axis="columns").to_numpy(bool)
+
+
+def _coded(column: pd.Series) -> pd.Series:
+    """Return text as numbers, the most frequent first."""
+    ranks = {name: rank for rank, name in enumerate(column.value_counts(sort=True).index)}
+    return column.map(ranks).clip(upper=MAX_CATEGORIES)
+
+
+def auc_within(
+    covid: Mask, score: NDArray[np.float64], fold: NDArray[np.intp], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the AUC over the pairs of images of one fold, under each row of image weights (samples, images).
+
+    Scores of different folds are of different models and not compared: where a fold holds more of a class, its model
+    saw fewer of it, so that over all pairs a variable that says nothing has an AUC below 0.5 (Airola et al. 2011).
+    Samples that hold no such pair are left out.
+    """
+    right, pairs = np.zeros(len(weights)), np.zeros(len(weights))
+    for number in np.unique(fold):
+        own = fold == number
+        drawn = weights[:, own]
+        compared = drawn[:, covid[own]].sum(axis=1) * drawn[:, ~covid[own]].sum(axis=1)
+        some = compared > 0
+        right[some] += weighted_auc(covid[own], score[own], drawn[some]) * compared[some]
+        pairs += compared
+    return right[pairs > 0] / pairs[pairs > 0]

@@ -1,0 +1,177 @@
+"""How little is enough: AUCs of classifiers that cannot know disease, beside those of the nets.
+
+Five small sets of numbers an image, each under a logistic regression, fitted and tested on the same split as the heads;
+the nets' scores come from elsewhere.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from deepcovid import catalogue
+from deepcovid.errors import UserError
+from deepcovid.settings import EvaluateSettings
+from deepcovid.statistics.intervals import auc_interval
+from deepcovid.statistics.rates import rounded
+
+GREY_LEVELS, BINS = 256, 32
+FRAME_BLOCK = 8  # pixels, the width of the frame and the side of its blocks
+ITERATIONS = 5000  # enough for the solver to converge; scikit-learn's 100 are not
+
+Grey = NDArray[np.float32]  # (batch, side, side), 0..255
+Numbers = NDArray[np.float32]  # (batch, numbers)
+
+
+class Input(NamedTuple):
+    """What a classifier is given: a unique name, a few plain words, its kind, and how many numbers an image.
+
+    The kind is hand-made, untrained (features of a net with random weights) or pipeline (those of the pipeline's net).
+    """
+
+    name: str
+    title: str
+    kind: str
+    numbers: int
+
+
+def sharpness(grey: Grey) -> Numbers:
+    """Return three numbers an image, in grey levels.
+
+    The mean absolute first difference along rows (a pixel and its right neighbour), the same along columns (a pixel and
+    the one below), and the mean absolute second difference over rows and columns together.
+    """
+    along_rows, along_columns = np.diff(grey, axis=2), np.diff(grey, axis=1)
+    second = [np.abs(np.diff(along_rows, axis=2)), np.abs(np.diff(along_columns, axis=1))]
+    first = [np.abs(along_rows).mean((1, 2)), np.abs(along_columns).mean((1, 2))]
+    return np.stack([*first, sum(part.mean((1, 2)) for part in second) / 2], axis=1)
+
+
+def histogram(grey: Grey) -> Numbers:
+    """Return the share of the image's pixels in each of 32 equally wide bins of grey levels."""
+    images, pixels = len(grey), grey[0].size
+    bins = (grey.reshape(images, pixels) * (BINS / GREY_LEVELS)).astype(np.int64)
+    counts = np.bincount((bins + BINS * np.arange(images)[:, None]).ravel(), minlength=BINS * images)
+    return (counts.reshape(images, BINS) / pixels).astype(np.float32)
+
+
+def block_means(grey: Grey, blocks: int) -> NDArray[np.float32]:
+    """Return the mean of each of `blocks` x `blocks` equal squares of the image, (batch, blocks, blocks)."""
+    images, side = grey.shape[:2]
+    squares = grey.reshape(images, blocks, side // blocks, blocks, side // blocks)
+    return squares.mean(axis=(2, 4))
+
+
+def thumbnail(grey: Grey, side: int) -> Numbers:
+    """Return the image reduced to `side` x `side` area means, row by row."""
+    return block_means(grey, side).reshape(len(grey), -1)
+
+
+def frame(grey: Grey) -> Numbers:
+    """Return the image's outermost 8 pixels as the means of squares of 8 x 8: 108 of a 224 x 224 image."""
+    squares = block_means(grey, grey.shape[1] // FRAME_BLOCK)
+    outer = np.ones(squares.shape[1:], dtype=bool)
+    outer[1:-1, 1:-1] = False
+    return squares[:, outer]
+
+
+# By name: what it is in plain words, and the function.
+FIGURES = {
+    "sharpness": ("three figures of sharpness", sharpness),
+    "histogram": ("32-bin histogram of grey levels", histogram),
+    "thumbnail-8": ("8 x 8 thumbnail", lambda grey: thumbnail(grey, 8)),
+    "thumbnail-16": ("16 x 16 thumbnail", lambda grey: thumbnail(grey, 16)),
+    "frame": ("outer frame, 8 pixels wide", frame),
+}
+
+
+def figures(batches: Iterable[NDArray[np.uint8]]) -> dict[str, Numbers]:
+    """Return each of FIGURES for all images, (images, numbers); memory is that of one batch and of the numbers.
+
+    Args:
+        batches: Each uint8 (batch, 224, 224, 1 or 3); colours are averaged.
+    """
+    parts: dict[str, list[Numbers]] = {name: [] for name in FIGURES}
+    for batch in batches:
+        grey = batch[..., 0].astype(np.float32) if batch.shape[3] == 1 else batch.mean(axis=3, dtype=np.float32)
+        for name, (_, figure) in FIGURES.items():
+            parts[name].append(figure(grey))
+    return {name: np.concatenate(found) for name, found in parts.items()}
+
+
+def fitted_scores(numbers: Numbers, table: pd.DataFrame) -> NDArray[np.float64]:
+    """Return the test images' scores, larger for covid, of a logistic regression on standardised numbers.
+
+    It is fitted on the training originals, with scikit-learn's defaults.
+
+    Args:
+        numbers: (images, numbers).
+        table: The catalogue (images), with its split.
+
+    Returns:
+        (test images), log odds.
+
+    Raises:
+        UserError: The training originals are of one class only, or there are no test images.
+    """
+    train, test = catalogue.in_training(table, augmented=False).to_numpy(), catalogue.in_test(table).to_numpy()
+    positive = (table["label"] == "covid").to_numpy()[train]
+    if positive.all() or not positive.any():
+        raise UserError("baselines: the training images are of one class only; widen the filter or change the split")
+    if not test.any():
+        raise UserError("baselines: there are no test images; widen the filter or change the split")
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=ITERATIONS))
+    model.fit(numbers[train], positive)
+    return np.asarray(model.decision_function(numbers[test]), dtype=np.float64)
+
+
+def baseline(
+    given: Input,
+    positive: NDArray[np.bool_],
+    scores: NDArray[np.float64],
+    patient: pd.Series,
+    settings: EvaluateSettings,
+) -> dict[str, Any]:
+    """Return one classifier's entry: its AUC with the interval of a bootstrap over patients.
+
+    Args:
+        given: To the classifier.
+        positive: (images), true for covid.
+        scores: (images, heads), larger for covid. The first head's AUC is the entry's; several have their spread in
+            `seeds`.
+        patient: (images), for the bootstrap.
+        settings: Of the bootstrap.
+
+    Raises:
+        UserError: The test images are of one class only.
+    """
+    if positive.all() or not positive.any():
+        raise UserError("baselines: the test images are of one class only; widen the filter or change the split")
+    areas = [float(roc_auc_score(positive, column)) for column in scores.T]
+    low, high = auc_interval(positive, scores[:, 0], patient, settings.bootstrap_samples, settings.bootstrap_seed)
+    entry = given._asdict() | {"auc": areas[0], "low": low, "high": high}
+    if len(areas) > 1:
+        entry["seeds"] = {"min": min(areas), "max": max(areas), "mean": float(np.mean(areas))}
+    return rounded(entry)
+
+
+def summary(entries: list[dict[str, Any]], recipe: str) -> dict[str, Any]:
+    """Return the entries by rising AUC, and the best of those that are not the pipeline's own nets.
+
+    Args:
+        entries: Of `baseline`.
+        recipe: Of the nets' heads.
+    """
+    rising = sorted(entries, key=lambda entry: (entry["auc"], entry["name"]))
+    best = [entry for entry in rising if entry["kind"] != "pipeline"][-1]
+    return {
+        "recipe": recipe,
+        "best_without_disease": {key: best[key] for key in ("name", "auc", "low", "high")},
+        "baselines": rising,
+    }

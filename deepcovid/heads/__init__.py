@@ -1,0 +1,11 @@
+"""Heads: the new last layer, which is all that a recipe trains.
+
+training.py    the training loop: heads of several recipes and seeds on one net, in step
+schedules.py   learning-rate schedules
+sweep.py       heads of many recipes on one net's features, trained and scored in one go
+replay.py      heads trained on a whole net that runs in every epoch, as the released script does
+scoring.py     from features and heads to P(covid), a column a head
+outliers.py    is an image unlike the training images?
+head_files.py  the file of trained heads
+prediction.py  a trained head on other images
+"""

@@ -1,0 +1,232 @@
+"""The file of trained heads: safetensors with everything that is needed to use them on other images.
+
+One metadata entry, `facts`, is a JSON text, since safetensors writes several in no fixed order. A SHA-256 over facts
+and tensors tells damage and tampering; it is no signature.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from deepcovid.catalogue import LABELS
+from deepcovid.errors import UserError
+from deepcovid.files import sha256_of
+from deepcovid.heads.outliers import Gaussian
+from deepcovid.images.transform import SIZE
+from deepcovid.nets.features import MEAN, STD
+from deepcovid.nets.zoo import BACKBONES
+from deepcovid.schema import Strict, checked
+from deepcovid.settings import Name, Recipe, Seed
+
+FORMAT = 1  # raised when a file's contents change
+TRANSFORM: dict[str, Any] = {"resize": SIZE, "crop": SIZE, "mean": list(MEAN), "std": list(STD)}
+
+Tensors = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class HeadFile:
+    """Heads of one net under one recipe, and what they were trained on.
+
+    Attributes:
+        model: torchvision's name of the net.
+        weights_sha256: Of the file of the net's weights.
+        dataset: Name of the data set.
+        recipe: Name of the recipe.
+        choices: The recipe.
+        seeds: A head each; the first is what the pipeline reports, the others show the spread.
+        weight: float32 (seeds, features, classes), classes as in LABELS.
+        bias: float32 (seeds, classes).
+        training: The training images in feature space.
+        threshold: An image further from them than this is unlike them.
+    """
+
+    model: str
+    weights_sha256: str
+    dataset: str
+    recipe: str
+    choices: Recipe
+    seeds: list[int]
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    training: Gaussian
+    threshold: float
+
+
+class _Transform(Strict):
+    resize: int
+    crop: int
+    mean: list[float]
+    std: list[float]
+
+
+class _Facts(Strict):
+    """What is written beside the tensors."""
+
+    format: Literal[1]
+    model: str
+    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    dataset: Name
+    recipe: Name
+    choices: Recipe
+    classes: list[str]
+    transform: _Transform
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+
+
+def write_head(path: Path, head: HeadFile) -> None:
+    """Write heads to `path`."""
+    tensors: Tensors = {
+        "weight": head.weight,
+        "bias": head.bias,
+        "threshold": np.array(head.threshold),
+        **{f"training.{name}": np.asarray(value) for name, value in head.training._asdict().items()},
+    }
+    tensors = {name: np.require(tensor, requirements="C") for name, tensor in tensors.items()}
+    facts = {
+        "format": FORMAT,
+        "model": head.model,
+        "weights_sha256": head.weights_sha256,
+        "dataset": head.dataset,
+        "recipe": head.recipe,
+        "choices": head.choices.model_dump(),
+        "classes": list(LABELS),
+        "transform": TRANSFORM,
+        "seeds": head.seeds,
+    }
+    signed = facts | {"sha256": _digest(facts, tensors)}
+    # Not save_file: its error on a full disk is no OSError.
+    path.write_bytes(save(tensors, metadata={"facts": json.dumps(signed, allow_nan=False)}))
+
+
+def read_head(path: Path) -> HeadFile:
+    """Read heads from `path`, which `write_head` wrote.
+
+    Raises:
+        UserError: The file is missing, damaged or no head file; of another version, of a replay, or changed since it
+            was written; or made for images, nets or classes that are not this code's.
+    """
+    facts, tensors = _read(path)
+    if "runs" in facts or "kept_from" in facts:
+        raise UserError(
+            f"{path}: heads of a replay, each trained on a whole net whose BatchNorm statistics drifted; only heads on "
+            "frozen features can be loaded, name one of a recipe in `recipes` of params.yaml"
+        )
+    if (number := facts.get("format")) != FORMAT:
+        raise UserError(
+            f"{path}: written by another version of deepcovid (format {number}, this one reads {FORMAT}); "
+            "run the train stage again"
+        )
+    written = facts.pop("sha256", None)
+    if (found := _digest(facts, tensors)) != written:
+        raise UserError(
+            f"{path}: changed after it was written, damaged or tampered with (its SHA-256 says {written}, its contents "
+            f"have {found}); get it again, or run the train stage again"
+        )
+    known = checked(_Facts, facts, f"{path}: not a head file of this version; run the train stage again")
+    if known.transform.model_dump() != TRANSFORM:
+        raise UserError(
+            f"{path}: for images prepared as {known.transform.model_dump()}, this version of deepcovid prepares them "
+            f"as {TRANSFORM}; run the train stage again"
+        )
+    if tuple(known.classes) != LABELS:
+        raise UserError(
+            f"{path}: heads that tell {', '.join(known.classes)}, not {', '.join(LABELS)}; run the train stage again"
+        )
+    if known.model not in BACKBONES:
+        raise UserError(f"{path}: heads of the unknown net {known.model!r}; known are {', '.join(BACKBONES)}")
+    _check(path, tensors, len(known.seeds))
+    return HeadFile(
+        known.model,
+        known.weights_sha256,
+        known.dataset,
+        known.recipe,
+        known.choices,
+        known.seeds,
+        tensors["weight"],
+        tensors["bias"],
+        Gaussian(
+            tensors["training.mean"],
+            tensors["training.axes"],
+            tensors["training.variances"],
+            float(tensors["training.noise"]),
+        ),
+        float(tensors["threshold"]),
+    )
+
+
+def check_weights(path: Path, head: HeadFile, weights: Path) -> None:
+    """Raise UserError if the heads in `path` were not trained on the net's weights in the file `weights`."""
+    if (found := sha256_of(weights)) != head.weights_sha256:
+        raise UserError(
+            f"{path}: trained on weights of {head.model} with SHA-256 {head.weights_sha256}, {weights} has {found}; "
+            "get the weights they were trained on, or run the train stage again"
+        )
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Tensors]:
+    try:
+        with path.open("rb"):  # safetensors' own errors name no file
+            pass
+        with safe_open(path, "numpy") as file:
+            facts = json.loads((file.metadata() or {})["facts"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no mapping
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such head file; run `dvc repro`, which trains the heads") from None
+    except KeyError:
+        raise UserError(f"{path}: not a head file, it holds no facts about heads; run the train stage again") from None
+    except (SafetensorError, ValueError, TypeError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: damaged, or not a head file ({reason}); run the train stage again") from None
+    if not isinstance(facts, dict):
+        raise UserError(f"{path}: not a head file, its facts are no table; run the train stage again")
+    return facts, tensors
+
+
+def _digest(facts: dict[str, Any], tensors: Tensors) -> str:
+    """Return the SHA-256 of facts and tensors, whatever order they come in."""
+    shapes = {name: [str(tensor.dtype), list(tensor.shape)] for name, tensor in tensors.items()}
+    digest = hashlib.sha256(json.dumps([facts, shapes], sort_keys=True).encode())
+    for name in sorted(tensors):
+        digest.update(tensors[name].tobytes())
+    return digest.hexdigest()
+
+
+def _check(path: Path, tensors: Tensors, seeds: int) -> None:
+    """Raise UserError if the tensors are not those of `seeds` heads."""
+    shape = tensors["weight"].shape if "weight" in tensors else ()
+    features = shape[1] if len(shape) == 3 else 0
+    axes = tensors["training.variances"].size if "training.variances" in tensors else 0
+    expected: dict[str, tuple[type[np.floating], tuple[int, ...]]] = {
+        "weight": (np.float32, (seeds, features, len(LABELS))),
+        "bias": (np.float32, (seeds, len(LABELS))),
+        "threshold": (np.float64, ()),
+        "training.mean": (np.float64, (features,)),
+        "training.axes": (np.float64, (axes, features)),
+        "training.variances": (np.float64, (axes,)),
+        "training.noise": (np.float64, ()),
+    }
+    if tensors.keys() != expected.keys():
+        raise UserError(
+            f"{path}: not a head file, it holds {', '.join(sorted(tensors))} instead of {', '.join(sorted(expected))}; "
+            "run the train stage again"
+        )
+    for name, (kind, wanted) in expected.items():
+        tensor = tensors[name]
+        if tensor.dtype != kind or tensor.shape != wanted:
+            raise UserError(
+                f"{path}: {name} is {tensor.dtype} {tensor.shape} instead of {np.dtype(kind)} {wanted}; "
+                "run the train stage again"
+            )
+        if not np.isfinite(tensor).all():
+            raise UserError(f"{path}: {name} holds values that are no numbers; run the train stage again")
+    if (tensors["training.variances"] <= 0).any() or tensors["training.noise"] <= 0:
+        raise UserError(f"{path}: the training images' variances are not positive; run the train stage again")

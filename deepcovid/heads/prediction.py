@@ -1,0 +1,255 @@
+"""A trained head on new images.
+
+    from deepcovid import load_head
+
+    head = load_head("data/phantom/heads/resnet18-paper.safetensors")
+    head.score(["chest.png", "chest.dcm"])  # P(covid) of each
+    head.predict(["chest.png", "chest.dcm"])  # with the decision, the spread over seeds, and whether to distrust it
+
+Research only, not for diagnosis: a score says how pictures of one collection are told from pictures of another.
+"""
+
+import io
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors import SafetensorError
+
+from deepcovid.archives import MAX_MEMBER_BYTES
+from deepcovid.catalogue import LABELS
+from deepcovid.errors import BadImageError, UserError, reason_of
+from deepcovid.heads.head_files import TRANSFORM, HeadFile, check_weights, read_head
+from deepcovid.heads.scoring import score
+from deepcovid.images.decoding import Pixels, decode
+from deepcovid.nets.features import choose_device, extract
+from deepcovid.nets.trunks import State, read_state, trunk
+from deepcovid.nets.zoo import BACKBONES
+from deepcovid.schema import checked
+from deepcovid.settings import FeatureSettings
+
+LOADING = Lock()  # Pillow reads a file when its image is first used, and the same image may be there twice
+Picture = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
+
+
+class Head:
+    """Heads of one recipe, a seed each, on their net.
+
+    Attributes:
+        model: torchvision's name of the net.
+        weights_sha256: Of the file of the net's weights.
+        dataset: Name of the data set that the heads were trained on.
+        recipe: Name of the recipe.
+        cut_off: An image is called covid from this score on.
+        classes: covid and non, in the order of a head's outputs.
+        seeds: A head each; the first gives the score, the others show the spread.
+        transform: resize and crop in pixels; mean and std of red, green and blue in 0..1.
+        threshold: An image whose distance from the training images is larger is unlike them.
+        about: What the heads are, in a line.
+        file: All of the head file.
+        net: The frozen net without its last layer.
+        settings: Device, precision and batch size.
+    """
+
+    def __init__(self, file: HeadFile, state: State, settings: FeatureSettings) -> None:
+        """Put heads on the net whose weights are `state`; `load_head` reads both from their files."""
+        self.file, self.settings = file, settings
+        self.model, self.weights_sha256 = file.model, file.weights_sha256
+        self.dataset, self.recipe, self.cut_off = file.dataset, file.recipe, file.choices.cut_off
+        self.classes, self.seeds, self.transform = LABELS, file.seeds, TRANSFORM
+        self.threshold = file.threshold
+        self.net = trunk(file.model, state)
+        self.about = (
+            f"Head of {BACKBONES[self.model]} under the recipe {self.recipe}, trained on {self.dataset}; "
+            f"called covid from a score of {self.cut_off:g} on."
+        )
+
+    def score(self, images: Iterable[Picture]) -> NDArray[np.float64]:
+        """Return P(covid) of each image, (images,): the score of the first seed's head.
+
+        Args:
+            images: Paths of image files (PNG, JPEG, DICOM ...), PIL images, or arrays uint8 (height, width) or
+                (height, width, 3), of any size and number; they are prepared as the pipeline prepares its own.
+
+        Raises:
+            BadImageError: An image cannot be used; the message says which, and why.
+            OSError: A file cannot be read.
+        """
+        return self.predict(images)["score"].to_numpy()
+
+    def predict(self, images: Iterable[Picture]) -> pd.DataFrame:
+        """Return what the heads say of each image, in order.
+
+        Args:
+            images: As for `score`.
+
+        Returns:
+            Columns score (P(covid), of the first seed's head), score_min and score_max over the seeds, called (covid or
+            non, at the cut-off), distance (from the training images, in feature space), unlike (whether that is beyond
+            the threshold: then no training image was like this one, and its score means little).
+
+        Raises:
+            BadImageError: An image cannot be used; the message says which, and why.
+            OSError: A file cannot be read.
+        """
+        if isinstance(images, str | os.PathLike | Image.Image):
+            raise TypeError("images are to be several; put a single one in a list")
+        batches = attempts((partial(_decoded, *numbered) for numbered in enumerate(images)), self.batch_size)
+        tables = [self.predict_pixels([_whole(attempt) for attempt in batch]) for batch in batches]
+        none = _predicted(np.empty((0, len(self.seeds))), np.empty(0), self.cut_off, self.threshold)
+        return pd.concat(tables or [none], ignore_index=True)
+
+    @property
+    def batch_size(self) -> int:
+        """Images that go through the net at a time."""
+        return self.settings.batch_size
+
+    def predict_pixels(self, pixels: Sequence[Pixels]) -> pd.DataFrame:
+        """Return what `predict` does of one batch of images that `deepcovid.images.decoding.decode` returned."""
+        (features,) = extract(self.net, [stacked(pixels)], self.settings)
+        scores = score(features, self.file.weight, self.file.bias)
+        return _predicted(scores, self.file.training.distances(features), self.cut_off, self.threshold)
+
+
+def load_head(
+    path: str | os.PathLike[str],
+    weights: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    batch_size: int = 32,
+) -> Head:
+    """Return the heads in a file of the train stage, on their net, ready to be used.
+
+    Args:
+        path: data/<data set>/heads/<net>-<recipe>.safetensors.
+        weights: Of the net, as the weights stage writes them; by default ../weights/<net>.safetensors beside the head's
+            folder, where the pipeline has them.
+        device: auto, cpu, cuda or cuda:N; auto is CUDA where there is one.
+        batch_size: Images that go through the net at a time.
+
+    Raises:
+        UserError: The head cannot be read (`head_files.read_head`), its weights are missing or others, or the
+            device is not there.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+        raise UserError(f"{path}: no file; name a head file, data/<data set>/heads/<net>-<recipe>.safetensors")
+    settings = checked(
+        FeatureSettings, {"device": device, "precision": "fp32", "batch_size": batch_size}, f"loading {path}"
+    )
+    try:
+        choose_device(device)
+    except (UserError, RuntimeError):
+        raise UserError(f"device {device} (--device, or device=) is not usable here; choose auto or cpu") from None
+    file = read_head(path)
+    where = Path(weights) if weights else path.absolute().parent.parent / "weights" / f"{file.model}.safetensors"
+    if not where.is_file():
+        raise UserError(
+            f"{path}: the weights of its net are not there: {where}; name their file (--weights, or weights=), or make "
+            f"them with `dvc repro weights@{file.dataset}-{file.model}`"
+        )
+    check_weights(path, file, where)
+    try:
+        return Head(file, read_state(where)[1], settings)
+    except (SafetensorError, KeyError, TypeError, RuntimeError):  # the head names them, but a head can be forged
+        raise UserError(
+            f"{where}: not weights of {file.model} as the weights stage writes them; run it and the train stage again"
+        ) from None
+
+
+def attempts(makes: Iterable[Callable[[], Pixels]], size: int) -> Iterator[list[Pixels | UserError | OSError]]:
+    """Yield what each of `makes` returns or raises, `size` at a time, on every core; memory is that of one batch."""
+    waiting = iter(makes)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        while batch := list(pool.map(_attempt, islice(waiting, size))):
+            yield batch
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of an image file.
+
+    Raises:
+        BadImageError: It is a broken link, a pipe or the like, or too large for an image.
+        OSError: It cannot be read.
+    """
+    if not path.is_file():
+        raise BadImageError("no file, or a broken link; leave it out")
+    if path.stat().st_size > MAX_MEMBER_BYTES:
+        raise BadImageError(f"{path.stat().st_size} bytes, more than any image has; leave it out")
+    return path.read_bytes()
+
+
+def stacked(pixels: Sequence[Pixels]) -> Pixels:
+    """Return images (224, 224) or (224, 224, 3) as one array (images, 224, 224, 1 or 3)."""
+    deep = [np.atleast_3d(image) for image in pixels]
+    channels = max(image.shape[2] for image in deep)
+    return np.stack([np.broadcast_to(image, (*image.shape[:2], channels)) for image in deep])
+
+
+def _attempt(make: Callable[[], Pixels]) -> Pixels | UserError | OSError:
+    try:
+        return make()
+    except (UserError, OSError) as error:
+        return error
+
+
+def _whole(attempt: Pixels | UserError | OSError) -> Pixels:
+    if isinstance(attempt, Exception):
+        raise attempt
+    return attempt
+
+
+def _decoded(index: int, picture: Picture) -> Pixels:
+    name = f"image {index}"
+    if isinstance(picture, str | os.PathLike):
+        name = str(Path(picture))
+    try:
+        return decode(_content(picture))
+    except BadImageError as error:
+        raise BadImageError(f"{name}: {error}") from None
+
+
+def _content(picture: Picture) -> bytes:
+    """Return an image as the bytes of a file, so that every image is checked and prepared in the same way."""
+    if isinstance(picture, str | os.PathLike):
+        path = Path(picture)
+        return read_file(path) if path.exists() else path.read_bytes()
+    if isinstance(picture, np.ndarray):
+        if picture.dtype != np.uint8 or not (picture.ndim == 2 or picture.shape[2:] == (3,)) or not picture.size:
+            raise BadImageError(
+                f"an array of {picture.dtype} {picture.shape}; hand over uint8 (height, width) or (height, width, 3)"
+            )
+        picture = Image.fromarray(picture)
+    if not isinstance(picture, Image.Image):
+        raise TypeError(f"an image is a path, a PIL image or a uint8 array, not {type(picture).__name__}")
+    stream = io.BytesIO()
+    try:
+        with LOADING:
+            picture = picture.copy()
+        picture.save(stream, "PNG", compress_level=0)
+    except Exception as error:  # a mode that PNG has not, or damaged bytes, on which Pillow raises nearly anything
+        raise BadImageError(f"cannot be used ({reason_of(error)}); convert it to 8-bit grey or RGB") from None
+    return stream.getvalue()
+
+
+def _predicted(
+    scores: NDArray[np.float64], distances: NDArray[np.float64], cut_off: float, threshold: float
+) -> pd.DataFrame:
+    first = scores[:, 0]
+    return pd.DataFrame(
+        {
+            "score": first,
+            "score_min": scores.min(axis=1),
+            "score_max": scores.max(axis=1),
+            "called": np.where(first >= cut_off, *LABELS).astype(object),
+            "distance": distances,
+            "unlike": distances > threshold,
+        }
+    )

@@ -1,0 +1,171 @@
+"""Whole nets trained as the released script trains ResNet18: frozen weights, but crops and BatchNorm may be at work.
+
+The script (shervinmin/DeepCovid, ResNet18_train.py) draws a random crop of each training image anew in every epoch and
+leaves BatchNorm in training mode: batches are normalised by their own statistics, and the running statistics that
+evaluation uses drift, although no weight of the net is trained. Heads are the only thing that learns, and they do not
+act back on the net; so heads of several seeds share one run of the net, and each is what it would be alone.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torchvision.transforms import v2
+
+from deepcovid.errors import UserError
+from deepcovid.heads.scoring import score
+from deepcovid.heads.training import Data, Heads, write_tensors
+from deepcovid.images.decoding import SIZE
+from deepcovid.nets.features import normalised
+from deepcovid.progress import bar
+from deepcovid.settings import Recipe
+
+EVALUATION_BATCH = 64  # images; for memory only
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images and their classes.
+
+    Attributes:
+        pixels: uint8 (height, width, 1 or 3) each; 224 x 224, or with short side 224 where crops are drawn.
+        classes: (images), indices into LABELS.
+    """
+
+    pixels: list[Tensor]
+    classes: Tensor
+
+    def to(self, device: torch.device) -> "Images":
+        """Return the same on `device`."""
+        return Images([image.to(device) for image in self.pixels], self.classes.to(device))
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """One run of a net, and the heads trained on it.
+
+    Attributes:
+        scores: (images, seeds), P(covid) of the test images by each seed's kept head and the net of its epoch.
+        weight: (seeds, features, classes).
+        bias: (seeds, classes).
+        epochs: (seeds), the epoch that each head was kept from.
+        buffers: By epoch that a head was kept from, the net's running statistics then.
+        log: As `deepcovid.heads.training.Trained` has it.
+    """
+
+    scores: NDArray[np.float64]
+    weight: Tensor
+    bias: Tensor
+    epochs: list[int]
+    buffers: dict[int, dict[str, Tensor]]
+    log: pd.DataFrame
+
+
+def replay(net: "Net", train: Images, test: Images, recipe: Recipe, seeds: list[int], run: int) -> Replayed:
+    """Train a head per seed on a net that runs anew in every epoch.
+
+    Args:
+        net: Changed in place where BatchNorm is in training mode.
+        train: Uncropped (see `Images`) if the recipe draws crops.
+        test: 224 x 224.
+        recipe: What to do.
+        seeds: Of the heads' initial weights.
+        run: Seed of the order of the images and of the crops, which the heads share.
+
+    Raises:
+        UserError: The device has too little memory.
+    """
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(run)
+            return _replay(net, train.to(net.device), test.to(net.device), recipe, seeds)
+    except torch.OutOfMemoryError:
+        raise UserError(
+            f"{net.device}: too little memory to hold the images and run the net; set features.device to cpu"
+        ) from None
+
+
+class Net:
+    """A frozen net on a device, run in fp32 or with its convolutions in bf16."""
+
+    def __init__(self, trunk: nn.Module, device: torch.device, precision: str) -> None:
+        self.trunk = trunk.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.device, self._bf16 = device, precision == "bf16"
+        # On CUDA: the same bytes on every run, and the precision that was asked for.
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
+
+    def features(self, views: Tensor) -> Tensor:
+        """Return float32 (batch, features) of uint8 (batch, 224, 224, 1 or 3)."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
+            features: Tensor = self.trunk(normalised(views))
+        return features.float()
+
+
+def _replay(net: Net, train: Images, test: Images, recipe: Recipe, seeds: list[int]) -> Replayed:
+    drifts = recipe.batch_norm == "training"
+    at_rest = _evaluated(net, test if not drifts else Images(test.pixels[:1], test.classes[:1]))
+    heads = Heads(at_rest.features.shape[1], [recipe], seeds, net.device)
+    scores = np.full((len(test.pixels), len(seeds)), np.nan)
+    kept_from = np.zeros(len(seeds), dtype=int)
+    buffers: dict[int, dict[str, Tensor]] = {}
+    for epoch in range(1, recipe.epochs + 1):
+        heads.begin(epoch)
+        net.trunk.train(drifts)
+        with bar(f"epoch {epoch} of {recipe.epochs}", total=len(train.pixels)) as progress:
+            for batch in torch.randperm(len(train.pixels)).split(recipe.batch_size):
+                features = net.features(_views(train.pixels, batch, recipe.random_crop))
+                classes = train.classes[batch.to(net.device)]
+                heads.step(features.expand(len(seeds), -1, -1), classes.expand(len(seeds), -1))
+                progress.update(len(batch))
+        test_data = _evaluated(net, test) if drifts else at_rest
+        kept = heads.select(test_data)[:, 0].cpu().numpy()
+        if kept.any():
+            (now,) = heads.trained()
+            weight, bias = now.weight.numpy()[kept], now.bias.numpy()[kept]
+            scores[:, kept] = score(test_data.features.cpu().numpy(), weight, bias)
+            kept_from[kept] = epoch
+            buffers[epoch] = {name: buffer.cpu().clone() for name, buffer in net.trunk.named_buffers()}
+    (trained,) = heads.trained()
+    used = {epoch: values for epoch, values in buffers.items() if epoch in kept_from}
+    return Replayed(scores, trained.weight, trained.bias, kept_from.tolist(), used, trained.log)
+
+
+def _evaluated(net: Net, images: Images) -> Data:
+    """Return the features of images as the net gives them in evaluation mode."""
+    net.trunk.eval()
+    parts = torch.arange(len(images.pixels)).split(EVALUATION_BATCH)
+    features = [net.features(_views(images.pixels, part, random_crop=False)) for part in parts]
+    return Data(torch.cat(features), images.classes)
+
+
+crop = v2.RandomResizedCrop(SIZE, antialias=True)  # torchvision's defaults, as in the script
+
+
+def _views(pixels: list[Tensor], chosen: Tensor, random_crop: bool) -> Tensor:
+    """Return what the net is shown of the chosen images, uint8 (batch, 224, 224, 1 or 3)."""
+    views = [pixels[index] for index in chosen.tolist()]
+    if random_crop:
+        views = [crop(view.permute(2, 0, 1)).permute(1, 2, 0) for view in views]
+    return torch.stack(views)
+
+
+def write(path: Path, runs: dict[int, Replayed], facts: dict[str, Any]) -> None:
+    """Write the heads of all runs as safetensors, run after run, with the nets they belong to.
+
+    A net is its running statistics, named run_<run>.epoch_<epoch>.<buffer>; `kept_from` in the facts has the epoch of
+    each head.
+    """
+    tensors = {
+        "weight": torch.cat([part.weight for part in runs.values()]),
+        "bias": torch.cat([part.bias for part in runs.values()]),
+    }
+    for run, part in runs.items():
+        for epoch, buffers in part.buffers.items():
+            tensors |= {f"run_{run}.epoch_{epoch}.{name}": buffer for name, buffer in buffers.items()}
+    kept_from = {str(run): part.epochs for run, part in runs.items()}
+    write_tensors(path, tensors, facts | {"kept_from": kept_from})

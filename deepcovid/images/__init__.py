@@ -1,0 +1,10 @@
+"""From archive members to pixels.
+
+decoding.py       image files to one uint8 array, decoded once a data set
+dicom.py          DICOM radiographs as a monitor shows them, and what their headers say
+transform.py      what a net is shown of an image: its size, and the scaling of its values
+augmentation.py   copies of COVID training images: flip, small rotation, small distortion
+uncropped.py      images before their centre is cut out, for recipes that draw their own crops
+lungs.py          masks of lungs that the archive of covid-chestxray-dataset may hold
+contact_sheet.py  a picture of what a data set's images look like
+"""

@@ -1,0 +1,52 @@
+"""Generated copies of training images: flip, small rotation, small elastic distortion, as the paper says."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torchvision.transforms import v2
+
+from deepcovid.images.decoding import Row
+from deepcovid.settings import AugmentSettings
+
+
+def with_copies(rows: Iterable[Row], settings: AugmentSettings) -> Iterator[Row]:
+    """Yield `rows`, each COVID training image followed by its copies."""
+    distort = distortion(settings)
+    for row, pixels in rows:
+        yield row, pixels
+        if row["label"] == "covid" and row["split"] == "train":
+            for number in range(1, settings.copies + 1):
+                name = f"{row['image_id']}+{number}"
+                yield (
+                    row | {"image_id": name, "augmentation_of": row["image_id"]},
+                    augmented(pixels, distort, seed_of(name, settings.seed)),
+                )
+
+
+def distortion(settings: AugmentSettings) -> v2.Transform:
+    """Return the random distortion that `settings` describe."""
+    return v2.Compose(
+        [
+            v2.RandomHorizontalFlip(settings.flip_probability),
+            v2.RandomRotation(settings.rotation_degrees, v2.InterpolationMode.BILINEAR),
+            v2.ElasticTransform(settings.elastic_alpha, settings.elastic_sigma),
+        ]
+    )
+
+
+def augmented(pixels: NDArray[np.uint8], distort: v2.Transform, seed: int) -> NDArray[np.uint8]:
+    """Return a distorted copy of an image (height, width) or (height, width, 3), whatever was drawn before."""
+    image = torch.from_numpy(pixels.copy())
+    channels_first = image[None] if image.ndim == 2 else image.permute(2, 0, 1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        copy = distort(channels_first)
+    return (copy[0] if image.ndim == 2 else copy.permute(1, 2, 0)).numpy()
+
+
+def seed_of(name: str, seed: int) -> int:
+    """Return a 63-bit seed that depends on both, so that a copy is the same whatever else is made beside it."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8], "big") >> 1

@@ -1,0 +1,170 @@
+"""From image files to one uint8 array: decoded once per data set, shared by every net.
+
+The array holds what the released code's evaluation transform feeds its net before scaling to floats: RGB, short side
+resized to 224 pixels, centre 224 x 224 cut out. One channel where every image is grey (red, green and blue alike),
+three otherwise.
+"""
+
+import io
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from torchvision.transforms import CenterCrop, Compose, Resize
+
+from deepcovid.archives import Archive
+from deepcovid.arrays import ArrayWriter
+from deepcovid.errors import BadImageError, UserError, reason_of
+from deepcovid.images.dicom import is_dicom, open_radiograph, shown
+from deepcovid.images.transform import SIZE as SIZE
+from deepcovid.progress import bar
+
+MIN_SIDE = 32  # pixels; a smaller file is no radiograph
+MAX_ASPECT = 20  # a longer strip is no radiograph, and grows large when its short side is resized
+MAX_PIXELS = 40_000_000  # the largest detectors have 18 million, the largest public scans 27
+CHUNK = 256  # images decoded before they are written; bounds memory
+# What Pillow may read: some of its other readers start programs (Ghostscript for EPS).
+FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP")
+Pixels = NDArray[np.uint8]
+Row = tuple[dict[str, str], Pixels]  # a catalogue row and its image
+
+Framing = Callable[[Image.Image], Image.Image]
+resize: Framing = Resize(SIZE)
+resize_and_crop: Framing = Compose([Resize(SIZE), CenterCrop(SIZE)])
+
+
+def decode(content: bytes, framing: Framing = resize_and_crop) -> Pixels:
+    """Return an image file as uint8, (224, 224) if it is grey and (224, 224, 3) if not.
+
+    With the framing `resize` the long side is left at its length.
+
+    Raises:
+        BadImageError: The bytes are no image, or one whose meaning in 8-bit grey or RGB is not certain: animated,
+            deeper than 8 bits, CMYK, transparent, or too small; or DICOM that is no radiograph or cannot be shown
+            (deepcovid/images/dicom.py).
+    """
+    try:
+        picture = _radiograph(content) if is_dicom(content) else _picture(content)
+    except BadImageError:
+        raise
+    except UnidentifiedImageError:
+        raise BadImageError("not an image that can be read; replace it by a PNG, JPEG or DICOM file") from None
+    except Image.DecompressionBombError as error:
+        raise BadImageError(f"not an image that can be read ({error}); save it smaller") from None
+    except Exception as error:  # on damaged bytes, Pillow's readers raise nearly anything
+        raise BadImageError(f"damaged ({reason_of(error)}); get the file again") from None
+    if picture.has_transparency_data and _alpha_minimum(picture) < 255:
+        raise BadImageError("partly transparent; save it without an alpha channel")
+    if picture.mode != "L":
+        picture = picture.convert("RGB")
+    pixels = np.asarray(framing(picture))
+    if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
+        pixels = pixels[..., 0]
+    return pixels
+
+
+def _radiograph(content: bytes) -> Image.Image:
+    header = open_radiograph(content)
+    _check_size(header.Columns, header.Rows)
+    return Image.fromarray(shown(header))
+
+
+def _picture(content: bytes) -> Image.Image:
+    picture: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
+    _check_kind(picture)
+    picture.load()
+    return picture
+
+
+def _check_kind(picture: Image.Image) -> None:
+    if getattr(picture, "n_frames", 1) > 1:
+        raise BadImageError(f"animated, {picture.n_frames} frames; save the one that is meant")  # type: ignore[attr-defined]
+    # Pillow cuts 16-bit colour down to 8 without a word; its decoder's arguments tell.
+    deep = any(";16" in str(tile.args) for tile in getattr(picture, "tile", []))
+    if deep or picture.mode.startswith(("I", "F")):
+        raise BadImageError(
+            f"more than 8 bits a pixel (mode {picture.mode}); save it as 8-bit with the window you mean"
+        )
+    if picture.mode in ("CMYK", "YCCK", "LAB"):
+        raise BadImageError(f"colour mode {picture.mode}; save it as greyscale or RGB")
+    _check_size(picture.width, picture.height)
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise BadImageError(f"{width} x {height} pixels, more than any radiograph; save it smaller")
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise BadImageError(f"{width} x {height} pixels, a strip; cut the radiograph out of it")
+    if min(width, height) < MIN_SIDE:
+        raise BadImageError(f"{width} x {height} pixels, less than {MIN_SIDE} a side; get the full size")
+
+
+def _alpha_minimum(picture: Image.Image) -> int:
+    return int(np.asarray(picture.convert("RGBA").getchannel("A")).min())
+
+
+def decoded_images(
+    table: pd.DataFrame, raw: Path, quarantined: dict[str, str], framing: Framing = resize_and_crop
+) -> Iterator[Row]:
+    """Yield each row of a catalogue with its pixels.
+
+    Args:
+        table: The catalogue, originals before their copies.
+        raw: Folder of the archives that it names.
+        quarantined: Filled with the images that cannot be used, by image_id, and why; they are not yielded, nor are
+            their copies.
+        framing: See `decode`.
+    """
+    with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(os.cpu_count()))
+        archives = {name: stack.enter_context(Archive(raw / name)) for name in table["archive"].unique()}
+
+        def attempt(row: dict[str, str]) -> Pixels | BadImageError:
+            try:
+                return decode(archives[row["archive"]].read(row["member"]), framing)
+            except BadImageError as error:
+                return error
+
+        rows = [dict(zip(table.columns, values, strict=True)) for values in table.itertuples(index=False)]
+        progress = stack.enter_context(bar("decoding", total=len(rows)))
+        for start in range(0, len(rows), CHUNK):
+            chunk = rows[start : start + CHUNK]
+            for row, result in zip(chunk, pool.map(attempt, chunk), strict=True):
+                progress.update()
+                if isinstance(result, BadImageError):
+                    quarantined[row["image_id"]] = str(result)
+                elif row["augmentation_of"] in quarantined:
+                    quarantined[row["image_id"]] = f"its original, {row['augmentation_of']}, cannot be used"
+                else:
+                    yield row, result
+
+
+def write_images(rows: Iterable[Row], target: Path) -> pd.DataFrame:
+    """Write the pixels of `rows` to `target`, uint8 (images, 224, 224, 1 or 3) as .npy, and return the rows.
+
+    Images are written as they come, so memory stays small whatever their number.
+    """
+    kept = []
+    with ArrayWriter(target, (SIZE, SIZE, 1), np.uint8) as writer:
+        for row, pixels in rows:
+            if pixels.ndim == 3 and writer.row_shape[-1] == 1:
+                writer.widen((SIZE, SIZE, 3))
+            writer.append(np.broadcast_to(pixels.reshape(1, SIZE, SIZE, -1), (1, *writer.row_shape)))
+            kept.append(row)
+    return pd.DataFrame(kept)
+
+
+def check_quarantine(quarantined: dict[str, str], images: int, max_share: float) -> None:
+    """Raise UserError if more than `max_share` of the images cannot be used."""
+    if len(quarantined) > max_share * images:
+        name, why = next(iter(quarantined.items()))
+        raise UserError(
+            f"{len(quarantined)} of {images} images cannot be used, more than max_quarantined_share ({max_share:g}) "
+            f"allows; first {name!r}: {why}"
+        )

@@ -1,0 +1,42 @@
+"""Images before their centre is cut out, for recipes that draw their own crops."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from deepcovid.errors import UserError
+from deepcovid.images.decoding import decoded_images, resize
+
+Pixels = NDArray[np.uint8]
+
+
+def uncropped(table: pd.DataFrame, raw: Path, cropped: Pixels, generated: bool) -> list[Pixels]:
+    """Return the images of a catalogue with their short side resized to 224 pixels and their long side whole.
+
+    Args:
+        table: The catalogue.
+        raw: Folder of the archives that it names.
+        cropped: (images, 224, 224, channels), the same images with their centre cut out.
+        generated: The copies in `table` are the pipeline's own. They were made from cropped images and stay so.
+
+    Returns:
+        uint8 (height, width, 1 or 3) each, all with as many channels.
+
+    Raises:
+        UserError: An image could be read when the array was made and cannot be now.
+    """
+    here = (table["augmentation_of"] != "") & generated
+    unreadable: dict[str, str] = {}
+    found = {row["image_id"]: pixels for row, pixels in decoded_images(table[~here], raw, unreadable, resize)}
+    if unreadable:
+        name, why = next(iter(unreadable.items()))
+        raise UserError(f"{raw}: image {name!r} has changed since it was decoded ({why}); run `dvc repro` again")
+    images = [
+        np.asarray(pixels) if own else np.atleast_3d(found[name])
+        for name, own, pixels in zip(table["image_id"], here, cropped, strict=True)
+    ]
+    # An image may be coloured at its margin only, so the array does not say how many channels there are.
+    channels = max(image.shape[2] for image in images)
+    return [np.broadcast_to(image, (*image.shape[:2], channels)) for image in images]

@@ -1,0 +1,111 @@
+"""A net's weights: torchvision's ImageNet weights, a file, or seeded random ones brought to order one."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from deepcovid.errors import UserError
+from deepcovid.fetching import RemoteFile
+from deepcovid.nets.trunks import State, build
+
+
+def imagenet_file(model: str, editions: dict[str, str]) -> RemoteFile:
+    """Return where torchvision's ImageNet weights of `model` are; `editions` names files by SHA-256."""
+    url: str = torchvision.models.get_model_weights(model)["IMAGENET1K_V1"].url
+    published = re.search(r"-([0-9a-f]{8,})\.pth$", url)
+    assert published
+    return RemoteFile(
+        path=f"weights/{model}.pth",
+        url=url,
+        remedy="set DEEPCOVID_MIRROR to a folder that has it, name a folder of weights in weights.source, or choose "
+        "random weights with weights.source: random",
+        editions=editions,
+        sha256_prefix=published[1],
+    )
+
+
+def file_in(folder: Path, model: str) -> Path:
+    """Return the file of `model` in a folder of weights; the .pth file where there is none, for the error to name."""
+    arrays = folder / f"{model}.safetensors"
+    return arrays if arrays.is_file() else folder / f"{model}.pth"
+
+
+def load(path: Path, model: str) -> State:
+    """Return the state dict in a .pth or .safetensors file, checked against the architecture.
+
+    Raises:
+        UserError: The file is missing, holds code or something else than a state dict, or is of another architecture.
+    """
+    loaded = _load_plain(path)
+    if not isinstance(loaded, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in loaded.items()
+    ):
+        raise UserError(f"{path}: not a plain state dict of tensors; save the net's state_dict()")
+    net = build(model)
+    try:
+        net.load_state_dict({_current_name(name): value for name, value in loaded.items()})
+    except RuntimeError as error:
+        what = str(error).splitlines()[1].strip()
+        raise UserError(f"{path}: not the weights of {model} ({what[:120]}); name that net's file") from None
+    return net.state_dict()
+
+
+def _load_plain(path: Path) -> Any:
+    try:
+        return load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such weight file; or choose random weights with weights.source: random") from None
+    except PermissionError:
+        raise
+    except Exception as error:  # on bytes that are no state dict, the readers raise nearly anything
+        raise UserError(
+            f"{path}: no weight file, a damaged one, or one that holds code or objects, which are never loaded "
+            f"({type(error).__name__}); save the net's state_dict() or get the file again"
+        ) from None
+
+
+def _current_name(key: str) -> str:
+    """Return the present name of a DenseNet layer; torchvision's own files are older than its code."""
+    return re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])", r"\1\2", key)
+
+
+def random_state(model: str, seed: int, images: Tensor) -> State:
+    """Return random weights under which the features of `images` are of order one.
+
+    Weights are drawn as torchvision draws them. BatchNorm's statistics are then those of `images`; a net without
+    BatchNorm has each convolution divided by the standard deviation of its output on `images`.
+
+    Args:
+        model: Architecture.
+        seed: Of the draw.
+        images: (batch, 3, 224, 224), as the net sees them.
+    """
+    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+        torch.manual_seed(seed)
+        net = build(model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
+        if norms:
+            for norm in norms:
+                norm.momentum = None  # running statistics become plain averages
+            net.train()(images)
+        else:
+            convolutions = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
+            hooks = [module.register_forward_hook(_scale_to_one) for module in convolutions]
+            net.eval()(images)
+            for hook in hooks:
+                hook.remove()
+    return net.state_dict()
+
+
+def _scale_to_one(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    assert isinstance(module, nn.Conv2d)
+    scale = output.std()
+    module.weight.div_(scale)
+    if module.bias is not None:
+        module.bias.div_(scale)
+    return output / scale

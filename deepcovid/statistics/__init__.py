@@ -1,0 +1,10 @@
+"""Numbers about scores, and how sure they are.
+
+rates.py        the paper's numbers for one run: rates at the cut-off, areas, how they vary over seeds
+curves.py       the tables behind the plots
+intervals.py    95 % intervals: the paper's formula, Wilson's, Student's, a bootstrap over patients
+roc_bands.py    a band about a ROC curve
+calibration.py  is a share p of the images scored p covid?
+comparison.py   our runs beside published numbers, and net against net
+published.py    the schema of reference/published.yaml
+"""

@@ -1,0 +1,108 @@
+"""The schema of reference/published.yaml: what others report, each number with its source."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveInt, model_validator
+
+from deepcovid.nets.zoo import BACKBONES
+from deepcovid.schema import Strict, checked
+from deepcovid.settings import Name, Names
+
+Metric = Literal[
+    "auc",
+    "accuracy",
+    "sensitivity",
+    "specificity",
+    "at_sensitivity_98.specificity",
+    "confusion.tp",
+    "confusion.fp",
+    "confusion.fn",
+    "confusion.tn",
+]
+# Metrics with bootstrap samples for every net, from which the interval of an average over nets can be had.
+BOOTSTRAPPED = ("auc", "at_sensitivity_98.specificity")
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is blank; say what is meant, in words")
+    return text
+
+
+def _known_net(name: str) -> str:
+    known = (*BACKBONES, "best", "average")
+    if name not in known:
+        raise ValueError(f"no such net; known are {', '.join(known)}")
+    return name
+
+
+Text = Annotated[str, AfterValidator(_not_blank)]
+
+
+class Number(Strict):
+    """One published number, and what it is of ours.
+
+    `metric` is a key path of a run's metrics; `model` is a net, or `best` or `average` over the nets that were run.
+    """
+
+    name: Text
+    value: NonNegativeFloat
+    metric: Metric
+    model: Annotated[str, AfterValidator(_known_net)]
+    note: Text | None = None
+
+    @model_validator(mode="after")
+    def _value_is_of_its_metric(self) -> Self:
+        if self.metric.startswith("confusion."):
+            if self.value % 1:
+                raise ValueError(f"{self.metric} counts images; {self.value:g} is no whole number")
+        elif self.value > 1:
+            raise ValueError(f"{self.metric} lies in 0..1, got {self.value:g}; write 98 % as 0.98")
+        if self.model in ("best", "average") and self.metric not in BOOTSTRAPPED:
+            raise ValueError(f"`{self.model}` over nets is known for {' and '.join(BOOTSTRAPPED)}, not {self.metric}")
+        return self
+
+
+class ImageCounts(Strict):
+    """Test images that a number was measured on; `non` is left out where the source does not say."""
+
+    covid: PositiveInt
+    non: PositiveInt | None = None
+
+    def fit(self, n_test: Mapping[str, int]) -> bool:
+        """Return whether a test set of so many covid and non images may be the same; not, where the counts differ."""
+        return self.covid == n_test["covid"] and self.non in (None, n_test["non"])
+
+
+class Group(Strict):
+    """Numbers of one source.
+
+    They are set beside our runs on `dataset` under each of `recipes` that was run, and on no other data set.
+    """
+
+    source: Text
+    dataset: Name
+    recipes: Names
+    test_images: ImageCounts
+    note: Text | None = None
+    numbers: Annotated[list[Number], Field(min_length=1)]
+
+
+class Published(Strict):
+    """The whole of reference/published.yaml."""
+
+    groups: dict[Name, Group]
+
+    def of(self, dataset: str) -> dict[str, Group]:
+        """Return the groups whose numbers are set beside runs on `dataset`."""
+        return {name: group for name, group in self.groups.items() if group.dataset == dataset}
+
+
+def validate(values: Any, origin: str) -> Published:
+    """Check `values`, as read from the file `origin`, against the schema.
+
+    Raises:
+        UserError: The first wrong key, by its path, with what is allowed there.
+    """
+    return checked(Published, values, origin)
