@@ -75,8 +75,7 @@ def checked(table: pd.DataFrame, origin: str) -> pd.DataFrame:
     if len(unknown):
         row = unknown.iloc[0]
         raise UserError(f"{origin}: image {row.image_id!r} has label {row.label!r}; allowed are {', '.join(LABELS)}")
-    copies = table["augmentation_of"] != ""
-    orphans = table[copies & ~table["augmentation_of"].isin(table["image_id"][~copies])]
+    orphans = table[copies(table) & ~table["augmentation_of"].isin(table["image_id"][originals(table)])]
     if len(orphans):
         row = orphans.iloc[0]
         raise UserError(
@@ -131,8 +130,28 @@ def group_of(table: pd.DataFrame) -> pd.Series:
     """Return the paper's three groups per row: covid, normal or other (non-COVID with another disease)."""
     group = pd.Series("other", index=table.index, name="group")
     group[table["finding"] == NORMAL] = "normal"
-    group[table["label"] == "covid"] = "covid"
+    group[covid(table)] = "covid"
     return group
+
+
+def covid(table: pd.DataFrame) -> "pd.Series[bool]":
+    """Return which rows are of the positive class."""
+    return table["label"] == "covid"
+
+
+def originals(table: pd.DataFrame) -> "pd.Series[bool]":
+    """Return which rows are no augmented copies."""
+    return table["augmentation_of"] == ""
+
+
+def copies(table: pd.DataFrame) -> "pd.Series[bool]":
+    """Return which rows are augmented copies."""
+    return ~originals(table)
+
+
+def original_of(table: pd.DataFrame) -> pd.Series:
+    """Return the image_id of each row's original, which is its own where it is no copy."""
+    return table["augmentation_of"].where(copies(table), table["image_id"])
 
 
 def in_test(table: pd.DataFrame) -> "pd.Series[bool]":
@@ -142,4 +161,4 @@ def in_test(table: pd.DataFrame) -> "pd.Series[bool]":
 
 def in_training(table: pd.DataFrame, *, augmented: bool) -> "pd.Series[bool]":
     """Return which rows are trained on: the originals, and their augmented copies if wanted."""
-    return (table["split"] == "train") & (augmented | (table["augmentation_of"] == ""))
+    return (table["split"] == "train") & (augmented | originals(table))

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from deepcovid import catalogue
 from deepcovid.catalogue import LABELS
 from deepcovid.errors import UserError
 from deepcovid.settings import FilterSettings
@@ -26,7 +27,7 @@ def filter_images(table: pd.DataFrame, settings: FilterSettings) -> tuple[pd.Dat
         if allowed != "all":
             reason[~table[column].isin(allowed)] = column
     original = table.set_index("image_id")["augmentation_of"]
-    follows = table["augmentation_of"].where(table["augmentation_of"] != "", table["image_id"])
+    follows = catalogue.original_of(table)
     reason = follows.map(pd.Series(reason.to_numpy(), index=original.index))
     kept, dropped = table[reason == ""], table[reason != ""]
     for label in LABELS:
@@ -42,7 +43,7 @@ def filter_images(table: pd.DataFrame, settings: FilterSettings) -> tuple[pd.Dat
 
 
 def _counts(table: pd.DataFrame) -> dict[str, Any]:
-    originals = table[table["augmentation_of"] == ""]
+    originals = table[catalogue.originals(table)]
     counts: dict[str, Any] = {"images": len(table), "copies": len(table) - len(originals)}
     for label in LABELS:
         rows = originals[originals["label"] == label]

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from deepcovid import catalogue
 from deepcovid.catalogue import LABELS
 from deepcovid.errors import UserError
 from deepcovid.settings import Counts, SplitSettings
@@ -29,7 +30,7 @@ def split_images(table: pd.DataFrame, settings: SplitSettings) -> tuple[pd.DataF
         UserError: Fewer images than wanted, and `too_few` is `error`; or no image at all on one side.
     """
     # Ordered by name, so that the draw does not depend on the order of the rows.
-    originals = table[table["augmentation_of"] == ""].sort_values("image_id")
+    originals = table[catalogue.originals(table)].sort_values("image_id")
     wanted: dict[str, Counts] = {"covid": settings.covid, "non": settings.non}
     rng = np.random.default_rng(settings.seed)
     sides: dict[Any, str] = {}
@@ -60,7 +61,7 @@ def split_images(table: pd.DataFrame, settings: SplitSettings) -> tuple[pd.DataF
 def overlap(table: pd.DataFrame) -> dict[str, int]:
     """Count what stands in both train and test among originals: images by their name in the source, files by
     content, patients."""
-    originals = table[table["augmentation_of"] == ""]
+    originals = table[catalogue.originals(table)]
     train, test = (originals[originals["split"] == side] for side in SIDES)
     images, files, patients = (
         set(train[column]) & set(test[column]) - {""} for column in ("source_image", "sha256", "patient_id")

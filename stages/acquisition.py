@@ -13,7 +13,7 @@ def acquisition_stage(settings: Settings, dataset: str) -> None:
     table = catalogue.read(paths.data(dataset, "images.csv"))
     pixels = batches(paths.data(dataset, "pixels.npy"), 256)
     measured = measurements(table, headers(table, paths.data(dataset, "raw")), pixels)
-    originals = table["augmentation_of"] == ""
+    originals = catalogue.originals(table)
     found = confounding(table[originals], measured[originals], settings.audit, settings.evaluate)
     write_json(paths.metrics(dataset, "audit/acquisition"), found)
 

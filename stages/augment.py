@@ -16,13 +16,13 @@ def augment(settings: Settings, dataset: str) -> None:
     options = settings.dataset[dataset]
     generated = options.augment.source == "generated"
     table = catalogue.read(paths.data(dataset, "split.csv"))
-    if not generated and (options.split.strategy != "published" or not (table["augmentation_of"] != "").any()):
+    if not generated and (options.split.strategy != "published" or not catalogue.copies(table).any()):
         raise UserError(
             f"dataset.{dataset}.augment.source: published copies belong to the published training images; "
             "with another split, or a source without copies, set it to generated"
         )
     if generated:
-        table = table[table["augmentation_of"] == ""]
+        table = table[catalogue.originals(table)]
     quarantined: dict[str, str] = {}
     images = decoded_images(table, paths.data(dataset, "raw"), quarantined)
     with replacing(paths.data(dataset, "pixels.npy")) as pixels:
@@ -33,7 +33,7 @@ def augment(settings: Settings, dataset: str) -> None:
         check_quarantine(quarantined, len(table), options.max_quarantined_share)
     catalogue.write(paths.data(dataset, "images.csv"), used)
     write_json(paths.provenance(dataset, "quarantined"), quarantined)
-    copies = int((used["augmentation_of"] != "").sum())
+    copies = int(catalogue.copies(used).sum())
     write_json(
         paths.metrics(dataset, "images"), {"images": len(used), "copies": copies, "quarantined": len(quarantined)}
     )

@@ -20,7 +20,7 @@ BATCH = 64  # images read at a time; bounds memory
 def baselines(settings: Settings, dataset: str) -> None:
     table = catalogue.read(paths.data(dataset, "images.csv"))
     test, recipe = table[catalogue.in_test(table)], settings.audit.recipe
-    positive, patient = (test["label"] == "covid").to_numpy(), test["patient_id"]
+    positive, patient = catalogue.covid(test).to_numpy(), test["patient_id"]
 
     entries = []
     for name, numbers in figures(batches(paths.data(dataset, "pixels.npy"), BATCH)).items():
@@ -38,7 +38,7 @@ def baselines(settings: Settings, dataset: str) -> None:
         left = read_scores(dataset, run)
         head = read_head(paths.data(dataset, f"heads/{run}.safetensors"))
         given = Input(model, f"{BACKBONES[model]}, {weights}", "pipeline", head.weight.shape[1])
-        covid = (left["label"] == "covid").to_numpy()
+        covid = catalogue.covid(left).to_numpy()
         entries.append(baseline(given, covid, heads_of(left).to_numpy(), left["patient_id"], settings.evaluate))
 
     found = summary(entries, recipe)

@@ -1,5 +1,6 @@
 """Measure how well the scores of a data set's own test images are calibrated; each net's first head."""
 
+from deepcovid import catalogue
 from deepcovid.files import write_json
 from deepcovid.heads.scoring import heads_of
 from deepcovid.settings import Settings
@@ -12,7 +13,7 @@ def calibration_stage(settings: Settings, dataset: str) -> None:
     found = {}
     for model in settings.models:
         table = read_scores(dataset, f"{model}-{settings.audit.recipe}")
-        positive, score = (table["label"] == "covid").to_numpy(), heads_of(table).iloc[:, 0].to_numpy()
+        positive, score = catalogue.covid(table).to_numpy(), heads_of(table).iloc[:, 0].to_numpy()
         bins = settings.audit.calibration_bins
         found[model] = calibration(positive, score, table["patient_id"], bins, settings.evaluate)
     write_json(paths.metrics(dataset, "audit/calibration"), found)

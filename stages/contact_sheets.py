@@ -16,7 +16,7 @@ from stages import _run, paths
 
 def contact_sheets(settings: Settings, dataset: str) -> None:
     table = catalogue.read(paths.data(dataset, "images.csv"))
-    table = table[table["augmentation_of"] == ""]
+    table = table[catalogue.originals(table)]
     group = catalogue.group_of(table)
     with ExitStack() as stack, replacing(paths.data(dataset, "contact_sheets")) as folder:
         folder.mkdir()

@@ -1,5 +1,6 @@
 """Measure how well a run's scores tell COVID-19 from the rest."""
 
+from deepcovid import catalogue
 from deepcovid.files import write_json
 from deepcovid.heads.scoring import heads_of
 from deepcovid.settings import Settings
@@ -11,7 +12,7 @@ from stages.runs import read_scores
 def evaluate_stage(settings: Settings, dataset: str, model: str, recipe: str) -> None:
     run = f"{model}-{recipe}"
     table = read_scores(dataset, run)
-    positive, scores = (table["label"] == "covid").to_numpy(), heads_of(table).to_numpy()
+    positive, scores = catalogue.covid(table).to_numpy(), heads_of(table).to_numpy()
     cut_off = settings.recipe[recipe].cut_off
     write_json(paths.metrics(dataset, run), evaluate(positive, scores, table["patient_id"], cut_off, settings.evaluate))
 

@@ -24,7 +24,7 @@ def external(settings: Settings, dataset: str, model: str, images: str) -> None:
         check_weights(path, heads[name], weights)
 
     table, own = (catalogue.read(paths.data(name, "images.csv")) for name in (images, dataset))
-    test = table[catalogue.in_test(table) & (table["augmentation_of"] == "")]
+    test = table[catalogue.in_test(table) & catalogue.originals(table)]
     seen = trained_on(test, own[catalogue.in_training(own, augmented=True)])
     rows, counts = test[~seen.any(axis=1)], left_out(seen)
     check_images(rows, counts, f"--images {images}")

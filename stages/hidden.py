@@ -43,7 +43,7 @@ def hidden(settings: Settings, dataset: str) -> None:
 
 def known_lesions(dataset: str, table: pd.DataFrame) -> NDArray[np.bool_]:
     """Return the lesions of the COVID test images, (images, 224, 224); none where they are not known."""
-    rows = table[catalogue.in_test(table) & (table["label"] == "covid")].reset_index(drop=True)
+    rows = table[catalogue.in_test(table) & catalogue.covid(table)].reset_index(drop=True)
     return np.array([mask for mask in lesion_masks(dataset, rows) if mask is not None])
 
 

@@ -16,7 +16,7 @@ from stages.runs import read_scores
 
 def ladder_stage(settings: Settings, dataset: str) -> None:
     table = catalogue.read(paths.data(dataset, "images.csv"))
-    positive = (table["label"] == "covid")[catalogue.in_test(table)].to_numpy()
+    positive = catalogue.covid(table)[catalogue.in_test(table)].to_numpy()
     options = settings.dataset[dataset]
     results, table_rows = {}, []
     for model in settings.models:

@@ -45,4 +45,4 @@ def read_maps(dataset: str, model: str) -> tuple[pd.DataFrame, "dict[str, np.mem
 
 def detected(rows: pd.DataFrame) -> NDArray[np.bool_]:
     """Return which rows of `read_maps` are COVID images that the head calls so."""
-    return ((rows["label"] == "covid") & (rows["score"] >= rows["cut_off"])).to_numpy()
+    return (catalogue.covid(rows) & (rows["score"] >= rows["cut_off"])).to_numpy()

@@ -4,6 +4,7 @@ from collections import defaultdict
 
 import pandas as pd
 
+from deepcovid import catalogue
 from deepcovid.files import write_csv
 from deepcovid.heads.scoring import heads_of
 from deepcovid.settings import Settings
@@ -26,7 +27,7 @@ def tables_of(dataset: str, run: Run) -> dict[str, pd.DataFrame]:
     """Return the tables of one run, by the name of the plot."""
     table = read_scores(dataset, str(run))
     log = pd.read_csv(paths.data(dataset, f"training/{run}.csv"))
-    positive, score = (table["label"] == "covid").to_numpy(), heads_of(table).iloc[:, 0].to_numpy()
+    positive, score = catalogue.covid(table).to_numpy(), heads_of(table).iloc[:, 0].to_numpy()
     tables = {
         "roc": curves.roc(positive, score),
         "precision_recall": curves.precision_recall(positive, score),

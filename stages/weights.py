@@ -41,7 +41,7 @@ def weights_stage(settings: Settings, dataset: str, model: str) -> None:
 def calibration_images(dataset: str, seed: int, count: int) -> torch.Tensor:
     """Return a fixed sample of training images, as the net sees them."""
     table = catalogue.read(paths.data(dataset, "images.csv"))
-    rows = table[(table["split"] == "train") & (table["augmentation_of"] == "")]
+    rows = table[(table["split"] == "train") & catalogue.originals(table)]
     sample = rows.sample(min(count, len(rows)), random_state=seed).index.sort_values()
     return normalised(torch.from_numpy(load_array(paths.data(dataset, "pixels.npy"))[sample]))
 

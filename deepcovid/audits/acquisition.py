@@ -15,6 +15,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
+from deepcovid import catalogue
 from deepcovid.audits.views import projections
 from deepcovid.errors import UserError
 from deepcovid.settings import AuditSettings, EvaluateSettings
@@ -116,7 +117,7 @@ def confounding(
     # Ordered by name, so that the folds do not depend on the order of the rows.
     table = table.sort_values("image_id")
     measured = measured.loc[table.index]
-    covid = (table["label"] == "covid").to_numpy()
+    covid = catalogue.covid(table).to_numpy()
     if covid.all() or not covid.any():
         raise UserError("acquisition: the images are of one class only; widen the filter or change the split")
     patient = table["patient_id"].where(table["patient_id"] != "", "image " + table["image_id"])

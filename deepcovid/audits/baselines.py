@@ -121,7 +121,7 @@ def fitted_scores(numbers: Numbers, table: pd.DataFrame) -> NDArray[np.float64]:
         UserError: The training originals are of one class only, or there are no test images.
     """
     train, test = catalogue.in_training(table, augmented=False).to_numpy(), catalogue.in_test(table).to_numpy()
-    positive = (table["label"] == "covid").to_numpy()[train]
+    positive = catalogue.covid(table).to_numpy()[train]
     if positive.all() or not positive.any():
         raise UserError("baselines: the training images are of one class only; widen the filter or change the split")
     if not test.any():

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from deepcovid import catalogue
 from deepcovid.audits.views import projections
 from deepcovid.errors import UserError
 from deepcovid.settings import EvaluateSettings
@@ -80,7 +81,7 @@ def measured(
         bins: Of the reliability curve.
         settings: Of the bootstraps.
     """
-    positive, patient = (rows["label"] == "covid").to_numpy(), rows["patient_id"]
+    positive, patient = catalogue.covid(rows).to_numpy(), rows["patient_id"]
     found = evaluate(positive, scores, patient, cut_off, settings)
     views, view_of = {}, projections(rows["view"]).to_numpy(str)
     for view in np.unique(view_of):

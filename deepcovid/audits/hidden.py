@@ -49,7 +49,7 @@ def swept(
     for side, rows in (("training", table[catalogue.in_training(table, augmented=False)]), ("test", test)):
         if rows["label"].nunique() < 2:
             raise UserError(f"hidden: the {side} images are of one class only; widen the filter or change the split")
-    positive = (test["label"] == "covid").to_numpy()
+    positive = catalogue.covid(test).to_numpy()
     weights = patient_weights(positive, test["patient_id"], settings.bootstrap_samples, settings.bootstrap_seed)
     scores = _scores(features, table, recipe, seeds)
     ones = np.ones((1, len(positive)))

@@ -70,7 +70,7 @@ def leakage(
     digest, straight, mirrored = _seen(pixels, len(table))
     table = table.assign(pixels=digest).iloc[order].reset_index(drop=True)
     points = Points(straight.rows(order), mirrored.rows(order))
-    original = (table["augmentation_of"] == "").to_numpy()
+    original = catalogue.originals(table).to_numpy()
     train, test = _rows(catalogue.in_training(table, augmented=True)), _rows(catalogue.in_test(table))
     originals = train[original[train]]
     vectors = whitened(features[order], original)
@@ -153,7 +153,7 @@ def _near_duplicates(
     table: pd.DataFrame, vectors: Vectors, points: Points, originals: Rows, test: Rows, sensitivity: float
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Return the threshold with its error rates, and the pairs of `originals` and `test` that reach it."""
-    copies = _rows(catalogue.in_training(table, augmented=True) & (table["augmentation_of"] != ""))
+    copies = _rows(catalogue.in_training(table, augmented=True) & catalogue.copies(table))
     if not len(copies):
         reason = "there are no augmented copies, known duplicates, to set a threshold on; set augment.copies"
         return {"skipped": reason}, pd.DataFrame({"train": [], "test": []}, dtype=int)
@@ -260,7 +260,7 @@ def _merged(table: pd.DataFrame, found: dict[str, pd.DataFrame]) -> pd.DataFrame
 
 def _originals(table: pd.DataFrame) -> Rows:
     """Return the row of each image's original, its own where it is one."""
-    names = table["augmentation_of"].where(table["augmentation_of"] != "", table["image_id"])
+    names = catalogue.original_of(table)
     return pd.Index(table["image_id"]).get_indexer(pd.Index(names))
 
 

@@ -13,6 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
+from deepcovid import catalogue
 from deepcovid.errors import UserError
 from deepcovid.settings import OutlierSettings
 
@@ -85,7 +86,7 @@ def fit_with_threshold(
     Raises:
         UserError: All images are of one patient.
     """
-    original = table["augmentation_of"].where(table["augmentation_of"] != "", table["image_id"])
+    original = catalogue.original_of(table)
     patient = table["patient_id"].where(table["patient_id"] != "", "image " + original)
     if patient.nunique() < 2:
         raise UserError(

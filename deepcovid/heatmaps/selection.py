@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from deepcovid import catalogue
 from deepcovid.errors import UserError
 from deepcovid.settings import HeatmapImages
 
@@ -25,7 +26,7 @@ def choose(table: pd.DataFrame, cut_off: float, images: HeatmapImages) -> pd.Dat
     Raises:
         UserError: A score is not a number, or no image is chosen.
     """
-    score, covid = table["score"].to_numpy(dtype=np.float64), (table["label"] == "covid").to_numpy()
+    score, covid = table["score"].to_numpy(dtype=np.float64), catalogue.covid(table).to_numpy()
     if not np.isfinite(score).all():
         raise UserError("heat maps: a score is not a number; lower the recipe's learning rate")
     called, rng = score >= cut_off, np.random.default_rng(images.seed)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from deepcovid import catalogue
 from deepcovid.errors import UserError
 from deepcovid.images.decoding import decoded_images, resize
 
@@ -27,7 +28,7 @@ def uncropped(table: pd.DataFrame, raw: Path, cropped: Pixels, generated: bool) 
     Raises:
         UserError: An image could be read when the array was made and cannot be now.
     """
-    here = (table["augmentation_of"] != "") & generated
+    here = catalogue.copies(table) & generated
     unreadable: dict[str, str] = {}
     found = {row["image_id"]: pixels for row, pixels in decoded_images(table[~here], raw, unreadable, resize)}
     if unreadable:

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from sklearn.metrics import roc_curve
 
+from deepcovid import catalogue
 from deepcovid.nets.zoo import BACKBONES
 from deepcovid.report.contents import Run
 from deepcovid.report.svg import FAINT, INK, PAGE, WIDTH, styled
@@ -127,7 +128,7 @@ def roc_of_nets(runs: Sequence[Run], samples: int, seed: int, marks: Sequence[Ma
     figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
     whole, corner = figure.subplots(1, 2)
     for run in runs:
-        positive, score = (run.scores["label"] == "covid").to_numpy(), run.score.to_numpy()
+        positive, score = catalogue.covid(run.scores).to_numpy(), run.score.to_numpy()
         band = roc_band(positive, score, run.scores["patient_id"], samples, seed)
         false_positive, true_positive, _ = roc_curve(positive, score)
         colour, metrics = NET_COLOURS[run.model], run.metrics
@@ -168,7 +169,7 @@ def roc_of_recipes(recipes: Mapping[str, Sequence[Run]]) -> Figure:
         axis.axis("off")
     for axis, (title, runs) in zip(panels, recipes.items(), strict=False):
         for run in runs:
-            positive = (run.scores["label"] == "covid").to_numpy()
+            positive = catalogue.covid(run.scores).to_numpy()
             false_positive, true_positive, _ = roc_curve(positive, run.score.to_numpy())
             label = f"{run.net} {run.metrics['auc']:.3f}"
             axis.plot(false_positive, true_positive, color=NET_COLOURS[run.model], linewidth=1.3, label=label)
