@@ -1,0 +1,80 @@
+"""The shape of a result: a number with its interval, and the files that hold results.
+
+A file of results is a pydantic model. Its fields are read by name, so that a misspelt one is an error of the program
+and a file that does not fit is an error that names the file.
+"""
+
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import PlainSerializer, ValidationError
+
+from deepcovid.errors import UserError
+from deepcovid.files import write_json
+from deepcovid.schema import Strict
+
+DIGITS = 6  # after the point, so that files differ only where results do
+
+# A float that is rounded when it is written. A plain `float` keeps every bit.
+Number = Annotated[float, PlainSerializer(lambda value: round(value, DIGITS), return_type=float)]
+
+
+class Estimate(Strict):
+    """A number and its 95 % interval. What the interval covers (patients, seeds, images) stands with the field."""
+
+    value: Number
+    low: Number
+    high: Number
+
+
+class Headline(Strict):
+    """What a person compares: the few numbers of one run or one audit, under the same flat keys in every file.
+
+    Attributes:
+        auc: Area under the ROC curve of the first seed's head.
+        auc_low: Lower end of its interval, a bootstrap over patients.
+        auc_high: Upper end.
+        sensitivity: Share of COVID images that are called so, at the recipe's cut-off.
+        specificity: Share of the others that are called so.
+        tp: COVID images that are called covid.
+        fn: COVID images that are called non.
+        fp: Other images that are called covid.
+        tn: Other images that are called non.
+        flags: What should be none: for a run, heads that call every test image alike; for the audit `leakage`, test
+            images that are in training too.
+    """
+
+    auc: Number | None = None
+    auc_low: Number | None = None
+    auc_high: Number | None = None
+    sensitivity: Number | None = None
+    specificity: Number | None = None
+    tp: int | None = None
+    fn: int | None = None
+    fp: int | None = None
+    tn: int | None = None
+    flags: int | None = None
+
+
+Model = TypeVar("Model", bound=Strict)
+
+
+def write_result(path: Path, result: Strict) -> None:
+    """Write a result as JSON; fields that are None are left out."""
+    write_json(path, result.model_dump(mode="json", exclude_none=True))
+
+
+def read_result(path: Path, kind: type[Model]) -> Model:
+    """Return what `write_result` wrote to `path`, as the model `kind`.
+
+    Raises:
+        UserError: The file holds something else.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise UserError(
+            f"{path}: not as its stage writes it ({where}: {problem['msg']}); delete it and run `dvc repro`"
+        ) from None
