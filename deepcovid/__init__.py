@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from deepcovid.heads.prediction import load_head as load_head
 
 __version__ = "0.1.0"
+RESEARCH_ONLY = "Research only, not for diagnosis."  # said beside every score
 
 
 def __getattr__(name: str) -> Any:

@@ -8,8 +8,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from deepcovid.drawing.steps import File, Step
 from deepcovid.errors import UserError
-from deepcovid.report.contents import File, Step
 from stages import paths
 
 REMEDY = "run `dvc repro`, which makes and records it"

@@ -6,11 +6,12 @@ from typing import Any
 
 import pandas as pd
 
+from deepcovid.drawing.steps import Sourced
 from deepcovid.files import replacing
 from deepcovid.ladder.finding import finding
 from deepcovid.nets.zoo import BACKBONES
 from deepcovid.report import contents as reported
-from deepcovid.report.contents import Contents, Sourced
+from deepcovid.report.contents import Contents
 from deepcovid.report.page import render
 from deepcovid.settings import Recipe, Settings
 from deepcovid.statistics.comparison import claim_sentence

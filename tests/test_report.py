@@ -18,10 +18,11 @@ from ruamel.yaml import YAML
 from sklearn.metrics import roc_auc_score
 
 from deepcovid.audits.verdict import sentences, verdict
-from deepcovid.report.contents import Contents, File, Run, Sourced, Step
+from deepcovid.drawing.steps import File, Sourced, Step
+from deepcovid.drawing.svg import STYLE, inline_svg
+from deepcovid.report.contents import Contents, Run
 from deepcovid.report.heatmaps import sentences as heat_sentences
 from deepcovid.report.page import render, slug
-from deepcovid.report.svg import STYLE, inline_svg
 from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.rates import evaluate
 from tests import audits

@@ -14,12 +14,12 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from deepcovid.audits.verdict import sentences
+from deepcovid.drawing.tables import Table, bounds
 from deepcovid.ladder.finding import finding
 from deepcovid.nets.zoo import BACKBONES
 from deepcovid.report import tables as of_report
 from deepcovid.report.audit import enough_rows
 from deepcovid.report.heatmaps import sentences as sentences_on_heat
-from deepcovid.report.tables import bounds
 from deepcovid.statistics.comparison import claim_sentence
 from deepcovid.statistics.published import Group
 from stages import paths
@@ -84,7 +84,7 @@ def heatmaps(dataset: str) -> list[str]:
     return [f"The heat maps, computed from `metrics/{dataset}/heatmaps.json`: {said}"] if said else []
 
 
-def markdown(shown: of_report.Table) -> str:
+def markdown(shown: Table) -> str:
     """Return a table of the report as Markdown."""
     return table(list(shown.header), [[cell.replace("\n", " ") for cell in row] for row in shown.rows])
 

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from deepcovid import RESEARCH_ONLY
 from deepcovid.errors import in_one_line
-from deepcovid.notice import RESEARCH_ONLY
 
 INTERRUPTED = 130  # as a shell has it
 

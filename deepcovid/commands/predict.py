@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
+from deepcovid import RESEARCH_ONLY
 from deepcovid.commands.inputs import Input, listed
 from deepcovid.errors import UserError, cause, printable
 from deepcovid.files import write_csv
@@ -21,7 +22,6 @@ from deepcovid.heads.prediction import Head, attempts, load_head
 from deepcovid.heatmaps.occlusion import Window, check_window
 from deepcovid.images.decoding import Pixels, decode
 from deepcovid.images.transform import SIZE
-from deepcovid.notice import RESEARCH_ONLY
 from deepcovid.progress import bar, warn
 
 

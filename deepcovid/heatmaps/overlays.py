@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from deepcovid.notice import RESEARCH_ONLY
+from deepcovid import RESEARCH_ONLY
 
 Image = NDArray[np.uint8]
 Map = NDArray[np.float32]

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from deepcovid.audits.verdict import KINDS, TOGETHER, sentences
+from deepcovid.drawing.blocks import NOT_RUN, Block, Section, drawn
+from deepcovid.drawing.steps import Sourced
 from deepcovid.nets.zoo import BACKBONES
 from deepcovid.report import audit_figures, tables
-from deepcovid.report.blocks import NOT_RUN, Block, Section, drawn
-from deepcovid.report.contents import Contents, Sourced
+from deepcovid.report.contents import Contents
 
 TITLE = "How far can the scores be trusted?"
 EXTERNAL = "external-"

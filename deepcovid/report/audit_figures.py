@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from deepcovid.drawing.marks import BLUE, GREEN, NET_COLOURS, ORANGE, PINK, dot
+from deepcovid.drawing.svg import FAINT, INK, WIDTH, styled
 from deepcovid.nets.zoo import BACKBONES
-from deepcovid.report.figures import BLUE, GREEN, NET_COLOURS, ORANGE, PINK, dot
-from deepcovid.report.svg import FAINT, INK, WIDTH, styled
 
 GREY, BLACK = "#9aa0a6", "#000000"  # what is left of an image and what is hidden, on a light page and on a dark one
 # What a row of the opening figure may know.

@@ -6,30 +6,11 @@ from typing import Any
 
 import pandas as pd
 
+from deepcovid.drawing.steps import Sourced, Step
 from deepcovid.nets.zoo import BACKBONES
 
 # Recipes that the report's story is about; others are shown beside them.
 FAILED, RELEASED, PAPER = "failed-reproduction", "released-code", "paper"
-
-
-@dataclass(frozen=True)
-class File:
-    """A file or folder as it was when a step ran: path, MD5 as hex digits (a folder's ends in .dir), size in bytes."""
-
-    path: str
-    md5: str
-    size: int
-
-
-@dataclass(frozen=True)
-class Step:
-    """A command that was run: its unique name, the parameters it read, the files that went in and came out."""
-
-    name: str
-    command: str
-    parameters: Mapping[str, Any]
-    inputs: tuple[File, ...]
-    outputs: tuple[File, ...]
 
 
 @dataclass(frozen=True)
@@ -67,14 +48,6 @@ class Run:
     def score(self) -> pd.Series:
         """(images), P(covid) of the first seed."""
         return self.scores[next(name for name in self.scores.columns if str(name).startswith("seed_"))]
-
-
-@dataclass(frozen=True)
-class Sourced:
-    """A value and the step that made it."""
-
-    value: Any
-    step: Step
 
 
 @dataclass(frozen=True)

@@ -2,26 +2,22 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from itertools import cycle
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from sklearn.metrics import roc_curve
 
 from deepcovid import catalogue
+from deepcovid.drawing.marks import BLUE, GREEN, NET_COLOURS, ORANGE, RED, dot
+from deepcovid.drawing.svg import FAINT, INK, PAGE, WIDTH, styled
 from deepcovid.nets.zoo import BACKBONES
 from deepcovid.report.contents import Run
-from deepcovid.report.svg import FAINT, INK, PAGE, WIDTH, styled
 from deepcovid.statistics.curves import histogram
 from deepcovid.statistics.roc_bands import roc_band
 
-# Okabe and Ito's colours, which people with any colour vision tell apart.
-BLUE, ORANGE, GREEN, RED, SKY, PINK = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7"
-NET_COLOURS = dict(zip(BACKBONES, cycle((BLUE, ORANGE, GREEN, PINK, RED, SKY)), strict=False))
 GROUP_COLOURS = {"covid": RED, "other": ORANGE, "normal": BLUE}
 DIRECTIONS = {
     "up": "from the failure towards the paper",
@@ -284,13 +280,6 @@ def published_label(number: Mapping[str, Any]) -> str:
 def stacked(recipe: str) -> str:
     """Return a recipe's name on as many lines as a narrow panel needs."""
     return textwrap.fill(recipe, 20)
-
-
-def dot(axis: Axes, measure: Mapping[str, float], place: float, colour: str, *, hollow: bool = False) -> None:
-    """Draw a mean as a dot in the row at `place`, its interval as a bar."""
-    axis.plot([measure["low"], measure["high"]], [place, place], color=colour, linewidth=2, alpha=0.45, zorder=2)
-    face = PAGE if hollow else colour
-    axis.plot(measure["mean"], place, "o", color=colour, markerfacecolor=face, markersize=5, zorder=3)
 
 
 def _root(share: Any) -> Any:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from deepcovid.drawing.blocks import NOT_RUN, Block, Section, pictured
 from deepcovid.nets.zoo import BACKBONES
 from deepcovid.report import tables
-from deepcovid.report.blocks import NOT_RUN, Block, Section, pictured
 from deepcovid.report.contents import Contents
 
 TITLE = "Where does the score come from?"

@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from deepcovid.drawing.blocks import NOT_RUN, Block, Section, Tile, drawn
+from deepcovid.drawing.steps import Step
+from deepcovid.drawing.svg import WIDTH
+from deepcovid.drawing.tables import bounds
 from deepcovid.nets.zoo import BACKBONES
 from deepcovid.report import figures, tables
 from deepcovid.report.audit import audit
-from deepcovid.report.blocks import NOT_RUN, Block, Section, Tile, drawn
-from deepcovid.report.contents import FAILED, PAPER, RELEASED, Contents, Run, Step
+from deepcovid.report.contents import FAILED, PAPER, RELEASED, Contents, Run
 from deepcovid.report.heatmaps import heatmaps
-from deepcovid.report.svg import WIDTH
 from deepcovid.statistics.rates import SENSITIVITY_WANTED
 
 FIRST_SEED = "Numbers and curves are those of the first seed's head."
@@ -44,9 +46,7 @@ def question(contents: Contents) -> Section:
     for run in shown:
         metrics = run.metrics
         tiles.append(Tile(tables.collapsed(run), run.recipe, "heads call every test image alike"))
-        tiles.append(
-            Tile(f"{metrics['auc']:.3f}", run.recipe, f"AUC, 95 % interval {tables.bounds(metrics['auc_ci95'])}")
-        )
+        tiles.append(Tile(f"{metrics['auc']:.3f}", run.recipe, f"AUC, 95 % interval {bounds(metrics['auc_ci95'])}"))
         found = f"{metrics['confusion']['tp']} of {metrics['n_test']['covid']}"
         tiles.append(Tile(found, run.recipe, f"COVID test images found at cut-off {run.cut_off:g}"))
     return Section(

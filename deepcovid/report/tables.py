@@ -1,25 +1,13 @@
 """The numbers of a report as tables of text."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from deepcovid.drawing.steps import Sourced
+from deepcovid.drawing.tables import Table, area, bounds, difference, share, spread
 from deepcovid.nets.zoo import BACKBONES
-from deepcovid.report.contents import Run, Sourced
+from deepcovid.report.contents import Run
 from deepcovid.report.figures import published_label
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of text under a header; the first `names` columns are names, the others numbers.
-
-    A `breakable` one holds long words, such as hashes and addresses, that may be broken anywhere.
-    """
-
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    names: int = 1
-    breakable: bool = False
 
 
 def ladder(rungs: Iterable[Mapping[str, Any]]) -> Table:
@@ -231,11 +219,6 @@ def _with_bounds(measure: Mapping[str, float], name: str, sign: str = "") -> str
     return f"{measure[name]:{sign}.2f}{interval}"
 
 
-def area(row: Mapping[str, float]) -> str:
-    """Return an AUC with its interval as text."""
-    return f"{row['auc']:.3f} ({bounds(row)})"
-
-
 def recipes(settings: Mapping[str, Mapping[str, Any]]) -> Table:
     """Return a row per setting, a column per recipe."""
     flattened = {name: flat(values) for name, values in settings.items()}
@@ -282,28 +265,6 @@ def _file(what: str, record: Mapping[str, Any]) -> tuple[str, ...]:
     name = f"{record['name']}\nSHA-256 {record['sha256']}" if "sha256" in record else ""
     origin = "\n".join(text for text in (record["origin"], record.get("url", "")) if text)
     return what, name, origin, edition, size
-
-
-def spread(measure: Mapping[str, float], digits: int = 3) -> str:
-    """Return a value and its interval as text."""
-    return f"{measure['mean']:.{digits}f} ({bounds(measure, digits)})"
-
-
-def bounds(interval: Mapping[str, float], digits: int = 3) -> str:
-    """Return an interval as text."""
-    return f"{interval['low']:.{digits}f} to {interval['high']:.{digits}f}"
-
-
-def difference(test: Mapping[str, Any]) -> str:
-    """Return a paired difference with its p and, where it has one, its interval."""
-    p = test["p_value"]
-    interval = f"{test['low']:+.3f} to {test['high']:+.3f},\n" if "low" in test else ""
-    return f"{test['difference']:+.3f} ({interval}{'p < 0.001' if p < 0.001 else f'p = {p:.3f}'})"
-
-
-def share(value: float) -> str:
-    """Return a share as per cent."""
-    return f"{100 * value:.0f} %"
 
 
 def collapsed(run: Run) -> str:

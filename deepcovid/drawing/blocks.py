@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from deepcovid.report.contents import Step
-from deepcovid.report.svg import inline_svg
-from deepcovid.report.tables import Table
+from deepcovid.drawing.steps import Step
+from deepcovid.drawing.svg import inline_svg
+from deepcovid.drawing.tables import Table
 
 NOT_RUN = "Not run on this data set: the {}."
 

@@ -1,0 +1,45 @@
+"""Numbers as text, and text in tables."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under a header; the first `names` columns are names, the others numbers.
+
+    A `breakable` one holds long words, such as hashes and addresses, that may be broken anywhere.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    names: int = 1
+    breakable: bool = False
+
+
+def area(row: Mapping[str, float]) -> str:
+    """Return an AUC with its interval as text."""
+    return f"{row['auc']:.3f} ({bounds(row)})"
+
+
+def spread(measure: Mapping[str, float], digits: int = 3) -> str:
+    """Return a value and its interval as text."""
+    return f"{measure['mean']:.{digits}f} ({bounds(measure, digits)})"
+
+
+def bounds(interval: Mapping[str, float], digits: int = 3) -> str:
+    """Return an interval as text."""
+    return f"{interval['low']:.{digits}f} to {interval['high']:.{digits}f}"
+
+
+def difference(test: Mapping[str, Any]) -> str:
+    """Return a paired difference with its p and, where it has one, its interval."""
+    p = test["p_value"]
+    interval = f"{test['low']:+.3f} to {test['high']:+.3f},\n" if "low" in test else ""
+    return f"{test['difference']:+.3f} ({interval}{'p < 0.001' if p < 0.001 else f'p = {p:.3f}'})"
+
+
+def share(value: float) -> str:
+    """Return a share as per cent."""
+    return f"{100 * value:.0f} %"

@@ -1,3 +1,0 @@
-"""What is said beside every score."""
-
-RESEARCH_ONLY = "Research only, not for diagnosis."
