@@ -21,13 +21,13 @@ import stages  # noqa: F401  # as the stage runs: its threads wait asleep
 from deepcovid.arrays import ArrayWriter, batches
 from deepcovid.nets.features import choose_device, extract, keep_large_buffers, normalised
 from deepcovid.nets.trunks import build, trunk
-from deepcovid.nets.zoo import BACKBONES
+from deepcovid.nets.zoo import NETS
 from deepcovid.settings import FeatureSettings
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", choices=BACKBONES, default="resnet18")
+    parser.add_argument("--model", choices=NETS, default="resnet18")
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=32)

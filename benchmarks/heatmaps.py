@@ -24,13 +24,13 @@ import stages  # noqa: F401  # as the stage runs: its threads wait asleep
 from deepcovid.heatmaps.occlusion import Window, occlusion, places
 from deepcovid.nets.features import choose_device, keep_large_buffers, normalised
 from deepcovid.nets.trunks import build, trunk
-from deepcovid.nets.zoo import BACKBONES
+from deepcovid.nets.zoo import NETS
 from deepcovid.settings import FeatureSettings
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", choices=BACKBONES, default="resnet18")
+    parser.add_argument("--model", choices=NETS, default="resnet18")
     parser.add_argument("--window", type=int, default=32)
     parser.add_argument("--stride", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)

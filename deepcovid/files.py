@@ -6,9 +6,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @contextmanager
@@ -46,7 +47,7 @@ def write_json(path: Path, value: Any) -> None:
         partial.write_text(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def write_csv(path: Path, table: pd.DataFrame, digits: int = 6) -> None:
+def write_csv(path: Path, table: "pd.DataFrame", digits: int = 6) -> None:
     """Write `table` without its index, floats with `digits` significant digits (17 keep every bit)."""
     with replacing(path) as partial:
         table.to_csv(partial, index=False, float_format=f"%.{digits}g", lineterminator="\n")

@@ -1,5 +1,6 @@
 """What the schemas of YAML files share: strict models, and one line that says what is wrong in a file."""
 
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -18,14 +19,27 @@ class Strict(BaseModel):
 Model = TypeVar("Model", bound=Strict)
 
 
-def checked(schema: type[Model], values: Any, origin: str) -> Model:
+def checked(
+    schema: type[Model],
+    values: Any,
+    origin: str,
+    written: Callable[[str], str] = str,
+    context: Mapping[str, Any] | None = None,
+) -> Model:
     """Return `values`, as read from the file `origin`, as the model `schema`.
+
+    Args:
+        schema: The model.
+        values: Nested dicts and lists.
+        origin: Named in errors.
+        written: Where in the file the value at a path of `values` stands, if not there.
+        context: What the model's validators are told.
 
     Raises:
         UserError: The first wrong key, by its path, with what is allowed there.
     """
     try:
-        return schema.model_validate(values)
+        return schema.model_validate(values, context=context)
     except ValidationError as error:
         by_path: dict[str, list[ErrorDetails]] = {}
         for problem in error.errors():
@@ -38,7 +52,7 @@ def checked(schema: type[Model], values: Any, origin: str) -> Model:
         shown = f" (got {got!r})" if isinstance(got, str | int | float) else ""
         others = sum(not path.startswith(other) for other in by_path)
         more = f"; and {others} more" if others else ""
-        raise UserError(f"{origin}: {path + ': ' if path else ''}{message}{shown}{more}") from None
+        raise UserError(f"{origin}: {written(path) + ': ' if path else ''}{message}{shown}{more}") from None
 
 
 def _key_path(values: Any, problem: ErrorDetails) -> str:

@@ -1,9 +1,10 @@
-"""The schema of params.yaml: every knob, its type and its range."""
+"""The sections of params.yaml: every knob, its type and its range. The file as a whole is in parameters.py."""
 
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -12,15 +13,14 @@ from pydantic import (
     model_validator,
 )
 
-from deepcovid.nets.zoo import BACKBONES
 from deepcovid.schema import Strict as _Strict
-from deepcovid.schema import checked
 
 Item = TypeVar("Item")
 Group = Literal["covid", "normal", "other"]
 
 
-def _distinct(values: list[Item]) -> list[Item]:
+def distinct(values: list[Item]) -> list[Item]:
+    """Return `values`, which may name each only once."""
     if len(set(values)) < len(values):
         raise ValueError(f"each value may be named once, got {values}")
     return values
@@ -30,7 +30,15 @@ Share = Annotated[float, Field(ge=0, le=1)]
 OpenShare = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Names = Annotated[list[Name], Field(min_length=1), AfterValidator(_distinct)]
+Names = Annotated[list[Name], Field(min_length=1), AfterValidator(distinct)]
+
+
+def counted(seeds: object) -> object:
+    """Return the seeds 0 to n - 1 for a number n, and anything else as it is."""
+    return list(range(seeds)) if isinstance(seeds, int) and not isinstance(seeds, bool) and seeds > 0 else seeds
+
+
+Seeds = Annotated[list[Seed], Field(min_length=2, max_length=1000), BeforeValidator(counted), AfterValidator(distinct)]
 
 
 class PhantomSource(_Strict):
@@ -142,7 +150,7 @@ class WeightSettings(_Strict):
 class ReplaySettings(_Strict):
     """How whole nets are trained: `runs` are seeds of the order and the crops, `epochs` caps the recipe's."""
 
-    runs: Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)]
+    runs: Annotated[list[Seed], Field(min_length=1), AfterValidator(distinct)]
     epochs: Annotated[int, Field(ge=1, le=10000)]
     precision: Literal["fp32", "bf16"]
 
@@ -150,8 +158,8 @@ class ReplaySettings(_Strict):
 class HidingSettings(_Strict):
     """Squares in the middle of the image, as shares of its side: blackened, or all that is left."""
 
-    hidden: Annotated[list[OpenShare], Field(min_length=1), AfterValidator(_distinct)]
-    visible: Annotated[list[OpenShare], AfterValidator(_distinct)]
+    hidden: Annotated[list[OpenShare], AfterValidator(distinct)]
+    visible: Annotated[list[OpenShare], AfterValidator(distinct)]
 
 
 class HeatmapImages(_Strict):
@@ -204,11 +212,27 @@ class DatasetSettings(_Strict):
     max_quarantined_share: Share
     augment: AugmentSettings
     weights: WeightSettings
-    seeds: Annotated[list[Seed], Field(min_length=2), AfterValidator(_distinct)]
-    ladder_seeds: Annotated[list[Seed], Field(min_length=2), AfterValidator(_distinct)]
+    seeds: Seeds
+    ladder_seeds: Seeds
     replay: ReplaySettings
     hiding: HidingSettings
     heatmaps: HeatmapSettings
+
+
+class Net(_Strict):
+    """What the pipeline has to know of one of torchvision's architectures.
+
+    Attributes:
+        title: The paper's name for it.
+        last_layer: Name of the submodule that turns features into the 1,000 classes of ImageNet; a head replaces it.
+        last_stage: Name of the last submodule whose output still has places, for Grad-CAM.
+        averages: Whether the last layer averages over places itself, so that the mean is to be kept when it goes.
+    """
+
+    title: str
+    last_layer: str
+    last_stage: str
+    averages: bool = False
 
 
 class FeatureSettings(_Strict):
@@ -267,7 +291,10 @@ class Recipe(_Strict):
         return self.random_crop or self.batch_norm == "training"
 
     def without_cut_off(self) -> "Recipe":
-        """Return the recipe with the one switch off that needs no other head: recipes then equal share scores."""
+        """Return this recipe with its cut-off set to 0.
+
+        Two recipes that are then equal train the same heads and can share scores.
+        """
         return self.model_copy(update={"cut_off": 0.0})
 
 
@@ -286,17 +313,21 @@ class Detection(_Strict):
 
 
 class LadderSettings(_Strict):
-    """From the recipe `bottom` to the recipe `top`, a switch at a time: `up` in this order, `down` in that.
+    """From the recipe `bottom` to the recipe `top`, a switch at a time, and back.
 
-    Switches that are not named but differ come last; those that do not differ have no rung. `asides` are recipes beside
-    the ladder, compared with its bottom.
+    Attributes:
+        bottom: Recipe of the lowest rung.
+        top: Recipe of the highest.
+        up: Order of the switches on the way up; those that are not named but differ come last, those that do not
+            differ have no rung. On the way down, switches that need the whole net come last, in reverse.
+        asides: Recipes beside the ladder, compared with its bottom.
+        detection: When a head counts as one that detects.
     """
 
     bottom: Name
     top: Name
     up: Names
-    down: Names
-    asides: Annotated[list[Name], AfterValidator(_distinct)]
+    asides: Annotated[list[Name], AfterValidator(distinct)]
     detection: Detection
 
 
@@ -338,125 +369,10 @@ class OutlierSettings(_Strict):
 
 
 class SharedHeatmapSettings(_Strict):
-    """What the heat maps of all data sets share: the recipe of the heads whose scores they explain."""
+    """What the heat maps of all data sets share.
+
+    Attributes:
+        recipe: Recipe of the heads whose scores are explained.
+    """
 
     recipe: Name
-
-
-class Settings(_Strict):
-    """The whole of params.yaml."""
-
-    datasets: Names
-    test_sets: Annotated[list[Name], AfterValidator(_distinct)]
-    models: Names
-    recipes: Names
-    replayed_models: Annotated[list[Name], AfterValidator(_distinct)]
-    replays: Annotated[list[Name], AfterValidator(_distinct)]
-    audited_models: Names
-    heatmapped_models: Names
-    dataset: dict[Name, DatasetSettings]
-    features: FeatureSettings
-    recipe: dict[Name, Recipe]
-    ladder: LadderSettings
-    evaluate: EvaluateSettings
-    audit: AuditSettings
-    outliers: OutlierSettings
-    heatmaps: SharedHeatmapSettings
-
-    @model_validator(mode="after")
-    def _names_are_known(self) -> Self:
-        for key, named, known in (
-            ("datasets", self.datasets, list(self.dataset)),
-            ("test_sets", self.test_sets, list(self.dataset)),
-            ("models", self.models, list(BACKBONES)),
-            ("recipes", self.recipes, list(self.recipe)),
-            ("replayed_models", self.replayed_models, list(BACKBONES)),
-            ("replays", self.replays, list(self.recipe)),
-            ("ladder.bottom", [self.ladder.bottom], list(self.recipe)),
-            ("ladder.top", [self.ladder.top], list(self.recipe)),
-            ("ladder.asides", self.ladder.asides, list(self.recipe)),
-            ("ladder.up", self.ladder.up, list(Recipe.model_fields)),
-            ("ladder.down", self.ladder.down, list(Recipe.model_fields)),
-        ):
-            unknown = [name for name in named if name not in known]
-            if unknown:
-                raise ValueError(f"{key} names {', '.join(unknown)}; known are {', '.join(known)}")
-        return self
-
-    @model_validator(mode="after")
-    def _recipes_are_run_where_they_can_be(self) -> Self:
-        for name in self.recipes:
-            if self.recipe[name].whole_net:
-                raise ValueError(
-                    f"recipes names {name}, which crops at random or trains BatchNorm and so needs the whole net; "
-                    "name it in replays"
-                )
-        absent = [name for name in self.replayed_models if name not in self.models]
-        if absent and self.replays:
-            raise ValueError(
-                f"replayed_models names {', '.join(absent)}, which models does not, so that nothing gets its weights; "
-                "name it in both, or set replays to []"
-            )
-        for name in self.replays:
-            if not self.recipe[name].whole_net:
-                raise ValueError(f"replays names {name}, which needs no more than frozen features; name it in recipes")
-        return self
-
-    @model_validator(mode="after")
-    def _audits_are_of_what_runs(self) -> Self:
-        for key, named, where, there in (
-            ("audited_models", self.audited_models, "models", self.models),
-            ("audit.recipe", [self.audit.recipe], "recipes", self.recipes),
-            ("heatmapped_models", self.heatmapped_models, "models", self.models),
-            ("heatmaps.recipe", [self.heatmaps.recipe], "recipes", self.recipes),
-        ):
-            absent = [name for name in named if name not in there]
-            if absent:
-                raise ValueError(
-                    f"{key} names {', '.join(absent)}, which {where} does not; "
-                    f"name it in both, or set {key} to one of {', '.join(there)}"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _test_sets_are_only_tested_on(self) -> Self:
-        for name in self.test_sets:
-            if name in self.datasets:
-                raise ValueError(f"test_sets names {name}, which datasets names too; name it in one of them")
-            if self.dataset[name].split.strategy != "test-only":
-                raise ValueError(
-                    f"test_sets names {name}, of which only a part are test images; "
-                    f"set dataset.{name}.split.strategy to test-only, or name it in datasets"
-                )
-        for name in self.datasets:
-            if self.dataset[name].split.strategy == "test-only":
-                raise ValueError(
-                    f"datasets names {name}, which has no training images; name it in test_sets, "
-                    f"or set dataset.{name}.split.strategy to patient"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _the_verdicts_square_is_hidden(self) -> Self:
-        for name in self.datasets:
-            if self.audit.hidden_share not in self.dataset[name].hiding.hidden:
-                raise ValueError(
-                    f"audit.hidden_share is {self.audit.hidden_share:g}, which dataset.{name}.hiding.hidden does not "
-                    "name; name it there"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _the_ladder_ends_on_frozen_features(self) -> Self:
-        if self.recipe[self.ladder.top].whole_net:
-            raise ValueError(f"ladder.top names {self.ladder.top}, which needs the whole net; name one that does not")
-        return self
-
-
-def validate(values: Any, origin: str) -> Settings:
-    """Check `values`, as read from the file `origin`, against the schema.
-
-    Raises:
-        UserError: The first wrong key, by its path, with what is allowed there.
-    """
-    return checked(Settings, values, origin)

@@ -3,34 +3,29 @@
 import argparse
 import inspect
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from typing import Any
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from deepcovid.errors import UserError, in_one_line
-from deepcovid.nets.zoo import BACKBONES
-from deepcovid.settings import Settings, validate
-from deepcovid.statistics import published
-from deepcovid.statistics.published import Published
-from stages import paths
+from deepcovid.files import replacing
+from stages._resolved import read_parameters, read_settings
 
 EXAMPLES = {"dataset": "phantom", "model": "resnet18", "recipe": "paper", "images": "cohen"}
 KEYS = {"images": "dataset"}  # where an option's names are, unless under its own
 
 
 def run(stage: Callable[..., None]) -> None:
-    """Run `stage(settings, ...)` with an option for each further argument it takes; exit with 1 on an error.
+    """Run `stage` with an option for each argument that it takes after the first; exit with 1 on an error.
 
-    Set DEEPCOVID_TRACEBACK=1 to see where an error was raised.
+    The first argument is what the data set runs with (`Parameters`), or the whole of params.yaml (`Settings`) for a
+    stage that is of no one data set. Set DEEPCOVID_TRACEBACK=1 to see where an error was raised.
     """
-    module = sys.modules["__main__"].__spec__
+    spec = sys.modules["__main__"].__spec__
+    assert spec
     names = list(inspect.signature(stage).parameters)[1:]
     example = " ".join(f"--{name} {EXAMPLES[name]}" for name in names)
     parser = argparse.ArgumentParser(
-        prog=f"python -m {module.name if module else stage.__name__}",
+        prog=f"python -m {spec.name}",
         description=inspect.getdoc(sys.modules["__main__"]),
         epilog=f"example: %(prog)s {example}",
     )
@@ -39,31 +34,31 @@ def run(stage: Callable[..., None]) -> None:
     options = vars(parser.parse_args())
     with in_one_line():
         settings = read_settings()
-        read_published()  # a wrong number there is found before anything is trained, not after
+        if "dataset" not in options:
+            stage(settings, **options)
+            return
+        check("dataset", options["dataset"], settings.dataset)
+        parameters = read_parameters(settings, options["dataset"], spec.name.removeprefix("stages."))
         known: dict[str, Collection[str]] = {
-            "dataset": settings.dataset,
-            "model": BACKBONES,
-            "recipe": settings.recipe,
-            "images": settings.dataset,
+            "model": parameters.nets,
+            "recipe": parameters.recipe,
+            "images": parameters.test_sets,
         }
         for name, value in options.items():
-            if value not in known[name]:
-                raise UserError(f"--{name} {value}: not known; known are {', '.join(known[name])}")
-        stage(settings, **options)
+            if name in known:
+                check(name, value, known[name])
+        stage(parameters, **options)
 
 
-def read_settings() -> Settings:
-    """Read and validate params.yaml."""
-    return validate(_read_yaml(paths.PARAMS), str(paths.PARAMS))
+def leave_nothing(files: Iterable[Path], why: str) -> None:
+    """Write empty files for a stage of a net that is switched off, and say why."""
+    for file in files:
+        with replacing(file) as partial:
+            partial.touch()
+    print(f"nothing to do: {why}", file=sys.stderr)
 
 
-def read_published() -> Published:
-    """Read and validate reference/published.yaml."""
-    return published.validate(_read_yaml(paths.PUBLISHED), str(paths.PUBLISHED))
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        return YAML(typ="safe", pure=True).load(path)
-    except YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {error}") from None
+def check(name: str, value: str, known: Collection[str]) -> None:
+    """Raise UserError if an option's value is not known."""
+    if value not in known:
+        raise UserError(f"--{name} {value}: not known; known are {', '.join(known)}")

@@ -5,17 +5,17 @@ from deepcovid.arrays import batches
 from deepcovid.audits.acquisition import confounding, measurements
 from deepcovid.audits.headers import headers
 from deepcovid.files import write_json
-from deepcovid.settings import Settings
+from deepcovid.parameters import Parameters
 from stages import _run, paths
 
 
-def acquisition_stage(settings: Settings, dataset: str) -> None:
+def acquisition_stage(parameters: Parameters, dataset: str) -> None:
     table = catalogue.read(paths.data(dataset, "images.csv"))
     pixels = batches(paths.data(dataset, "pixels.npy"), 256)
     measured = measurements(table, headers(table, paths.data(dataset, "raw")), pixels)
     originals = catalogue.originals(table)
-    found = confounding(table[originals], measured[originals], settings.audit, settings.evaluate)
-    write_json(paths.metrics(dataset, "audit/acquisition"), found)
+    found = confounding(table[originals], measured[originals], parameters.audit, parameters.evaluate)
+    write_json(paths.results(dataset, "acquisition"), found)
 
 
 if __name__ == "__main__":

@@ -3,15 +3,14 @@
 from deepcovid import catalogue, sources
 from deepcovid.fetching import mirror_folders
 from deepcovid.files import replacing, write_json
-from deepcovid.settings import Settings
+from deepcovid.parameters import Parameters
 from stages import _run, paths
 
 
-def download(settings: Settings, dataset: str) -> None:
+def download(parameters: Parameters, dataset: str) -> None:
     with replacing(paths.data(dataset, "raw")) as folder:
         folder.mkdir()
-        source, mirrors = settings.dataset[dataset].source, mirror_folders()
-        table, provenance = sources.prepare(source, folder, paths.REFERENCE, mirrors)
+        table, provenance = sources.prepare(parameters.source, folder, paths.REFERENCE, mirror_folders())
     catalogue.write(paths.data(dataset, "catalogue.csv"), table)
     write_json(paths.provenance(dataset, "data"), provenance)
 

@@ -1,19 +1,46 @@
-"""Turn every image into a feature vector with a frozen net."""
+"""Turn every image into a feature vector with a frozen net.
+
+An audited net also sees every image once more for each square that hides its middle, or all but its middle, and a net
+of the same kind with random weights, which has learnt from no picture of anything, sees every image too.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
 
 from deepcovid.arrays import batches, load_array
+from deepcovid.audits.hiding import hide, squares
 from deepcovid.files import replacing
 from deepcovid.nets.features import write_features
 from deepcovid.nets.trunks import read_state, trunk
-from deepcovid.settings import Settings
+from deepcovid.nets.weights import random_state
+from deepcovid.parameters import Parameters
 from stages import _run, paths
+from stages._calibration import calibration_images
 
 
-def features(settings: Settings, dataset: str, model: str) -> None:
-    pixels, options = paths.data(dataset, "pixels.npy"), settings.features
-    net = trunk(*read_state(paths.data(dataset, f"weights/{model}.safetensors")))
+def features(parameters: Parameters, dataset: str, model: str) -> None:
+    pixels, options = paths.data(dataset, "pixels.npy"), parameters.features
     images = len(load_array(pixels))
-    with replacing(paths.data(dataset, f"features/{model}.npy")) as partial:
-        write_features(partial, net, batches(pixels, options.batch_size), images, options, f"features of {model}")
+
+    def extract(net: nn.Module, seen: Iterable[NDArray[np.uint8]], number: int, target: Path, what: str) -> None:
+        write_features(target, net, seen, number, options, f"{model}, {what}")
+
+    net = trunk(*read_state(paths.weights(dataset, model)))
+    with replacing(paths.features(dataset, model).parent) as folder:
+        folder.mkdir()
+        extract(net, batches(pixels, options.batch_size), images, folder / "images.npy", "images")
+        if audit := parameters.nets[model].audit:
+            sweep = squares(audit.hiding)
+            hidden = (hide(batch, square) for square in sweep for batch in batches(pixels, options.batch_size))
+            if sweep:
+                extract(net, hidden, len(sweep) * images, folder / "hidden.npy", "middle hidden")
+            sample = calibration_images(dataset, audit.untrained_seed, parameters.weights.calibration_images)
+            net = trunk(model, random_state(model, audit.untrained_seed, sample))
+            extract(net, batches(pixels, options.batch_size), images, folder / "untrained.npy", "untrained")
 
 
 if __name__ == "__main__":

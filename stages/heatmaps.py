@@ -1,5 +1,7 @@
 """Find where in the image the score of the first head comes from, with a window that slides over it and by Grad-CAM."""
 
+import sys
+
 import numpy as np
 
 from deepcovid import catalogue
@@ -12,36 +14,42 @@ from deepcovid.heatmaps.grad_cam import grad_cam
 from deepcovid.heatmaps.occlusion import Window, occlusion
 from deepcovid.heatmaps.selection import choose
 from deepcovid.nets.trunks import read_state, trunk
-from deepcovid.settings import Settings
+from deepcovid.parameters import Parameters
 from stages import _run, paths
 from stages.runs import read_scores
 
 
-def heatmaps(settings: Settings, dataset: str, model: str) -> None:
-    recipe, options = settings.heatmaps.recipe, settings.dataset[dataset].heatmaps
-    scores = read_scores(dataset, f"{model}-{recipe}")
+def heatmaps(parameters: Parameters, dataset: str, model: str) -> None:
+    target = paths.data(dataset, f"heatmaps/{model}")
+    if not parameters.nets[model].runs:
+        with replacing(target) as folder:
+            folder.mkdir()
+        print(f"nothing to do: {model} is not named in models, so that its scores are not traced", file=sys.stderr)
+        return
+    options, run = parameters.heatmaps, parameters.runs[f"{model}-{parameters.heatmap_recipe}"]
+    scores = read_scores(dataset, run)
     test = scores[["image_id", "label", "patient_id"]].assign(score=heads_of(scores).iloc[:, 0])
-    chosen = choose(test, settings.recipe[recipe].cut_off, options.images)
+    chosen = choose(test, run.cut_off, options.images)
 
     table, pixels = catalogue.read(paths.data(dataset, "images.csv")), load_array(paths.data(dataset, "pixels.npy"))
     known = chosen["image_id"].isin(table["image_id"]).all()
     if not known or len(pixels) != len(table):
         raise UserError(
             f"{paths.data(dataset, 'images.csv')}: not the table of the images in pixels.npy, or not of the scores of "
-            f"{model}-{recipe}; run `dvc repro`, which makes them anew"
+            f"{model}-{run.recipe}; run `dvc repro`, which makes them anew"
         )
     images = pixels[table.reset_index().set_index("image_id")["index"][chosen["image_id"]]]
-    net = trunk(*read_state(paths.data(dataset, f"weights/{model}.safetensors")))
-    head = read_head(paths.data(dataset, f"heads/{model}-{recipe}.safetensors"))
+    net = trunk(*read_state(paths.weights(dataset, model)))
+    head = read_head(paths.head(dataset, run))
     weight, bias = head.weight[:1], head.bias[:1]
     window = Window(options.window, options.stride, options.fill)
     maps = {
         "occlusion": occlusion(
-            net, images, lambda features: score(features, weight, bias)[:, 0], window, settings.features
+            net, images, lambda features: score(features, weight, bias)[:, 0], window, parameters.features
         ),
-        "grad_cam": grad_cam(model, net, images, weight[0, :, 0] - weight[0, :, 1], settings.features),
+        "grad_cam": grad_cam(model, net, images, weight[0, :, 0] - weight[0, :, 1], parameters.features),
     }
-    with replacing(paths.data(dataset, f"heatmaps/{model}")) as folder:
+    with replacing(target) as folder:
         folder.mkdir()
         write_csv(folder / "images.csv", chosen, digits=17)
         for name, found in maps.items():

@@ -10,19 +10,19 @@ from deepcovid.audits.hidden import WHOLE, left_visible, swept
 from deepcovid.audits.hiding import Square, squares
 from deepcovid.errors import UserError
 from deepcovid.files import write_csv, write_json
-from deepcovid.settings import Settings
+from deepcovid.parameters import Parameters
 from stages import _run, paths
 from stages.masks import lesion_masks
 
 
-def hidden(settings: Settings, dataset: str) -> None:
-    options, recipe = settings.dataset[dataset], settings.recipe[settings.audit.recipe]
+def hidden(parameters: Parameters, dataset: str) -> None:
+    recipe = parameters.trained[parameters.audit.recipe]
     table = catalogue.read(paths.data(dataset, "images.csv"))
-    sweep, lesions = squares(options.hiding), known_lesions(dataset, table)
+    sweep, lesions = squares(parameters.hiding), known_lesions(dataset, table)
     nets, rows = [], []
-    for model in settings.audited_models:
-        path = paths.data(dataset, f"hidden/{model}.npy")
-        passes, whole = load_array(path), load_array(paths.data(dataset, f"features/{model}.npy"))
+    for model in parameters.audited_models:
+        path = paths.features(dataset, model, "hidden")
+        passes, whole = load_array(path), load_array(paths.features(dataset, model))
         # The array does not name its squares: of another list it would be cut in the wrong places.
         if len(whole) != len(table) or passes.shape != (len(sweep) * len(table), whole.shape[1]):
             raise UserError(
@@ -30,15 +30,15 @@ def hidden(settings: Settings, dataset: str) -> None:
                 f"{len(table)} images, or not of this net; run `dvc repro`, or the stages features and hide"
             )
         features = {WHOLE: whole} | dict(zip(sweep, passes.reshape(len(sweep), len(table), -1), strict=True))
-        found = swept(features, table, recipe, options.seeds, settings.evaluate)
+        found = swept(features, table, recipe, parameters.seeds, parameters.evaluate)
         if len(lesions):
             for part in found:
                 part["lesions_visible"] = round(left_visible(lesions, Square(part["share"], part["shows"])), 6)
         nets.append({"model": model, "squares": found})
         keys = ("share", "shows", "auc", "low", "high")
         rows += [{"dataset": dataset, "model": model} | {key: part[key] for key in keys} for part in found]
-    write_json(paths.metrics(dataset, "audit/hidden"), {"recipe": settings.audit.recipe, "nets": nets})
-    write_csv(paths.plots(dataset, "hidden.csv"), pd.DataFrame(rows))
+    write_json(paths.results(dataset, "hidden"), {"recipe": parameters.audit.recipe, "nets": nets})
+    write_csv(paths.curves(dataset, "hidden"), pd.DataFrame(rows))
 
 
 def known_lesions(dataset: str, table: pd.DataFrame) -> NDArray[np.bool_]:

@@ -4,21 +4,21 @@ from deepcovid import catalogue
 from deepcovid.arrays import batches, load_array
 from deepcovid.audits.leakage import leakage
 from deepcovid.files import write_json
-from deepcovid.settings import Settings
+from deepcovid.parameters import Parameters
 from stages import _run, paths
 
 
-def leakage_stage(settings: Settings, dataset: str) -> None:
+def leakage_stage(parameters: Parameters, dataset: str) -> None:
     table = catalogue.read(paths.data(dataset, "images.csv"))
-    model = settings.audited_models[0]
+    model = (parameters.audited_models or parameters.models)[0]
     found = leakage(
         table,
         batches(paths.data(dataset, "pixels.npy"), 256),
-        load_array(paths.data(dataset, f"features/{model}.npy")),
+        load_array(paths.features(dataset, model)),
         model,
-        settings.audit.near_duplicate_sensitivity,
+        parameters.audit.near_duplicate_sensitivity,
     )
-    write_json(paths.metrics(dataset, "audit/leakage"), found)
+    write_json(paths.results(dataset, "leakage"), found)
 
 
 if __name__ == "__main__":

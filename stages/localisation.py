@@ -1,55 +1,136 @@
-"""Measure whether the heat lies where the lesions are, and where the lungs are."""
+"""Measure whether a net's heat lies where the lesions are, and where the lungs are; draw the maps over their images.
 
-from collections.abc import Mapping, Sequence
+For git there is one picture, in which no patient is: synthetic images with their maps, or mean maps without an image.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from deepcovid.files import write_json
+from deepcovid.arrays import load_array
+from deepcovid.errors import UserError
+from deepcovid.files import replacing, write_json
 from deepcovid.heatmaps.localisation import localised
+from deepcovid.heatmaps.overlays import Panel, map_sheet, montage, note, overlay
 from deepcovid.images.lungs import ARCHIVE, lung_masks, lung_members
-from deepcovid.settings import Settings
+from deepcovid.nets.zoo import title_of
+from deepcovid.parameters import Parameters
+from deepcovid.progress import track
 from stages import _run, paths
-from stages.maps import detected, read_maps
+from stages.maps import METHODS, Maps, detected, read_maps
 from stages.masks import lesion_masks
 
+PER_PAGE = 12  # of a montage
+PER_REASON = 2  # in the montage for git, which is to stay small
 Masks = Sequence[NDArray[np.bool_] | None]
 
 
-def localisation(settings: Settings, dataset: str) -> None:
-    raw, options = paths.data(dataset, "raw"), settings.dataset[dataset].heatmaps
+def localisation(parameters: Parameters, dataset: str, model: str) -> None:
+    target, drawn = paths.results(dataset, f"heatmaps/{model}"), paths.data(dataset, f"overlays/{model}")
+    if not parameters.nets[model].runs:
+        with replacing(drawn) as folder:
+            folder.mkdir()
+        _run.leave_nothing([target, paths.picture(dataset, model)], f"{model} is not named in models")
+        return
+    rows, maps = read_maps(dataset, model)
+    lesions = lesion_masks(dataset, rows)
+    write_json(target, measured(parameters, dataset, model, rows, maps, lesions))
+    draw(parameters, dataset, model, rows, maps, lesions)
+
+
+def measured(
+    parameters: Parameters, dataset: str, model: str, rows: pd.DataFrame, maps: Maps, lesions: Masks
+) -> dict[str, Any]:
+    """Return how well the maps of detected COVID images find the lesions and the lungs."""
+    raw, options, found = paths.data(dataset, "raw"), parameters.heatmaps, rows[detected(rows)]
     members = lung_members(raw)
     no_lungs = (
         f"no chosen COVID image that is detected is among the {len(members)} with a lung mask in {ARCHIVE}"
         if (raw / ARCHIVE).is_file()
         else f"no {ARCHIVE} among the raw files"
     )
-    nets = []
-    for model in settings.heatmapped_models:
-        rows, maps = read_maps(dataset, model)
 
-        def compared(masks: Masks, rows: pd.DataFrame, maps: Mapping[str, NDArray[Any]], none: str) -> dict[str, Any]:
-            shown = [place for place in rows.index if (mask := masks[place]) is not None and 0 < mask.mean() < 1]
-            if not shown:
-                return {"images": 0, "skipped": none}
-            own = {name: part[shown] for name, part in maps.items()}
-            known = np.array([masks[place] for place in shown])
-            return localised(own, known, rows["patient_id"][shown], options.images.seed, settings.evaluate)
+    def compared(masks: Masks, none: str) -> dict[str, Any]:
+        shown = [place for place in found.index if (mask := masks[place]) is not None and 0 < mask.mean() < 1]
+        if not shown:
+            return {"images": 0, "skipped": none}
+        own = {name: part[shown] for name, part in maps.items()}
+        known = np.array([masks[place] for place in shown])
+        return localised(own, known, found["patient_id"][shown], options.images.seed, parameters.evaluate)
 
-        found = rows[detected(rows)]
-        lesions, lungs = lesion_masks(dataset, rows), lung_masks(raw, rows, members)
-        nets.append(
-            {
-                "model": model,
-                "chosen": rows["why"].str.replace(" ", "_").value_counts(sort=False).to_dict(),
-                "lesions": compared(lesions, found, maps, "no chosen COVID image that is detected has a lesion mask"),
-                "lungs": compared(lungs, found, maps, no_lungs),
-            }
+    return {
+        "model": model,
+        "recipe": parameters.heatmap_recipe,
+        **options.model_dump(exclude={"images"}),
+        "chosen": rows["why"].str.replace(" ", "_").value_counts(sort=False).to_dict(),
+        "lesions": compared(lesions, "no chosen COVID image that is detected has a lesion mask"),
+        "lungs": compared(lung_masks(raw, rows, members), no_lungs),
+    }
+
+
+def draw(parameters: Parameters, dataset: str, model: str, rows: pd.DataFrame, maps: Maps, lesions: Masks) -> None:
+    """Draw every map over its image, pages of them, and the picture for git."""
+    options, synthetic = parameters.heatmaps, parameters.source.kind == "phantom"
+    name = f"{dataset} (synthetic images)" if synthetic else dataset
+    window = f"window N = {options.window}, stride S = {options.stride}, fill {options.fill}"
+    facts = f"{name}: {title_of(model)}, recipe {parameters.heatmap_recipe}, {window}"
+    pixels = load_array(paths.data(dataset, "pixels.npy"))
+    if rows["place"].max() >= len(pixels):
+        raise UserError(
+            f"{paths.data(dataset, 'pixels.npy')}: not the images of images.csv; run `dvc repro`, which makes them anew"
         )
-    shared = {"recipe": settings.heatmaps.recipe, **options.model_dump(exclude={"images"})}
-    write_json(paths.metrics(dataset, "heatmaps"), shared | {"nets": nets})
+    panels = [
+        Panel(
+            image,
+            {name: maps[file][number] for file, name in METHODS.items()},
+            f"{row.label}, {row.score:.2f}, {row.why}",
+            lesions[number],
+        )
+        for number, (image, row) in enumerate(zip(pixels[rows["place"]], rows.itertuples(), strict=True))
+    ]
+    with replacing(paths.data(dataset, f"overlays/{model}")) as folder:
+        folder.mkdir()
+        pairs = zip(panels, rows.itertuples(), strict=True)
+        for number, (panel, row) in enumerate(track(pairs, "overlays", total=len(rows))):
+            score = f"score {row.score:.3f}, called covid from {row.cut_off:g}"
+            title = f"{row.image_id}: {row.label}, {score}; {row.why}\n{facts}"
+            save(overlay(panel.image, panel.maps, title, panel.mask), folder / file_name(number, str(row.image_id)))
+        for page, start in enumerate(range(0, len(panels), PER_PAGE), 1):
+            save(montage(panels[start : start + PER_PAGE], facts), folder / f"montage-{page:02d}.png")
+
+    if synthetic:
+        few = rows.groupby("why", sort=False).head(PER_REASON).index
+        figure = montage([panels[number] for number in few], facts)
+    else:  # no pixel of a patient may get here
+        figure = mean_of({name: maps[file][detected(rows)] for file, name in METHODS.items()}, facts)
+    with replacing(paths.picture(dataset, model)) as partial:
+        save(figure, partial)
+
+
+def mean_of(maps: dict[str, NDArray[np.float32]], facts: str) -> Figure:
+    """Draw the mean map of each method over true positives."""
+    count = len(next(iter(maps.values())))
+    if not count:
+        return note(f"{facts}\nno true positive among the chosen images")
+    return map_sheet(
+        {name: own.mean(axis=0) for name, own in maps.items()}, f"Mean over {count} true positives\n{facts}"
+    )
+
+
+def file_name(number: int, image_id: str) -> str:
+    """Return a file name that any system takes; the number keeps names apart."""
+    return f"{number:03d}-{re.sub(r'[^A-Za-z0-9._-]+', '_', image_id)[:100]}.png"
+
+
+def save(figure: Figure, target: Path) -> None:
+    """Write a figure as PNG, the same bytes every time."""
+    figure.savefig(target, format="png", dpi=100, metadata={"Software": None})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What dvc.lock says of the stages that ran. DVC writes it after each, so all before the one that reads are in it."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,15 @@ class Lock:
             raise UserError(f"{paths.LOCK}: not a record of stages; {REMEDY}") from None
 
     def step_of(self, path: Path) -> Step:
-        """Return the step that made the file at `path` as it now is.
+        """Return the step that made the file at `path`, alone or in a folder, as it now is.
 
         Raises:
             UserError: No stage made it, or it is not what that stage left.
         """
-        digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-        made = [file for step in self._steps.values() for file in step.outputs if file.path == path.as_posix()]
-        for step in self._steps.values():
-            if any(file.path == path.as_posix() and file.md5 == digest for file in step.outputs):
+        places = {place.as_posix(): place for place in (path, *path.parents)}
+        made = [(step, file) for step in self._steps.values() for file in step.outputs if file.path in places]
+        for step, file in made:
+            if file.md5 == digest_of(places[file.path]):
                 return step
         problem = "is not as the stage left it that" if made else "is the output of no stage that"
         raise UserError(f"{path}: {problem} {paths.LOCK} records; {REMEDY}")
@@ -62,6 +63,15 @@ class Lock:
         for step in steps:
             visit(step)
         return tuple(found.values())
+
+
+def digest_of(path: Path) -> str:
+    """Return the MD5 of a file, or of a folder's list of files as DVC writes it."""
+    if not path.is_dir():
+        return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    listed = [{"md5": digest_of(file), "relpath": file.relative_to(path).as_posix()} for file in files]
+    return hashlib.md5(json.dumps(listed).encode(), usedforsecurity=False).hexdigest() + ".dir"
 
 
 def _step(name: str, entry: Mapping[str, Any]) -> Step:

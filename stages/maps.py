@@ -1,5 +1,6 @@
 """The heat maps of a net with the images that they are of."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from deepcovid.errors import UserError, reason_of
 from deepcovid.images.transform import SIZE
 from stages import paths
 
+Maps = Mapping[str, NDArray[Any]]  # (images, 224, 224) by method
 METHODS = {"occlusion": "occlusion", "grad_cam": "Grad-CAM"}  # by file and in pictures
 
 
-def read_maps(dataset: str, model: str) -> tuple[pd.DataFrame, "dict[str, np.memmap[Any, Any]]"]:
+def read_maps(dataset: str, model: str) -> tuple[pd.DataFrame, Maps]:
     """Return what the heatmaps stage wrote, in its order: a row per image, and maps (images, 224, 224) by method.
 
     A row is the catalogue's, with `place`, its row there; why it was chosen; its score, and the cut-off.

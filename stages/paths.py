@@ -2,10 +2,19 @@
 
 from pathlib import Path
 
+from deepcovid.parameters import RunParameters
+
 PARAMS = Path("params.yaml")
 REFERENCE = Path("reference")
 PUBLISHED = REFERENCE / "published.yaml"
 LOCK = Path("dvc.lock")
+RESOLVED = Path("resolved")
+PLOTS = Path("plots")
+
+
+def resolved(dataset: str) -> Path:
+    """Return the file that spells out what a data set runs with, kept by git."""
+    return RESOLVED / f"{dataset}.json"
 
 
 def data(dataset: str, name: str) -> Path:
@@ -13,14 +22,78 @@ def data(dataset: str, name: str) -> Path:
     return Path("data") / dataset / name
 
 
-def metrics(dataset: str, name: str) -> Path:
-    """Return a metrics file, kept by git."""
-    return Path("metrics") / dataset / f"{name}.json"
+def weights(dataset: str, model: str) -> Path:
+    """Return a net's weights."""
+    return data(dataset, f"weights/{model}.safetensors")
 
 
-def plots(dataset: str, name: str) -> Path:
-    """Return a plot or its data, kept by git."""
-    return Path("plots") / dataset / name
+def features(dataset: str, model: str, of: str = "images") -> Path:
+    """Return a net's features: of the `images`, of the images with squares `hidden`, or of the net `untrained`."""
+    return data(dataset, f"features/{model}/{of}.npy")
+
+
+def external_features(dataset: str, model: str, images: str) -> Path:
+    """Return a net's features of the test images of another data set, `images`."""
+    return data(dataset, f"external/{images}/{model}.npy")
+
+
+def head(dataset: str, run: RunParameters) -> Path:
+    """Return a run's heads."""
+    return _of_run(dataset, "heads", run, "safetensors")
+
+
+def scores(dataset: str, run: RunParameters) -> Path:
+    """Return a run's scores of the test images."""
+    return _of_run(dataset, "scores", run, "csv")
+
+
+def training(dataset: str, run: RunParameters) -> Path:
+    """Return the log of a run's training."""
+    return _of_run(dataset, "training", run, "csv")
+
+
+def of_net(dataset: str, what: str, model: str, *, whole_net: bool = False) -> Path:
+    """Return the folder of a net's heads, scores or logs: on frozen features, or trained as a whole."""
+    return data(dataset, f"{what}/{'replayed' if whole_net else 'frozen'}/{model}")
+
+
+def _of_run(dataset: str, what: str, run: RunParameters, suffix: str) -> Path:
+    return of_net(dataset, what, run.model, whole_net=run.whole_net) / f"{run.recipe}.{suffix}"
+
+
+def metrics(dataset: str, run: str) -> Path:
+    """Return the few numbers of a run that people compare, kept by git."""
+    return Path("metrics") / dataset / f"{run}.json"
+
+
+def audit_metrics(dataset: str, audit: str) -> Path:
+    """Return the few numbers of an audit that people compare, kept by git."""
+    return Path("metrics/audits") / dataset / f"{audit}.json"
+
+
+def results(dataset: str, name: str) -> Path:
+    """Return a file of results, kept by git."""
+    return Path("results") / dataset / f"{name}.json"
+
+
+def curves(dataset: str, name: str) -> Path:
+    """Return a data set's table behind a plot, kept by git."""
+    return Path("results") / dataset / "curves" / f"{name}.csv"
+
+
+def picture(dataset: str, model: str) -> Path:
+    """Return a picture of heat maps in which no patient is, kept by git."""
+    return PLOTS / "heatmaps" / dataset / f"{model}.png"
+
+
+def contact_sheets(dataset: str) -> Path:
+    """Return the folder of a data set's contact sheets, which DVC keeps."""
+    return Path("data/contact_sheets") / dataset
+
+
+def provenance_of_weights(dataset: str) -> Path:
+    """Return the folder that says where a data set's weights came from, kept by git."""
+    return Path("provenance") / dataset / "weights"
 
 
 def provenance(dataset: str, name: str) -> Path:

@@ -17,50 +17,56 @@ from deepcovid.heads.training import classes_of
 from deepcovid.images.uncropped import uncropped
 from deepcovid.nets.features import choose_device, keep_large_buffers
 from deepcovid.nets.trunks import read_state, trunk
-from deepcovid.settings import Recipe, Settings
+from deepcovid.parameters import Parameters
+from deepcovid.settings import Recipe
 from stages import _run, paths
+from stages._run import leave_nothing
 
 
-def replay_stage(settings: Settings, dataset: str, model: str, recipe: str) -> None:
-    if not settings.recipe[recipe].whole_net:
-        raise UserError(f"--recipe {recipe}: needs no more than frozen features; use stages.train")
+def replay_stage(parameters: Parameters, dataset: str, model: str, recipe: str) -> None:
+    if recipe not in parameters.replayed:
+        raise UserError(f"--recipe {recipe}: not named in replays; those are {', '.join(parameters.replayed)}")
+    folders = [paths.of_net(dataset, what, model, whole_net=True) for what in ("heads", "scores", "training")]
+    files = [folder / f"{recipe}.{kind}" for folder, kind in zip(folders, ("safetensors", "csv", "csv"), strict=True)]
+    if not parameters.nets[model].runs:
+        leave_nothing(files, f"{model} is not named in models, so that nothing is replayed on it")
+        return
     keep_large_buffers()
-    device = choose_device(settings.features.device)
-    options, choices = settings.dataset[dataset], settings.recipe[recipe]
-    capped = choices.model_copy(update={"epochs": min(choices.epochs, options.replay.epochs)})
+    device = choose_device(parameters.features.device)
+    options, choices, seeds = parameters.replay, parameters.replayed[recipe], parameters.ladder_seeds
+    capped = choices.model_copy(update={"epochs": min(choices.epochs, options.epochs)})
     table = catalogue.read(paths.data(dataset, "images.csv"))
     in_train, in_test = catalogue.in_training(table, augmented=choices.augmented), catalogue.in_test(table)
-    train, test = images(settings, dataset, table[in_train], capped), images(settings, dataset, table[in_test])
-    state = paths.data(dataset, f"weights/{model}.safetensors")
+    train, test = images(parameters, dataset, table[in_train], capped), images(parameters, dataset, table[in_test])
+    state = paths.weights(dataset, model)
     runs: dict[int, Replayed] = {}
-    for run in options.replay.runs:
-        net = Net(trunk(*read_state(state)), device, options.replay.precision)
-        runs[run] = replay(net, train, test, capped, options.ladder_seeds, run)
+    for run in options.runs:
+        net = Net(trunk(*read_state(state)), device, options.precision)
+        runs[run] = replay(net, train, test, capped, seeds, run)
 
-    name = f"{model}-{recipe}"
     facts = {
         "model": model,
         "weights_sha256": sha256_of(state),
         "dataset": dataset,
         "recipe": recipe,
         "choices": capped.model_dump(),
-        "seeds": options.ladder_seeds,
-        "runs": options.replay.runs,
+        "seeds": seeds,
+        "runs": options.runs,
     }
-    with replacing(paths.data(dataset, f"heads/{name}.safetensors")) as partial:
+    with replacing(files[0]) as partial:
         write(partial, runs, facts)
     scores = np.concatenate([part.scores for part in runs.values()], axis=1)
-    heads = [f"seed_{seed}_run_{run}" for run in runs for seed in options.ladder_seeds]
-    write_csv(paths.data(dataset, f"scores/{name}.csv"), score_table(table[in_test], scores, heads), digits=17)
+    heads = [f"seed_{seed}_run_{run}" for run in runs for seed in seeds]
+    write_csv(files[1], score_table(table[in_test], scores, heads), digits=17)
     log = pd.concat(part.log.assign(run=run) for run, part in runs.items())
-    write_csv(paths.data(dataset, f"training/{name}.csv"), log)
+    write_csv(files[2], log)
 
 
-def images(settings: Settings, dataset: str, rows: pd.DataFrame, recipe: Recipe | None = None) -> Images:
+def images(parameters: Parameters, dataset: str, rows: pd.DataFrame, recipe: Recipe | None = None) -> Images:
     """Return images of the data set, uncropped if `recipe` draws crops."""
     pixels = load_array(paths.data(dataset, "pixels.npy"))[rows.index]
     if recipe and recipe.random_crop:
-        generated = settings.dataset[dataset].augment.source == "generated"
+        generated = parameters.augment.source == "generated"
         found = uncropped(rows, paths.data(dataset, "raw"), pixels, generated)
     else:
         found = list(pixels)

@@ -1,17 +1,19 @@
-"""Divide the images into train and test; count what overlaps."""
+"""Keep the images whose view and modality are wanted, and divide them into train and test; count both."""
 
 from deepcovid import catalogue
 from deepcovid.files import write_json
-from deepcovid.settings import Settings
+from deepcovid.filtering import filter_images
+from deepcovid.parameters import Parameters
 from deepcovid.splitting import split_images
 from stages import _run, paths
 
 
-def split(settings: Settings, dataset: str) -> None:
-    table = catalogue.read(paths.data(dataset, "filtered.csv"))
-    chosen, counts = split_images(table, settings.dataset[dataset].split)
+def split(parameters: Parameters, dataset: str) -> None:
+    kept, kept_counts = filter_images(catalogue.read(paths.data(dataset, "catalogue.csv")), parameters.filter)
+    chosen, chosen_counts = split_images(catalogue.checked(kept, dataset), parameters.split)
     catalogue.write(paths.data(dataset, "split.csv"), chosen)
-    write_json(paths.metrics(dataset, "split"), counts)
+    write_json(paths.results(dataset, "filter"), kept_counts)
+    write_json(paths.results(dataset, "split"), chosen_counts)
 
 
 if __name__ == "__main__":

@@ -16,14 +16,15 @@ from ruamel.yaml import YAML
 from deepcovid.audits.verdict import sentences
 from deepcovid.drawing.tables import Table, bounds
 from deepcovid.ladder.finding import finding
-from deepcovid.nets.zoo import BACKBONES
+from deepcovid.nets.zoo import NETS, title_of
 from deepcovid.report import tables as of_report
 from deepcovid.report.audit import enough_rows
 from deepcovid.report.heatmaps import sentences as sentences_on_heat
+from deepcovid.statistics import published
 from deepcovid.statistics.comparison import claim_sentence
 from deepcovid.statistics.published import Group
 from stages import paths
-from stages._run import read_published
+from stages._resolved import read_yaml
 
 README = Path("README.md")
 BLOCK = re.compile(r"(<!-- results of (?P<dataset>[\w-]+)[^>]*-->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL)
@@ -49,9 +50,9 @@ def with_tables(text: str) -> str:
 def tables(dataset: str) -> str:
     """Return a data set's results and confusion matrices as Markdown, with published numbers beside if it has any."""
     recipes = list(YAML(typ="safe", pure=True).load(paths.PARAMS)["recipe"])
-    found = {(net, recipe): read(dataset, f"{net}-{recipe}") for net in BACKBONES for recipe in recipes}
+    found = {(net, recipe): read(dataset, f"{net}-{recipe}") for net in NETS for recipe in recipes}
     runs = {run: metrics for run, metrics in found.items() if metrics}
-    groups = read_published().of(dataset)
+    groups = published.validate(read_yaml(paths.PUBLISHED), str(paths.PUBLISHED)).of(dataset)
     parts = [results(runs, groups), confusions(runs)]
     beside, nets, climbed = (read(dataset, name) for name in ("published", "nets", "ladder"))
     if groups and beside and nets:
@@ -59,8 +60,8 @@ def tables(dataset: str) -> str:
         parts += [against_published(beside), claim_sentence(nets, dataset, papers_images=True)]
     if groups and climbed:
         parts.append(f"The ladder, computed from its table, `metrics/{dataset}/ladder.json`:")
-        parts.append("\n".join(f"- {finding(BACKBONES[net], part)}" for net, part in climbed.items()))
-        parts += [f"{BACKBONES[net]}:\n\n{ladder(part)}" for net, part in climbed.items() if net == "resnet18"]
+        parts.append("\n".join(f"- {finding(title_of(net), part)}" for net, part in climbed.items()))
+        parts += [f"{title_of(net)}:\n\n{ladder(part)}" for net, part in climbed.items() if net == "resnet18"]
     return "\n\n".join([*parts, *audits(dataset), *heatmaps(dataset)])
 
 
@@ -113,7 +114,7 @@ def results(runs: dict[tuple[str, str], Any], groups: Mapping[str, Group]) -> st
     for (net, recipe), run in runs.items():
         over, at = run["over_seeds"], run["at_sensitivity_98"]
         cells = [
-            BACKBONES[net],
+            title_of(net),
             recipe,
             f"{run['auc']:.3f} ({bounds(run['auc_ci95'])})",
             f"{over['auc']['min']:.3f} to {over['auc']['max']:.3f}",
@@ -151,7 +152,7 @@ def against_published(beside: Any) -> str:
             row["group"],
             row["name"],
             f"{row['published']:g}",
-            BACKBONES.get(row["model"], row["model"]),
+            title_of(row["model"]),
             row["recipe"],
             f"{row['ours']:{style}} ({row['low']:{style}} to {row['high']:{style}})",
             f"{over['min']:{style}} to {over['max']:{style}}{' (inside)' * over['inside']}" if over else "",
@@ -205,7 +206,7 @@ def confusions(runs: dict[tuple[str, str], Any]) -> str:
         found = [runs.get((net, recipe)) for recipe in recipes]
         for label, hit, miss in (("covid", "tp", "fn"), ("non", "fp", "tn")):
             cells = (f"{run['confusion'][hit]} / {run['confusion'][miss]}" if run else "" for run in found)
-            rows.append([BACKBONES[net], label, *cells])
+            rows.append([title_of(net), label, *cells])
     return table(["net", "actual", *(f"{recipe}: called covid / non" for recipe in recipes)], rows)
 
 

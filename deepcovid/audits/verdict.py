@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from deepcovid.nets.zoo import BACKBONES
+from deepcovid.nets.zoo import title_of
 
 KINDS = {
     "same_file": "the same file",
@@ -125,7 +125,7 @@ def sentences(found: Numbers, leakage: Numbers) -> Iterator[str]:
     for images, by_model in found["external"].items():
         counts = next(iter(by_model.values()))["n_test"]
         rates = "; ".join(
-            f"{_rate(run['sensitivity'])} and {_rate(run['specificity'])} with {BACKBONES[model]}"
+            f"{_rate(run['sensitivity'])} and {_rate(run['specificity'])} with {title_of(model)}"
             for model, run in by_model.items()
         )
         yield (
@@ -163,7 +163,7 @@ def _leaks(leaks: Numbers, leakage: Numbers) -> str:
 
 
 def _by_net(areas: Mapping[str, Numbers]) -> str:
-    return "; ".join(f"{_interval(area)} with {BACKBONES[model]}" for model, area in areas.items())
+    return "; ".join(f"{_interval(area)} with {title_of(model)}" for model, area in areas.items())
 
 
 def _rate(rate: Numbers) -> str:

@@ -13,7 +13,7 @@ from deepcovid.heatmaps.grad_cam import grad_cam
 from deepcovid.heatmaps.occlusion import Window, occlusion
 from deepcovid.heatmaps.overlays import overlay
 from deepcovid.images.decoding import Pixels
-from deepcovid.nets.zoo import BACKBONES
+from deepcovid.nets.zoo import title_of
 
 
 def write_heatmaps(
@@ -26,7 +26,7 @@ def write_heatmaps(
     dropped = occlusion(head.net, images, lambda features: score(features, weight, bias)[:, 0], window, head.settings)
     cams = grad_cam(head.model, head.net, images, weight[0, :, 0] - weight[0, :, 1], head.settings)
     for (given, pixels), row, *maps in zip(usable, rows.to_dict("records"), dropped, cams, strict=True):
-        net = f"{BACKBONES[head.model]}, {head.recipe}, trained on {head.dataset}"
+        net = f"{title_of(head.model)}, {head.recipe}, trained on {head.dataset}"
         unlike = ", unlike the training images" if row["unlike"] else ""
         title = f"{given.name[-100:]}\nscore {row['score']:.3f}, called {row['called']}{unlike} ({net})"
         figure = overlay(pixels, dict(zip(("occlusion", "Grad-CAM"), maps, strict=True)), title)

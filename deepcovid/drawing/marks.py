@@ -6,11 +6,11 @@ from itertools import cycle
 from matplotlib.axes import Axes
 
 from deepcovid.drawing.svg import PAGE
-from deepcovid.nets.zoo import BACKBONES
+from deepcovid.nets.zoo import NETS
 
 # Okabe and Ito's colours, which people with any colour vision tell apart.
 BLUE, ORANGE, GREEN, RED, SKY, PINK = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7"
-NET_COLOURS = dict(zip(BACKBONES, cycle((BLUE, ORANGE, GREEN, PINK, RED, SKY)), strict=False))
+NET_COLOURS = dict(zip(NETS, cycle((BLUE, ORANGE, GREEN, PINK, RED, SKY)), strict=False))
 
 
 def dot(axis: Axes, measure: Mapping[str, float], place: float, colour: str, *, hollow: bool = False) -> None:

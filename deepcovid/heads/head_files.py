@@ -22,7 +22,7 @@ from deepcovid.files import sha256_of
 from deepcovid.heads.outliers import Gaussian
 from deepcovid.images.transform import SIZE
 from deepcovid.nets.features import MEAN, STD
-from deepcovid.nets.zoo import BACKBONES
+from deepcovid.nets.zoo import NETS
 from deepcovid.schema import Strict, checked
 from deepcovid.settings import Name, Recipe, Seed
 
@@ -141,8 +141,8 @@ def read_head(path: Path) -> HeadFile:
         raise UserError(
             f"{path}: heads that tell {', '.join(known.classes)}, not {', '.join(LABELS)}; run the train stage again"
         )
-    if known.model not in BACKBONES:
-        raise UserError(f"{path}: heads of the unknown net {known.model!r}; known are {', '.join(BACKBONES)}")
+    if known.model not in NETS:
+        raise UserError(f"{path}: heads of the unknown net {known.model!r}; known are {', '.join(NETS)}")
     _check(path, tensors, len(known.seeds))
     return HeadFile(
         known.model,

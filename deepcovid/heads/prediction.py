@@ -32,7 +32,7 @@ from deepcovid.heads.scoring import score
 from deepcovid.images.decoding import Pixels, decode
 from deepcovid.nets.features import choose_device, extract
 from deepcovid.nets.trunks import State, read_state, trunk
-from deepcovid.nets.zoo import BACKBONES
+from deepcovid.nets.zoo import title_of
 from deepcovid.schema import checked
 from deepcovid.settings import FeatureSettings
 
@@ -68,7 +68,7 @@ class Head:
         self.threshold = file.threshold
         self.net = trunk(file.model, state)
         self.about = (
-            f"Head of {BACKBONES[self.model]} under the recipe {self.recipe}, trained on {self.dataset}; "
+            f"Head of {title_of(self.model)} under the recipe {self.recipe}, trained on {self.dataset}; "
             f"called covid from a score of {self.cut_off:g} on."
         )
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepcovid.nets.features import choose_device, normalised
+from deepcovid.nets.zoo import NETS
 from deepcovid.progress import bar
 from deepcovid.settings import FeatureSettings
 
@@ -42,7 +43,7 @@ def grad_cam(
     def logit_margin(batch: Tensor) -> Tensor:
         return net(batch).flatten(1).float() @ weight
 
-    explainer = LayerGradCam(logit_margin, last_stage(model, net))
+    explainer = LayerGradCam(logit_margin, net.get_submodule(NETS[model].last_stage))
     with bar("Grad-CAM", total=len(images)) as progress:
         for start in range(0, len(images), settings.batch_size):
             part = images[start : start + settings.batch_size]
@@ -52,8 +53,3 @@ def grad_cam(
             maps = LayerAttribution.interpolate(heat, part.shape[1:3], interpolate_mode="bilinear")
             yield from maps[:, 0].cpu().numpy()
             progress.update(len(part))
-
-
-def last_stage(model: str, net: nn.Module) -> nn.Module:
-    """Return the last module of `net` whose output still has places: ResNet's layer4, the others' features."""
-    return net.get_submodule("layer4" if model.startswith("resnet") else "features")

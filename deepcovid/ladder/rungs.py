@@ -50,7 +50,10 @@ def rungs(settings: LadderSettings, recipes: dict[str, Recipe], replayed: Iterab
     there = {recipe.without_cut_off() for recipe in replayed}
     found = []
     for direction, start, end in (("up", bottom, top), ("down", top, bottom)):
-        switches, below = _order(getattr(settings, direction), bottom, top), None
+        switches, below = _order(settings.up, bottom, top), None
+        if direction == "down":  # those that need the whole net last, in reverse
+            whole = [switch for switch in switches if switch in FROZEN]
+            switches = [switch for switch in switches if switch not in FROZEN] + whole[::-1]
         for step in range(len(switches) + 1):
             recipe = flipped(start, switches[:step], end)
             if not recipe.whole_net or recipe.without_cut_off() in there:

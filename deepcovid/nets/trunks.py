@@ -7,6 +7,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from deepcovid.nets.zoo import NETS
+
 State = dict[str, Tensor]
 
 
@@ -23,14 +25,9 @@ def trunk(model: str, state: State) -> nn.Module:
     It maps images (batch, 3, 224, 224) to features (batch, channels): the channels that enter the last layer, averaged
     over the image. For SqueezeNet, whose last layer is a convolution, see `deepcovid/heads/training.py`.
     """
-    net = build(model)
+    net, line = build(model), NETS[model]
     net.load_state_dict(state)
-    if hasattr(net, "fc"):
-        net.fc = nn.Identity()
-    elif model.startswith("squeezenet"):
-        net.classifier = nn.AdaptiveAvgPool2d(1)
-    else:
-        net.classifier = nn.Identity()
+    setattr(net, line.last_layer, nn.AdaptiveAvgPool2d(1) if line.averages else nn.Identity())
     return net.eval().requires_grad_(False)
 
 

@@ -1,12 +1,22 @@
-"""The nets the pipeline knows, by torchvision's name, with the paper's. Adding one is adding a line here."""
+"""The nets the pipeline knows, by torchvision's name. Adding one is adding a line; tests/test_zoo.py checks it.
+
+A stage reads a net's line from the resolved parameters, so that adding a line makes nothing stale.
+"""
+
+from deepcovid.settings import Net
 
 # The paper trains the first four; its introduction says DenseNet-161 where its experiments say DenseNet-121, and it
 # does not say which SqueezeNet, so those are options.
-BACKBONES = {
-    "resnet18": "ResNet18",
-    "resnet50": "ResNet50",
-    "squeezenet1_0": "SqueezeNet",
-    "densenet121": "DenseNet-121",
-    "densenet161": "DenseNet-161",
-    "squeezenet1_1": "SqueezeNet 1.1",
+NETS = {
+    "resnet18": Net(title="ResNet18", last_layer="fc", last_stage="layer4"),
+    "resnet50": Net(title="ResNet50", last_layer="fc", last_stage="layer4"),
+    "squeezenet1_0": Net(title="SqueezeNet", last_layer="classifier", last_stage="features", averages=True),
+    "densenet121": Net(title="DenseNet-121", last_layer="classifier", last_stage="features"),
+    "densenet161": Net(title="DenseNet-161", last_layer="classifier", last_stage="features"),
+    "squeezenet1_1": Net(title="SqueezeNet 1.1", last_layer="classifier", last_stage="features", averages=True),
 }
+
+
+def title_of(model: str) -> str:
+    """Return the paper's name for a net; a name that is not known stays as it is."""
+    return NETS[model].title if model in NETS else model

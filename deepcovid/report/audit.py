@@ -6,7 +6,7 @@ from typing import Any
 from deepcovid.audits.verdict import KINDS, TOGETHER, sentences
 from deepcovid.drawing.blocks import NOT_RUN, Block, Section, drawn
 from deepcovid.drawing.steps import Sourced
-from deepcovid.nets.zoo import BACKBONES
+from deepcovid.nets.zoo import title_of
 from deepcovid.report import audit_figures, tables
 from deepcovid.report.contents import Contents
 
@@ -65,7 +65,7 @@ def _hidden(part: Sourced) -> Block:
         "lungs: beside a square disease may stay visible."
     )
     alt = "AUC by hidden square. " + "; ".join(
-        f"{BACKBONES[net['model']]}, {square['share']:g} {square['shows']} shown: {square['auc']:.3f}"
+        f"{title_of(net['model'])}, {square['share']:g} {square['shows']} shown: {square['auc']:.3f}"
         for net in nets
         for square in net["squares"]
     )

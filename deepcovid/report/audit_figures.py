@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 
 from deepcovid.drawing.marks import BLUE, GREEN, NET_COLOURS, ORANGE, PINK, dot
 from deepcovid.drawing.svg import FAINT, INK, WIDTH, styled
-from deepcovid.nets.zoo import BACKBONES
+from deepcovid.nets.zoo import title_of
 
 GREY, BLACK = "#9aa0a6", "#000000"  # what is left of an image and what is hidden, on a light page and on a dark one
 # What a row of the opening figure may know.
@@ -68,7 +68,7 @@ def hidden(nets: Sequence[Mapping[str, Any]]) -> Figure:
             low, high = ([square[end] for square in squares] for end in ("low", "high"))
             axis.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
             middle = [square["auc"] for square in squares]
-            axis.plot(x, middle, "o-", color=colour, linewidth=1.5, markersize=4, label=BACKBONES[net["model"]])
+            axis.plot(x, middle, "o-", color=colour, linewidth=1.5, markersize=4, label=title_of(net["model"]))
             shares |= set(x)
         axis.axhline(0.5, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
         axis.set(xlim=(-0.04, 1.04), xlabel="side of the square, share of the image's", ylim=_reach(_squares(nets)))
@@ -115,7 +115,7 @@ def reliability(curves: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]])
             low, high = ([part[f"observed_{end}"] for part in bins] for end in ("low", "high"))
             axis.vlines(x, low, high, color=colour, alpha=0.35)
             observed = [part["observed"] for part in bins]
-            axis.plot(x, observed, "o-", color=colour, markersize=3.5, linewidth=1.2, label=BACKBONES[model])
+            axis.plot(x, observed, "o-", color=colour, markersize=3.5, linewidth=1.2, label=title_of(model))
         axis.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle="--")
         axis.set(title=title, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="P(covid), mean of the bin")
     panels[0].set_ylabel("share of covid")

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from deepcovid.drawing.steps import Sourced, Step
-from deepcovid.nets.zoo import BACKBONES
+from deepcovid.nets.zoo import title_of
 
 # Recipes that the report's story is about; others are shown beside them.
 FAILED, RELEASED, PAPER = "failed-reproduction", "released-code", "paper"
@@ -18,7 +18,7 @@ class Run:
     """One net under one recipe.
 
     Attributes:
-        model: A key of BACKBONES.
+        model: A key of NETS.
         recipe: Its name; each is of a head on frozen features or of a whole net.
         replayed: True where the whole net was trained as the released script does, false for a head on frozen features.
         cut_off: An image is called covid from this score on.
@@ -42,7 +42,7 @@ class Run:
     @property
     def net(self) -> str:
         """The net's name as the paper has it."""
-        return BACKBONES[self.model]
+        return title_of(self.model)
 
     @property
     def score(self) -> pd.Series:
@@ -66,7 +66,7 @@ class Contents:
         nets_sentence: What the comparison of the nets says.
         audits: By name, what the audits found: leakage, acquisition, baselines, hidden, calibration, the verdict
             `audit`, and `external-...` for each net on each set of other people's images. Empty where none was run.
-        heatmaps: What stages.localisation measured; None where no heat maps were made.
+        heatmaps: By net, what stages.localisation measured; empty where no heat maps were made.
         heatmap_pictures: By net, a PNG file: of synthetic images with their maps, or of mean maps without an image.
         provenance: By name, what is recorded of data and weights.
         parameters: Of the data set and of the shared settings, nested.
@@ -90,7 +90,7 @@ class Contents:
     nets: Sourced | None = None
     nets_sentence: str = ""
     audits: Mapping[str, Sourced] = field(default_factory=dict)
-    heatmaps: Sourced | None = None
+    heatmaps: Mapping[str, Sourced] = field(default_factory=dict)
     heatmap_pictures: Mapping[str, Sourced] = field(default_factory=dict)
     models: tuple[str, ...] = field(init=False)
 

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_curve
 from deepcovid import catalogue
 from deepcovid.drawing.marks import BLUE, GREEN, NET_COLOURS, ORANGE, RED, dot
 from deepcovid.drawing.svg import FAINT, INK, PAGE, WIDTH, styled
-from deepcovid.nets.zoo import BACKBONES
+from deepcovid.nets.zoo import title_of
 from deepcovid.report.contents import Run
 from deepcovid.statistics.curves import histogram
 from deepcovid.statistics.roc_bands import roc_band
@@ -273,7 +273,7 @@ def published(numbers: Sequence[Mapping[str, Any]]) -> Figure:
 
 def published_label(number: Mapping[str, Any]) -> str:
     """Return a published number's name with the run of ours that it is set beside."""
-    net = BACKBONES.get(number["model"], number["model"])
+    net = title_of(number["model"])
     return f"{number['name']} ({net}, {number['recipe']})"
 
 

@@ -7,7 +7,7 @@ from deepcovid.drawing.blocks import NOT_RUN, Block, Section, Tile, drawn
 from deepcovid.drawing.steps import Step
 from deepcovid.drawing.svg import WIDTH
 from deepcovid.drawing.tables import bounds
-from deepcovid.nets.zoo import BACKBONES
+from deepcovid.nets.zoo import title_of
 from deepcovid.report import figures, tables
 from deepcovid.report.audit import audit
 from deepcovid.report.contents import FAILED, PAPER, RELEASED, Contents, Run
@@ -60,7 +60,7 @@ def question(contents: Contents) -> Section:
             f"This page holds what one run of the pipeline measured on one data set. Recipes side by side: {recipes}. "
             "Under each figure and table is the command that makes it, with the hashes of what went in.",
         ),
-        (Block(f"{BACKBONES[contents.main_model]} at a glance", _evaluated(shown), tiles=tuple(tiles)),)
+        (Block(f"{title_of(contents.main_model)} at a glance", _evaluated(shown), tiles=tuple(tiles)),)
         if shown
         else (),
     )
@@ -91,9 +91,9 @@ def ladder(contents: Contents) -> Section:
     for model in contents.models:
         part = contents.ladder.value.get(model)
         if part is None:
-            notes.append(NOT_RUN.format(f"ladder of {BACKBONES[model]}"))
+            notes.append(NOT_RUN.format(f"ladder of {title_of(model)}"))
             continue
-        rungs, net = part["rungs"], BACKBONES[model]
+        rungs, net = part["rungs"], title_of(model)
         caption = f"{net}, one switch at a time, over {max(rung['seeds'] for rung in rungs)} seeds. "
         if part.get("combinations"):
             caption += (
@@ -108,7 +108,7 @@ def ladder(contents: Contents) -> Section:
 
 def confusion(contents: Contents) -> Section:
     """Confusion matrices: the main net's recipes side by side, then the other nets smaller."""
-    main, net = contents.of_model(contents.main_model), BACKBONES[contents.main_model]
+    main, net = contents.of_model(contents.main_model), title_of(contents.main_model)
     told = published_confusions(contents)
     matrices = [(f"published\n{figures.stacked(group)}", cells) for group, cells in told.items()]
     matrices += [(f"{figures.stacked(run.recipe)}\ncut-off {run.cut_off:g}", run.metrics["confusion"]) for run in main]
@@ -212,7 +212,7 @@ def training(contents: Contents) -> Section:
     """Loss and test accuracy over epochs."""
     blocks = []
     for model in contents.models:
-        runs, net = contents.of_model(model), BACKBONES[model]
+        runs, net = contents.of_model(model), title_of(model)
         last = {run.recipe: run.log.groupby("seed").last() for run in runs}
         alt = f"Training curves of {net}. " + "; ".join(
             f"{title}: last loss {log['loss'].iloc[0]:.3f}, last test accuracy {log['test_accuracy'].iloc[0]:.4f}"

@@ -5,7 +5,7 @@ from typing import Any
 
 from deepcovid.drawing.steps import Sourced
 from deepcovid.drawing.tables import Table, area, bounds, difference, share, spread
-from deepcovid.nets.zoo import BACKBONES
+from deepcovid.nets.zoo import title_of
 from deepcovid.report.contents import Run
 from deepcovid.report.figures import published_label
 
@@ -80,7 +80,7 @@ def nets(pairs: Iterable[Mapping[str, Any]]) -> Table:
     """Return a row per recipe and pair of nets: differences of AUC and rates, first - second."""
     rows = [
         (
-            f"{BACKBONES[pair['first']]} - {BACKBONES[pair['second']]}",
+            f"{title_of(pair['first'])} - {title_of(pair['second'])}",
             pair["recipe"],
             f"{pair['auc']['first']:.3f} - {pair['auc']['second']:.3f}",
             *(difference(pair[name]) for name in ("auc", "sensitivity", "specificity")),
@@ -107,7 +107,7 @@ def hidden(nets: Sequence[Mapping[str, Any]]) -> Table:
             less, over = square["less_than_whole"], square["over_seeds"]
             rows.append(
                 (
-                    BACKBONES[net["model"]],
+                    title_of(net["model"]),
                     shown[square["shows"]] if square["share"] else "the whole image",
                     f"{square['share']:g}" if square["share"] else "",
                     area(square),
@@ -158,7 +158,7 @@ def acquisition(variables: Iterable[Mapping[str, Any]]) -> Table:
 
 def calibration(by_model: Mapping[str, Mapping[str, Any]], images: str) -> Table:
     """Return a row per net: Brier score and expected calibration error."""
-    rows = [(BACKBONES[model], images, *calibrated(own)) for model, own in by_model.items()]
+    rows = [(title_of(model), images, *calibrated(own)) for model, own in by_model.items()]
     return Table(("net", "images", *CALIBRATED), rows, names=2)
 
 
@@ -177,7 +177,7 @@ def external(tests: Iterable[Mapping[str, Any]]) -> Table:
     rows = [
         (
             test["images"],
-            BACKBONES[test["model"]],
+            title_of(test["model"]),
             recipe,
             f"{run['n_test']['covid']:,} / {run['n_test']['non']:,} ({test['left_out']['images']:,})",
             f"{run['auc']:.3f} ({bounds(run['auc_ci95'])})",
@@ -253,7 +253,7 @@ def files(provenance: Mapping[str, Sourced]) -> Table:
         if name == "data":
             rows += [_file("images", entry) for entry in record["files"]]
         elif "model" in record:
-            rows.append(_file(f"weights of {BACKBONES.get(record['model'], record['model'])}", record))
+            rows.append(_file(f"weights of {title_of(record['model'])}", record))
     return Table(("what", "file", "origin, official source", "edition", "bytes"), rows, names=4, breakable=True)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from deepcovid.errors import UserError
-from deepcovid.nets.zoo import BACKBONES
+from deepcovid.nets.zoo import title_of
 from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.intervals import (
     Interval,
@@ -314,14 +314,14 @@ def claim_sentence(nets: Mapping[str, Any], dataset: str, papers_images: bool) -
     """
     pairs = [pair for pair in nets["pairs"] if pair["recipe"] == CLAIMED_UNDER]
     aucs = {pair[side]: pair["auc"][side] for pair in pairs for side in ("first", "second")}
-    highest, close = BACKBONES[HIGHEST], BACKBONES[CLOSE]
+    highest, close = title_of(HIGHEST), title_of(CLOSE)
     if CLAIM not in nets:
         return (
             f"The paper's claim that {highest} has the highest AUC, {close} close, has no answer on {dataset}: run "
             f"both nets under the recipe {CLAIMED_UNDER}."
         )
     best = max(aucs, key=lambda net: aucs[net])
-    text = f"Under the recipe {CLAIMED_UNDER} on {dataset}, {BACKBONES[best]} has the highest AUC of {len(aucs)} nets "
+    text = f"Under the recipe {CLAIMED_UNDER} on {dataset}, {title_of(best)} has the highest AUC of {len(aucs)} nets "
     text += f"({aucs[best]:.4f})"
     if papers_images:
         text += ", as the paper reports" if best == HIGHEST else f", where the paper reports {highest}"

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveInt, model_validator
 
-from deepcovid.nets.zoo import BACKBONES
+from deepcovid.nets.zoo import NETS
 from deepcovid.schema import Strict, checked
 from deepcovid.settings import Name, Names
 
@@ -31,7 +31,7 @@ def _not_blank(text: str) -> str:
 
 
 def _known_net(name: str) -> str:
-    known = (*BACKBONES, "best", "average")
+    known = (*NETS, "best", "average")
     if name not in known:
         raise ValueError(f"no such net; known are {', '.join(known)}")
     return name

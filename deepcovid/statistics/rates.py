@@ -1,5 +1,6 @@
 """The paper's numbers for one run: rates at the cut-off, areas, intervals, and how they vary over seeds."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from deepcovid.errors import UserError
 from deepcovid.settings import EvaluateSettings
+from deepcovid.statistics.estimate import Headline
 from deepcovid.statistics.intervals import Interval, auc_interval, mean_interval, normal_interval, wilson_interval
 
 Scores = NDArray[np.float64]
@@ -67,6 +69,20 @@ def evaluate(
     # A rounded threshold may fall on the other side of the score that it was read from.
     exact = {"at_sensitivity_98": metrics["at_sensitivity_98"]}
     return rounded(metrics) | exact
+
+
+def headline(metrics: Mapping[str, Any]) -> Headline:
+    """Return the few numbers of a run that people compare."""
+    over = metrics["over_seeds"]
+    return Headline(
+        auc=metrics["auc"],
+        auc_low=metrics["auc_ci95"]["low"],
+        auc_high=metrics["auc_ci95"]["high"],
+        sensitivity=metrics["sensitivity"],
+        specificity=metrics["specificity"],
+        **metrics["confusion"],
+        flags=round(over["collapsed"]["mean"] * over["heads"]),
+    )
 
 
 OVER_SEEDS = ("auc", "sensitivity", "specificity", "predicted_positive", "collapsed")

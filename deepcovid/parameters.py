@@ -1,0 +1,328 @@
+"""params.yaml as a whole: defaults merged into each data set, names checked, and what follows for one data set.
+
+`Settings` is the file as its author wrote it, `Parameters` every value that one data set runs with.
+"""
+
+from collections.abc import Collection, Mapping
+from itertools import product
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, ValidationInfo, model_validator
+
+from deepcovid.errors import UserError
+from deepcovid.schema import Strict, checked
+from deepcovid.settings import (
+    AuditSettings,
+    DatasetSettings,
+    EvaluateSettings,
+    FeatureSettings,
+    HidingSettings,
+    LadderSettings,
+    Name,
+    Names,
+    Net,
+    OutlierSettings,
+    Recipe,
+    Seed,
+    SharedHeatmapSettings,
+    distinct,
+)
+
+SomeNames = Annotated[list[Name], AfterValidator(distinct)]
+Values = dict[str, Any]
+
+
+class AuditPasses(Strict):
+    """Passes that an audited net makes over all images, besides the one of its features.
+
+    Attributes:
+        hiding: Squares that hide the middle, or all but the middle; a pass for each.
+        untrained_seed: Seed of the random weights of one more pass.
+    """
+
+    hiding: HidingSettings
+    untrained_seed: Seed
+
+
+class NetParameters(Strict):
+    """One net, as one data set runs it.
+
+    Attributes:
+        net: Its line in the zoo.
+        runs: Whether `models` names it. A list of nets may name more, which are then passed over.
+        audit: Its passes for the audits; None where `audited_models` does not name it.
+    """
+
+    net: Net
+    runs: bool
+    audit: AuditPasses | None
+
+
+class RunParameters(Strict):
+    """A net under a recipe, and the score from which on the recipe calls an image covid."""
+
+    model: Name
+    recipe: Name
+    whole_net: bool
+    cut_off: float
+
+
+class Parameters(DatasetSettings):
+    """Every value that one data set runs with.
+
+    Attributes:
+        models: Nets whose features heads are trained on.
+        nets: Every net that a list names, `models` first.
+        trained: Recipes of heads on frozen features, by name.
+        replayed: Recipes of heads on whole nets, by name.
+        runs: Every net under every recipe that it runs under, by `<net>-<recipe>`; those on whole nets last.
+        audited_models: Nets of the audits that run a net; may be empty.
+        heatmapped_models: Nets whose scores are traced to places; may be empty.
+        test_sets: Data sets that heads are tested on only.
+        recipe: All recipes, by name.
+        heatmap_recipe: Recipe of the heads whose scores are traced to places.
+    """
+
+    models: list[Name]
+    nets: dict[Name, NetParameters]
+    trained: dict[Name, Recipe]
+    replayed: dict[Name, Recipe]
+    runs: dict[str, RunParameters]
+    audited_models: list[Name]
+    heatmapped_models: list[Name]
+    test_sets: list[Name]
+    features: FeatureSettings
+    recipe: dict[Name, Recipe]
+    ladder: LadderSettings
+    evaluate: EvaluateSettings
+    audit: AuditSettings
+    outliers: OutlierSettings
+    heatmap_recipe: Name
+
+
+class Settings(Strict):
+    """The whole of params.yaml, defaults merged into each data set."""
+
+    datasets: Names
+    test_sets: SomeNames
+    models: Names
+    recipes: Names
+    replayed_models: SomeNames
+    replays: SomeNames
+    audited_models: SomeNames
+    heatmapped_models: SomeNames
+    dataset: dict[Name, DatasetSettings]
+    features: FeatureSettings
+    recipe: dict[Name, Recipe]
+    ladder: LadderSettings
+    evaluate: EvaluateSettings
+    audit: AuditSettings
+    outliers: OutlierSettings
+    heatmaps: SharedHeatmapSettings
+
+    @model_validator(mode="after")
+    def _names_are_known(self, info: ValidationInfo) -> Self:
+        nets, recipes = list((info.context or {})["nets"]), list(self.recipe)
+        for key, named, known in (
+            ("datasets", self.datasets, list(self.dataset)),
+            ("test_sets", self.test_sets, list(self.dataset)),
+            ("models", self.models, nets),
+            ("recipes", self.recipes, recipes),
+            ("replayed_models", self.replayed_models, nets),
+            ("replays", self.replays, recipes),
+            ("audited_models", self.audited_models, nets),
+            ("heatmapped_models", self.heatmapped_models, nets),
+            ("ladder.bottom", [self.ladder.bottom], recipes),
+            ("ladder.top", [self.ladder.top], recipes),
+            ("ladder.asides", self.ladder.asides, recipes),
+            ("ladder.up", self.ladder.up, list(Recipe.model_fields)),
+            ("audit.recipe", [self.audit.recipe], recipes),
+            ("heatmaps.recipe", [self.heatmaps.recipe], recipes),
+        ):
+            unknown = [name for name in named if name not in known]
+            if unknown:
+                raise ValueError(f"{key} names {', '.join(unknown)}; known are {', '.join(known)}")
+        return self
+
+    @model_validator(mode="after")
+    def _recipes_are_run_where_they_can_be(self) -> Self:
+        for name in self.recipes:
+            if self.recipe[name].whole_net:
+                raise ValueError(
+                    f"recipes names {name}, which crops at random or trains BatchNorm and so needs the whole net; "
+                    "name it in replays"
+                )
+        for name in self.replays:
+            if not self.recipe[name].whole_net:
+                raise ValueError(f"replays names {name}, which needs no more than frozen features; name it in recipes")
+        if self.recipe[self.ladder.top].whole_net:
+            raise ValueError(f"ladder.top names {self.ladder.top}, which needs the whole net; name one that does not")
+        for key, name in (("audit.recipe", self.audit.recipe), ("heatmaps.recipe", self.heatmaps.recipe)):
+            if name not in self.recipes:
+                raise ValueError(
+                    f"{key} names {name}, which recipes does not; "
+                    f"name it in both, or set {key} to one of {', '.join(self.recipes)}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _test_sets_are_only_tested_on(self) -> Self:
+        for name in self.test_sets:
+            if name in self.datasets:
+                raise ValueError(f"test_sets names {name}, which datasets names too; name it in one of them")
+            if self.dataset[name].split.strategy != "test-only":
+                raise ValueError(
+                    f"test_sets names {name}, of which only a part are test images; "
+                    f"set dataset.{name}.split.strategy to test-only, or name it in datasets"
+                )
+        for name in self.datasets:
+            if self.dataset[name].split.strategy == "test-only":
+                raise ValueError(
+                    f"datasets names {name}, which has no training images; name it in test_sets, "
+                    f"or set dataset.{name}.split.strategy to patient"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _the_verdicts_square_is_hidden(self) -> Self:
+        for name in self.datasets:
+            hidden = self.dataset[name].hiding.hidden
+            if self.audited_models and self.audit.hidden_share not in hidden:
+                raise ValueError(
+                    f"audit.hidden_share is {self.audit.hidden_share:g}, which dataset.{name}.hiding.hidden does not "
+                    "name; name it there"
+                )
+        return self
+
+    def parameters(self, dataset: str, nets: Mapping[str, Net]) -> Parameters:
+        """Return every value that one data set runs with; `nets` is the zoo."""
+        own = self.dataset[dataset]
+        passes = AuditPasses(hiding=own.hiding, untrained_seed=self.audit.seed)
+        named = [*self.models, *self.replayed_models, *self.audited_models, *self.heatmapped_models]
+
+        def running(models: list[str]) -> list[str]:
+            return [name for name in models if name in self.models]
+
+        pairs = [*product(self.models, self.recipes), *product(running(self.replayed_models), self.replays)]
+        return Parameters(
+            **{name: getattr(own, name) for name in DatasetSettings.model_fields},
+            models=self.models,
+            nets={
+                name: NetParameters(
+                    net=nets[name],
+                    runs=name in self.models,
+                    audit=passes if name in running(self.audited_models) else None,
+                )
+                for name in dict.fromkeys(named)
+            },
+            trained={name: self.recipe[name] for name in self.recipes},
+            replayed={name: self.recipe[name] for name in self.replays},
+            runs={
+                f"{model}-{recipe}": RunParameters(
+                    model=model,
+                    recipe=recipe,
+                    whole_net=self.recipe[recipe].whole_net,
+                    cut_off=self.recipe[recipe].cut_off,
+                )
+                for model, recipe in pairs
+            },
+            audited_models=running(self.audited_models),
+            heatmapped_models=running(self.heatmapped_models),
+            test_sets=self.test_sets,
+            features=self.features,
+            recipe=self.recipe,
+            ladder=self.ladder,
+            evaluate=self.evaluate,
+            audit=self.audit,
+            outliers=self.outliers,
+            heatmap_recipe=self.heatmaps.recipe,
+        )
+
+
+def validate(values: Any, origin: str, nets: Collection[str]) -> Settings:
+    """Check `values`, as read from the file `origin`, against the schema, defaults merged into each data set.
+
+    Args:
+        values: Nested dicts and lists.
+        origin: Named in errors.
+        nets: Names of the nets that lists may name.
+
+    Raises:
+        UserError: The first wrong key, by its path in the file, with what is allowed there; or a default that no data
+            set uses.
+    """
+    if not isinstance(values, dict) or not isinstance(values.get("dataset"), dict):
+        raise UserError(f"{origin}: dataset: a table of data sets is needed, a block by name")
+    shared, blocks = values.get("defaults"), values["dataset"]
+    if not isinstance(shared, dict):
+        raise UserError(f"{origin}: defaults: a table is needed, of what data sets share")
+    for name, block in blocks.items():
+        if not isinstance(block, dict):
+            raise UserError(f"{origin}: dataset.{name}: a table is needed, of what differs from defaults")
+    merged = {name: _merged(shared, block, f"{origin}: dataset.{name}") for name, block in blocks.items()}
+    for path in _leaves(shared):
+        if all(_holds(block, path) for block in blocks.values()):
+            raise UserError(
+                f"{origin}: defaults.{'.'.join(path)}: every data set sets its own, so that none uses this; remove it"
+            )
+
+    def written(path: str) -> str:
+        """Return where a value of a merged block stands in the file."""
+        section, _, rest = path.partition(".")
+        name = next((name for name in blocks if rest.startswith(f"{name}.")), None)
+        if section != "dataset" or name is None:
+            return path
+        key = rest.removeprefix(f"{name}.").split(".")
+        return f"defaults.{'.'.join(key)}" if _holds(shared, key) and not _holds(blocks[name], key) else path
+
+    whole = {key: value for key, value in values.items() if key != "defaults"} | {"dataset": merged}
+    if isinstance(values.get("recipe"), dict):
+        whole["recipe"] = {name: _recipe(name, values["recipe"], origin) for name in values["recipe"]}
+    return checked(Settings, whole, origin, written, {"nets": nets})
+
+
+def _merged(shared: Values, own: Values, place: str) -> Values:
+    """Return `shared` with the values of `own` in place of its own, tables merged key by key."""
+    result = dict(shared)
+    for key, value in own.items():
+        if key in shared and isinstance(value, dict) != isinstance(shared[key], dict):
+            kinds = {True: "a table", False: "a single value or a list"}
+            raise UserError(
+                f"{place}.{key}: {kinds[isinstance(value, dict)]}, where defaults.{key} is "
+                f"{kinds[isinstance(shared[key], dict)]}; write it as there"
+            )
+        result[key] = _merged(shared[key], value, f"{place}.{key}") if isinstance(shared.get(key), dict) else value
+    return result
+
+
+def _recipe(name: str, recipes: Values, origin: str, followed: tuple[str, ...] = ()) -> Any:
+    """Return a recipe with all its choices: its own, and those of the recipe that it is `like`."""
+    own = recipes[name]
+    if not isinstance(own, dict) or "like" not in own:
+        return own
+    other, path = own["like"], (*followed, name)
+    if not isinstance(other, str) or other not in recipes or other in path:
+        known = ", ".join(known for known in recipes if known not in path)
+        raise UserError(f"{origin}: recipe.{name}.like: {other!r} is no other recipe; known are {known}")
+    whole = _recipe(other, recipes, origin, path)
+    return whole | {key: value for key, value in own.items() if key != "like"} if isinstance(whole, dict) else whole
+
+
+def _leaves(values: Values) -> list[list[str]]:
+    """Return the paths of the values in nested tables."""
+    return [
+        [key, *rest]
+        for key, value in values.items()
+        for rest in (_leaves(value) if isinstance(value, dict) and value else [[]])
+    ]
+
+
+def _holds(values: Any, path: list[str]) -> bool:
+    """Return whether nested tables hold a value at `path`; an item of a list counts as its list."""
+    for key in path:
+        if not isinstance(values, dict):
+            return True
+        if key not in values:
+            return False
+        values = values[key]
+    return True

@@ -1,0 +1,146 @@
+"""What a stage's results rest on besides data and parameters: our code, and the packages that it computes with.
+
+The walk follows import statements, wherever in a module they stand. A module-level `__getattr__`, which imports for
+those who ask by name, is passed over, as are imports for type checkers alone.
+"""
+
+import ast
+import hashlib
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import NamedTuple
+
+from deepcovid.errors import UserError
+
+ROOT = Path(__file__).parent.parent
+OURS = ("deepcovid", "stages")
+# Tables whose lines are among the resolved parameters, so that one more makes nothing stale.
+TABLES = {"deepcovid.nets.zoo"}
+# Packages that are imported under another name than they are installed under.
+INSTALLED_AS = {
+    "PIL": "pillow",
+    "cv2": "opencv-python-headless",
+    "jinja2": "Jinja2",
+    "markupsafe": "MarkupSafe",
+    "ruamel": "ruamel.yaml",
+    "sklearn": "scikit-learn",
+}
+
+
+class Module(NamedTuple):
+    """A module of ours: the modules of ours and the packages that it imports, and a digest of its code."""
+
+    ours: frozenset[str]
+    packages: frozenset[str]
+    digest: str
+
+
+def stages() -> list[str]:
+    """Return the names of the scripts that are stages."""
+    scripts = sorted((ROOT / "stages").glob("[!_]*.py"))
+    return [path.stem for path in scripts if "__main__" in path.read_text("utf-8")]
+
+
+@cache
+def code_of(stage: str) -> str:
+    """Return a fingerprint of a stage's script and of all modules of ours that it imports.
+
+    Comments and docstrings do not count.
+    """
+    digests = {name: module_at(name).digest for name in modules_of(stage) - TABLES}
+    return hashlib.sha256(repr(sorted(digests.items())).encode()).hexdigest()[:16]
+
+
+@cache
+def packages_of(stage: str) -> str:
+    """Return the packages that a stage imports through modules of ours, with their installed versions.
+
+    Raises:
+        UserError: A package is not installed, or has no version.
+    """
+    names = {package for name in modules_of(stage) for package in module_at(name).packages}
+    return ", ".join(f"{name} {_version(name)}" for name in sorted(names, key=str.lower))
+
+
+@cache
+def modules_of(stage: str) -> frozenset[str]:
+    """Return the names of the modules of ours that a stage consists of."""
+    found: set[str] = set()
+    waiting = {f"stages.{stage}"}
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        waiting |= module_at(name).ours - found
+    return frozenset(found)
+
+
+@cache
+def module_at(name: str) -> Module:
+    """Return the module of ours with a dotted name."""
+    path = _file(name)
+    assert path is not None, name
+    tree = ast.parse(path.read_text("utf-8"))
+    ours, packages = set(), set()
+    for imported in _imports(tree):
+        top = imported.split(".")[0]
+        if top in OURS:
+            parts = imported.split(".")
+            names = [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
+            ours |= {module for module in names if _file(module)}
+        elif top not in sys.stdlib_module_names:
+            packages.add(INSTALLED_AS.get(top, top))
+    digest = hashlib.sha256(ast.unparse(_without_docstrings(tree)).encode()).hexdigest()
+    return Module(frozenset(ours), frozenset(packages), digest)
+
+
+def _file(name: str) -> Path | None:
+    path = ROOT.joinpath(*name.split("."))
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
+def _imports(node: ast.AST) -> Iterator[str]:
+    """Yield what is imported, by dotted name; of `from a import b` both `a` and `a.b`, since b may be a module."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.module, "imports are absolute"
+            yield child.module
+            yield from (f"{child.module}.{alias.name}" for alias in child.names)
+        elif not _is_aside(child):
+            yield from _imports(child)
+
+
+def _is_aside(node: ast.AST) -> bool:
+    for_types = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    return for_types or (isinstance(node, ast.FunctionDef) and node.name == "__getattr__")
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:] or [ast.Pass()]
+    return tree
+
+
+@cache
+def _version(package: str) -> str:
+    try:
+        found = version(package)
+    except PackageNotFoundError:
+        found = None
+    if not found:
+        raise UserError(
+            f"{package}: not installed, or without a version; install it again with "
+            "`python -m pip install -c constraints.txt -r requirements.txt`"
+        )
+    return found

@@ -1,0 +1,71 @@
+"""What a data set runs with, spelled out: its parameters, and for each stage its code and packages.
+
+The stage `resolve` writes it to resolved/<data set>.json, where dvc.yaml's stages track the keys that they read.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from deepcovid.errors import UserError
+from deepcovid.nets.zoo import NETS
+from deepcovid.parameters import Parameters, Settings, validate
+from stages import _fingerprints, paths
+
+REMEDY = "run `dvc repro`, which starts with it, or `python -m stages.resolve`"
+
+
+def read_settings() -> Settings:
+    """Read and validate params.yaml."""
+    return validate(read_yaml(paths.PARAMS), str(paths.PARAMS), NETS)
+
+
+def read_yaml(path: Path) -> Any:
+    """Return what a YAML file holds.
+
+    Raises:
+        UserError: It is no YAML, or names a key twice.
+    """
+    try:
+        return YAML(typ="safe", pure=True).load(path)
+    except YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {error}") from None
+
+
+def resolved(settings: Settings, dataset: str, stages: list[str]) -> dict[str, Any]:
+    """Return what stands in a data set's resolved file, of these stages."""
+    return {
+        "parameters": settings.parameters(dataset, NETS).model_dump(mode="json"),
+        "code": {stage: _fingerprints.code_of(stage) for stage in stages},
+        "packages": {stage: _fingerprints.packages_of(stage) for stage in stages},
+    }
+
+
+def read_parameters(settings: Settings, dataset: str, stage: str) -> Parameters:
+    """Return the parameters in a data set's resolved file, for the script of a stage.
+
+    Raises:
+        UserError: The file is missing, or is not what params.yaml, the code and the installed packages give now.
+    """
+    path = paths.resolved(dataset)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: not there yet; {REMEDY}") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error}); {REMEDY}") from None
+    now = resolved(settings, dataset, [stage])
+    for part, key, value in [
+        *(("parameters", key, value) for key, value in now["parameters"].items()),
+        ("code", stage, now["code"][stage]),
+        ("packages", stage, now["packages"][stage]),
+    ]:
+        section = found.get(part) if isinstance(found, dict) else None
+        if not isinstance(section, dict) or section.get(key) != value:
+            raise UserError(
+                f"{path}: {part}.{key} is not what params.yaml, the code and the installed packages give now; {REMEDY}"
+            )
+    return Parameters.model_validate_json(json.dumps(now["parameters"]))

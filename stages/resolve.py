@@ -1,0 +1,23 @@
+"""Spell out what each data set runs with: every parameter, and for each stage its code and packages.
+
+Everything that a user may have written wrongly is checked here, before anything runs.
+"""
+
+from deepcovid.files import replacing, write_json
+from deepcovid.parameters import Settings
+from deepcovid.statistics import published
+from stages import _fingerprints, _run, paths
+from stages._resolved import read_yaml, resolved
+
+
+def resolve(settings: Settings) -> None:
+    published.validate(read_yaml(paths.PUBLISHED), str(paths.PUBLISHED))
+    stages = [stage for stage in _fingerprints.stages() if stage != "resolve"]
+    with replacing(paths.RESOLVED) as folder:
+        folder.mkdir()
+        for dataset in settings.dataset:
+            write_json(folder / paths.resolved(dataset).name, resolved(settings, dataset, stages))
+
+
+if __name__ == "__main__":
+    _run.run(resolve)
