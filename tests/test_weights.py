@@ -9,12 +9,12 @@ from torch import nn
 from deepcovid.errors import UserError
 from deepcovid.nets.trunks import build, read_state, trunk, write_state
 from deepcovid.nets.weights import imagenet_file, load, random_state
-from deepcovid.nets.zoo import BACKBONES
+from deepcovid.nets.zoo import NETS
 
 IMAGES = torch.rand(4, 3, 224, 224, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("model", BACKBONES)
+@pytest.mark.parametrize("model", NETS)
 def test_the_trunk_gives_what_enters_the_nets_own_last_layer(model):
     state = random_state(model, 0, IMAGES)
     net = torchvision.models.get_model(model, weights=None).eval()
@@ -123,7 +123,7 @@ def test_a_dict_that_is_no_state_is_refused_by_name(tmp_path):
             load(tmp_path / "w.pth", "resnet18")
 
 
-@pytest.mark.parametrize("model", BACKBONES)
+@pytest.mark.parametrize("model", NETS)
 def test_torchvisions_own_file_is_known_by_address_and_hash(model):
     remote = imagenet_file(model, {})
     assert remote.url.endswith(f"{model}-{remote.sha256_prefix}.pth")
