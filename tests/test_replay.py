@@ -28,6 +28,7 @@ RELEASED = {
     "selection": "best-accuracy",
     "cut_off": 0.2,
 }
+AT_REST = {"random_crop": False, "batch_norm": "evaluation"}
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def as_described(trunk, train, test, recipe, seed, run):
     schedule = torch.optim.lr_scheduler.StepLR(optimiser, recipe.schedule.size, recipe.schedule.gamma)
     crop = v2.RandomResizedCrop(224, antialias=True)
     shown = normalised(torch.stack(test.pixels))
-    best, kept = 0.0, None
+    best, kept = -1.0, None
     torch.manual_seed(run)
     for _ in range(recipe.epochs):
         schedule.step()
@@ -93,7 +94,7 @@ def test_a_replay_does_what_the_script_does(trunk, change):
 
 
 def test_without_crops_and_drift_a_replay_is_training_on_frozen_features(trunk):
-    recipe = Recipe.model_validate(RELEASED | {"random_crop": False, "batch_norm": "evaluation"})
+    recipe = Recipe.model_validate(RELEASED | AT_REST)
     train, test = images(30, 1), images(20, 2)
     replayed = replay(Net(trunk, torch.device("cpu"), "fp32"), train, test, recipe, [4], run=4)
     frozen = [training.Data(trunk(normalised(torch.stack(part.pixels))), part.classes) for part in (train, test)]
@@ -113,6 +114,18 @@ def test_a_run_repeats_to_the_bit_another_run_differs_and_the_global_generator_i
     assert torch.equal(torch.get_rng_state(), state)
     assert np.array_equal(first.scores, second.scores)
     assert not np.array_equal(first.scores, other.scores)
+
+
+def test_scores_are_numbers_even_if_every_epoch_gets_every_image_wrong(trunk):
+    recipe, train = Recipe.model_validate(RELEASED | {"learning_rate": 1.0e-9} | AT_REST), images(20, 1)
+    features = trunk(normalised(torch.stack(train.pixels)))
+    torch.manual_seed(5)
+    called = nn.Linear(6, 2)(features).argmax(1)
+    test = Images(train.pixels, 1 - called)
+    replayed = replay(Net(trunk, torch.device("cpu"), "fp32"), train, test, recipe, [5], run=1)
+    assert (replayed.log["test_accuracy"] == 0).all()
+    assert np.isfinite(replayed.scores).all()
+    assert replayed.epochs == [1]
 
 
 def test_bf16_changes_little(trunk):

@@ -110,7 +110,8 @@ class Heads:
         options = recipes[0].optimiser.model_dump(exclude={"kind"})
         self._optimiser = kinds[recipes[0].optimiser.kind](self._steps, lr=1.0, fused=True, **options)
         self._kept = [part[:, self._of_recipe] for part in self._parts]
-        self._best = torch.zeros(len(seeds), len(recipes), device=device)
+        # Below any accuracy, so that the first epoch is kept even if it gets every image wrong.
+        self._best = torch.full((len(seeds), len(recipes)), -1.0, device=device)
         self._logs: list[pd.DataFrame] = []
 
     def begin(self, epoch: int) -> None:
