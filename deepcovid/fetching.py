@@ -44,21 +44,20 @@ class RemoteFile:
 def mirror_folders() -> list[Path]:
     """Return the folders that DEEPCOVID_MIRROR names, separated as in PATH; none where it is not set.
 
-    Raises:
-        UserError: The variable names a folder that is not there.
+    Whether they are there is checked by `find`: a data set that needs no file runs without them.
     """
-    value = os.environ.get(MIRROR_VARIABLE, "")
-    folders = [Path(part).expanduser() for part in value.split(os.pathsep) if part]
-    for folder in folders:
-        if not folder.is_dir():
-            raise UserError(
-                f"{MIRROR_VARIABLE}={value}: no such folder as {folder}; name those that exist or unset the variable"
-            )
-    return folders
+    return [Path(part).expanduser() for part in os.environ.get(MIRROR_VARIABLE, "").split(os.pathsep) if part]
 
 
 def find(mirrors: Sequence[Path], path: str) -> Path | None:
-    """Return the file or folder `path` below the first of `mirrors` that has it."""
+    """Return the file or folder `path` below the first of `mirrors` that has it.
+
+    Raises:
+        UserError: One of the mirrors is no folder.
+    """
+    for folder in mirrors:
+        if not folder.is_dir():
+            raise UserError(f"{MIRROR_VARIABLE}: no such folder as {folder}; name those that exist, or unset it")
     return next((folder / path for folder in mirrors if (folder / path).exists()), None)
 
 
@@ -91,7 +90,8 @@ def located(remote: RemoteFile, mirrors: Sequence[Path]) -> Iterator[tuple[Path,
         The file, which is not to be changed, and: name, origin (`mirror` or `official`), url, bytes, sha256, edition.
 
     Raises:
-        UserError: The file is neither in a mirror nor to be downloaded, or its hash is not the published one.
+        UserError: A mirror is no folder; the file is neither in a mirror nor to be downloaded, or its hash is not the
+            published one.
     """
     local = find(mirrors, remote.path)
     official = local is None

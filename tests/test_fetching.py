@@ -177,6 +177,8 @@ def test_mirrors_are_the_folders_that_the_environment_names_in_its_order(mirror,
     assert mirror_folders() == [mirror]
     monkeypatch.setenv("DEEPCOVID_MIRROR", os.pathsep.join([str(tmp_path), "", "~/mirror"]))
     assert mirror_folders() == [tmp_path, mirror]
+    monkeypatch.setenv("DEEPCOVID_MIRROR", str(tmp_path / "nowhere"))
+    assert mirror_folders() == [tmp_path / "nowhere"]
     monkeypatch.setenv("DEEPCOVID_MIRROR", "")
     assert mirror_folders() == []
     monkeypatch.delenv("DEEPCOVID_MIRROR")
@@ -184,8 +186,7 @@ def test_mirrors_are_the_folders_that_the_environment_names_in_its_order(mirror,
 
 
 @pytest.mark.parametrize("name", ["nowhere", "mirror/nets/net.pth"])
-def test_a_mirror_that_is_no_folder_is_refused(tmp_path, mirror, monkeypatch, refused, name):
-    value = f"{mirror}{os.pathsep}{tmp_path / name}"
-    monkeypatch.setenv("DEEPCOVID_MIRROR", value)
-    with refused(f"DEEPCOVID_MIRROR={value}: no such folder as {tmp_path / name}", "unset the variable"):
-        mirror_folders()
+def test_a_mirror_that_is_no_folder_is_refused_when_a_file_is_asked_for(tmp_path, mirror, target, refused, name):
+    with refused(f"DEEPCOVID_MIRROR: no such folder as {tmp_path / name}", "unset it"):
+        fetch(remote(), target, [mirror, tmp_path / name])
+    assert not target.exists()
