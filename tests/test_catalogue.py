@@ -123,7 +123,7 @@ def test_rows_longer_than_the_header_are_refused(tmp_path, refused):
         catalogue.read_text_table(path)
 
 
-@pytest.mark.parametrize("character", ["\r", "\n", "\x00", "\t"])
+@pytest.mark.parametrize("character", ["\r", "\n", "\x00", "\t", "\x1f", "\x7f", "\x80", "\x9b", "\x9f"])
 def test_a_control_character_in_a_value_is_refused(table, refused, character):
     table.loc[0, "source"] = f"two{character}lines"
     with refused("here: ", "source", "control characters"):
