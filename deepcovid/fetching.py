@@ -31,6 +31,8 @@ class RemoteFile:
         optional: Whether the data set does without it.
         editions: What is known about files of this name, by SHA-256.
         sha256_prefix: What the SHA-256 of a download begins with, where its publisher says so.
+        commit: Of the archive of a git repository: the commit that `url` names. `git archive`, which code hosts run,
+            writes it into the comment of the zip. The bytes of such a zip, and its SHA-256 with them, may change.
     """
 
     path: str
@@ -39,6 +41,7 @@ class RemoteFile:
     optional: bool = False
     editions: dict[str, str] = field(default_factory=dict)
     sha256_prefix: str = ""
+    commit: str = ""
 
 
 def mirror_folders() -> list[Path]:
@@ -124,11 +127,18 @@ def fetch(remote: RemoteFile, target: Path, mirrors: Sequence[Path]) -> dict[str
     """Copy `remote` to `target`, which appears only when it is complete, and return what is to be recorded of it.
 
     A zip is opened before it is copied, so that a damaged one is named by its own place.
+
+    Raises:
+        UserError: As `located` does; or a download is not of the commit that was asked for.
     """
     with located(remote, mirrors) as (path, record):
         if path.suffix == ".zip":
-            with Archive(path):
-                pass
+            with Archive(path) as archive:
+                if record["origin"] == "official" and remote.commit not in ("", archive.comment):
+                    raise UserError(
+                        f"{remote.url}: not the archive of commit {remote.commit} (its comment is "
+                        f"{archive.comment!r}); the download was damaged or changed: run again, or {remote.remedy}"
+                    )
         with replacing(target) as partial:
             shutil.copyfile(path, partial)
     return record
