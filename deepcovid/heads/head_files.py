@@ -20,8 +20,7 @@ from deepcovid.catalogue import LABELS
 from deepcovid.errors import UserError
 from deepcovid.files import sha256_of
 from deepcovid.heads.outliers import Gaussian
-from deepcovid.images.transform import SIZE
-from deepcovid.nets.features import MEAN, STD
+from deepcovid.images.transform import MEAN, SIZE, STD
 from deepcovid.nets.zoo import NETS
 from deepcovid.schema import Strict, checked
 from deepcovid.settings import Name, Recipe, Seed

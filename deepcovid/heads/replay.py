@@ -20,7 +20,7 @@ from torchvision.transforms import v2
 from deepcovid.errors import UserError
 from deepcovid.heads.scoring import score
 from deepcovid.heads.training import Data, Heads, write_tensors
-from deepcovid.images.decoding import SIZE
+from deepcovid.images.transform import SIZE
 from deepcovid.nets.features import normalised
 from deepcovid.progress import bar
 from deepcovid.settings import Recipe

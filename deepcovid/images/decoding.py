@@ -22,7 +22,7 @@ from deepcovid.archives import Archive
 from deepcovid.arrays import ArrayWriter
 from deepcovid.errors import BadImageError, UserError, reason_of
 from deepcovid.images.dicom import is_dicom, open_radiograph, shown
-from deepcovid.images.transform import SIZE as SIZE
+from deepcovid.images.transform import SIZE
 from deepcovid.progress import bar
 
 MIN_SIDE = 32  # pixels; a smaller file is no radiograph
