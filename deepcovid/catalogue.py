@@ -156,6 +156,16 @@ def original_of(table: pd.DataFrame) -> pd.Series:
     return table["augmentation_of"].where(copies(table), table["image_id"])
 
 
+def patients(table: pd.DataFrame) -> pd.Series:
+    """Return who each image is of; an image of an unknown patient is of a patient of its own, with its copies."""
+    return named_patients(table["patient_id"], original_of(table))
+
+
+def named_patients(patient: pd.Series, image: pd.Series) -> pd.Series:
+    """Return `patient` with each blank, an unknown patient, replaced by a name made of the image's."""
+    return patient.where(patient != "", "image " + image.astype(str))
+
+
 def in_test(table: pd.DataFrame) -> "pd.Series[bool]":
     """Return which rows are test images."""
     return table["split"] == "test"

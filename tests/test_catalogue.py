@@ -134,3 +134,11 @@ def test_a_copy_of_a_copy_is_refused(table, refused):
     table.loc[2, "augmentation_of"] = "a flipped"
     with refused("here: ", "which is no original"):
         catalogue.checked(table, "here")
+
+
+def test_an_image_of_an_unknown_patient_is_of_a_patient_of_its_own_with_its_copies(table):
+    table = table.assign(patient_id="")
+    assert catalogue.patients(table).tolist() == ["image a", "image b", "image a"]
+    assert catalogue.patients(table.assign(patient_id=["p", "", "p"])).tolist() == ["p", "image b", "p"]
+    # The name of an image is no patient's, not even where a patient is called the same.
+    assert catalogue.patients(table.assign(patient_id=["", "a", ""])).nunique() == 2
