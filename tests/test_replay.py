@@ -1,17 +1,16 @@
 """The replay of the released script, against the script's description written out in plain PyTorch."""
 
 import copy
-import json
 
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
 from torch import nn
 from torchvision.transforms import v2
 
 from deepcovid.heads import training
-from deepcovid.heads.replay import Images, Net, replay, write
+from deepcovid.heads.head_files import read_head, read_replay, write_head
+from deepcovid.heads.replay import Images, Net, head_file, replay
 from deepcovid.heads.scoring import score
 from deepcovid.nets.features import normalised
 from deepcovid.settings import Recipe
@@ -138,25 +137,24 @@ def test_bf16_changes_little(trunk):
     assert not np.array_equal(half.scores, full.scores)
 
 
-def test_the_file_holds_the_net_that_each_head_was_kept_with(trunk, tmp_path):
+def test_the_file_holds_the_net_that_each_head_was_kept_with(trunk, tmp_path, refused):
     recipe, test = Recipe.model_validate(RELEASED), images(20, 2)
     runs = {
         run: replay(Net(copy.deepcopy(trunk), torch.device("cpu"), "fp32"), images(30, 1), test, recipe, [5, 9], run)
         for run in (3, 4)
     }
+    facts = {"model": "resnet18", "weights_sha256": "ab" * 32, "dataset": "phantom", "recipe": "released"}
     path = tmp_path / "heads.safetensors"
-    write(path, runs, {"model": "small"})
-    with safe_open(path, "numpy") as file:
-        weight, bias = file.get_tensor("weight"), file.get_tensor("bias")
-    with safe_open(path, "pt") as file:
-        kept_from = json.loads(file.metadata()["facts"])["kept_from"]
-        names = list(file.keys())
-        for index, (run, column) in enumerate((run, column) for run in (3, 4) for column in (0, 1)):
-            prefix = f"run_{run}.epoch_{kept_from[str(run)][column]}."
-            buffers = {name.removeprefix(prefix): file.get_tensor(name) for name in names if name.startswith(prefix)}
-            net = copy.deepcopy(trunk)
-            net.load_state_dict(buffers, strict=False)
-            assert set(buffers) == {name for name, _ in net.named_buffers()}
-            features = net.eval()(normalised(torch.stack(test.pixels))).numpy()
-            again = score(features, weight[index : index + 1], bias[index : index + 1])[:, 0]
-            np.testing.assert_allclose(again, runs[run].scores[:, column], atol=1e-5)
+    write_head(path, head_file(runs, **facts, choices=recipe, seeds=[5, 9]))
+    with refused(path, "of a replay", "BatchNorm", "only heads on frozen features can be loaded", "`recipes`"):
+        read_head(path)
+    head = read_replay(path)
+    assert (head.choices, head.seeds, head.dataset) == (recipe, [5, 9], "phantom")
+    for index, (run, column) in enumerate((run, column) for run in (3, 4) for column in (0, 1)):
+        buffers = head.buffers[run, head.kept_from[run][column]]
+        net = copy.deepcopy(trunk)
+        net.load_state_dict({name: torch.from_numpy(buffer) for name, buffer in buffers.items()}, strict=False)
+        assert set(buffers) == {name for name, _ in net.named_buffers()}
+        features = net.eval()(normalised(torch.stack(test.pixels))).numpy()
+        again = score(features, head.weight[index : index + 1], head.bias[index : index + 1])[:, 0]
+        np.testing.assert_allclose(again, runs[run].scores[:, column], atol=1e-5)

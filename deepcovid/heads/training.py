@@ -7,16 +7,12 @@ head sees the channels' means; with the ReLU between them they could not, and tw
 favour a class beyond zero. Number and meaning of the trained weights stay the same.
 """
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
@@ -211,10 +207,3 @@ def _initial(features: int, seeds: list[int]) -> tuple[Tensor, Tensor]:
             layers.append(nn.Linear(features, len(LABELS)))
     weight = torch.stack([layer.weight.detach() for layer in layers])
     return weight, torch.stack([layer.bias.detach()[:, None] for layer in layers])
-
-
-def write_tensors(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Write tensors with `facts` as one JSON text: safetensors writes several metadata entries in no fixed order."""
-    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    # Not save_file: its error on a full disk is no OSError.
-    path.write_bytes(save(contiguous, metadata={"facts": json.dumps(facts | {"classes": LABELS})}))
