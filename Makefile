@@ -2,8 +2,8 @@
 # make test    set up and pass the tests
 # make lint    ruff and mypy
 # make check   run the pipeline and compare its metrics with the committed ones
-# make real    the paper's own images; wants DEEPCOVID_MIRROR=FOLDER, or a network
-# make lock    pin today's versions of everything that the requirements bring along
+# make real    the committed results on real images; wants DEEPCOVID_MIRROR=FOLDER; params.yaml stays as it is
+# make lock    pin today's versions of everything that the requirements bring along; downloads it all (5 GB)
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -35,8 +35,18 @@ lint: $(READY)
 check: repro
 	python -m tools.check_reproduction
 
+# `dvc exp run -S` writes its values into params.yaml; however the runs end, the file is put back.
+REAL := -S 'models=[resnet18,squeezenet1_0,resnet50]' -S 'audited_models=[resnet18,squeezenet1_0]' -S 'test_sets=[cohen]'
 real: $(READY)
-	dvc exp run -S 'datasets=[covid-xray-5k]' -S 'models=[resnet18,squeezenet1_0,resnet50]'
+	cp params.yaml .venv/params.yaml
+	trap 'cp .venv/params.yaml params.yaml' EXIT; trap 'exit 130' INT TERM; \
+	dvc exp run -S 'datasets=[covid-xray-5k]' $(REAL) && \
+	dvc exp run -S 'datasets=[cohen-chexpert]' -S 'replays=[]' $(REAL)
 
-lock: $(READY)
-	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
+# A fresh environment, without constraints.txt: otherwise that file would pin what it is to renew.
+lock:
+	$(PYTHON) -m venv --clear .venv/lock
+	.venv/lock/bin/python -m pip install --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	.venv/lock/bin/python -m pip freeze > .venv/constraints.txt
+	mv .venv/constraints.txt constraints.txt
+	rm -r .venv/lock

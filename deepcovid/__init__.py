@@ -1,4 +1,32 @@
-"""Deep-COVID (Minaee et al. 2020), rerun: from chest radiographs to the paper's tables. Not for diagnosis."""
+"""Deep-COVID (Minaee et al. 2020), rerun: from chest radiographs to the paper's tables. Not for diagnosis.
+
+The library lies in rooms. A room imports only from those named after it, and all import from the base at the end.
+
+commands/    the command `deepcovid`
+report/      one page a data set: sections, figures, tables
+audits/      what a split leaks, and what a classifier may be looking at instead of disease
+ladder/      which switch between two recipes makes the difference
+heatmaps/    where in an image a score comes from
+drawing/     what pages are made of
+statistics/  numbers about scores, and how sure they are
+heads/       the trained last layer: training, replays, files, prediction
+nets/        frozen nets: architectures, weights, features
+sources/     one module a source of images
+images/      from archive members to pixels
+
+settings.py    the schema of params.yaml: every knob, its type and its range
+parameters.py  every value that a data set runs with, merged from params.yaml
+schema.py      what schemas of files share, and one line that says what is wrong in a file
+catalogue.py   the table that stages hand on, a row an image
+filtering.py   which images of the catalogue go on
+splitting.py   train and test
+files.py       writing files so that nothing half-written is ever left
+archives.py    zip archives and folders, read by member
+arrays.py      arrays on disk, written row by row
+fetching.py    files from a mirror folder or their official source
+errors.py      the errors that users see
+progress.py    progress bars and warnings
+"""
 
 from typing import TYPE_CHECKING, Any
 

@@ -80,6 +80,11 @@ class Archive:
         """Return the names of the files in the archive, folders left out, in the archive's order."""
         return [info.filename for info in self._zip.infolist() if not info.is_dir()]
 
+    @property
+    def comment(self) -> str:
+        """The comment on the whole zip; `git archive` writes the commit there."""
+        return self._zip.comment.decode("ascii", "backslashreplace")
+
     def read(self, member: str) -> bytes:
         """Return the bytes of a member, its checksum verified.
 

@@ -19,6 +19,7 @@ Every value is text; a blank means not known. Columns:
     split            train or test; the split stage sets it
 """
 
+import re
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,6 +31,7 @@ from deepcovid.files import write_csv
 # In the order of a head's outputs, as the released code sorts them; the positive class is covid.
 LABELS = ("covid", "non")
 NORMAL = "No Finding"
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # control characters: C0, DEL and C1
 COLUMNS = (
     "image_id",
     "archive",
@@ -82,7 +84,7 @@ def checked(table: pd.DataFrame, origin: str) -> pd.DataFrame:
             f"{origin}: image {row.image_id!r} is a copy of {row.augmentation_of!r}, which is no original in the table"
         )
     for column in table.columns.astype(str):
-        control = table[table[column].str.contains(r"[\x00-\x1f]")]
+        control = table[table[column].str.contains(CONTROL)]
         if len(control):
             name = control["image_id"].iloc[0]
             raise UserError(f"{origin}: image {name!r}, column {column}: holds control characters; remove them")
@@ -152,6 +154,16 @@ def copies(table: pd.DataFrame) -> "pd.Series[bool]":
 def original_of(table: pd.DataFrame) -> pd.Series:
     """Return the image_id of each row's original, which is its own where it is no copy."""
     return table["augmentation_of"].where(copies(table), table["image_id"])
+
+
+def patients(table: pd.DataFrame) -> pd.Series:
+    """Return who each image is of; an image of an unknown patient is of a patient of its own, with its copies."""
+    return named_patients(table["patient_id"], original_of(table))
+
+
+def named_patients(patient: pd.Series, image: pd.Series) -> pd.Series:
+    """Return `patient` with each blank, an unknown patient, replaced by a name made of the image's."""
+    return patient.where(patient != "", "image " + image.astype(str))
 
 
 def in_test(table: pd.DataFrame) -> "pd.Series[bool]":

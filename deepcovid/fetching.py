@@ -31,6 +31,8 @@ class RemoteFile:
         optional: Whether the data set does without it.
         editions: What is known about files of this name, by SHA-256.
         sha256_prefix: What the SHA-256 of a download begins with, where its publisher says so.
+        commit: Of the archive of a git repository: the commit that `url` names. `git archive`, which code hosts run,
+            writes it into the comment of the zip. The bytes of such a zip, and its SHA-256 with them, may change.
     """
 
     path: str
@@ -39,26 +41,26 @@ class RemoteFile:
     optional: bool = False
     editions: dict[str, str] = field(default_factory=dict)
     sha256_prefix: str = ""
+    commit: str = ""
 
 
 def mirror_folders() -> list[Path]:
     """Return the folders that DEEPCOVID_MIRROR names, separated as in PATH; none where it is not set.
 
-    Raises:
-        UserError: The variable names a folder that is not there.
+    Whether they are there is checked by `find`: a data set that needs no file runs without them.
     """
-    value = os.environ.get(MIRROR_VARIABLE, "")
-    folders = [Path(part).expanduser() for part in value.split(os.pathsep) if part]
-    for folder in folders:
-        if not folder.is_dir():
-            raise UserError(
-                f"{MIRROR_VARIABLE}={value}: no such folder as {folder}; name those that exist or unset the variable"
-            )
-    return folders
+    return [Path(part).expanduser() for part in os.environ.get(MIRROR_VARIABLE, "").split(os.pathsep) if part]
 
 
 def find(mirrors: Sequence[Path], path: str) -> Path | None:
-    """Return the file or folder `path` below the first of `mirrors` that has it."""
+    """Return the file or folder `path` below the first of `mirrors` that has it.
+
+    Raises:
+        UserError: One of the mirrors is no folder.
+    """
+    for folder in mirrors:
+        if not folder.is_dir():
+            raise UserError(f"{MIRROR_VARIABLE}: no such folder as {folder}; name those that exist, or unset it")
     return next((folder / path for folder in mirrors if (folder / path).exists()), None)
 
 
@@ -91,7 +93,8 @@ def located(remote: RemoteFile, mirrors: Sequence[Path]) -> Iterator[tuple[Path,
         The file, which is not to be changed, and: name, origin (`mirror` or `official`), url, bytes, sha256, edition.
 
     Raises:
-        UserError: The file is neither in a mirror nor to be downloaded, or its hash is not the published one.
+        UserError: A mirror is no folder; the file is neither in a mirror nor to be downloaded, or its hash is not the
+            published one.
     """
     local = find(mirrors, remote.path)
     official = local is None
@@ -124,11 +127,18 @@ def fetch(remote: RemoteFile, target: Path, mirrors: Sequence[Path]) -> dict[str
     """Copy `remote` to `target`, which appears only when it is complete, and return what is to be recorded of it.
 
     A zip is opened before it is copied, so that a damaged one is named by its own place.
+
+    Raises:
+        UserError: As `located` does; or a download is not of the commit that was asked for.
     """
     with located(remote, mirrors) as (path, record):
         if path.suffix == ".zip":
-            with Archive(path):
-                pass
+            with Archive(path) as archive:
+                if record["origin"] == "official" and remote.commit not in ("", archive.comment):
+                    raise UserError(
+                        f"{remote.url}: not the archive of commit {remote.commit} (its comment is "
+                        f"{archive.comment!r}); the download was damaged or changed: run again, or {remote.remedy}"
+                    )
         with replacing(target) as partial:
             shutil.copyfile(path, partial)
     return record

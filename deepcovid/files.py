@@ -16,22 +16,34 @@ if TYPE_CHECKING:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to (a file or a folder); rename it to `path` if the block succeeds.
 
-    If the block raises, what was written is removed and `path` stays as it was.
+    If the block raises, what was written is removed and `path` stays as it was. A folder cannot be renamed over a full
+    one, so the old folder is moved aside first. If a run is killed between the two renames, the next call puts the old
+    folder back.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
+    partial, aside = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.old")
     _remove(partial)  # of a run that was killed
+    _put_back(aside, path)
     try:
         yield partial
         if path.is_dir() and partial.is_dir():
-            shutil.rmtree(path)  # a folder cannot be renamed over a full one
+            path.replace(aside)
         partial.replace(path)
     except OSError as error:
         if error.errno and not error.filename:  # as on a full disk
             error.filename = str(path)
         raise
     finally:
+        _put_back(aside, path)
         _remove(partial)
+
+
+def _put_back(aside: Path, path: Path) -> None:
+    """Move the folder `aside` back to `path`, or remove it if there is a new one at `path`."""
+    if path.exists():
+        _remove(aside)
+    elif aside.exists():
+        aside.replace(path)
 
 
 def _remove(path: Path) -> None:

@@ -43,7 +43,7 @@ def split_images(table: pd.DataFrame, settings: SplitSettings) -> tuple[pd.DataF
         elif settings.strategy == "published":
             chosen = _published(rows, wanted[label], rng)
         else:
-            groups = rows["image_id"] if settings.strategy == "image" else _patients(rows)
+            groups = rows["image_id"] if settings.strategy == "image" else catalogue.patients(rows)
             chosen = _random(groups, _fitting(len(rows), wanted[label]), rng, taken)
             if settings.strategy == "patient":
                 taken |= {groups[index]: side for index, side in chosen.items()}
@@ -73,11 +73,6 @@ def overlap(table: pd.DataFrame) -> dict[str, int]:
         "test_images_of_train_patients": int(test["patient_id"].isin(patients).sum()),
         "images_without_patient": int((originals["patient_id"] == "").sum()),
     }
-
-
-def _patients(rows: pd.DataFrame) -> pd.Series:
-    """Return the patient per row; an image whose patient is not known stands for itself."""
-    return rows["patient_id"].where(rows["patient_id"] != "", rows["image_id"])
 
 
 def _published(rows: pd.DataFrame, wanted: Counts, rng: np.random.Generator) -> dict[Any, str]:

@@ -15,9 +15,9 @@ from deepcovid.files import replacing, write_json
 from deepcovid.images.augmentation import with_copies
 from deepcovid.images.contact_sheet import SHOWN, contact_sheet
 from deepcovid.images.decoding import check_quarantine, decoded_images, write_images
+from deepcovid.images.masks import lesion_masks
 from deepcovid.parameters import Parameters
 from stages import _run, paths
-from stages.masks import lesion_masks
 
 
 def augment(parameters: Parameters, dataset: str) -> None:
@@ -57,7 +57,7 @@ def draw_contact_sheets(dataset: str, table: pd.DataFrame, folder: Path) -> None
         rows = table[catalogue.originals(table) & (group == name)].head(SHOWN)
         title = f"{dataset}: group {name!r}, 224 x 224 pixels as the nets see them; research only, not for diagnosis"
         images = [pixels[place].squeeze() for place in rows.index]
-        sheet = contact_sheet(rows, images, lesion_masks(dataset, rows), title)
+        sheet = contact_sheet(rows, images, lesion_masks(paths.data(dataset, "raw"), rows), title)
         sheet.savefig(folder / f"{name}.png", dpi=80, metadata={"Software": None})
 
 

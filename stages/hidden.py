@@ -10,9 +10,9 @@ from deepcovid.audits.hidden import WHOLE, left_visible, swept
 from deepcovid.audits.hiding import Square, squares
 from deepcovid.errors import UserError
 from deepcovid.files import write_csv, write_json
+from deepcovid.images.masks import lesion_masks
 from deepcovid.parameters import Parameters
 from stages import _run, paths
-from stages.masks import lesion_masks
 
 
 def hidden(parameters: Parameters, dataset: str) -> None:
@@ -44,7 +44,7 @@ def hidden(parameters: Parameters, dataset: str) -> None:
 def known_lesions(dataset: str, table: pd.DataFrame) -> NDArray[np.bool_]:
     """Return the lesions of the COVID test images, (images, 224, 224); none where they are not known."""
     rows = table[catalogue.in_test(table) & catalogue.covid(table)].reset_index(drop=True)
-    return np.array([mask for mask in lesion_masks(dataset, rows) if mask is not None])
+    return np.array([mask for mask in lesion_masks(paths.data(dataset, "raw"), rows) if mask is not None])
 
 
 if __name__ == "__main__":

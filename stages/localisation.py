@@ -18,13 +18,12 @@ from deepcovid.errors import UserError
 from deepcovid.files import replacing, write_json
 from deepcovid.heatmaps.localisation import localised
 from deepcovid.heatmaps.overlays import Panel, map_sheet, montage, note, overlay
-from deepcovid.images.lungs import ARCHIVE, lung_masks, lung_members
+from deepcovid.images.masks import ARCHIVE, lesion_masks, lung_masks, lung_members
 from deepcovid.nets.zoo import title_of
 from deepcovid.parameters import Parameters
 from deepcovid.progress import track
 from stages import _run, paths
 from stages.maps import METHODS, Maps, detected, read_maps
-from stages.masks import lesion_masks
 
 PER_PAGE = 12  # of a montage
 PER_REASON = 2  # in the montage for git, which is to stay small
@@ -39,7 +38,7 @@ def localisation(parameters: Parameters, dataset: str, model: str) -> None:
         _run.leave_nothing([target, paths.picture(dataset, model)], f"{model} is not named in models")
         return
     rows, maps = read_maps(dataset, model)
-    lesions = lesion_masks(dataset, rows)
+    lesions = lesion_masks(paths.data(dataset, "raw"), rows)
     write_json(target, measured(parameters, dataset, model, rows, maps, lesions))
     draw(parameters, dataset, model, rows, maps, lesions)
 

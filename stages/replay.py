@@ -11,7 +11,8 @@ from deepcovid import catalogue
 from deepcovid.arrays import load_array
 from deepcovid.errors import UserError
 from deepcovid.files import replacing, sha256_of, write_csv
-from deepcovid.heads.replay import Images, Net, Replayed, replay, write
+from deepcovid.heads.head_files import write_head
+from deepcovid.heads.replay import Images, Net, Replayed, head_file, replay
 from deepcovid.heads.scoring import score_table
 from deepcovid.heads.training import classes_of
 from deepcovid.images.uncropped import uncropped
@@ -49,12 +50,11 @@ def replay_stage(parameters: Parameters, dataset: str, model: str, recipe: str) 
         "weights_sha256": sha256_of(state),
         "dataset": dataset,
         "recipe": recipe,
-        "choices": capped.model_dump(),
+        "choices": capped,
         "seeds": seeds,
-        "runs": options.runs,
     }
     with replacing(files[0]) as partial:
-        write(partial, runs, facts)
+        write_head(partial, head_file(runs, **facts))
     scores = np.concatenate([part.scores for part in runs.values()], axis=1)
     heads = [f"seed_{seed}_run_{run}" for run in runs for seed in seeds]
     write_csv(files[1], score_table(table[in_test], scores, heads), digits=17)

@@ -123,7 +123,7 @@ def test_rows_longer_than_the_header_are_refused(tmp_path, refused):
         catalogue.read_text_table(path)
 
 
-@pytest.mark.parametrize("character", ["\r", "\n", "\x00", "\t"])
+@pytest.mark.parametrize("character", ["\r", "\n", "\x00", "\t", "\x1f", "\x7f", "\x80", "\x9b", "\x9f"])
 def test_a_control_character_in_a_value_is_refused(table, refused, character):
     table.loc[0, "source"] = f"two{character}lines"
     with refused("here: ", "source", "control characters"):
@@ -134,3 +134,11 @@ def test_a_copy_of_a_copy_is_refused(table, refused):
     table.loc[2, "augmentation_of"] = "a flipped"
     with refused("here: ", "which is no original"):
         catalogue.checked(table, "here")
+
+
+def test_an_image_of_an_unknown_patient_is_of_a_patient_of_its_own_with_its_copies(table):
+    table = table.assign(patient_id="")
+    assert catalogue.patients(table).tolist() == ["image a", "image b", "image a"]
+    assert catalogue.patients(table.assign(patient_id=["p", "", "p"])).tolist() == ["p", "image b", "p"]
+    # The name of an image is no patient's, not even where a patient is called the same.
+    assert catalogue.patients(table.assign(patient_id=["", "a", ""])).nunique() == 2

@@ -1,5 +1,6 @@
 """Both upstream sources in miniature: covid-chestxray-dataset's archive, CheXpert's table and folder."""
 
+import re
 import shutil
 import zipfile
 
@@ -215,6 +216,25 @@ def test_both_data_sets_have_the_same_covid_rows(mirror, tmp_path):
     both, alone = prepare(tmp_path / "a", mirror)[0], cohen_alone(tmp_path / "b", mirror)
     rows = [table[table["label"] == "covid"].reset_index(drop=True) for table in (both, alone)]
     assert rows[0].equals(rows[1])
+
+
+def test_the_archive_of_a_commit_whose_folder_has_its_name_gives_the_same_rows(mirror, tmp_path):
+    of_branch = cohen_alone(tmp_path / "a", mirror)
+    with zipfile.ZipFile(mirror / COHEN) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(mirror / COHEN, "w") as archive:
+        for name, part in content.items():
+            archive.writestr(name.replace("-master/", "-6a4242344473ccb5ed0d2148d8c7bfb1691e4ed8/"), part)
+    of_commit = cohen_alone(tmp_path / "b", mirror)
+    assert not of_commit["member"].isin(of_branch["member"]).any()
+    assert of_commit.drop(columns="member").equals(of_branch.drop(columns="member"))
+
+
+def test_no_address_is_that_of_a_branch_which_moves():
+    (cohen,) = (remote for remote in remote_files(REFERENCE / "sources.yaml", "cohen") if remote.path == COHEN)
+    assert re.fullmatch("[0-9a-f]{40}", cohen.commit)
+    assert cohen.url.endswith(f"/archive/{cohen.commit}.zip")
+    assert "/refs/heads/" not in (REFERENCE / "sources.yaml").read_text()
 
 
 def test_a_file_has_the_same_address_and_editions_for_every_data_set_that_takes_it():

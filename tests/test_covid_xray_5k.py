@@ -103,6 +103,14 @@ def test_sizes_of_the_originals_are_taken_where_the_edition_lists_them(source, t
     assert table.set_index("image_id").loc["test/covid/b.png", ["width", "height"]].tolist() == ["2000", "1800"]
 
 
+def test_an_edition_that_names_a_file_twice_is_refused(source, tmp_path, refused):
+    path = source[0] / "covid-xray-5k/edition.csv"
+    rows = ["test,covid,b.png,2000,1800", "train,covid,b.png,2000,1800"]
+    path.write_text("\n".join(["split,class,file,original_width,original_height", *rows]))
+    with refused("edition.csv: file 'covid/b.png' is named twice", "name each file once"):
+        prepare(source, tmp_path / "raw")
+
+
 def test_a_missing_and_a_renamed_member_are_named(source, tmp_path):
     names = [f"data_upload_v3/{'/'.join(names)}" for names in FILES]
     write_archive(source[0], {name.replace("b.png", "c.png"): jpeg(0) for name in names})

@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import threading
+import zipfile
 
 import pytest
 
@@ -12,6 +13,7 @@ from deepcovid import fetching
 from deepcovid.fetching import RemoteFile, fetch, fetch_all, find, mirror_folders
 
 CONTENT = b"weights of a net\n" * 1000
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
@@ -114,6 +116,29 @@ def test_download_that_fails_is_kept_nowhere(server, cache, target, refused, pag
     assert not target.exists()
 
 
+@pytest.mark.parametrize("comment", [COMMIT, "", COMMIT[::-1]])
+def test_a_download_is_of_the_commit_that_was_asked_for_or_is_kept_nowhere(tmp_path, server, cache, refused, comment):
+    with zipfile.ZipFile(tmp_path / "served/repository.zip", "w") as archive:
+        archive.writestr("repository/README.md", "a repository")
+        archive.comment = comment.encode()
+    file = remote(f"{server}/repository.zip", path="repository-master.zip", commit=COMMIT)
+    target = tmp_path / "raw/repository-master.zip"
+    if comment == COMMIT:
+        assert fetch(file, target, [])["origin"] == "official"
+        assert target.exists()
+    else:
+        with refused(f"{server}/repository.zip: not the archive of commit {COMMIT}", repr(comment), "put it into"):
+            fetch(file, target, [])
+        assert files_in(cache) == files_in(tmp_path / "raw") == []
+
+
+def test_a_mirror_may_have_another_commit(tmp_path, mirror):
+    with zipfile.ZipFile(mirror / "repository-master.zip", "w") as archive:
+        archive.writestr("repository/README.md", "a repository")
+    file = remote("http://nowhere.invalid/a.zip", path="repository-master.zip", commit=COMMIT)
+    assert fetch(file, tmp_path / "raw/repository-master.zip", [mirror])["origin"] == "mirror"
+
+
 def test_unreachable_address_is_named_with_the_remedy(cache, mirror, target, refused):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -177,6 +202,8 @@ def test_mirrors_are_the_folders_that_the_environment_names_in_its_order(mirror,
     assert mirror_folders() == [mirror]
     monkeypatch.setenv("DEEPCOVID_MIRROR", os.pathsep.join([str(tmp_path), "", "~/mirror"]))
     assert mirror_folders() == [tmp_path, mirror]
+    monkeypatch.setenv("DEEPCOVID_MIRROR", str(tmp_path / "nowhere"))
+    assert mirror_folders() == [tmp_path / "nowhere"]
     monkeypatch.setenv("DEEPCOVID_MIRROR", "")
     assert mirror_folders() == []
     monkeypatch.delenv("DEEPCOVID_MIRROR")
@@ -184,8 +211,7 @@ def test_mirrors_are_the_folders_that_the_environment_names_in_its_order(mirror,
 
 
 @pytest.mark.parametrize("name", ["nowhere", "mirror/nets/net.pth"])
-def test_a_mirror_that_is_no_folder_is_refused(tmp_path, mirror, monkeypatch, refused, name):
-    value = f"{mirror}{os.pathsep}{tmp_path / name}"
-    monkeypatch.setenv("DEEPCOVID_MIRROR", value)
-    with refused(f"DEEPCOVID_MIRROR={value}: no such folder as {tmp_path / name}", "unset the variable"):
-        mirror_folders()
+def test_a_mirror_that_is_no_folder_is_refused_when_a_file_is_asked_for(tmp_path, mirror, target, refused, name):
+    with refused(f"DEEPCOVID_MIRROR: no such folder as {tmp_path / name}", "unset it"):
+        fetch(remote(), target, [mirror, tmp_path / name])
+    assert not target.exists()

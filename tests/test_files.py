@@ -2,6 +2,7 @@ import errno
 import hashlib
 import json
 import os
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -58,6 +59,41 @@ def test_an_interruption_leaves_what_was_there_and_nothing_else(tmp_path, make, 
         write_half()
     assert content(target) == before
     assert list(tmp_path.iterdir()) == [target] * there_before
+
+
+def test_a_folder_is_not_lost_if_its_successor_cannot_be_renamed(tmp_path, monkeypatch):
+    target, renames, replace = tmp_path / "target", [], Path.replace
+    make_folder(target, "old")
+
+    def rename(source, to):
+        renames.append(to)
+        if len(renames) == 2:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(to))
+        return replace(source, to)
+
+    monkeypatch.setattr(Path, "replace", rename)
+    with pytest.raises(OSError, match="target"), replacing(target) as partial:
+        make_folder(partial, "new")
+    assert (content(target), list(tmp_path.iterdir())) == (["old"], [target])
+
+
+def test_a_folder_is_put_back_by_the_next_run_if_one_was_killed_between_the_renames(tmp_path):
+    target = tmp_path / "target"
+    make_folder(tmp_path / ".target.old", "old")
+    make_folder(tmp_path / ".target.part", "new")
+    with replacing(target) as partial:
+        assert content(target) == ["old"]
+        make_folder(partial, "newer")
+    assert (content(target), list(tmp_path.iterdir())) == (["newer"], [target])
+
+
+def test_what_was_moved_aside_goes_once_its_successor_is_there(tmp_path):
+    target = tmp_path / "target"
+    make_folder(target, "new")
+    make_folder(tmp_path / ".target.old", "old")  # as a kill right after the second rename leaves them
+    with replacing(target) as partial:
+        make_folder(partial, "newer")
+    assert (content(target), list(tmp_path.iterdir())) == (["newer"], [target])
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])

@@ -153,7 +153,7 @@ def test_a_name_that_is_no_utf_8_is_recorded_by_its_bytes(tmp_path, images):
 
 
 def test_control_characters_of_a_dicom_header_are_left_out(tmp_path, images):
-    content = dicom(noise(), PatientID="aXXb").replace(b"aXXb", b"a\x01\nb")
+    content = dicom(noise(), PatientID="aXXXb").replace(b"aXXXb", b"a\x01\n\x7fb")
     (images / "sick/1.jpg").write_bytes(content)
     assert prepare(tmp_path, images, PLAIN)[0]["patient_id"][0] == "folder-ab"
 

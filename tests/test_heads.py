@@ -43,7 +43,7 @@ def alone(train, test, recipe, seed):
         )
         scheduler = torch.optim.lr_scheduler.StepLR(optimiser, step.size, step.gamma)
     generator = torch.Generator().manual_seed(seed)
-    best, kept = 0.0, None
+    best, kept = -1.0, None
     for _ in range(recipe.epochs):
         scheduler.step()  # at the start of the epoch, as the released code does
         for batch in torch.randperm(len(train.classes), generator=generator).split(recipe.batch_size):
@@ -117,3 +117,19 @@ def test_the_best_accuracy_of_the_log_is_the_kept_heads():
     (trained,) = training.train(data(130, 0), test, [recipe], [3])
     kept = ((test.features @ trained.weight[0] + trained.bias[0]).argmax(1) == test.classes).float().mean()
     assert kept == pytest.approx(trained.log["test_accuracy"].max())
+
+
+def test_the_first_epoch_is_kept_even_if_every_epoch_gets_every_image_wrong():
+    recipe = Recipe.model_validate(RELEASED)
+    train = data(130, 0)
+    wrong = training.Data(torch.full((4, 8), 3.0), torch.tensor([1, 1, 1, 1]))  # far on the covid side, labelled non
+    (trained,) = training.train(train, wrong, [recipe], [3])
+    (first,) = training.train(train, wrong, [recipe.model_copy(update={"epochs": 1})], [3])
+    assert (trained.log["test_accuracy"] == 0).all()
+    assert torch.equal(trained.weight, first.weight)
+    assert not torch.equal(trained.weight[0], untrained(seed=3).weight.T)
+
+
+def untrained(seed):
+    torch.manual_seed(seed)
+    return nn.Linear(8, 2)

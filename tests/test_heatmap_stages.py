@@ -15,7 +15,7 @@ from deepcovid.files import write_csv
 from deepcovid.heads.head_files import read_head, write_head
 from deepcovid.heads.scoring import score, score_table
 from deepcovid.heatmaps.localisation import auc
-from deepcovid.images import lungs
+from deepcovid.images import masks
 from deepcovid.images.decoding import decoded_images, write_images
 from deepcovid.nets.features import extract, normalised
 from deepcovid.nets.trunks import trunk, write_state
@@ -140,14 +140,14 @@ def test_where_the_heat_lies_is_measured_on_detected_covid_images(ready):
             left, top = (side[0] - 224) // 2, (side[1] - 224) // 2
             areas.append(auc(heat[number], np.asarray(mask)[top : top + 224, left : left + 224] > 127))
     assert net["lesions"]["methods"]["grad_cam"]["auc"]["mean"] == pytest.approx(np.mean(areas), abs=0.01)
-    assert net["lungs"] == {"images": 0, "skipped": f"no {lungs.ARCHIVE} among the raw files"}
+    assert net["lungs"] == {"images": 0, "skipped": f"no {masks.ARCHIVE} among the raw files"}
 
 
 def test_where_lung_masks_are_among_the_raw_files_the_heat_in_the_lungs_is_measured(ready):
     data, settings = as_patients(ready), read_settings()
-    table = catalogue.read(data / "images.csv").assign(source=lungs.SOURCE)
+    table = catalogue.read(data / "images.csv").assign(source=masks.SOURCE)
     catalogue.write(data / "images.csv", table)
-    with zipfile.ZipFile(data / "raw" / lungs.ARCHIVE, "w") as archive:
+    with zipfile.ZipFile(data / "raw" / masks.ARCHIVE, "w") as archive:
         archive.writestr("metadata.csv", "")
     heatmaps(settings, "cohen", MODEL)
     localisation(settings, "cohen")
@@ -155,11 +155,11 @@ def test_where_lung_masks_are_among_the_raw_files_the_heat_in_the_lungs_is_measu
     assert net["lesions"] == {"images": 0, "skipped": "no chosen COVID image that is detected has a lesion mask"}
     assert net["lungs"]["skipped"].startswith("no chosen COVID image that is detected is among the 0 with")
     with (
-        zipfile.ZipFile(data / "raw" / lungs.ARCHIVE, "w") as archive,
+        zipfile.ZipFile(data / "raw" / masks.ARCHIVE, "w") as archive,
         zipfile.ZipFile(data / "raw/phantom.zip") as source,
     ):
         for name in table["source_image"]:
-            archive.writestr(f"x/{lungs.FOLDER}/{name}_mask.png", source.read(f"masks/{table['image_id'][0]}.png"))
+            archive.writestr(f"x/{masks.FOLDER}/{name}_mask.png", source.read(f"masks/{table['image_id'][0]}.png"))
     localisation(settings, "cohen")
     (net,) = json.loads((ready / "metrics/cohen/heatmaps.json").read_text())["nets"]
     rows = pd.read_csv(data / f"heatmaps/{MODEL}/images.csv")

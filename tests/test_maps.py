@@ -7,9 +7,7 @@ import pytest
 from deepcovid import catalogue
 from deepcovid.settings import validate
 from stages.maps import read_maps
-from stages.masks import lesion_masks
 from stages.overlays import overlays
-from tests.radiographs import noise, png
 
 IMAGES = ["a", "b", "c"]
 CHOSEN = ["c", "a"]
@@ -89,22 +87,6 @@ def test_another_table_of_images_is_refused(folder, refused, content, why):
     (folder / "images.csv").write_text(content)
     with refused("heatmaps/resnet18", why, "the stage heatmaps"):
         read_maps("phantom", "resnet18")
-
-
-@pytest.mark.parametrize(
-    ("content", "why"), [(b"no mask", "not an image"), (png(noise(0, (224, 224, 3))), "a mask in colour")]
-)
-def test_a_lesion_mask_that_cannot_be_used_is_named(folder, refused, zipped, content, why):
-    good = np.zeros((224, 224), np.uint8)
-    good[:100] = 255
-    (folder.parents[1] / "raw").mkdir()
-    zipped(("good.png", png(good)), ("bad.png", content)).rename(folder.parents[1] / "raw/images.zip")
-    rows = pd.DataFrame({"archive": "images.zip", "mask": ["", "good.png"]})
-    none, mask = lesion_masks("phantom", rows)
-    assert none is None
-    assert (mask == (good > 0)).all()
-    with refused("raw/images.zip: bad.png: ", why):
-        lesion_masks("phantom", rows.replace("good.png", "bad.png"))
 
 
 def test_pixels_of_fewer_images_than_the_catalogue_has_are_refused(folder, refused, params):

@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import pearsonr
 
 from deepcovid import sources
+from deepcovid.fetching import mirror_folders
 from deepcovid.settings import PhantomSource
 from deepcovid.sources.phantom import lesions
 from deepcovid.sources.phantom.anatomy import Patient, Pose, chest, ellipsoid
@@ -44,6 +45,12 @@ def test_the_same_source_gives_the_same_bytes_whatever_the_workers(tmp_path):
     two = [phantom.pixels for patient in population(SOURCE, 2) for phantom in patient]
     assert all((a == b).all() for a, b in zip(one, two, strict=True))
     assert len(digests) == 1
+
+
+def test_a_mirror_that_is_not_there_stops_no_phantom(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEEPCOVID_MIRROR", str(tmp_path / "nowhere"))
+    table, _ = sources.prepare(SOURCE, tmp_path, tmp_path, mirror_folders())
+    assert len(table) > 0
 
 
 def test_another_seed_gives_other_images():

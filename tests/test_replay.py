@@ -1,17 +1,16 @@
 """The replay of the released script, against the script's description written out in plain PyTorch."""
 
 import copy
-import json
 
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
 from torch import nn
 from torchvision.transforms import v2
 
 from deepcovid.heads import training
-from deepcovid.heads.replay import Images, Net, replay, write
+from deepcovid.heads.head_files import read_head, read_replay, write_head
+from deepcovid.heads.replay import Images, Net, head_file, replay
 from deepcovid.heads.scoring import score
 from deepcovid.nets.features import normalised
 from deepcovid.settings import Recipe
@@ -28,6 +27,7 @@ RELEASED = {
     "selection": "best-accuracy",
     "cut_off": 0.2,
 }
+AT_REST = {"random_crop": False, "batch_norm": "evaluation"}
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def as_described(trunk, train, test, recipe, seed, run):
     schedule = torch.optim.lr_scheduler.StepLR(optimiser, recipe.schedule.size, recipe.schedule.gamma)
     crop = v2.RandomResizedCrop(224, antialias=True)
     shown = normalised(torch.stack(test.pixels))
-    best, kept = 0.0, None
+    best, kept = -1.0, None
     torch.manual_seed(run)
     for _ in range(recipe.epochs):
         schedule.step()
@@ -93,7 +93,7 @@ def test_a_replay_does_what_the_script_does(trunk, change):
 
 
 def test_without_crops_and_drift_a_replay_is_training_on_frozen_features(trunk):
-    recipe = Recipe.model_validate(RELEASED | {"random_crop": False, "batch_norm": "evaluation"})
+    recipe = Recipe.model_validate(RELEASED | AT_REST)
     train, test = images(30, 1), images(20, 2)
     replayed = replay(Net(trunk, torch.device("cpu"), "fp32"), train, test, recipe, [4], run=4)
     frozen = [training.Data(trunk(normalised(torch.stack(part.pixels))), part.classes) for part in (train, test)]
@@ -115,6 +115,18 @@ def test_a_run_repeats_to_the_bit_another_run_differs_and_the_global_generator_i
     assert not np.array_equal(first.scores, other.scores)
 
 
+def test_scores_are_numbers_even_if_every_epoch_gets_every_image_wrong(trunk):
+    recipe, train = Recipe.model_validate(RELEASED | {"learning_rate": 1.0e-9} | AT_REST), images(20, 1)
+    features = trunk(normalised(torch.stack(train.pixels)))
+    torch.manual_seed(5)
+    called = nn.Linear(6, 2)(features).argmax(1)
+    test = Images(train.pixels, 1 - called)
+    replayed = replay(Net(trunk, torch.device("cpu"), "fp32"), train, test, recipe, [5], run=1)
+    assert (replayed.log["test_accuracy"] == 0).all()
+    assert np.isfinite(replayed.scores).all()
+    assert replayed.epochs == [1]
+
+
 def test_bf16_changes_little(trunk):
     recipe = Recipe.model_validate(RELEASED)
     full, half = (
@@ -125,25 +137,24 @@ def test_bf16_changes_little(trunk):
     assert not np.array_equal(half.scores, full.scores)
 
 
-def test_the_file_holds_the_net_that_each_head_was_kept_with(trunk, tmp_path):
+def test_the_file_holds_the_net_that_each_head_was_kept_with(trunk, tmp_path, refused):
     recipe, test = Recipe.model_validate(RELEASED), images(20, 2)
     runs = {
         run: replay(Net(copy.deepcopy(trunk), torch.device("cpu"), "fp32"), images(30, 1), test, recipe, [5, 9], run)
         for run in (3, 4)
     }
+    facts = {"model": "resnet18", "weights_sha256": "ab" * 32, "dataset": "phantom", "recipe": "released"}
     path = tmp_path / "heads.safetensors"
-    write(path, runs, {"model": "small"})
-    with safe_open(path, "numpy") as file:
-        weight, bias = file.get_tensor("weight"), file.get_tensor("bias")
-    with safe_open(path, "pt") as file:
-        kept_from = json.loads(file.metadata()["facts"])["kept_from"]
-        names = list(file.keys())
-        for index, (run, column) in enumerate((run, column) for run in (3, 4) for column in (0, 1)):
-            prefix = f"run_{run}.epoch_{kept_from[str(run)][column]}."
-            buffers = {name.removeprefix(prefix): file.get_tensor(name) for name in names if name.startswith(prefix)}
-            net = copy.deepcopy(trunk)
-            net.load_state_dict(buffers, strict=False)
-            assert set(buffers) == {name for name, _ in net.named_buffers()}
-            features = net.eval()(normalised(torch.stack(test.pixels))).numpy()
-            again = score(features, weight[index : index + 1], bias[index : index + 1])[:, 0]
-            np.testing.assert_allclose(again, runs[run].scores[:, column], atol=1e-5)
+    write_head(path, head_file(runs, **facts, choices=recipe, seeds=[5, 9]))
+    with refused(path, "of a replay", "BatchNorm", "only heads on frozen features can be loaded", "`recipes`"):
+        read_head(path)
+    head = read_replay(path)
+    assert (head.choices, head.seeds, head.dataset) == (recipe, [5, 9], "phantom")
+    for index, (run, column) in enumerate((run, column) for run in (3, 4) for column in (0, 1)):
+        buffers = head.buffers[run, head.kept_from[run][column]]
+        net = copy.deepcopy(trunk)
+        net.load_state_dict({name: torch.from_numpy(buffer) for name, buffer in buffers.items()}, strict=False)
+        assert set(buffers) == {name for name, _ in net.named_buffers()}
+        features = net.eval()(normalised(torch.stack(test.pixels))).numpy()
+        again = score(features, head.weight[index : index + 1], head.bias[index : index + 1])[:, 0]
+        np.testing.assert_allclose(again, runs[run].scores[:, column], atol=1e-5)

@@ -120,7 +120,7 @@ def confounding(
     covid = catalogue.covid(table).to_numpy()
     if covid.all() or not covid.any():
         raise UserError("acquisition: the images are of one class only; widen the filter or change the split")
-    patient = table["patient_id"].where(table["patient_id"] != "", "image " + table["image_id"])
+    patient = catalogue.patients(table)
     complete = [name for name, variable in VARIABLES.items() if _known(measured, variable).all()]
     together = Variable("all together", tuple(column for name in complete for column in VARIABLES[name].columns))
     found: dict[str, dict[str, Any]] = {}

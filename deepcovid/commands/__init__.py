@@ -1,4 +1,9 @@
-"""The command `deepcovid`: a trained head on images of one's own, and the report. One module a command.
+"""The command `deepcovid`: a trained head on images of one's own, and the report.
+
+predict.py   `deepcovid predict`: scores of images, with heat maps if wanted
+show.py      `deepcovid show`: the report of a data set
+inputs.py    what the user names on the command line: image files, folders of them, zips of them
+pictures.py  the heat maps of `deepcovid predict --heatmap`
 
 Options are read here; a command's module, which may import torch, is imported when it is asked for.
 """

@@ -1,5 +1,8 @@
 """The file of trained heads: safetensors with everything that is needed to use them on other images.
 
+Heads on frozen features and heads of a replay share one format. Beside weights and biases, the first kind has what the
+training images look like in feature space, and the second kind the state of the net that each head was trained on.
+
 One metadata entry, `facts`, is a JSON text, since safetensors writes several in no fixed order. A SHA-256 over facts
 and tensors tells damage and tampering; it is no signature.
 """
@@ -20,8 +23,7 @@ from deepcovid.catalogue import LABELS
 from deepcovid.errors import UserError
 from deepcovid.files import sha256_of
 from deepcovid.heads.outliers import Gaussian
-from deepcovid.images.transform import SIZE
-from deepcovid.nets.features import MEAN, STD
+from deepcovid.images.transform import MEAN, SIZE, STD
 from deepcovid.nets.zoo import NETS
 from deepcovid.schema import Strict, checked
 from deepcovid.settings import Name, Recipe, Seed
@@ -33,8 +35,8 @@ Tensors = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class HeadFile:
-    """Heads of one net under one recipe, and what they were trained on.
+class TrainedHeads:
+    """Heads of one net under one recipe.
 
     Attributes:
         model: torchvision's name of the net.
@@ -42,11 +44,9 @@ class HeadFile:
         dataset: Name of the data set.
         recipe: Name of the recipe.
         choices: The recipe.
-        seeds: A head each; the first is what the pipeline reports, the others show the spread.
-        weight: float32 (seeds, features, classes), classes as in LABELS.
-        bias: float32 (seeds, classes).
-        training: The training images in feature space.
-        threshold: An image further from them than this is unlike them.
+        seeds: A head each, in a replay one a run; the first is what the pipeline reports, the others show the spread.
+        weight: float32 (heads, features, classes), classes as in LABELS.
+        bias: float32 (heads, classes).
     """
 
     model: str
@@ -57,8 +57,32 @@ class HeadFile:
     seeds: list[int]
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class HeadFile(TrainedHeads):
+    """Heads on frozen features.
+
+    Attributes:
+        training: The training images in feature space.
+        threshold: An image further from them than this is unlike them.
+    """
+
     training: Gaussian
     threshold: float
+
+
+@dataclass(frozen=True)
+class ReplayFile(TrainedHeads):
+    """Heads of a replay, run after run, and the nets that they belong to.
+
+    Attributes:
+        kept_from: By run, the epoch that each seed's head was kept from.
+        buffers: By run and epoch, the running statistics of the net at the end of that epoch.
+    """
+
+    kept_from: dict[int, list[int]]
+    buffers: dict[tuple[int, int], Tensors]
 
 
 class _Transform(Strict):
@@ -80,16 +104,18 @@ class _Facts(Strict):
     classes: list[str]
     transform: _Transform
     seeds: Annotated[list[Seed], Field(min_length=1)]
+    kept_from: dict[Annotated[str, Field(pattern="^[0-9]+$")], list[int]] | None = None  # of a replay, by run
 
 
-def write_head(path: Path, head: HeadFile) -> None:
+def write_head(path: Path, head: HeadFile | ReplayFile) -> None:
     """Write heads to `path`."""
-    tensors: Tensors = {
-        "weight": head.weight,
-        "bias": head.bias,
-        "threshold": np.array(head.threshold),
-        **{f"training.{name}": np.asarray(value) for name, value in head.training._asdict().items()},
-    }
+    tensors: Tensors = {"weight": head.weight, "bias": head.bias}
+    if isinstance(head, HeadFile):
+        tensors["threshold"] = np.array(head.threshold)
+        tensors |= {f"training.{name}": np.asarray(value) for name, value in head.training._asdict().items()}
+    else:
+        for (run, epoch), buffers in head.buffers.items():
+            tensors |= {f"run_{run}.epoch_{epoch}.{name}": buffer for name, buffer in buffers.items()}
     tensors = {name: np.require(tensor, requirements="C") for name, tensor in tensors.items()}
     facts = {
         "format": FORMAT,
@@ -102,24 +128,49 @@ def write_head(path: Path, head: HeadFile) -> None:
         "transform": TRANSFORM,
         "seeds": head.seeds,
     }
+    if isinstance(head, ReplayFile):
+        facts["kept_from"] = {str(run): epochs for run, epochs in head.kept_from.items()}
     signed = facts | {"sha256": _digest(facts, tensors)}
     # Not save_file: its error on a full disk is no OSError.
     path.write_bytes(save(tensors, metadata={"facts": json.dumps(signed, allow_nan=False)}))
 
 
 def read_head(path: Path) -> HeadFile:
-    """Read heads from `path`, which `write_head` wrote.
+    """Read heads on frozen features from `path`, which `write_head` wrote.
 
     Raises:
         UserError: The file is missing, damaged or no head file; of another version, of a replay, or changed since it
             was written; or made for images, nets or classes that are not this code's.
     """
     facts, tensors = _read(path)
-    if "runs" in facts or "kept_from" in facts:
+    if "kept_from" in facts:
         raise UserError(
             f"{path}: heads of a replay, each trained on a whole net whose BatchNorm statistics drifted; only heads on "
             "frozen features can be loaded, name one of a recipe in `recipes` of params.yaml"
         )
+    head = _checked(path, facts, tensors)
+    assert isinstance(head, HeadFile)
+    return head
+
+
+def read_replay(path: Path) -> ReplayFile:
+    """Read the heads of a replay and their nets from `path`, which `write_head` wrote; else as `read_head`."""
+    head = _checked(path, *_read(path))
+    if not isinstance(head, ReplayFile):
+        raise UserError(f"{path}: heads on frozen features, not of a replay; name a file of a recipe in `replays`")
+    return head
+
+
+def check_weights(path: Path, head: HeadFile, weights: Path) -> None:
+    """Raise UserError if the heads in `path` were not trained on the net's weights in the file `weights`."""
+    if (found := sha256_of(weights)) != head.weights_sha256:
+        raise UserError(
+            f"{path}: trained on weights of {head.model} with SHA-256 {head.weights_sha256}, {weights} has {found}; "
+            "get the weights they were trained on, or run the train stage again"
+        )
+
+
+def _checked(path: Path, facts: dict[str, Any], tensors: Tensors) -> HeadFile | ReplayFile:
     if (number := facts.get("format")) != FORMAT:
         raise UserError(
             f"{path}: written by another version of deepcovid (format {number}, this one reads {FORMAT}); "
@@ -143,8 +194,11 @@ def read_head(path: Path) -> HeadFile:
         )
     if known.model not in NETS:
         raise UserError(f"{path}: heads of the unknown net {known.model!r}; known are {', '.join(NETS)}")
-    _check(path, tensors, len(known.seeds))
-    return HeadFile(
+    kept_from = {int(run): epochs for run, epochs in (known.kept_from or {}).items()}
+    buffers = _buffers(tensors, kept_from)
+    replayed = known.kept_from is not None
+    _check(path, tensors, len(known.seeds) * len(kept_from) if replayed else len(known.seeds), replayed)
+    heads = (
         known.model,
         known.weights_sha256,
         known.dataset,
@@ -153,23 +207,16 @@ def read_head(path: Path) -> HeadFile:
         known.seeds,
         tensors["weight"],
         tensors["bias"],
-        Gaussian(
-            tensors["training.mean"],
-            tensors["training.axes"],
-            tensors["training.variances"],
-            float(tensors["training.noise"]),
-        ),
-        float(tensors["threshold"]),
     )
-
-
-def check_weights(path: Path, head: HeadFile, weights: Path) -> None:
-    """Raise UserError if the heads in `path` were not trained on the net's weights in the file `weights`."""
-    if (found := sha256_of(weights)) != head.weights_sha256:
-        raise UserError(
-            f"{path}: trained on weights of {head.model} with SHA-256 {head.weights_sha256}, {weights} has {found}; "
-            "get the weights they were trained on, or run the train stage again"
-        )
+    if replayed:
+        return ReplayFile(*heads, kept_from, buffers)
+    gaussian = Gaussian(
+        tensors["training.mean"],
+        tensors["training.axes"],
+        tensors["training.variances"],
+        float(tensors["training.noise"]),
+    )
+    return HeadFile(*heads, gaussian, float(tensors["threshold"]))
 
 
 def _read(path: Path) -> tuple[dict[str, Any], Tensors]:
@@ -200,20 +247,33 @@ def _digest(facts: dict[str, Any], tensors: Tensors) -> str:
     return digest.hexdigest()
 
 
-def _check(path: Path, tensors: Tensors, seeds: int) -> None:
-    """Raise UserError if the tensors are not those of `seeds` heads."""
+def _buffers(tensors: Tensors, kept_from: dict[int, list[int]]) -> dict[tuple[int, int], Tensors]:
+    """Take the running statistics of the nets that heads were kept from out of `tensors`."""
+    buffers: dict[tuple[int, int], Tensors] = {(run, epoch): {} for run, part in kept_from.items() for epoch in part}
+    for run, epoch in buffers:
+        prefix = f"run_{run}.epoch_{epoch}."
+        for name in [name for name in tensors if name.startswith(prefix)]:
+            buffers[run, epoch][name.removeprefix(prefix)] = tensors.pop(name)
+    return buffers
+
+
+def _check(path: Path, tensors: Tensors, heads: int, replayed: bool) -> None:
+    """Raise UserError if the tensors are not those of `heads` heads."""
     shape = tensors["weight"].shape if "weight" in tensors else ()
     features = shape[1] if len(shape) == 3 else 0
     axes = tensors["training.variances"].size if "training.variances" in tensors else 0
     expected: dict[str, tuple[type[np.floating], tuple[int, ...]]] = {
-        "weight": (np.float32, (seeds, features, len(LABELS))),
-        "bias": (np.float32, (seeds, len(LABELS))),
-        "threshold": (np.float64, ()),
-        "training.mean": (np.float64, (features,)),
-        "training.axes": (np.float64, (axes, features)),
-        "training.variances": (np.float64, (axes,)),
-        "training.noise": (np.float64, ()),
+        "weight": (np.float32, (heads, features, len(LABELS))),
+        "bias": (np.float32, (heads, len(LABELS))),
     }
+    if not replayed:
+        expected |= {
+            "threshold": (np.float64, ()),
+            "training.mean": (np.float64, (features,)),
+            "training.axes": (np.float64, (axes, features)),
+            "training.variances": (np.float64, (axes,)),
+            "training.noise": (np.float64, ()),
+        }
     if tensors.keys() != expected.keys():
         raise UserError(
             f"{path}: not a head file, it holds {', '.join(sorted(tensors))} instead of {', '.join(sorted(expected))}; "
@@ -228,5 +288,5 @@ def _check(path: Path, tensors: Tensors, seeds: int) -> None:
             )
         if not np.isfinite(tensor).all():
             raise UserError(f"{path}: {name} holds values that are no numbers; run the train stage again")
-    if (tensors["training.variances"] <= 0).any() or tensors["training.noise"] <= 0:
-        raise UserError(f"{path}: the training images' variances are not positive; run the train stage again")
+        if name in ("training.variances", "training.noise") and (tensor <= 0).any():
+            raise UserError(f"{path}: the training images' variances are not positive; run the train stage again")

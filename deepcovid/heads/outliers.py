@@ -80,14 +80,13 @@ def fit_with_threshold(
 
     Args:
         features: (images, features).
-        table: Catalogue rows (images). An image of an unknown patient stands for a patient of its own, with its copies.
+        table: Catalogue rows (images).
         settings: What to do.
 
     Raises:
         UserError: All images are of one patient.
     """
-    original = catalogue.original_of(table)
-    patient = table["patient_id"].where(table["patient_id"] != "", "image " + original)
+    patient = catalogue.patients(table)
     if patient.nunique() < 2:
         raise UserError(
             f"the training images are all of the patient {patient.iloc[0]!r}, so that no other can be set beside them; "

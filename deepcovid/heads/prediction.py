@@ -20,6 +20,7 @@ from threading import Lock
 
 import numpy as np
 import pandas as pd
+from joblib import cpu_count
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors import SafetensorError
@@ -167,7 +168,7 @@ def load_head(
 def attempts(makes: Iterable[Callable[[], Pixels]], size: int) -> Iterator[list[Pixels | UserError | OSError]]:
     """Yield what each of `makes` returns or raises, `size` at a time, on every core; memory is that of one batch."""
     waiting = iter(makes)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cpu_count()) as pool:
         while batch := list(pool.map(_attempt, islice(waiting, size))):
             yield batch
 

@@ -7,7 +7,6 @@ act back on the net; so heads of several seeds share one run of the net, and eac
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,10 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from deepcovid.errors import UserError
+from deepcovid.heads.head_files import ReplayFile
 from deepcovid.heads.scoring import score
-from deepcovid.heads.training import Data, Heads, write_tensors
-from deepcovid.images.decoding import SIZE
+from deepcovid.heads.training import Data, Heads
+from deepcovid.images.transform import SIZE
 from deepcovid.nets.features import normalised
 from deepcovid.progress import bar
 from deepcovid.settings import Recipe
@@ -154,18 +154,19 @@ def _views(pixels: list[Tensor], chosen: Tensor, random_crop: bool) -> Tensor:
     return torch.stack(views)
 
 
-def write(path: Path, runs: dict[int, Replayed], facts: dict[str, Any]) -> None:
-    """Write the heads of all runs as safetensors, run after run, with the nets they belong to.
+def head_file(runs: dict[int, Replayed], **facts: Any) -> ReplayFile:
+    """Return the heads of all runs, run after run, with the nets they belong to.
 
-    A net is its running statistics, named run_<run>.epoch_<epoch>.<buffer>; `kept_from` in the facts has the epoch of
-    each head.
+    `facts` are what else the file says: see `deepcovid.heads.head_files.ReplayFile`.
     """
-    tensors = {
-        "weight": torch.cat([part.weight for part in runs.values()]),
-        "bias": torch.cat([part.bias for part in runs.values()]),
-    }
-    for run, part in runs.items():
-        for epoch, buffers in part.buffers.items():
-            tensors |= {f"run_{run}.epoch_{epoch}.{name}": buffer for name, buffer in buffers.items()}
-    kept_from = {str(run): part.epochs for run, part in runs.items()}
-    write_tensors(path, tensors, facts | {"kept_from": kept_from})
+    return ReplayFile(
+        **facts,
+        weight=torch.cat([part.weight for part in runs.values()]).numpy(),
+        bias=torch.cat([part.bias for part in runs.values()]).numpy(),
+        kept_from={run: part.epochs for run, part in runs.items()},
+        buffers={
+            (run, epoch): {name: buffer.numpy() for name, buffer in buffers.items()}
+            for run, part in runs.items()
+            for epoch, buffers in part.buffers.items()
+        },
+    )

@@ -7,16 +7,12 @@ head sees the channels' means; with the ReLU between them they could not, and tw
 favour a class beyond zero. Number and meaning of the trained weights stay the same.
 """
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
@@ -110,7 +106,8 @@ class Heads:
         options = recipes[0].optimiser.model_dump(exclude={"kind"})
         self._optimiser = kinds[recipes[0].optimiser.kind](self._steps, lr=1.0, fused=True, **options)
         self._kept = [part[:, self._of_recipe] for part in self._parts]
-        self._best = torch.zeros(len(seeds), len(recipes), device=device)
+        # Below any accuracy, so that the first epoch is kept even if it gets every image wrong.
+        self._best = torch.full((len(seeds), len(recipes)), -1.0, device=device)
         self._logs: list[pd.DataFrame] = []
 
     def begin(self, epoch: int) -> None:
@@ -210,10 +207,3 @@ def _initial(features: int, seeds: list[int]) -> tuple[Tensor, Tensor]:
             layers.append(nn.Linear(features, len(LABELS)))
     weight = torch.stack([layer.weight.detach() for layer in layers])
     return weight, torch.stack([layer.bias.detach()[:, None] for layer in layers])
-
-
-def write_tensors(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Write tensors with `facts` as one JSON text: safetensors writes several metadata entries in no fixed order."""
-    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    # Not save_file: its error on a full disk is no OSError.
-    path.write_bytes(save(contiguous, metadata={"facts": json.dumps(facts | {"classes": LABELS})}))

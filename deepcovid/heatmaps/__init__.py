@@ -1,6 +1,8 @@
 """Heat maps: where in an image a head's score comes from, and whether that is where the disease is.
 
-One module a question: selection.py (of which images), occlusion.py (what covering a place takes from the score; the
-paper, section 4.7), grad_cam.py (which places of the last feature map carry it), localisation.py (does the heat lie
-where the lesions are), lungs.py (or where the lungs are), overlays.py (pictures of it).
+selection.py     which images get heat maps
+occlusion.py     what covering a place takes from the score (the paper, section 4.7)
+grad_cam.py      which places of the last feature map carry the score
+localisation.py  does the heat lie where the lesions, or the lungs, are?
+overlays.py      pictures of it
 """

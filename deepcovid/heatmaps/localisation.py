@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import bootstrap
 from sklearn.metrics import roc_auc_score
 
+from deepcovid import catalogue
 from deepcovid.errors import UserError
 from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.rates import rounded
@@ -63,7 +64,7 @@ def localised(
             raise UserError(f"{name}: a map is not finite; make the maps anew, and look at the scores")
     images, height, width = masks.shape
     names = patient.reset_index(drop=True)
-    names = names.where(names != "", names.index.astype(str) + " of unknown patient")
+    names = catalogue.named_patients(names, names.index.to_series())
     counts = {"images": images, "patients": int(names.nunique())}
     if not images:
         return counts

@@ -5,6 +5,6 @@ dicom.py          DICOM radiographs as a monitor shows them, and what their head
 transform.py      what a net is shown of an image: its size, and the scaling of its values
 augmentation.py   copies of COVID training images: flip, small rotation, small distortion
 uncropped.py      images before their centre is cut out, for recipes that draw their own crops
-lungs.py          masks of lungs that the archive of covid-chestxray-dataset may hold
+masks.py          masks of lesions and of lungs, framed as their images are
 contact_sheet.py  a picture of what a data set's images look like
 """

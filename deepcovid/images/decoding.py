@@ -6,7 +6,6 @@ three otherwise.
 """
 
 import io
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from joblib import cpu_count
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torchvision.transforms import CenterCrop, Compose, Resize
@@ -22,7 +22,7 @@ from deepcovid.archives import Archive
 from deepcovid.arrays import ArrayWriter
 from deepcovid.errors import BadImageError, UserError, reason_of
 from deepcovid.images.dicom import is_dicom, open_radiograph, shown
-from deepcovid.images.transform import SIZE as SIZE
+from deepcovid.images.transform import SIZE
 from deepcovid.progress import bar
 
 MIN_SIDE = 32  # pixels; a smaller file is no radiograph
@@ -122,7 +122,7 @@ def decoded_images(
         framing: See `decode`.
     """
     with ExitStack() as stack:
-        pool = stack.enter_context(ThreadPoolExecutor(os.cpu_count()))
+        pool = stack.enter_context(ThreadPoolExecutor(cpu_count()))
         archives = {name: stack.enter_context(Archive(raw / name)) for name in table["archive"].unique()}
 
         def attempt(row: dict[str, str]) -> Pixels | BadImageError:

@@ -2,4 +2,8 @@
 
 A switch is a key of a recipe. Rungs on frozen features are trained here, all of a net together; those that need the
 whole net (`Recipe.whole_net`) are given, and left out where they were not run.
+
+rungs.py      which recipes make up the ladder
+measuring.py  what each rung reaches over its seeds, and how it differs from the rung below
+finding.py    the ladder's finding in words
 """

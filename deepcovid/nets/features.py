@@ -13,12 +13,9 @@ from torch import Tensor, nn
 
 from deepcovid.arrays import ArrayWriter
 from deepcovid.errors import UserError
+from deepcovid.images.transform import MEAN, STD
 from deepcovid.progress import bar
 from deepcovid.settings import FeatureSettings
-
-# ImageNet statistics of red, green and blue in 0..1: the released code's Normalize.
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
 
 
 def normalised(pixels: Tensor) -> Tensor:

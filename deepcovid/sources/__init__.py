@@ -1,7 +1,15 @@
-"""One module a source of images, each with the same two functions.
+"""One module a data set, each with the same two functions.
 
     fetch(source, folder, reference, mirrors)  put the raw files into `folder`; return what to record of each
     catalogue(folder, reference)               return one row per image: see deepcovid/catalogue.py
+
+phantom/           synthetic radiographs, drawn by the project
+covid_xray_5k.py   the paper's own images
+cohen_chexpert.py  the paper's two sources without the paper's selection
+cohen.py           covid-chestxray-dataset, the source of every COVID-19 image; and, alone, as a data set
+chexpert.py        the source of every non-COVID image; no data set of its own
+folder.py          a user's own images
+edition.py         sizes of the originals, where an edition of COVID-Xray-5k is a reduced one
 
 Adding a data set is adding a module here, its `kind` to deepcovid/settings.py and its entry to params.yaml.
 """

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from deepcovid.catalogue import read_text_table, require_columns
+from deepcovid.errors import UserError
 
 TABLE = "edition.csv"
 COLUMNS = ("class", "file", "original_width", "original_height")
@@ -19,7 +20,7 @@ def with_original_sizes(table: pd.DataFrame, names: pd.Series, folder: Path) -> 
         folder: Of the raw files; without edition.csv in it nothing is known.
 
     Raises:
-        UserError: edition.csv lacks a column.
+        UserError: edition.csv lacks a column, or names a file twice.
     """
     path = folder / TABLE
     if not path.is_file():
@@ -27,5 +28,8 @@ def with_original_sizes(table: pd.DataFrame, names: pd.Series, folder: Path) -> 
     listed = read_text_table(path)
     require_columns(listed, COLUMNS, str(path))
     listed = listed.set_axis(listed["class"] + "/" + listed["file"])
+    repeated = listed.index[listed.index.duplicated()]
+    if len(repeated):
+        raise UserError(f"{path}: file {repeated[0]!r} is named twice; name each file once")
     keys = table["label"] + "/" + names
     return table.assign(**{side: keys.map(listed[f"original_{side}"]).fillna("") for side in ("width", "height")})

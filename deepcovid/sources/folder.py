@@ -1,7 +1,6 @@
 """A user's own images: a folder or a zip of PNG, JPEG and DICOM files, and a CSV that labels them."""
 
 import os
-import re
 import shutil
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from deepcovid.archives import MAX_MEMBER_BYTES, Archive, Folder, add_member, opened, own_files
-from deepcovid.catalogue import LABELS, read_text_table
+from deepcovid.catalogue import CONTROL, LABELS, read_text_table
 from deepcovid.errors import UserError
 from deepcovid.files import replacing, sha256_of
 from deepcovid.images import dicom
@@ -23,7 +22,6 @@ TABLE = "images.csv"
 NEEDED = ("file", "label")
 COLUMNS = (*NEEDED, "finding", "view", "patient")
 COVID_FINDING = "COVID-19"
-_CONTROL = re.compile(r"[\x00-\x1f]")
 
 
 def fetch(source: FolderSource, folder: Path, reference: Path, mirrors: Sequence[Path]) -> list[dict[str, Any]]:
@@ -78,7 +76,7 @@ def catalogue(folder: Path, reference: Path) -> pd.DataFrame:
 
 def _row(archive: Archive, line: Mapping[Any, str]) -> dict[str, str]:
     file, label = line["file"], line["label"]
-    header = {key: _CONTROL.sub("", value) for key, value in dicom.facts(archive.read(file)).items()}
+    header = {key: CONTROL.sub("", value) for key, value in dicom.facts(archive.read(file)).items()}
     patient = line["patient"] or header.get("patient_id", "")
     return {
         "image_id": file,

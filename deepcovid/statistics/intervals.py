@@ -8,6 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import binomtest, sem, t
 
+from deepcovid import catalogue
+
 Interval = tuple[float, float]
 Weights = NDArray[np.float64]
 
@@ -62,7 +64,7 @@ def patient_weights(positive: NDArray[np.bool_], patient: pd.Series, samples: in
     """
     rng = np.random.default_rng(seed)
     names = patient.reset_index(drop=True)
-    names = names.where(names != "", names.index.astype(str) + " of unknown patient")
+    names = catalogue.named_patients(names, names.index.to_series())
     weights = np.empty((samples, len(positive)))
     for side in (positive, ~positive):
         codes, patients = pd.factorize(names[side])

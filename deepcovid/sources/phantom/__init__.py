@@ -1,7 +1,8 @@
 """Synthetic chest radiographs: drawn, not photographed, so that the truth about each is known.
 
-anatomy    -> how many centimetres of lung, soft tissue and bone each ray passes
-lesions    -> findings with a known place: how many centimetres of lung they fill
-imaging    -> Beer-Lambert attenuation, scatter, detector noise, greyscale
-population -> patients in three groups, with views, repeats and a catalogue
+anatomy.py     how many centimetres of lung, soft tissue and bone each ray passes
+lesions.py     findings with a known place: how many centimetres of lung they fill
+imaging.py     Beer-Lambert attenuation, scatter, detector noise, greyscale
+population.py  patients in three groups, with views, repeats and a catalogue
+source.py      phantoms as a data set
 """

@@ -1,13 +1,13 @@
 """Synthetic radiographs as a data set: one zip with images, lesion masks and the catalogue's columns."""
 
 import io
-import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from joblib import cpu_count
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -27,7 +27,7 @@ def fetch(source: PhantomSource, folder: Path, reference: Path, mirrors: Sequenc
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, str]] = []
     patients = track(
-        population(source, workers=os.cpu_count() or 1),
+        population(source, workers=cpu_count()),
         "drawing phantoms",
         total=sum(source.patients.values()),
         unit="patients",

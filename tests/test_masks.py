@@ -1,4 +1,4 @@
-"""Lung masks from a made-up archive of covid-chestxray-dataset's layout."""
+"""Lesion masks, and lung masks from a made-up archive of covid-chestxray-dataset's layout."""
 
 import zipfile
 
@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deepcovid.images import lungs
+from deepcovid.images import masks
 from deepcovid.images.decoding import decode
-from deepcovid.images.lungs import framed_mask, lung_masks, lung_members
+from deepcovid.images.masks import framed_mask, lesion_masks, lung_masks, lung_members
 from deepcovid.sources import cohen
-from tests.radiographs import encoded, png
+from tests.radiographs import encoded, noise, png
 
 FOLDER = "covid-chestxray-dataset-master/annotations/lungVAE-masks"
 
@@ -25,7 +25,7 @@ def square(height, width, white=255):
 @pytest.fixture
 def raw(tmp_path):
     """Two archives: one image of 300 x 400 in the repository's own, one reduced in another; masks of full size."""
-    with zipfile.ZipFile(tmp_path / lungs.ARCHIVE, "w") as archive:
+    with zipfile.ZipFile(tmp_path / masks.ARCHIVE, "w") as archive:
         archive.writestr("covid-chestxray-dataset-master/images/a b.c.jpg", encoded(square(300, 400), "JPEG"))
         archive.writestr(f"{FOLDER}/a b.c_mask.png", png(square(1200, 1600)))
         archive.writestr(f"{FOLDER}/reduced_mask.png", png(square(1500, 1000)))
@@ -41,12 +41,12 @@ def rows(*images):
     return pd.DataFrame([dict(zip(columns, image, strict=True)) for image in images], columns=columns)
 
 
-OWN = ("a", lungs.SOURCE, "a b.c.jpg", lungs.ARCHIVE, "covid-chestxray-dataset-master/images/a b.c.jpg")
-REDUCED = ("b", lungs.SOURCE, "reduced.jpg", "own.zip", "reduced.png")
+OWN = ("a", masks.SOURCE, "a b.c.jpg", masks.ARCHIVE, "covid-chestxray-dataset-master/images/a b.c.jpg")
+REDUCED = ("b", masks.SOURCE, "reduced.jpg", "own.zip", "reduced.png")
 
 
 def test_the_names_are_those_of_the_data_set():
-    assert (lungs.ARCHIVE, lungs.SOURCE) == (cohen.ARCHIVE, cohen.SOURCE)
+    assert (masks.ARCHIVE, masks.SOURCE) == (cohen.ARCHIVE, cohen.SOURCE)
 
 
 def test_masks_are_found_by_their_images_name_and_nothing_else_is_one(raw):
@@ -66,7 +66,7 @@ def test_a_mask_lies_over_its_image_as_the_pipeline_frames_it_whatever_its_size(
 
 def test_an_image_of_another_source_or_without_a_mask_has_none(raw):
     other = ("c", "somewhere else", *OWN[2:])
-    unknown = ("d", lungs.SOURCE, "unknown.jpg", *REDUCED[3:])
+    unknown = ("d", masks.SOURCE, "unknown.jpg", *REDUCED[3:])
     found = lung_masks(raw, rows(other, OWN, unknown), lung_members(raw))
     assert [mask is None for mask in found] == [True, False, True]
 
@@ -74,7 +74,7 @@ def test_an_image_of_another_source_or_without_a_mask_has_none(raw):
 def test_an_edition_without_annotations_and_no_archive_at_all_have_no_masks(tmp_path):
     assert lung_members(tmp_path) == {}
     assert lung_masks(tmp_path, rows(OWN), {}) == [None]
-    with zipfile.ZipFile(tmp_path / lungs.ARCHIVE, "w") as archive:
+    with zipfile.ZipFile(tmp_path / masks.ARCHIVE, "w") as archive:
         archive.writestr("covid-chestxray-dataset-master/metadata.csv", "filename")
     assert lung_members(tmp_path) == {}
 
@@ -91,8 +91,31 @@ def test_a_black_mask_shows_nothing():
 
 
 def test_a_mask_that_cannot_be_read_is_refused_and_named(raw, refused):
-    with zipfile.ZipFile(raw / lungs.ARCHIVE, "w") as archive:
+    with zipfile.ZipFile(raw / masks.ARCHIVE, "w") as archive:
         archive.writestr(OWN[-1], encoded(square(300, 400), "JPEG"))
         archive.writestr(f"{FOLDER}/a b.c_mask.png", b"not an image")
-    with refused(lungs.ARCHIVE, "a b.c_mask.png", "not an image that can be read"):
+    with refused(masks.ARCHIVE, "a b.c_mask.png", "not an image that can be read"):
         lung_masks(raw, rows(OWN), lung_members(raw))
+
+
+@pytest.mark.parametrize(
+    ("content", "why"), [(b"no mask", "not an image"), (png(noise(0, (224, 224, 3))), "a mask in colour")]
+)
+def test_a_lesion_mask_that_cannot_be_used_is_named(tmp_path, refused, zipped, content, why):
+    good = np.zeros((224, 224), np.uint8)
+    good[:100] = 255
+    zipped(("image.png", png(noise())), ("good.png", png(good)), ("bad.png", content))
+    table = pd.DataFrame({"archive": "images.zip", "member": "image.png", "mask": ["", "good.png"]})
+    none, mask = lesion_masks(tmp_path, table)
+    assert none is None
+    assert (mask == (good > 0)).all()
+    with refused("images.zip: bad.png: ", why):
+        lesion_masks(tmp_path, table.replace("good.png", "bad.png"))
+
+
+def test_a_lesion_mask_of_another_size_lies_over_its_image(tmp_path, zipped):
+    zipped(("image.png", png(square(300, 400))), ("mask.png", png(square(600, 800, white=1))))
+    table = pd.DataFrame({"archive": ["images.zip"], "member": ["image.png"], "mask": ["mask.png"]})
+    (mask,) = lesion_masks(tmp_path, table)
+    bright = decode(png(square(300, 400))) > 127
+    assert (mask & bright).sum() > 0.9 * (mask | bright).sum()

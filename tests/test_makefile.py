@@ -1,0 +1,73 @@
+"""What `make real` and `make lock` run, with stubs in place of dvc and Python: nothing is trained or downloaded."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from tests.checkouts import ROOT
+
+DVC = """#!/bin/sh
+echo "$*" >> ../commands
+echo "edited: $*" >> params.yaml
+[ "$*" != "${FAILS_ON:-}" ]
+"""
+# `python -m venv FOLDER` leaves a Python that records what it is asked for and knows of one package.
+PYTHON = """#!/bin/sh
+echo "$*" >> ../commands
+for folder; do :; done
+case "$*" in
+    *venv*) mkdir -p "$folder/bin" && cp "$0" "$folder/bin/python" ;;
+    *freeze) echo anyio==9.9 ;;
+esac
+"""
+MODELS = "models=[resnet18,squeezenet1_0,resnet50]"
+COMMON = f"-S {MODELS} -S audited_models=[resnet18,squeezenet1_0] -S test_sets=[cohen]"
+RUNS = [
+    f"exp run -S datasets=[covid-xray-5k] {COMMON}",
+    f"exp run -S datasets=[cohen-chexpert] -S replays=[] {COMMON}",
+]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The Makefile and what it reads, in an environment that is ready and whose dvc and Python are stubs."""
+    folder = tmp_path / "checkout"
+    (folder / ".venv/bin").mkdir(parents=True)
+    shutil.copy(ROOT / "Makefile", folder)
+    for name in ("requirements.txt", "requirements-dev.txt", "constraints.txt", "pyproject.toml", "params.yaml"):
+        (folder / name).write_text(f"{name} as it was\n")
+    for path, script in ((folder / ".venv/bin/dvc", DVC), (folder / "python", PYTHON)):
+        path.write_text(script)
+        path.chmod(0o755)
+    (folder / ".venv/.ready").touch()
+    return folder
+
+
+def make(folder, *arguments, **environment):
+    """Run make, and return its status and the commands that the stubs recorded."""
+    done = subprocess.run(["make", *arguments], cwd=folder, capture_output=True, check=False, env=environment or None)
+    commands = folder.parent / "commands"
+    return done.returncode, commands.read_text().splitlines() if commands.exists() else []
+
+
+def test_real_makes_the_committed_results_and_leaves_the_parameters_as_they_were(folder):
+    assert make(folder, "real") == (0, RUNS)
+    assert (folder / "params.yaml").read_text() == "params.yaml as it was\n"
+
+
+def test_a_run_that_fails_ends_real_and_leaves_the_parameters_as_they_were(folder):
+    status, commands = make(folder, "real", FAILS_ON=RUNS[0], PATH="/usr/bin:/bin")
+    assert status != 0
+    assert commands == RUNS[:1]
+    assert (folder / "params.yaml").read_text() == "params.yaml as it was\n"
+
+
+def test_lock_resolves_everything_afresh(folder):
+    status, commands = make(folder, "lock", "PYTHON=./python")
+    assert status == 0
+    (install,) = [command for command in commands if "install" in command]
+    assert "-r requirements.txt -r requirements-dev.txt" in install
+    assert "constraints.txt" not in install
+    assert (folder / "constraints.txt").read_text() == "anyio==9.9\n"
+    assert not (folder / ".venv/lock").exists()
