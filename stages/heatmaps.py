@@ -14,7 +14,7 @@ from deepcovid.heatmaps.grad_cam import grad_cam
 from deepcovid.heatmaps.occlusion import Window, occlusion
 from deepcovid.heatmaps.selection import choose
 from deepcovid.nets.trunks import read_state, trunk
-from deepcovid.parameters import Parameters
+from deepcovid.parameters import Parameters, RunParameters
 from stages import _run, paths
 from stages.runs import read_scores
 
@@ -26,17 +26,19 @@ def heatmaps(parameters: Parameters, dataset: str, model: str) -> None:
             folder.mkdir()
         print(f"nothing to do: {model} is not named in models, so that its scores are not traced", file=sys.stderr)
         return
-    options, run = parameters.heatmaps, parameters.runs[f"{model}-{parameters.heatmap_recipe}"]
+    options, recipe = parameters.heatmaps, parameters.heatmap_recipe
+    cut_off = parameters.trained[recipe].cut_off
+    run = RunParameters(model=model, recipe=recipe, whole_net=False, cut_off=cut_off)
     scores = read_scores(dataset, run)
     test = scores[["image_id", "label", "patient_id"]].assign(score=heads_of(scores).iloc[:, 0])
-    chosen = choose(test, run.cut_off, options.images)
+    chosen = choose(test, cut_off, options.images)
 
     table, pixels = catalogue.read(paths.data(dataset, "images.csv")), load_array(paths.data(dataset, "pixels.npy"))
     known = chosen["image_id"].isin(table["image_id"]).all()
     if not known or len(pixels) != len(table):
         raise UserError(
             f"{paths.data(dataset, 'images.csv')}: not the table of the images in pixels.npy, or not of the scores of "
-            f"{model}-{run.recipe}; run `dvc repro`, which makes them anew"
+            f"{model}-{recipe}; run `dvc repro`, which makes them anew"
         )
     images = pixels[table.reset_index().set_index("image_id")["index"][chosen["image_id"]]]
     net = trunk(*read_state(paths.weights(dataset, model)))

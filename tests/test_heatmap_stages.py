@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from stages.overlays import file_name, overlays
 
 from deepcovid import catalogue
 from deepcovid.files import write_csv
@@ -25,7 +26,6 @@ from deepcovid.sources.phantom import source as phantom
 from stages._run import read_settings
 from stages.heatmaps import heatmaps
 from stages.localisation import localisation
-from stages.overlays import file_name, overlays
 from tests.checkouts import copy_of_checkout, edit_params
 from tests.trained import random_head
 
