@@ -89,7 +89,7 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
     add = predict.add_argument
     add("images", nargs="+", type=Path, metavar="IMAGE-OR-FOLDER", help="PNG, JPEG, DICOM ...; a folder, or a .zip")
     add("--head", required=True, type=Path, metavar="FILE", help="data/DATASET/heads/NET-RECIPE.safetensors")
-    add("--weights", type=Path, metavar="FILE", help="the net's; default: ../weights/NET.safetensors from the head")
+    add("--weights", type=Path, metavar="FILE", help="the net's; default: weights/NET.safetensors in a folder above the head")
     add("--heatmap", type=Path, metavar="DIR", help="write a picture an image of where its score comes from")
     sides = _number(1, 224)
     add("--window", type=sides, default=32, metavar="PIXELS", help="of a heat map: side of the grey window; default 32")

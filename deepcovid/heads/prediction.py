@@ -120,6 +120,16 @@ class Head:
         return _predicted(scores, self.file.training.distances(features), self.cut_off, self.threshold)
 
 
+def weights_near(path: Path, model: str) -> Path:
+    """Return where a net's weights are for the head file `path`: weights/<net>.safetensors in a folder above it.
+
+    The nearest such file counts. Where there is none, the place is that of the pipeline, data/<data set>/weights.
+    """
+    above = path.absolute().parents
+    places = [folder / "weights" / f"{model}.safetensors" for folder in above]
+    return next((place for place in places[:4] if place.is_file()), places[min(3, len(places) - 1)])
+
+
 def load_head(
     path: str | os.PathLike[str],
     weights: str | os.PathLike[str] | None = None,
@@ -129,9 +139,9 @@ def load_head(
     """Return the heads in a file of the train stage, on their net, ready to be used.
 
     Args:
-        path: data/<data set>/heads/<net>-<recipe>.safetensors.
-        weights: Of the net, as the weights stage writes them; by default ../weights/<net>.safetensors beside the head's
-            folder, where the pipeline has them.
+        path: data/<data set>/heads/frozen/<net>/<recipe>.safetensors.
+        weights: File of the net's weights, as the weights stage writes them; by default the file that `weights_near`
+            finds.
         device: auto, cpu, cuda or cuda:N; auto is CUDA where there is one.
         batch_size: Images that go through the net at a time.
 
@@ -141,7 +151,7 @@ def load_head(
     """
     path = Path(path)
     if path.exists() and not path.is_file():  # reading a pipe would wait for ever
-        raise UserError(f"{path}: no file; name a head file, data/<data set>/heads/<net>-<recipe>.safetensors")
+        raise UserError(f"{path}: no file; name a head file, data/<data set>/heads/frozen/<net>/<recipe>.safetensors")
     settings = checked(
         FeatureSettings, {"device": device, "precision": "fp32", "batch_size": batch_size}, f"loading {path}"
     )
@@ -150,11 +160,11 @@ def load_head(
     except (UserError, RuntimeError):
         raise UserError(f"device {device} (--device, or device=) is not usable here; choose auto or cpu") from None
     file = read_head(path)
-    where = Path(weights) if weights else path.absolute().parent.parent / "weights" / f"{file.model}.safetensors"
+    where = Path(weights) if weights else weights_near(path, file.model)
     if not where.is_file():
         raise UserError(
             f"{path}: the weights of its net are not there: {where}; name their file (--weights, or weights=), or make "
-            f"them with `dvc repro weights@{file.dataset}-{file.model}`"
+            f"them with `dvc repro weights@{file.dataset}`"
         )
     check_weights(path, file, where)
     try:
