@@ -23,10 +23,10 @@ INTERRUPTED = 130  # as a shell has it
 
 PREDICT = """\
 examples:
-  deepcovid predict chest.png --head data/phantom/heads/resnet18-paper.safetensors
+  deepcovid predict chest.png --head data/phantom/heads/frozen/resnet18/paper.safetensors
   deepcovid predict ~/images more.zip --head resnet18-paper.safetensors --weights resnet18.safetensors --csv scores.csv
-  deepcovid predict chest.dcm --head data/phantom/heads/resnet18-paper.safetensors --heatmap maps --stride 16
-  deepcovid predict ~/images --head data/phantom/heads/resnet18-paper.safetensors --json | jq .results
+  deepcovid predict chest.dcm --head data/phantom/heads/frozen/resnet18/paper.safetensors --heatmap maps --stride 16
+  deepcovid predict ~/images --head data/phantom/heads/frozen/resnet18/paper.safetensors --json | jq .results
 
 exit status: 0, or 1 where a file could not be used (the others are scored) or nothing could be done, 2 for wrong
 options. Score: P(covid) of the first seed's head; the range is over all seeds.
@@ -89,7 +89,7 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
     add = predict.add_argument
     add("images", nargs="+", type=Path, metavar="IMAGE-OR-FOLDER", help="PNG, JPEG, DICOM ...; a folder, or a .zip")
     add("--head", required=True, type=Path, metavar="FILE", help="data/DATASET/heads/NET-RECIPE.safetensors")
-    add("--weights", type=Path, metavar="FILE", help="the net's; default: weights/NET.safetensors in a folder above the head")
+    add("--weights", type=Path, metavar="FILE", help="the net's; default: weights/NET.safetensors above the head")
     add("--heatmap", type=Path, metavar="DIR", help="write a picture an image of where its score comes from")
     sides = _number(1, 224)
     add("--window", type=sides, default=32, metavar="PIXELS", help="of a heat map: side of the grey window; default 32")

@@ -2,7 +2,7 @@
 
     from deepcovid import load_head
 
-    head = load_head("data/phantom/heads/resnet18-paper.safetensors")
+    head = load_head("data/phantom/heads/frozen/resnet18/paper.safetensors")
     head.score(["chest.png", "chest.dcm"])  # P(covid) of each
     head.predict(["chest.png", "chest.dcm"])  # with the decision, the spread over seeds, and whether to distrust it
 
