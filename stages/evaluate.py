@@ -12,7 +12,7 @@ from deepcovid.files import replacing, write_csv, write_json
 from deepcovid.heads.scoring import heads_of
 from deepcovid.parameters import Parameters, RunParameters
 from deepcovid.statistics import curves, published
-from deepcovid.statistics.calibration import calibration
+from deepcovid.statistics.calibration import Calibrations, calibration
 from deepcovid.statistics.comparison import Run, beside_published, between_nets, measure
 from deepcovid.statistics.estimate import write_result
 from deepcovid.statistics.rates import evaluate, headline
@@ -32,13 +32,14 @@ def evaluate_stage(parameters: Parameters, dataset: str) -> None:
         for name, run in parameters.runs.items():
             table = tables[name]
             covid, scores = catalogue.covid(table).to_numpy(), heads_of(table).to_numpy()
-            results[name] = evaluate(covid, scores, table["patient_id"], run.cut_off, bootstrap)
-            write_result(folder / f"{name}.json", headline(results[name]))
+            result = evaluate(covid, scores, table["patient_id"], run.cut_off, bootstrap)
+            write_result(folder / f"{name}.json", headline(result))
+            results[name] = result.model_dump(mode="json", exclude_none=True)
             if run.recipe == parameters.audit.recipe:
                 bins = parameters.audit.calibration_bins
                 calibrated[run.model] = calibration(covid, scores[:, 0], table["patient_id"], bins, bootstrap)
     write_json(paths.results(dataset, "runs"), results)
-    write_json(paths.results(dataset, "calibration"), calibrated)
+    write_result(paths.results(dataset, "calibration"), Calibrations(recipe=parameters.audit.recipe, nets=calibrated))
 
     read = [
         Run(run.model, run.recipe, run.cut_off, heads_of(tables[name]).reindex(images.index))

@@ -15,6 +15,7 @@ from deepcovid.report.contents import Contents
 from deepcovid.report.page import render
 from deepcovid.settings import DatasetSettings, Recipe
 from deepcovid.statistics.comparison import claim_sentence
+from deepcovid.statistics.rates import RunResult
 from stages import _run, paths
 from stages.lock import Lock
 from stages.runs import read_log, read_scores
@@ -70,7 +71,7 @@ def read_run(lock: Lock, dataset: str, name: str, run: RunParameters) -> reporte
         run.recipe,
         run.whole_net,
         run.cut_off,
-        metrics.value[name],
+        RunResult.model_validate(metrics.value[name]),
         read_scores(dataset, run),
         read_log(dataset, run),
         metrics.step,

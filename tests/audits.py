@@ -1,5 +1,10 @@
 """What audits find, made up: for tests of what is told of it."""
 
+from deepcovid.audits.external import ExternalRun, View
+from deepcovid.statistics.calibration import Bin, Calibration, Calibrations
+from deepcovid.statistics.estimate import Bounds, Estimate
+from deepcovid.statistics.rates import AtSensitivity, Confusion, Counts, OverSeeds, Rate, RunResult, Spread
+
 
 def area(auc, reach=0.02):
     return {"auc": auc, "low": auc - reach, "high": min(auc + reach, 1.0)}
@@ -12,14 +17,45 @@ def square(share, shows, auc):
 
 
 def calibrated():
-    bins = [
-        {"low": 0.0, "high": 0.5, "images": 80, "mean_score": 0.2, "observed": 0.1, "observed_low": 0.05,
-         "observed_high": 0.2},
-        {"low": 0.5, "high": 1.0, "images": 20, "mean_score": 0.8, "observed": 0.75, "observed_low": 0.5,
-         "observed_high": 0.9},
-    ]  # fmt: skip
-    scores = {"brier": 0.1, "brier_low": 0.08, "brier_high": 0.12, "brier_skill": 0.4}
-    return scores | {"ece": 0.05, "ece_low": 0.04, "ece_high": 0.09, "bins": bins}
+    return Calibration(
+        brier=Estimate(value=0.1, low=0.08, high=0.12),
+        brier_skill=0.4,
+        ece=Estimate(value=0.05, low=0.04, high=0.09),
+        bins={
+            "0": Bin(low=0, high=0.5, images=80, mean_score=0.2, observed=Estimate(value=0.1, low=0.05, high=0.2)),
+            "0.5": Bin(low=0.5, high=1, images=20, mean_score=0.8, observed=Estimate(value=0.75, low=0.5, high=0.9)),
+        },
+    )
+
+
+def about(value, reach=0.05):
+    return Estimate(value=value, low=value - reach, high=value + reach)
+
+
+def rate_of(value):
+    bounds = Bounds(low=value - 0.05, high=value + 0.05)
+    return Rate(value=value, paper=bounds, wilson=bounds)
+
+
+def run_result(auc):
+    spread = Spread(min=auc - 0.01, max=auc)
+    over = dict.fromkeys(("auc", "sensitivity", "specificity", "predicted_positive", "collapsed"), spread)
+    return RunResult(
+        auc=about(auc),
+        average_precision=auc,
+        accuracy=0.6,
+        balanced_accuracy=0.5,
+        majority_accuracy=0.7,
+        cut_off=0.5,
+        sensitivity=rate_of(0.8),
+        specificity=rate_of(0.2),
+        confusion=Confusion(tp=278, fp=80, fn=70, tn=20),
+        at_sensitivity_98=AtSensitivity(cut_off=0.1, sensitivity=0.98, specificity=0.1),
+        predicted_positive=358,
+        collapsed=0,
+        n_test=Counts(covid=348, non=100),
+        over_seeds=OverSeeds(heads=1, **over),
+    )
 
 
 LEAKAGE = {
@@ -115,15 +151,14 @@ HEATMAPS = {
         }
     ],
 }  # fmt: skip
-CALIBRATION = {"resnet18": calibrated()}
+CALIBRATION = Calibrations(recipe="paper", nets={"resnet18": calibrated()}).model_dump(mode="json")
 
 
 def external(images="elsewhere", model="resnet18", auc=0.55):
-    run = {
-        "auc": auc, "auc_ci95": rate(auc), "threshold": 0.5, "n_test": {"covid": 348, "non": 100},
-        "views": {"AP": {"auc": 0.62, "auc_ci95": rate(0.62), "n_test": {"covid": 160, "non": 22}}},
-        "sensitivity": 0.8, "sensitivity_wilson95": rate(0.8),
-        "specificity": 0.2, "specificity_wilson95": rate(0.2), **calibrated(),
-    }  # fmt: skip
+    run = ExternalRun(
+        run=run_result(auc),
+        views={"AP": View(auc=about(0.62), n_test=Counts(covid=160, non=22))},
+        calibration=calibrated(),
+    ).model_dump(mode="json", exclude_none=True)
     left_out = {"images": 84, "same_patient": 84, "same_image": 80}
     return {"heads": "phantom", "images": images, "model": model, "left_out": left_out, "recipes": {"paper": run}}

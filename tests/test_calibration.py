@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +7,8 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
 from deepcovid.settings import EvaluateSettings
-from deepcovid.statistics.calibration import calibration, reliability
+from deepcovid.statistics.calibration import Calibrations, calibration, reliability
+from deepcovid.statistics.estimate import Estimate, read_result
 from deepcovid.statistics.intervals import patient_weights, wilson_interval
 from stages._run import read_settings
 from stages.calibration import calibration_stage
@@ -38,15 +37,15 @@ def ece_by_groups(positive, score, bins):
 def test_reliability_is_the_curve_of_sklearn_with_bounds_counts_and_wilsons_interval(case, bins):
     positive, score = case
     observed, mean_score = calibration_curve(positive, score, n_bins=bins, strategy="uniform")
-    own = reliability(positive, score, bins)
-    assert [part["observed"] for part in own] == pytest.approx(observed)
-    assert [part["mean_score"] for part in own] == pytest.approx(mean_score)
-    assert sum(part["images"] for part in own) == len(score)
+    own = list(reliability(positive, score, bins).values())
+    assert [part.observed.value for part in own] == pytest.approx(observed)
+    assert [part.mean_score for part in own] == pytest.approx(mean_score)
+    assert sum(part.images for part in own) == len(score)
     for part in own:
-        assert part["high"] - part["low"] == pytest.approx(1 / bins)
-        assert part["low"] - 1e-9 <= part["mean_score"] <= part["high"] + 1e-9
-        expected = wilson_interval(round(part["observed"] * part["images"]), part["images"])
-        assert (part["observed_low"], part["observed_high"]) == expected
+        assert part.high - part.low == pytest.approx(1 / bins)
+        assert part.low - 1e-9 <= part.mean_score <= part.high + 1e-9
+        expected = wilson_interval(round(part.observed.value * part.images), part.images)
+        assert (part.observed.low, part.observed.high) == expected
 
 
 @given(case=labelled_scores(), bins=counts)
@@ -54,12 +53,12 @@ def test_brier_skill_and_ece_are_those_of_their_definitions(case, bins):
     positive, score = case
     own = measured(positive, score, bins)
     brier, always = np.mean((score - positive) ** 2), np.full(len(score), positive.mean())
-    assert own["brier"] == pytest.approx(brier, abs=1e-6)
-    assert own["brier_skill"] == pytest.approx(1 - brier / brier_score_loss(positive, always), abs=1e-6)
-    assert own["ece"] == pytest.approx(ece_by_groups(positive, score, bins), abs=1e-6)
-    assert 0 <= own["ece"] <= 1
-    assert 0 <= own["brier"] <= 1
-    assert own["brier_skill"] <= 1
+    assert own.brier.value == pytest.approx(brier)
+    assert own.brier_skill == pytest.approx(1 - brier / brier_score_loss(positive, always))
+    assert own.ece.value == pytest.approx(ece_by_groups(positive, score, bins), abs=1e-9)
+    assert 0 <= own.ece.value <= 1
+    assert 0 <= own.brier.value <= 1
+    assert own.brier_skill <= 1
 
 
 @given(case=labelled_scores(), data=st.data())
@@ -67,34 +66,36 @@ def test_the_order_of_the_images_does_not_matter(case, data):
     positive, score = case
     order = np.array(data.draw(st.permutations(range(len(score)))))
     own, other = measured(positive, score), measured(positive[order], score[order])
-    for key in ("brier", "ece", "brier_skill"):
-        assert own[key] == pytest.approx(other[key], abs=2e-6)
+    assert own.brier.value == pytest.approx(other.brier.value, abs=1e-9)
+    assert own.ece.value == pytest.approx(other.ece.value, abs=1e-9)
+    assert own.brier_skill == pytest.approx(other.brier_skill, abs=1e-9)
 
 
 def test_scores_that_mean_what_they_say_have_no_calibration_error():
     tenths = np.repeat(np.arange(1, 10), 10)
     positive = np.tile(np.arange(10), 9) < tenths
     own = measured(positive, tenths / 10)
-    assert own["ece"] == 0
-    assert own["brier"] == pytest.approx(np.mean(tenths / 10 * (1 - tenths / 10)), abs=1e-6)
-    assert [part["observed"] for part in own["bins"]] == [tenth / 10 for tenth in range(1, 10)]
+    assert own.ece.value == pytest.approx(0)
+    assert own.brier.value == pytest.approx(np.mean(tenths / 10 * (1 - tenths / 10)))
+    assert [part.observed.value for part in own.bins.values()] == [tenth / 10 for tenth in range(1, 10)]
+    assert list(own.bins) == ["0", "0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8"]  # 0.1 lies in 0 to 0.1
 
 
 def test_certain_scores_are_best_or_worst_and_leave_no_room_for_chance():
     positive = np.arange(30) < 10
     right, wrong = measured(positive, positive * 1.0), measured(positive, ~positive * 1.0)
-    names = ("brier", "brier_low", "brier_high", "ece", "ece_low", "ece_high")
-    assert [right[name] for name in names] == [0] * 6
-    assert [wrong[name] for name in names] == [1] * 6
-    assert right["brier_skill"] == 1
-    assert len(right["bins"]) == 2
+    none, all_of_it = Estimate(value=0, low=0, high=0), Estimate(value=1, low=1, high=1)
+    assert (right.brier, right.ece) == (none, none)
+    assert (wrong.brier, wrong.ece) == (all_of_it, all_of_it)
+    assert right.brier_skill == 1
+    assert list(right.bins) == ["0", "0.9"]
 
 
 def test_always_saying_the_prevalence_has_no_skill_and_no_calibration_error():
     positive = np.arange(40) < 10
     own = measured(positive, np.full(40, 0.25))
-    assert own["brier_skill"] == pytest.approx(0, abs=1e-6)
-    assert own["ece"] == 0
+    assert own.brier_skill == pytest.approx(0)
+    assert own.ece.value == 0
 
 
 def test_intervals_are_those_of_the_resampled_images():
@@ -106,8 +107,8 @@ def test_intervals_are_those_of_the_resampled_images():
     briers = [brier_score_loss(positive[rows], score[rows]) for rows in resampled]
     errors = [ece_by_groups(positive[rows], score[rows], 10) for rows in resampled]
     own = measured(positive, score, patient=patient)
-    assert (own["brier_low"], own["brier_high"]) == pytest.approx(np.quantile(briers, [0.025, 0.975]), abs=1e-6)
-    assert (own["ece_low"], own["ece_high"]) == pytest.approx(np.quantile(errors, [0.025, 0.975]), abs=1e-6)
+    assert (own.brier.low, own.brier.high) == pytest.approx(np.quantile(briers, [0.025, 0.975]))
+    assert (own.ece.low, own.ece.high) == pytest.approx(np.quantile(errors, [0.025, 0.975]))
 
 
 @pytest.mark.parametrize("label", [True, False])
@@ -132,8 +133,9 @@ def test_the_stage_measures_each_nets_first_head_under_the_audits_recipe(checkou
         table[["seed_1", "seed_0"]] = rng.uniform(size=(20, 2))
         table.to_csv(scores / f"{net}-released-code.csv", index=False)
     calibration_stage(read_settings(), "phantom")
-    found = json.loads((checkout / "metrics/phantom/audit/calibration.json").read_text())
-    assert list(found) == ["resnet18", "squeezenet1_0"]
-    last = found["squeezenet1_0"]
-    assert last["brier"] == pytest.approx(brier_score_loss(table["label"] == "covid", table["seed_1"]), abs=1e-6)
-    assert [part["low"] for part in last["bins"]] == [0, 0.25, 0.5, 0.75]
+    found = read_result(checkout / "metrics/phantom/audit/calibration.json", Calibrations)
+    assert found.recipe == "released-code"
+    assert list(found.nets) == ["resnet18", "squeezenet1_0"]
+    last = found.nets["squeezenet1_0"]
+    assert last.brier.value == pytest.approx(brier_score_loss(table["label"] == "covid", table["seed_1"]), abs=1e-6)
+    assert list(last.bins) == ["0", "0.25", "0.5", "0.75"]

@@ -60,14 +60,14 @@ def test_ours_is_the_runs_own_metric_with_its_own_interval():
     one = run("resnet18", 2)
     own = evaluate(POSITIVE, one.scores.to_numpy(), PATIENT, 0.5, BOOTSTRAP)
     found = beside([one], ("auc", "resnet18", 0.5), ("sensitivity", "resnet18", 0.5), ("specificity", "resnet18", 0.5))
-    for row, interval in zip(
-        found["numbers"], ("auc_ci95", "sensitivity_wilson95", "specificity_wilson95"), strict=True
-    ):
-        assert row["ours"] == own[row["metric"]]
-        assert {end: row[end] for end in ("low", "high")} == own[interval]
-        spread = own["over_seeds"][row["metric"]]
-        inside = int(spread["min"] <= row["published"] <= spread["max"])
-        assert row["over_seeds"] == {"heads": 3, "min": spread["min"], "max": spread["max"], "inside": inside}
+    expected = own.auc, own.sensitivity, own.specificity
+    for row, estimate in zip(found["numbers"], expected, strict=True):
+        interval = getattr(estimate, "wilson", estimate)
+        assert row["ours"] == pytest.approx(estimate.value, abs=1e-6)
+        assert (row["low"], row["high"]) == pytest.approx((interval.low, interval.high), abs=1e-6)
+        spread = getattr(own.over_seeds, row["metric"])
+        assert row["over_seeds"]["inside"] == int(spread.min <= row["published"] <= spread.max)
+        assert [row["over_seeds"][end] for end in ("min", "max")] == pytest.approx([spread.min, spread.max], abs=1e-6)
         assert row["difference"] == pytest.approx(row["ours"] - 0.5, abs=1e-6)
 
 

@@ -15,43 +15,29 @@ from sklearn.metrics import (
 )
 
 from deepcovid.settings import EvaluateSettings
+from deepcovid.statistics.estimate import Headline, read_result, write_result
 from deepcovid.statistics.intervals import auc_interval
-from deepcovid.statistics.rates import at_sensitivity, evaluate, rates, rounded
+from deepcovid.statistics.rates import (
+    AtSensitivity,
+    Confusion,
+    Counts,
+    RunResult,
+    Spread,
+    at_sensitivity,
+    evaluate,
+    headline,
+    rates,
+    rounded,
+)
 from tests.strategies import labelled_scores
 
 BOOTSTRAP = EvaluateSettings(bootstrap_samples=100, bootstrap_seed=1)
-SPREAD = {"mean", "low", "high", "min", "max"}
-KEYS = {
-    "auc",
-    "average_precision",
-    "accuracy",
-    "balanced_accuracy",
-    "majority_accuracy",
-    "threshold",
-    "sensitivity",
-    "specificity",
-    "predicted_positive",
-    "collapsed",
-    "n_test.covid",
-    "n_test.non",
-    *(f"{name}.{end}" for name in ("auc_ci95", "sensitivity_ci95", "sensitivity_wilson95") for end in ("low", "high")),
-    *(f"{name}.{end}" for name in ("specificity_ci95", "specificity_wilson95") for end in ("low", "high")),
-    *(f"confusion.{cell}" for cell in ("tp", "fp", "fn", "tn")),
-    *(f"at_sensitivity_98.{name}" for name in ("threshold", "sensitivity", "specificity")),
-    *(
-        f"over_seeds.{name}.{part}"
-        for name in ("auc", "sensitivity", "specificity", "predicted_positive", "collapsed")
-        for part in SPREAD
-    ),
-}
 cut_offs = st.sampled_from([0.0, 0.1, 0.2, 0.5, 1.0]) | st.floats(0, 1)
 
 
-def flat(value, path=""):
-    """Return nested numbers as one dict by dotted path."""
-    if not isinstance(value, dict):
-        return {path.removeprefix("."): value}
-    return {key: part for name, inner in value.items() for key, part in flat(inner, f"{path}.{name}").items()}
+def value_of(measure):
+    """Return a number without its interval."""
+    return getattr(measure, "value", measure)
 
 
 def measured(positive, *scores, cut_off=0.5):
@@ -65,11 +51,11 @@ def test_rates_are_those_of_sklearn(case, cut_off):
     called = score >= cut_off
     own = rates(positive, score, cut_off)
     (tn, fp), (fn, tp) = confusion_matrix(positive, called, labels=[False, True])
-    assert own["confusion"] == {"tp": tp, "fp": fp, "fn": fn, "tn": tn}
-    assert own["predicted_positive"] == called.sum()
-    assert own["sensitivity"] == pytest.approx(recall_score(positive, called))
-    assert own["specificity"] == pytest.approx(recall_score(positive, called, pos_label=False))
-    assert own["collapsed"] == (len(set(called)) == 1)
+    assert own.confusion == Confusion(tp=int(tp), fp=int(fp), fn=int(fn), tn=int(tn))
+    assert own.predicted_positive == called.sum()
+    assert own.sensitivity == pytest.approx(recall_score(positive, called))
+    assert own.specificity == pytest.approx(recall_score(positive, called, pos_label=False))
+    assert own.collapsed == (len(set(called)) == 1)
 
 
 @given(case=labelled_scores(), wanted=st.sampled_from([0.5, 0.9, 0.98, 1.0]))
@@ -77,11 +63,11 @@ def test_at_sensitivity_is_the_highest_threshold_that_reaches_it(case, wanted):
     positive, score = case
     threshold = max(cut for cut in score if recall_score(positive, score >= cut) >= wanted)
     expected = {
-        "threshold": threshold,
+        "cut_off": threshold,
         "sensitivity": recall_score(positive, score >= threshold),
         "specificity": recall_score(positive, score >= threshold, pos_label=False),
     }
-    assert at_sensitivity(positive, score, wanted) == pytest.approx(expected)
+    assert dict(at_sensitivity(positive, score, wanted)) == pytest.approx(expected)
 
 
 @given(case=labelled_scores(), cut_off=cut_offs)
@@ -96,71 +82,95 @@ def test_metrics_are_those_of_sklearn(case, cut_off):
         "accuracy": accuracy_score(positive, called),
         "balanced_accuracy": balanced_accuracy_score(positive, called),
         "majority_accuracy": accuracy_score(positive, majority),
-        "threshold": cut_off,
+        "cut_off": cut_off,
         "sensitivity": recall_score(positive, called),
         "specificity": recall_score(positive, called, pos_label=False),
     }
-    assert {name: metrics[name] for name in expected} == pytest.approx(expected, abs=1e-6)
-    assert metrics["n_test"] == {"covid": positive.sum(), "non": (~positive).sum()}
-
-
-@given(case=labelled_scores(), cut_off=cut_offs)
-def test_metrics_are_finite_numbers_under_the_keys_that_readers_expect(case, cut_off):
-    positive, score = case
-    numbers = flat(measured(positive, score, 1 - score, cut_off=cut_off))
-    assert set(numbers) >= KEYS
-    assert all(type(number) in (int, float) and math.isfinite(number) for number in numbers.values())
+    assert {name: value_of(getattr(metrics, name)) for name in expected} == pytest.approx(expected)
+    assert metrics.n_test == Counts(covid=int(positive.sum()), non=int((~positive).sum()))
 
 
 @given(case=labelled_scores(), cut_off=cut_offs)
 def test_intervals_contain_their_rate(case, cut_off):
     metrics = measured(*case, cut_off=cut_off)
-    for name, kind in [(name, kind) for name in ("sensitivity", "specificity") for kind in ("ci95", "wilson95")]:
-        around = metrics[f"{name}_{kind}"]
-        assert 0 <= around["low"] <= metrics[name] <= around["high"] <= 1
+    for name, kind in [(name, kind) for name in ("sensitivity", "specificity") for kind in ("paper", "wilson")]:
+        rate = getattr(metrics, name)
+        around = getattr(rate, kind)
+        assert 0 <= around.low <= rate.value <= around.high <= 1
 
 
 def test_a_score_equal_to_the_cut_off_counts_as_covid():
     positive = np.array([True, False])
-    assert rates(positive, np.array([0.5, 0.5]), 0.5)["confusion"] == {"tp": 1, "fp": 1, "fn": 0, "tn": 0}
-    assert rates(positive, np.array([0.5, np.nextafter(0.5, 0)]), 0.5)["confusion"]["tn"] == 1
+    assert rates(positive, np.array([0.5, 0.5]), 0.5).confusion == Confusion(tp=1, fp=1, fn=0, tn=0)
+    assert rates(positive, np.array([0.5, np.nextafter(0.5, 0)]), 0.5).confusion.tn == 1
 
 
 @pytest.mark.parametrize(("scores", "collapsed"), [([0.1, 0.2], 1), ([0.8, 0.9], 1), ([0.8, 0.2], 0)])
 def test_calling_every_image_the_same_is_a_collapse(scores, collapsed):
-    assert measured(np.array([True, False]), np.array(scores))["collapsed"] == collapsed
+    assert measured(np.array([True, False]), np.array(scores)).collapsed == collapsed
 
 
 def test_first_seed_gives_the_numbers_and_all_give_the_spread():
     positive = np.array([True, True, False, False])
     right, wrong, all_negative = np.array([0.9, 0.8, 0.1, 0.2]), np.array([0.1, 0.2, 0.9, 0.8]), np.full(4, 0.3)
     metrics = measured(positive, right, wrong, all_negative)
-    assert (metrics["auc"], metrics["sensitivity"], metrics["collapsed"]) == (1, 1, 0)
-    assert (metrics["average_precision"], metrics["auc_ci95"]["low"]) == (1, 1)
-    assert metrics["at_sensitivity_98"] == {"threshold": 0.8, "sensitivity": 1, "specificity": 1}
-    assert metrics["over_seeds"] == {
+    assert (metrics.auc.value, metrics.sensitivity.value, metrics.collapsed) == (1, 1, 0)
+    assert (metrics.average_precision, metrics.auc.low) == (1, 1)
+    assert metrics.at_sensitivity_98 == AtSensitivity(cut_off=0.8, sensitivity=1, specificity=1)
+    assert metrics.over_seeds.model_dump(mode="json") == {
         "heads": 3,
-        "auc": {"mean": 0.5, "low": 0, "high": 1, "min": 0, "max": 1},
-        "sensitivity": {"mean": 0.333333, "low": 0, "high": 1, "min": 0, "max": 1},
-        "specificity": {"mean": 0.666667, "low": 0, "high": 1, "min": 0, "max": 1},
-        "predicted_positive": {"mean": 1.333333, "low": 0, "high": 4, "min": 0, "max": 2},
-        "collapsed": {"mean": 0.333333, "low": 0, "high": 1, "min": 0, "max": 1},
+        "auc": {"mean": {"value": 0.5, "low": 0, "high": 1}, "min": 0, "max": 1},
+        "sensitivity": {"mean": {"value": 0.333333, "low": 0, "high": 1}, "min": 0, "max": 1},
+        "specificity": {"mean": {"value": 0.666667, "low": 0, "high": 1}, "min": 0, "max": 1},
+        "predicted_positive": {"mean": {"value": 1.333333, "low": 0, "high": 4}, "min": 0, "max": 2},
+        "collapsed": {"mean": {"value": 0.333333, "low": 0, "high": 1}, "min": 0, "max": 1},
     }
 
 
 def test_one_seed_has_no_interval_over_seeds():
     one = measured(np.array([True, False]), np.array([0.9, 0.1]))
-    assert set(one["over_seeds"]["auc"]) == {"mean", "min", "max"}
+    assert one.over_seeds.auc == Spread(min=1, max=1)
+
+
+@given(cut_off=cut_offs, heads=st.integers(1, 3))
+def test_the_headline_holds_what_the_result_does_and_counts_the_heads_that_call_every_image_alike(cut_off, heads):
+    rng = np.random.default_rng(heads)
+    positive, scores = np.arange(12) < 5, rng.random((12, heads))
+    scores[:, -1] = 0.3
+    result = measured(positive, *scores.T, cut_off=cut_off)
+    alike = sum(len(set(column >= cut_off)) == 1 for column in scores.T)
+    assert headline(result) == Headline(
+        auc=result.auc.value,
+        auc_low=result.auc.low,
+        auc_high=result.auc.high,
+        sensitivity=result.sensitivity.value,
+        specificity=result.specificity.value,
+        tp=result.confusion.tp,
+        fn=result.confusion.fn,
+        fp=result.confusion.fp,
+        tn=result.confusion.tn,
+        flags=alike,
+    )
+
+
+def test_a_result_reads_back_as_it_was_written_with_six_digits_and_the_exact_cut_off(tmp_path):
+    result = measured(np.array([True, True, False]), np.array([0.12345651, 0.9, 0.1]), np.array([0.9, 0.2, 0.3]))
+    write_result(tmp_path / "run.json", result)
+    read = read_result(tmp_path / "run.json", RunResult)
+    assert read.at_sensitivity_98.cut_off == 0.12345651
+    assert read.over_seeds.auc.mean.value == round(result.over_seeds.auc.mean.value, 6)
+    write_result(tmp_path / "again.json", read)
+    assert (tmp_path / "again.json").read_bytes() == (tmp_path / "run.json").read_bytes()
 
 
 def test_interval_of_the_auc_is_over_the_patients_of_the_images():
     positive = np.arange(40) < 20
     score = np.random.default_rng(2).random(40) + positive / 3
     patient = pd.Series([f"patient {number // 5}" for number in range(40)], index=range(7, 47))
-    own = evaluate(positive, score[:, None], patient, 0.5, BOOTSTRAP)["auc_ci95"]
+    own = evaluate(positive, score[:, None], patient, 0.5, BOOTSTRAP).auc
     expected = auc_interval(positive, score, patient, BOOTSTRAP.bootstrap_samples, BOOTSTRAP.bootstrap_seed)
-    assert (own["low"], own["high"]) == pytest.approx(expected, abs=1e-6)
-    assert own != measured(positive, score)["auc_ci95"]
+    assert (own.low, own.high) == pytest.approx(expected)
+    assert own != measured(positive, score).auc
 
 
 @pytest.mark.parametrize("positive", [True, False])
@@ -186,5 +196,5 @@ def test_the_reported_threshold_gives_the_reported_rates_when_applied():
     positive, score = np.array([True, False]), np.array([0.12345651, 0.1])
     found = evaluate(
         positive, score[:, None], pd.Series(["a", "b"]), 0.5, EvaluateSettings(bootstrap_samples=100, bootstrap_seed=0)
-    )["at_sensitivity_98"]
-    assert ((score >= found["threshold"]) & positive).sum() == found["sensitivity"] == 1
+    ).at_sensitivity_98
+    assert ((score >= found.cut_off) & positive).sum() == found.sensitivity == 1

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from deepcovid import catalogue
-from deepcovid.audits.external import check_images, chosen, left_out, measured, trained_on
+from deepcovid.audits.external import ExternalRun, check_images, chosen, left_out, measured, trained_on
 from deepcovid.files import sha256_of
 from deepcovid.nets.trunks import write_state
 from deepcovid.settings import EvaluateSettings
+from deepcovid.statistics.rates import Counts
 from stages import _run
 from stages._run import read_settings
 from stages.external import external
@@ -136,13 +137,13 @@ def test_the_area_is_measured_within_each_view_that_has_enough_images():
     table["label"] = np.where(np.arange(len(views)) % 2 == 0, "covid", "non")
     scores = np.random.default_rng(0).uniform(size=(len(views), 2))
     settings = EvaluateSettings(bootstrap_samples=100, bootstrap_seed=0)
-    found = measured(table, scores, 0.5, 5, settings)["views"]
+    found = measured(table, scores, 0.5, 5, settings).views
     assert set(found) == {"AP", "PA"}  # of L there are six of each class, and a blank is no view
     lying = table["view"].isin(["AP", "AP Supine"])
-    assert found["AP"]["n_test"] == {"covid": 12, "non": 12}
+    assert found["AP"].n_test == Counts(covid=12, non=12)
     expected = roc_auc_score(table["label"][lying] == "covid", scores[lying, 0])
-    assert found["AP"]["auc"] == pytest.approx(expected, abs=1e-6)
-    assert found["AP"]["auc_ci95"]["low"] <= expected <= found["AP"]["auc_ci95"]["high"]
+    assert found["AP"].auc.value == pytest.approx(expected)
+    assert found["AP"].auc.low <= expected <= found["AP"].auc.high
 
 
 def test_the_stage_scores_the_other_sets_test_images_that_training_did_not_see(trained):
@@ -150,17 +151,18 @@ def test_the_stage_scores_the_other_sets_test_images_that_training_did_not_see(t
     found = json.loads((trained / f"metrics/phantom/audit/external-cohen-{MODEL}.json").read_text())
     assert (found["heads"], found["images"], found["model"]) == ("phantom", "cohen", MODEL)
     assert found["left_out"] == {"images": 1, "same_patient": 1, "same_image": 0}
-    own = found["recipes"]["paper"]
+    tested_on = ExternalRun.model_validate(found["recipes"]["paper"])
+    own, calibration = tested_on.run, tested_on.calibration
     tested = [number for number in range(1, 11) if number != 4]  # row 4 is of patient p3
     positive, score = np.array([number % 2 == 1 for number in tested]), expected_scores(trained, tested)
-    assert own["n_test"] == {"covid": 5, "non": 4}
-    assert own["auc"] == pytest.approx(roc_auc_score(positive, score), abs=1e-6)
-    assert own["threshold"] == 0.3  # of the heads' file, not of params.yaml
-    assert own["sensitivity"] == pytest.approx((score[positive] >= 0.3).mean(), abs=1e-6)
-    assert own["specificity"] == pytest.approx((score[~positive] < 0.3).mean(), abs=1e-6)
-    assert own["brier"] == pytest.approx(brier_score_loss(positive, score), abs=1e-5)
-    assert sum(part["images"] for part in own["bins"]) == 9
-    assert own["over_seeds"]["heads"] == 2
+    assert own.n_test == Counts(covid=5, non=4)
+    assert own.auc.value == pytest.approx(roc_auc_score(positive, score), abs=1e-6)
+    assert own.cut_off == 0.3  # of the heads' file, not of params.yaml
+    assert own.sensitivity.value == pytest.approx((score[positive] >= 0.3).mean(), abs=1e-6)
+    assert own.specificity.value == pytest.approx((score[~positive] < 0.3).mean(), abs=1e-6)
+    assert calibration.brier.value == pytest.approx(brier_score_loss(positive, score), abs=1e-5)
+    assert sum(part.images for part in calibration.bins.values()) == 9
+    assert own.over_seeds.heads == 2
 
 
 def test_the_stage_refuses_heads_on_other_weights_and_names_both_hashes(trained, refused):

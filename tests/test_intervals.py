@@ -60,7 +60,7 @@ def test_weighted_specificity_is_that_of_the_resampled_images(case, wanted, data
     positive, score = case
     weights = data.draw(image_weights(positive))
     resampled = [np.repeat(np.arange(len(score)), row.astype(int)) for row in weights]
-    expected = [at_sensitivity(positive[rows], score[rows], wanted)["specificity"] for rows in resampled]
+    expected = [at_sensitivity(positive[rows], score[rows], wanted).specificity for rows in resampled]
     assert weighted_specificity(positive, score, weights, wanted) == pytest.approx(expected, abs=1e-9)
 
 

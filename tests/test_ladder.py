@@ -216,7 +216,7 @@ def test_a_head_detects_if_it_reaches_both_rates_at_its_recipes_cut_off(settings
     table = of_heads({recipe.without_cut_off(): scores}, recipe, positive, Detection(sensitivity=0.5, specificity=0.5))
     assert table["detects"].tolist() == [1, 0, 0]
     assert table["collapsed"].tolist() == [0, 1, 1]
-    expected = [rates(positive, scores[name].to_numpy(), 0.5)["sensitivity"] for name in scores]
+    expected = [rates(positive, scores[name].to_numpy(), 0.5).sensitivity for name in scores]
     assert table["sensitivity"].tolist() == expected
 
 

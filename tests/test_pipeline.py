@@ -156,7 +156,7 @@ def test_metrics_show_lists_every_run_with_the_keys_that_were_promised(repositor
     for net in ("squeezenet1_1", "resnet18"):
         for recipe in ("paper", "failed-reproduction"):
             values = files[f"metrics/phantom/{net}-{recipe}.json"]["data"]
-            assert 0 <= values["auc_ci95"]["low"] <= values["auc"] <= values["auc_ci95"]["high"] <= 1
+            assert 0 <= values["auc"]["low"] <= values["auc"]["value"] <= values["auc"]["high"] <= 1
             assert values["n_test"] == {"covid": 6, "non": 9}
             assert sum(values["confusion"].values()) == 15
 

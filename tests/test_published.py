@@ -2,6 +2,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from deepcovid.statistics.published import validate
+from deepcovid.statistics.rates import Counts
 from tests.checkouts import ROOT
 from tests.test_settings import DELETED, changed
 
@@ -89,7 +90,7 @@ def test_best_and_average_are_refused_where_there_is_no_interval_for_them(values
 
 def test_images_fit_where_the_counts_that_are_known_are_equal(values):
     groups = validate(values, FILE).groups
-    assert groups["paper"].test_images.fit({"covid": 100, "non": 3000})
-    assert not groups["paper"].test_images.fit({"covid": 100, "non": 200})
-    assert groups["released-figure"].test_images.fit({"covid": 40, "non": 5})
-    assert not groups["released-figure"].test_images.fit({"covid": 100, "non": 3000})
+    assert groups["paper"].test_images.fit(Counts(covid=100, non=3000))
+    assert not groups["paper"].test_images.fit(Counts(covid=100, non=200))
+    assert groups["released-figure"].test_images.fit(Counts(covid=40, non=5))
+    assert not groups["released-figure"].test_images.fit(Counts(covid=100, non=3000))

@@ -382,7 +382,7 @@ def test_every_figure_is_described_for_those_who_do_not_see_it(page):
 
 
 def test_text_in_figures_is_text_and_keeps_its_digits(page):
-    auc = all_contents().runs[0].metrics["auc"]
+    auc = all_contents().runs[0].metrics.auc.value
     drawn = "".join(word for word in page.words if "AUC" in word)
     assert f"ResNet18: AUC {auc:.3f} (" in drawn
 
@@ -390,8 +390,8 @@ def test_text_in_figures_is_text_and_keeps_its_digits(page):
 def test_what_was_measured_is_in_the_tables(page):
     contents = all_contents()
     for made in contents.runs:
-        assert f"{made.metrics['auc']:.3f}" in page.text
-        assert f"({made.metrics['auc_ci95']['low']:.3f} to {made.metrics['auc_ci95']['high']:.3f})" in page.text
+        assert f"{made.metrics.auc.value:.3f}" in page.text
+        assert f"({made.metrics.auc.low:.3f} to {made.metrics.auc.high:.3f})" in page.text
     assert contents.findings[0] in page.text
     assert contents.nets_sentence in page.text
     assert "0.715" in page.text
@@ -465,7 +465,7 @@ def results(checkout, tmp_path):
             name = f"resnet18-{one.recipe}"
             outputs[f"data/phantom/scores/{name}.csv"] = one.scores.to_csv(index=False)
             outputs[f"data/phantom/training/{name}.csv"] = one.log.to_csv(index=False)
-            outputs[f"metrics/phantom/{name}.json"] = json.dumps(one.metrics)
+            outputs[f"metrics/phantom/{name}.json"] = one.metrics.model_dump_json(exclude_none=True)
     for name, recorded in made.provenance.items():
         outputs[f"provenance/phantom/{name}.json"] = json.dumps(recorded.value)
     stages = {}

@@ -14,7 +14,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from deepcovid.audits.verdict import sentences
-from deepcovid.drawing.tables import Table, bounds
+from deepcovid.drawing.tables import Table, rate, spread
 from deepcovid.ladder.finding import finding
 from deepcovid.nets.zoo import NETS, title_of
 from deepcovid.report import tables as of_report
@@ -23,6 +23,7 @@ from deepcovid.report.heatmaps import sentences as sentences_on_heat
 from deepcovid.statistics import published
 from deepcovid.statistics.comparison import claim_sentence
 from deepcovid.statistics.published import Group
+from deepcovid.statistics.rates import Counts, RunResult
 from stages import paths
 from stages._resolved import read_yaml
 
@@ -50,8 +51,9 @@ def with_tables(text: str) -> str:
 def tables(dataset: str) -> str:
     """Return a data set's results and confusion matrices as Markdown, with published numbers beside if it has any."""
     recipes = list(YAML(typ="safe", pure=True).load(paths.PARAMS)["recipe"])
-    found = {(net, recipe): read(dataset, f"{net}-{recipe}") for net in NETS for recipe in recipes}
-    runs = {run: metrics for run, metrics in found.items() if metrics}
+    measured = read(dataset, "runs") or {}
+    names = {(net, recipe): f"{net}-{recipe}" for net in NETS for recipe in recipes}
+    runs = {run: RunResult.model_validate(measured[name]) for run, name in names.items() if name in measured}
     groups = published.validate(read_yaml(paths.PUBLISHED), str(paths.PUBLISHED)).of(dataset)
     parts = [results(runs, groups), confusions(runs)]
     beside, nets, climbed = (read(dataset, name) for name in ("published", "nets", "ladder"))
@@ -96,7 +98,7 @@ def read(dataset: str, name: str) -> Any:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def results(runs: dict[tuple[str, str], Any], groups: Mapping[str, Group]) -> str:
+def results(runs: dict[tuple[str, str], RunResult], groups: Mapping[str, Group]) -> str:
     """Return a row per run, the published numbers beside."""
     heads = [
         "net",
@@ -112,23 +114,23 @@ def results(runs: dict[tuple[str, str], Any], groups: Mapping[str, Group]) -> st
     ]
     rows = []
     for (net, recipe), run in runs.items():
-        over, at = run["over_seeds"], run["at_sensitivity_98"]
+        over = run.over_seeds
         cells = [
             title_of(net),
             recipe,
-            f"{run['auc']:.3f} ({bounds(run['auc_ci95'])})",
-            f"{over['auc']['min']:.3f} to {over['auc']['max']:.3f}",
-            f"{at['specificity']:.3f}",
-            f"{run['threshold']:g}",
-            f"{run['sensitivity']:.2f} ({bounds(run['sensitivity_wilson95'], 2)})",
-            f"{run['specificity']:.3f} ({bounds(run['specificity_wilson95'])})",
-            f"{round(over['collapsed']['mean'] * over['heads'])} of {over['heads']}",
+            spread(run.auc),
+            f"{over.auc.min:.3f} to {over.auc.max:.3f}",
+            f"{run.at_sensitivity_98.specificity:.3f}",
+            f"{run.cut_off:g}",
+            rate(run.sensitivity, 2),
+            rate(run.specificity),
+            f"{run.collapsed_heads} of {over.heads}",
         ]
-        rows.append([*cells, *([published_for(groups, net, recipe, run["n_test"])] if groups else [])])
+        rows.append([*cells, *([published_for(groups, net, recipe, run.n_test)] if groups else [])])
     return table(heads, rows)
 
 
-def published_for(groups: Mapping[str, Group], net: str, recipe: str, n_test: Mapping[str, int]) -> str:
+def published_for(groups: Mapping[str, Group], net: str, recipe: str, n_test: Counts) -> str:
     """Return the published rates of a run, in words."""
     return "; ".join(
         f"{number.name}: {number.value:g}{'' if group.test_images.fit(n_test) else ' (other test images)'}"
@@ -188,7 +190,7 @@ def ladder(part: Any) -> str:
             rung["direction"],
             rung["rung"],
             rung["net"],
-            f"{rung['auc']['mean']:.3f} ({bounds(rung['auc'])})",
+            f"{rung['auc']['mean']:.3f} ({rung['auc']['low']:.3f} to {rung['auc']['high']:.3f})",
             f"{below['auc']['p_value']:.2g}" if below else "",
             f"{rung['sensitivity']['mean']:.2f}",
             f"{rung['specificity']['mean']:.3f}",
@@ -198,14 +200,14 @@ def ladder(part: Any) -> str:
     return table(heads, rows)
 
 
-def confusions(runs: dict[tuple[str, str], Any]) -> str:
+def confusions(runs: dict[tuple[str, str], RunResult]) -> str:
     """Return the confusion matrices, the recipes side by side."""
     recipes = list(dict.fromkeys(recipe for _, recipe in runs))
     rows = []
     for net in dict.fromkeys(net for net, _ in runs):
         found = [runs.get((net, recipe)) for recipe in recipes]
         for label, hit, miss in (("covid", "tp", "fn"), ("non", "fp", "tn")):
-            cells = (f"{run['confusion'][hit]} / {run['confusion'][miss]}" if run else "" for run in found)
+            cells = (f"{getattr(run.confusion, hit)} / {getattr(run.confusion, miss)}" if run else "" for run in found)
             rows.append([title_of(net), label, *cells])
     return table(["net", "actual", *(f"{recipe}: called covid / non" for recipe in recipes)], rows)
 

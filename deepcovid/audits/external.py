@@ -1,7 +1,6 @@
 """Heads on images that they were not trained on, of another data set (DeGrave, Janizek and Lee 2021)."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,9 +9,11 @@ from numpy.typing import NDArray
 from deepcovid import catalogue
 from deepcovid.audits.views import projections
 from deepcovid.errors import UserError
+from deepcovid.schema import Strict
 from deepcovid.settings import EvaluateSettings
-from deepcovid.statistics.calibration import calibration
-from deepcovid.statistics.rates import evaluate
+from deepcovid.statistics.calibration import Calibration, calibration
+from deepcovid.statistics.estimate import Estimate
+from deepcovid.statistics.rates import Counts, RunResult, evaluate
 
 FEWEST = 10  # images of each class from which a view is measured alone
 
@@ -68,11 +69,36 @@ def chosen(batches: Iterable[NDArray[np.uint8]], rows: NDArray[np.bool_]) -> Ite
             yield batch[wanted]
 
 
+class View(Strict):
+    """The images of one view alone.
+
+    Attributes:
+        auc: Area under the ROC curve of the first head; the interval is a bootstrap over patients.
+        n_test: Images.
+    """
+
+    auc: Estimate
+    n_test: Counts
+
+
+class ExternalRun(Strict):
+    """What the heads of one recipe reach on other people's images.
+
+    Attributes:
+        run: The numbers of all images.
+        views: By view, those of its images alone, where there are FEWEST of each class.
+        calibration: Of the first head's scores.
+    """
+
+    run: RunResult
+    views: dict[str, View]
+    calibration: Calibration
+
+
 def measured(
     rows: pd.DataFrame, scores: NDArray[np.float64], cut_off: float, bins: int, settings: EvaluateSettings
-) -> dict[str, Any]:
-    """Return the metrics of one recipe's heads: those of `statistics.rates.evaluate` and, for the first head, of
-    `statistics.calibration.calibration`; and by view auc, auc_ci95 and n_test within that view alone.
+) -> ExternalRun:
+    """Return what one recipe's heads reach.
 
     Args:
         rows: Catalogue rows of the images.
@@ -82,11 +108,14 @@ def measured(
         settings: Of the bootstraps.
     """
     positive, patient = catalogue.covid(rows).to_numpy(), rows["patient_id"]
-    found = evaluate(positive, scores, patient, cut_off, settings)
     views, view_of = {}, projections(rows["view"]).to_numpy(str)
     for view in np.unique(view_of):
         inside = view_of == view
         if view and min(positive[inside].sum(), (~positive[inside]).sum()) >= FEWEST:
             alone = evaluate(positive[inside], scores[inside], patient[inside], cut_off, settings)
-            views[str(view)] = {key: alone[key] for key in ("auc", "auc_ci95", "n_test")}
-    return found | {"views": views} | calibration(positive, scores[:, 0], patient, bins, settings)
+            views[str(view)] = View(auc=alone.auc, n_test=alone.n_test)
+    return ExternalRun(
+        run=evaluate(positive, scores, patient, cut_off, settings),
+        views=views,
+        calibration=calibration(positive, scores[:, 0], patient, bins, settings),
+    )

@@ -4,7 +4,9 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from deepcovid.audits.external import ExternalRun
 from deepcovid.nets.zoo import title_of
+from deepcovid.statistics.estimate import Estimate
 
 KINDS = {
     "same_file": "the same file",
@@ -92,16 +94,20 @@ def _area(row: Numbers) -> dict[str, float]:
 def _external(external: Iterable[Numbers], recipe: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for test in external:
-        run = test["recipes"][recipe]
-        numbers = {"auc": run["auc"], **run["auc_ci95"]}
-        for rate in ("sensitivity", "specificity"):
-            numbers[rate] = {"rate": run[rate], **run[f"{rate}_wilson95"]}
+        own = ExternalRun.model_validate(test["recipes"][recipe])
+        numbers: dict[str, Any] = _of_estimate(own.run.auc)
+        for name, rate in (("sensitivity", own.run.sensitivity), ("specificity", own.run.specificity)):
+            numbers[name] = {"rate": rate.value, "low": rate.wilson.low, "high": rate.wilson.high}
         views = {
-            view: {"auc": alone["auc"], **alone["auc_ci95"], "n_test": alone["n_test"]}
-            for view, alone in run["views"].items()
+            view: {**_of_estimate(alone.auc), "n_test": alone.n_test.model_dump()} for view, alone in own.views.items()
         }
-        found.setdefault(test["images"], {})[test["model"]] = numbers | {"n_test": run["n_test"], "views": views}
+        counts = own.run.n_test.model_dump()
+        found.setdefault(test["images"], {})[test["model"]] = numbers | {"n_test": counts, "views": views}
     return found
+
+
+def _of_estimate(area: Estimate) -> dict[str, float]:
+    return {"auc": area.value, "low": area.low, "high": area.high}
 
 
 def sentences(found: Numbers, leakage: Numbers) -> Iterator[str]:

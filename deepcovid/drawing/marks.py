@@ -1,20 +1,20 @@
 """Colours and marks that the figures share."""
 
-from collections.abc import Mapping
 from itertools import cycle
 
 from matplotlib.axes import Axes
 
 from deepcovid.drawing.svg import PAGE
 from deepcovid.nets.zoo import NETS
+from deepcovid.statistics.estimate import Estimate
 
 # Okabe and Ito's colours, which people with any colour vision tell apart.
 BLUE, ORANGE, GREEN, RED, SKY, PINK = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7"
 NET_COLOURS = dict(zip(NETS, cycle((BLUE, ORANGE, GREEN, PINK, RED, SKY)), strict=False))
 
 
-def dot(axis: Axes, measure: Mapping[str, float], place: float, colour: str, *, hollow: bool = False) -> None:
-    """Draw a mean as a dot in the row at `place`, its interval as a bar."""
-    axis.plot([measure["low"], measure["high"]], [place, place], color=colour, linewidth=2, alpha=0.45, zorder=2)
+def dot(axis: Axes, estimate: Estimate, place: float, colour: str, *, hollow: bool = False) -> None:
+    """Draw a number as a dot in the row at `place`, its interval as a bar."""
+    axis.plot([estimate.low, estimate.high], [place, place], color=colour, linewidth=2, alpha=0.45, zorder=2)
     face = PAGE if hollow else colour
-    axis.plot(measure["mean"], place, "o", color=colour, markerfacecolor=face, markersize=5, zorder=3)
+    axis.plot(estimate.value, place, "o", color=colour, markerfacecolor=face, markersize=5, zorder=3)

@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from deepcovid.statistics.estimate import Bounds, Estimate
+from deepcovid.statistics.rates import Rate
+
 
 @dataclass(frozen=True)
 class Table:
@@ -20,17 +23,22 @@ class Table:
 
 def area(row: Mapping[str, float]) -> str:
     """Return an AUC with its interval as text."""
-    return f"{row['auc']:.3f} ({bounds(row)})"
+    return spread(Estimate(value=row["auc"], low=row["low"], high=row["high"]))
 
 
-def spread(measure: Mapping[str, float], digits: int = 3) -> str:
+def spread(estimate: Estimate, digits: int = 3) -> str:
     """Return a value and its interval as text."""
-    return f"{measure['mean']:.{digits}f} ({bounds(measure, digits)})"
+    return f"{estimate.value:.{digits}f} ({bounds(estimate, digits)})"
 
 
-def bounds(interval: Mapping[str, float], digits: int = 3) -> str:
+def rate(measure: Rate, digits: int = 3) -> str:
+    """Return a rate and Wilson's interval as text."""
+    return f"{measure.value:.{digits}f} ({bounds(measure.wilson, digits)})"
+
+
+def bounds(interval: Bounds | Estimate, digits: int = 3) -> str:
     """Return an interval as text."""
-    return f"{interval['low']:.{digits}f} to {interval['high']:.{digits}f}"
+    return f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
 
 
 def difference(test: Mapping[str, Any]) -> str:

@@ -87,10 +87,9 @@ def of_heads(scores: Scores, recipe: Recipe, positive: Mask, detection: Detectio
     found = []
     for name, column in scores[recipe.without_cut_off()].items():
         own = rates(positive, column.to_numpy(), recipe.cut_off)
-        sensitivity, specificity = own["sensitivity"], own["specificity"]
-        own["balanced_accuracy"] = (sensitivity + specificity) / 2
-        own["detects"] = int(sensitivity >= detection.sensitivity and specificity >= detection.specificity)
-        found.append({"seed": int(str(name).split("_")[1])} | {key: own[key] for key in (*MEASURES, "detects")})
+        detects = int(own.sensitivity >= detection.sensitivity and own.specificity >= detection.specificity)
+        measures = {measure: getattr(own, measure) for measure in MEASURES}
+        found.append({"seed": int(str(name).split("_")[1])} | measures | {"detects": detects})
     return pd.DataFrame(found)
 
 

@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from deepcovid.audits.external import ExternalRun
 from deepcovid.audits.verdict import KINDS, TOGETHER, sentences
 from deepcovid.drawing.blocks import NOT_RUN, Block, Section, drawn
 from deepcovid.drawing.steps import Sourced
 from deepcovid.nets.zoo import title_of
 from deepcovid.report import audit_figures, tables
 from deepcovid.report.contents import Contents
+from deepcovid.statistics.calibration import Calibrations
 
 TITLE = "How far can the scores be trusted?"
 EXTERNAL = "external-"
@@ -113,17 +115,18 @@ def _acquisition(part: Sourced) -> Block:
 
 def _external(contents: Contents, calibration: Sourced, external: Mapping[str, Sourced]) -> Iterator[Block]:
     recipe = contents.audits["baselines"].value["recipe"]
-    curves = {contents.dataset: {model: own["bins"] for model, own in calibration.value.items()}}
+    own = Calibrations.model_validate(calibration.value).nets
+    curves = {contents.dataset: {model: [*part.bins.values()] for model, part in own.items()}}
     for part in external.values():
-        run = part.value["recipes"][recipe]
-        curves.setdefault(part.value["images"], {})[part.value["model"]] = run["bins"]
+        run = ExternalRun.model_validate(part.value["recipes"][recipe])
+        curves.setdefault(part.value["images"], {})[part.value["model"]] = [*run.calibration.bins.values()]
     steps = (calibration.step, *(part.step for part in external.values()))
     caption = (
         f"Reliability under the recipe {recipe}: how often images with a score are COVID. On the dashed line a score "
         "is the share that it claims. Bars are Wilson's 95 % intervals."
     )
     alt = "Reliability curves of " + ", ".join(curves)
-    rows = tables.calibration(calibration.value, contents.dataset)
+    rows = tables.calibration(own, contents.dataset)
     yield drawn(audit_figures.reliability(curves), "audit-reliability", alt, caption, steps, rows)
     if external:
         caption = (

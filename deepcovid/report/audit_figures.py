@@ -12,6 +12,8 @@ from matplotlib.patches import Rectangle
 from deepcovid.drawing.marks import BLUE, GREEN, NET_COLOURS, ORANGE, PINK, dot
 from deepcovid.drawing.svg import FAINT, INK, WIDTH, styled
 from deepcovid.nets.zoo import title_of
+from deepcovid.statistics.calibration import Bin
+from deepcovid.statistics.estimate import Estimate
 
 GREY, BLACK = "#9aa0a6", "#000000"  # what is left of an image and what is hidden, on a light page and on a dark one
 # What a row of the opening figure may know.
@@ -34,7 +36,7 @@ def enough(rows: Sequence[Mapping[str, Any]]) -> Figure:
     axis = figure.subplots()
     ordered = sorted(rows, key=lambda row: -row["auc"])
     for place, row in enumerate(ordered):
-        dot(axis, {"mean": row["auc"], "low": row["low"], "high": row["high"]}, place, KINDS[row["kind"]][0])
+        dot(axis, Estimate(value=row["auc"], low=row["low"], high=row["high"]), place, KINDS[row["kind"]][0])
         axis.text(1.01, place, f"{row['auc']:.3f}", va="center", fontsize=7.5, transform=axis.get_yaxis_transform())
     axis.axvline(0.5, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
     axis.set_yticks(range(len(ordered)), [row["title"] for row in ordered])
@@ -98,11 +100,11 @@ def _pictures(axis: Axes, shares: Sequence[float], shows: str) -> None:
 
 
 @styled
-def reliability(curves: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]) -> Figure:
+def reliability(curves: Mapping[str, Mapping[str, Sequence[Bin]]]) -> Figure:
     """Draw reliability curves: the share of covid among images by their score, a panel per set of test images.
 
     Args:
-        curves: By title of the panel and model, bins with mean_score, observed, observed_low, observed_high.
+        curves: By title of the panel and model, the bins.
     """
     columns = max(len(curves), 2)
     figure = Figure(figsize=(min(WIDTH, 3.4 * columns), 3.6), layout="constrained")
@@ -111,10 +113,10 @@ def reliability(curves: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]])
         axis.axis("off")
     for axis, (title, by_model) in zip(panels, curves.items(), strict=False):
         for model, bins in by_model.items():
-            colour, x = NET_COLOURS[model], [part["mean_score"] for part in bins]
-            low, high = ([part[f"observed_{end}"] for part in bins] for end in ("low", "high"))
+            colour, x = NET_COLOURS[model], [part.mean_score for part in bins]
+            low, high = [part.observed.low for part in bins], [part.observed.high for part in bins]
             axis.vlines(x, low, high, color=colour, alpha=0.35)
-            observed = [part["observed"] for part in bins]
+            observed = [part.observed.value for part in bins]
             axis.plot(x, observed, "o-", color=colour, markersize=3.5, linewidth=1.2, label=title_of(model))
         axis.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle="--")
         axis.set(title=title, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="P(covid), mean of the bin")

@@ -8,6 +8,7 @@ import pandas as pd
 
 from deepcovid.drawing.steps import Sourced, Step
 from deepcovid.nets.zoo import title_of
+from deepcovid.statistics.rates import RunResult
 
 # Recipes that the report's story is about; others are shown beside them.
 FAILED, RELEASED, PAPER = "failed-reproduction", "released-code", "paper"
@@ -22,7 +23,7 @@ class Run:
         recipe: Its name; each is of a head on frozen features or of a whole net.
         replayed: True where the whole net was trained as the released script does, false for a head on frozen features.
         cut_off: An image is called covid from this score on.
-        metrics: As deepcovid.statistics.rates.evaluate returns them.
+        metrics: The run's numbers.
         scores: A row per test image: label, group, patient_id, and a column per head, P(covid).
         log: A row per head and epoch: seed, epoch, loss, train_accuracy, test_accuracy, test_auc.
         evaluated: The step that made metrics.
@@ -33,7 +34,7 @@ class Run:
     recipe: str
     replayed: bool
     cut_off: float
-    metrics: Mapping[str, Any]
+    metrics: RunResult
     scores: pd.DataFrame
     log: pd.DataFrame
     evaluated: Step

@@ -13,9 +13,12 @@ from sklearn.metrics import roc_curve
 from deepcovid import catalogue
 from deepcovid.drawing.marks import BLUE, GREEN, NET_COLOURS, ORANGE, RED, dot
 from deepcovid.drawing.svg import FAINT, INK, PAGE, WIDTH, styled
+from deepcovid.drawing.tables import spread
 from deepcovid.nets.zoo import title_of
 from deepcovid.report.contents import Run
 from deepcovid.statistics.curves import histogram
+from deepcovid.statistics.estimate import Estimate
+from deepcovid.statistics.rates import Confusion
 from deepcovid.statistics.roc_bands import roc_band
 
 GROUP_COLOURS = {"covid": RED, "other": ORANGE, "normal": BLUE}
@@ -51,7 +54,9 @@ def ladder(rungs: Sequence[Mapping[str, Any]]) -> Figure:
             if name != "aside":
                 axis.plot([rung[measure]["mean"] for rung in members], places, color=FAINT, linewidth=1.2, zorder=1)
             for place, rung in zip(places, members, strict=True):
-                dot(axis, rung[measure], place, BLUE, hollow=rung["net"] == "replayed")
+                own = rung[measure]
+                estimate = Estimate(value=own["mean"], low=own["low"], high=own["high"])
+                dot(axis, estimate, place, BLUE, hollow=rung["net"] == "replayed")
         for place, rung in zip(places, members, strict=True):
             share = rung["collapsed"]["mean"]
             axes[3].barh(place, share, height=0.62, color=RED, alpha=0.8)
@@ -73,11 +78,11 @@ def ladder(rungs: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 @styled
-def confusions(matrices: Sequence[tuple[str, Mapping[str, int]]], columns: int, size: float) -> Figure:
+def confusions(matrices: Sequence[tuple[str, Confusion]], columns: int, size: float) -> Figure:
     """Draw confusion matrices, cells tinted by their share of the row.
 
     Args:
-        matrices: A title and the counts tp, fn, fp, tn each, row by row.
+        matrices: A title and the counts each, row by row.
         columns: Panels in a row.
         size: Of a panel, inches.
     """
@@ -87,15 +92,14 @@ def confusions(matrices: Sequence[tuple[str, Mapping[str, int]]], columns: int, 
     for axis in axes.ravel()[len(matrices) :]:
         axis.axis("off")
     for (title, cells), axis in zip(matrices, axes.ravel(), strict=False):
-        for row, (right, names) in enumerate(((0, ("tp", "fn")), (1, ("fp", "tn")))):
-            total = max(sum(cells[name] for name in names), 1)
-            for column, name in enumerate(names):
-                share = cells[name] / total
+        for row, (right, counts) in enumerate(((0, (cells.tp, cells.fn)), (1, (cells.fp, cells.tn)))):
+            for column, count in enumerate(counts):
+                share = count / max(sum(counts), 1)
                 tint = BLUE if column == right else RED
                 box = Rectangle((column, row), 1, 1, facecolor=tint, alpha=0.08 + 0.42 * share, edgecolor="none")
                 axis.add_patch(box)
                 for text, height, bold, points in (
-                    (f"{cells[name]:,}", 0.45, "bold", min(size * 6.2, 14)),
+                    (f"{count:,}", 0.45, "bold", min(size * 6.2, 14)),
                     (_percent(share), 0.75, "normal", min(size * 4.3, 9)),
                 ):
                     axis.text(column + 0.5, row + height, text, weight=bold, fontsize=points, ha="center", va="center")
@@ -132,10 +136,9 @@ def roc_of_nets(runs: Sequence[Run], samples: int, seed: int, marks: Sequence[Ma
             axis.fill_between(
                 band["false_positive_rate"], band["low"], band["high"], color=colour, alpha=0.16, linewidth=0
             )
-            low, high = metrics["auc_ci95"]["low"], metrics["auc_ci95"]["high"]
-            label = f"{run.net}: AUC {metrics['auc']:.3f} ({low:.3f} to {high:.3f})"
+            label = f"{run.net}: AUC {spread(metrics.auc)}"
             axis.plot(false_positive, true_positive, color=colour, linewidth=1.5, label=label)
-            axis.plot(1 - metrics["specificity"], metrics["sensitivity"], "o", color=colour, markersize=5)
+            axis.plot(1 - metrics.specificity.value, metrics.sensitivity.value, "o", color=colour, markersize=5)
     for mark, shape in zip(marks, "D^", strict=False):
         place = 1 - mark["specificity"], mark["sensitivity"]
         for axis in (whole, corner):
@@ -143,7 +146,7 @@ def roc_of_nets(runs: Sequence[Run], samples: int, seed: int, marks: Sequence[Ma
     whole.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle="--")
     whole.set(title="The whole curve", xlim=(-0.01, 1), ylim=(0, 1.01))
     whole.legend(loc="lower right", fontsize=8)
-    bottom = 0.7 if min(run.metrics["auc"] for run in runs) > 0.95 else 0
+    bottom = 0.7 if min(run.metrics.auc.value for run in runs) > 0.95 else 0
     corner.set(title="At few false positives", xlim=(-0.002, 0.2), ylim=(bottom, 1.005), xticks=np.arange(5) / 20)
     for axis in (whole, corner):
         axis.set(xlabel="1 - specificity", ylabel="sensitivity")
@@ -167,7 +170,7 @@ def roc_of_recipes(recipes: Mapping[str, Sequence[Run]]) -> Figure:
         for run in runs:
             positive = catalogue.covid(run.scores).to_numpy()
             false_positive, true_positive, _ = roc_curve(positive, run.score.to_numpy())
-            label = f"{run.net} {run.metrics['auc']:.3f}"
+            label = f"{run.net} {run.metrics.auc.value:.3f}"
             axis.plot(false_positive, true_positive, color=NET_COLOURS[run.model], linewidth=1.3, label=label)
         axis.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle="--")
         axis.set(
@@ -230,9 +233,9 @@ def training(runs: Sequence[Run]) -> Figure:
             )
             axis.plot(over_seeds.index, over_seeds["first"], color=colour, linewidth=1.5)
             axis.set_xlim(0, over_seeds.index.max())
-        counts = run.metrics["n_test"]
+        counts = run.metrics.n_test
         axes[1, column].axhline(
-            counts["non"] / (counts["covid"] + counts["non"]), color=INK, linewidth=0.9, linestyle=(0, (3, 2))
+            counts.non / (counts.covid + counts.non), color=INK, linewidth=0.9, linestyle=(0, (3, 2))
         )
         axes[0, column].set_title(stacked(run.recipe), fontsize=9 if columns < 5 else 7)
         axes[2, column].set_xlabel("epoch")
@@ -255,7 +258,7 @@ def published(numbers: Sequence[Mapping[str, Any]]) -> Figure:
     figure = Figure(figsize=(WIDTH, 0.3 * len(numbers) + 0.8), layout="constrained")
     axis = figure.subplots()
     for place, number in enumerate(numbers):
-        dot(axis, {"mean": number["ours"], "low": number["low"], "high": number["high"]}, place, BLUE)
+        dot(axis, Estimate(value=number["ours"], low=number["low"], high=number["high"]), place, BLUE)
         colour = FAINT if not number["same_test_counts"] else GREEN if number["inside"] else RED
         axis.plot(number["published"], place, "D", color=colour, markersize=6, markeredgecolor=PAGE, zorder=4)
     axis.set_yticks(range(len(numbers)), [published_label(number) for number in numbers])

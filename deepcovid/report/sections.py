@@ -12,7 +12,7 @@ from deepcovid.report import figures, tables
 from deepcovid.report.audit import audit
 from deepcovid.report.contents import FAILED, PAPER, RELEASED, Contents, Run
 from deepcovid.report.heatmaps import heatmaps
-from deepcovid.statistics.rates import SENSITIVITY_WANTED
+from deepcovid.statistics.rates import SENSITIVITY_WANTED, Confusion
 
 FIRST_SEED = "Numbers and curves are those of the first seed's head."
 
@@ -46,8 +46,8 @@ def question(contents: Contents) -> Section:
     for run in shown:
         metrics = run.metrics
         tiles.append(Tile(tables.collapsed(run), run.recipe, "heads call every test image alike"))
-        tiles.append(Tile(f"{metrics['auc']:.3f}", run.recipe, f"AUC, 95 % interval {bounds(metrics['auc_ci95'])}"))
-        found = f"{metrics['confusion']['tp']} of {metrics['n_test']['covid']}"
+        tiles.append(Tile(f"{metrics.auc.value:.3f}", run.recipe, f"AUC, 95 % interval {bounds(metrics.auc)}"))
+        found = f"{metrics.confusion.tp} of {metrics.n_test.covid}"
         tiles.append(Tile(found, run.recipe, f"COVID test images found at cut-off {run.cut_off:g}"))
     return Section(
         "question",
@@ -111,7 +111,7 @@ def confusion(contents: Contents) -> Section:
     main, net = contents.of_model(contents.main_model), title_of(contents.main_model)
     told = published_confusions(contents)
     matrices = [(f"published\n{figures.stacked(group)}", cells) for group, cells in told.items()]
-    matrices += [(f"{figures.stacked(run.recipe)}\ncut-off {run.cut_off:g}", run.metrics["confusion"]) for run in main]
+    matrices += [(f"{figures.stacked(run.recipe)}\ncut-off {run.cut_off:g}", run.metrics.confusion) for run in main]
     caption = f"{net}: from the failed reproduction to the paper's recipe. " + (
         "The first is as published, the others are ours. " if told else ""
     )
@@ -128,7 +128,7 @@ def confusion(contents: Contents) -> Section:
     blocks = [drawn(figure, "confusion-main", alt, caption, steps)]
     others = [run for model in contents.models if model != contents.main_model for run in contents.of_model(model)]
     if others:
-        matrices = [(f"{run.net}\n{figures.stacked(run.recipe)}", run.metrics["confusion"]) for run in others]
+        matrices = [(f"{run.net}\n{figures.stacked(run.recipe)}", run.metrics.confusion) for run in others]
         alt = "; ".join(_in_words(run, net=True) for run in others)
         columns = max(len(contents.of_model(model)) for model in contents.models if model != contents.main_model)
         figure = figures.confusions(matrices, columns, min(2.1, WIDTH / columns))
@@ -141,14 +141,14 @@ def confusion(contents: Contents) -> Section:
     return Section("confusion", "Who is called what", blocks=tuple(blocks), notes=tuple(notes))
 
 
-def published_confusions(contents: Contents) -> dict[str, dict[str, int]]:
+def published_confusions(contents: Contents) -> dict[str, Confusion]:
     """Return the confusion matrices that others published of the main net, by the group of their numbers."""
     found: dict[str, dict[str, int]] = {}
     for number in contents.published.value["numbers"] if contents.published else ():
         metric, _, cell = number["metric"].partition(".")
         if metric == "confusion" and number["published_for"] == contents.main_model:
             found.setdefault(number["group"], {})[cell] = int(number["published"])
-    return {group: cells for group, cells in found.items() if len(cells) == 4}
+    return {group: Confusion(**cells) for group, cells in found.items() if len(cells) == 4}
 
 
 def published_points(contents: Contents) -> list[dict[str, Any]]:
@@ -176,7 +176,7 @@ def roc(contents: Contents) -> Section:
             f"The nets under the paper's recipe. The bands hold 95 % at each false positive rate, over {samples:,} "
             "bootstrap samples of patients, drawn within each class; the dots are at the cut-off. " + FIRST_SEED
         )
-        alt = "ROC curves. " + "; ".join(f"{run.net}: AUC {run.metrics['auc']:.3f}" for run in best)
+        alt = "ROC curves. " + "; ".join(f"{run.net}: AUC {run.metrics.auc.value:.3f}" for run in best)
         if marks and contents.published:
             caption += " Diamond and triangle are published, at a sensitivity of 98 %."
             steps = (*steps, contents.published.step)
@@ -185,7 +185,7 @@ def roc(contents: Contents) -> Section:
         notes.append(NOT_RUN.format(f"recipe {PAPER}"))
     panels = _by_recipe(contents)
     alt = "; ".join(
-        f"{title}, {run.net}: AUC {run.metrics['auc']:.3f}" for title, runs in panels.items() for run in runs
+        f"{title}, {run.net}: AUC {run.metrics.auc.value:.3f}" for title, runs in panels.items() for run in runs
     )
     figure = figures.roc_of_recipes(panels)
     blocks.append(
@@ -325,6 +325,6 @@ def _distinct(steps: Iterable[Step]) -> tuple[Step, ...]:
 
 def _in_words(run: Run, *, net: bool = False) -> str:
     """Return a run's confusion matrix as a phrase."""
-    cells, counts = run.metrics["confusion"], run.metrics["n_test"]
+    cells, counts = run.metrics.confusion, run.metrics.n_test
     name = f"{run.net}, {run.recipe}" if net else run.recipe
-    return f"{name}: {cells['tp']} of {counts['covid']} covid and {cells['fp']} of {counts['non']} non called covid"
+    return f"{name}: {cells.tp} of {counts.covid} covid and {cells.fp} of {counts.non} non called covid"

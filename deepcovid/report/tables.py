@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from deepcovid.audits.external import ExternalRun, View
 from deepcovid.drawing.steps import Sourced
-from deepcovid.drawing.tables import Table, area, bounds, difference, share, spread
+from deepcovid.drawing.tables import Table, area, difference, rate, share, spread
 from deepcovid.nets.zoo import title_of
 from deepcovid.report.contents import Run
 from deepcovid.report.figures import published_label
+from deepcovid.statistics.calibration import Calibration
+from deepcovid.statistics.estimate import Estimate
 
 
 def ladder(rungs: Iterable[Mapping[str, Any]]) -> Table:
@@ -17,7 +20,13 @@ def ladder(rungs: Iterable[Mapping[str, Any]]) -> Table:
         (
             rung["direction"],
             rung["rung"] + (f" (whole net, {rung['epochs']} epochs)" if rung["net"] == "replayed" else ""),
-            *(spread(rung[name], 1 if name == "predicted_positive" else 3) for name in measures),
+            *(
+                spread(
+                    Estimate(value=rung[name]["mean"], low=rung[name]["low"], high=rung[name]["high"]),
+                    1 if name == "predicted_positive" else 3,
+                )
+                for name in measures
+            ),
             share(rung["collapsed"]["mean"]),
             difference(rung["below"]["auc"]) if rung["below"] else "",
         )
@@ -31,17 +40,17 @@ def runs(all_runs: Iterable[Run]) -> Table:
     """Return a row per run: areas, rates and intervals of the first seed, and how many seeds collapsed."""
     rows = []
     for run in all_runs:
-        metrics, over = run.metrics, run.metrics["over_seeds"]
+        metrics, over = run.metrics, run.metrics.over_seeds
         rows.append(
             (
                 run.net,
                 run.recipe,
                 f"{run.cut_off:g}",
-                f"{metrics['auc']:.3f} ({bounds(metrics['auc_ci95'])})",
-                f"{over['auc']['min']:.3f} to {over['auc']['max']:.3f}",
-                f"{metrics['sensitivity']:.3f} ({bounds(metrics['sensitivity_wilson95'])})",
-                f"{metrics['specificity']:.3f} ({bounds(metrics['specificity_wilson95'])})",
-                f"{metrics['at_sensitivity_98']['specificity']:.3f}",
+                spread(metrics.auc),
+                f"{over.auc.min:.3f} to {over.auc.max:.3f}",
+                rate(metrics.sensitivity),
+                rate(metrics.specificity),
+                f"{metrics.at_sensitivity_98.specificity:.3f}",
                 collapsed(run),
             )
         )
@@ -60,7 +69,7 @@ def published(numbers: Iterable[Mapping[str, Any]]) -> Table:
                 published_label(number),
                 "\n".join(text for text in source if text not in above) or "as above",
                 f"{number['published']:.4g}",
-                spread({"mean": number["ours"], "low": number["low"], "high": number["high"]}, digits),
+                spread(Estimate(value=number["ours"], low=number["low"], high=number["high"]), digits),
                 _range(number["over_seeds"], digits) if "over_seeds" in number else "",
                 f"{number['difference']:+.{digits}f}",
                 ("yes" if number["inside"] else "no") if number["same_test_counts"] else "other test images",
@@ -156,7 +165,7 @@ def acquisition(variables: Iterable[Mapping[str, Any]]) -> Table:
     return Table(("variable", "known of covid / non", "AUC (95 % interval)"), rows)
 
 
-def calibration(by_model: Mapping[str, Mapping[str, Any]], images: str) -> Table:
+def calibration(by_model: Mapping[str, Calibration], images: str) -> Table:
     """Return a row per net: Brier score and expected calibration error."""
     rows = [(title_of(model), images, *calibrated(own)) for model, own in by_model.items()]
     return Table(("net", "images", *CALIBRATED), rows, names=2)
@@ -165,11 +174,9 @@ def calibration(by_model: Mapping[str, Mapping[str, Any]], images: str) -> Table
 CALIBRATED = ("Brier score", "skill against the prevalence", "expected calibration error")
 
 
-def calibrated(own: Mapping[str, Any]) -> tuple[str, ...]:
+def calibrated(own: Calibration) -> tuple[str, ...]:
     """Return the cells under CALIBRATED."""
-    bounded = (f"{own[name]:.3f} ({own[f'{name}_low']:.3f} to {own[f'{name}_high']:.3f})" for name in ("brier", "ece"))
-    brier, error = bounded
-    return brier, f"{own['brier_skill']:+.3f}", error
+    return spread(own.brier), f"{own.brier_skill:+.3f}", spread(own.ece)
 
 
 def external(tests: Iterable[Mapping[str, Any]]) -> Table:
@@ -179,24 +186,23 @@ def external(tests: Iterable[Mapping[str, Any]]) -> Table:
             test["images"],
             title_of(test["model"]),
             recipe,
-            f"{run['n_test']['covid']:,} / {run['n_test']['non']:,} ({test['left_out']['images']:,})",
-            f"{run['auc']:.3f} ({bounds(run['auc_ci95'])})",
-            ", ".join(_within(view, alone) for view, alone in run["views"].items()),
-            f"{run['threshold']:g}",
-            f"{run['sensitivity']:.3f} ({bounds(run['sensitivity_wilson95'])})",
-            f"{run['specificity']:.3f} ({bounds(run['specificity_wilson95'])})",
-            *calibrated(run),
+            f"{own.run.n_test.covid:,} / {own.run.n_test.non:,} ({test['left_out']['images']:,})",
+            spread(own.run.auc),
+            ", ".join(_within(view, alone) for view, alone in own.views.items()),
+            f"{own.run.cut_off:g}",
+            rate(own.run.sensitivity),
+            rate(own.run.specificity),
+            *calibrated(own.calibration),
         )
         for test in tests
-        for recipe, run in test["recipes"].items()
+        for recipe, own in ((recipe, ExternalRun.model_validate(part)) for recipe, part in test["recipes"].items())
     ]
     header = ("images", "net", "recipe", "covid / non (left out)", "AUC (95 % interval)", "within a view", "cut-off")
     return Table((*header, "sensitivity", "specificity", *CALIBRATED), rows, names=3)
 
 
-def _within(view: str, alone: Mapping[str, Any]) -> str:
-    counts = alone["n_test"]
-    return f"{view} ({counts['covid']} / {counts['non']}): {alone['auc']:.3f} ({bounds(alone['auc_ci95'])})"
+def _within(view: str, alone: View) -> str:
+    return f"{view} ({alone.n_test.covid} / {alone.n_test.non}): {spread(alone.auc)}"
 
 
 def located(part: Mapping[str, Any]) -> Table:
@@ -269,5 +275,4 @@ def _file(what: str, record: Mapping[str, Any]) -> tuple[str, ...]:
 
 def collapsed(run: Run) -> str:
     """Return how many of a run's heads call every test image alike."""
-    over = run.metrics["over_seeds"]
-    return f"{round(over['collapsed']['mean'] * over['heads'])} of {over['heads']}"
+    return f"{run.metrics.collapsed_heads} of {run.metrics.over_seeds.heads}"

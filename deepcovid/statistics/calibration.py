@@ -1,31 +1,72 @@
 """Calibration: whether of the images scored p a share p is covid."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import brier_score_loss
 
 from deepcovid.errors import UserError
+from deepcovid.schema import Strict
 from deepcovid.settings import EvaluateSettings
+from deepcovid.statistics.estimate import Estimate, Number
 from deepcovid.statistics.intervals import patient_weights, percentile_interval, wilson_interval
-from deepcovid.statistics.rates import rounded
 
 Mask = NDArray[np.bool_]
 Score = NDArray[np.float64]
 
 
-def calibration(
-    positive: Mask, score: Score, patient: pd.Series, bins: int, settings: EvaluateSettings
-) -> dict[str, Any]:
-    """Return the reliability curve of one head's scores, and what it comes to.
+class Bin(Strict):
+    """The images whose scores lie between two bounds.
 
-    The Brier score is the mean squared distance of score and label (Brier 1950), and its skill the share by which it is
-    below that of always saying the prevalence of these images: 1 is perfect, 0 no better, below 0 worse. The expected
-    calibration error is the mean over bins, weighted by images, of |mean score - share of covid| (Naeini et al. 2015,
-    Guo et al. 2017). It is biased upwards where bins hold few images, and more so in bootstrap samples, so that its
-    interval may lie above it.
+    Attributes:
+        low: Lower bound of the scores.
+        high: Upper bound.
+        images: How many images there are.
+        mean_score: Mean of their scores.
+        observed: Share of them that is covid; the interval is Wilson's, over images.
+    """
+
+    low: Number
+    high: Number
+    images: int
+    mean_score: Number
+    observed: Estimate
+
+
+class Calibration(Strict):
+    """The reliability curve of one head's scores, and what it comes to.
+
+    Attributes:
+        brier: Mean squared distance of score and label (Brier 1950), in 0..1; the interval is a bootstrap over
+            patients.
+        brier_skill: Share by which `brier` is below that of always saying the prevalence of these images: 1 is perfect,
+            0 no better, below 0 worse.
+        ece: Expected calibration error (Naeini et al. 2015, Guo et al. 2017): the mean over bins, weighted by images,
+            of |mean score - share of covid|; the interval is a bootstrap over patients. It is biased upwards where
+            bins hold few images, and more so in bootstrap samples, so that its interval may lie above it.
+        bins: The bins that hold images, by their lower bound as text, rising.
+    """
+
+    brier: Estimate
+    brier_skill: Number
+    ece: Estimate
+    bins: dict[str, Bin]
+
+
+class Calibrations(Strict):
+    """results/<data set>/calibration.json: how well the first head of each net is calibrated.
+
+    Attributes:
+        recipe: The heads' recipe.
+        nets: By net.
+    """
+
+    recipe: str
+    nets: dict[str, Calibration]
+
+
+def calibration(positive: Mask, score: Score, patient: pd.Series, bins: int, settings: EvaluateSettings) -> Calibration:
+    """Return how well one head's scores are calibrated.
 
     Args:
         positive: (images), true for covid.
@@ -33,10 +74,6 @@ def calibration(
         patient: (images), for the bootstrap.
         bins: Equally wide ones of the score.
         settings: Of the bootstrap.
-
-    Returns:
-        `brier` and `ece` in 0..1 with `_low` and `_high` of a bootstrap over patients, `brier_skill`, and `bins`: see
-        `reliability`.
 
     Raises:
         UserError: The images are of one class only.
@@ -50,19 +87,12 @@ def calibration(
     # Both are weighted means over images: one product for all samples, no second array of the weights' size.
     weights = patient_weights(positive, patient, settings.bootstrap_samples, settings.bootstrap_seed)
     drawn = (weights @ terms) / weights.sum(axis=1, keepdims=True)
-    brier_low, brier_high = percentile_interval(drawn[:, 0])
-    ece_low, ece_high = percentile_interval(np.abs(drawn[:, 1:]).sum(axis=1))
-    return rounded(
-        {
-            "brier": brier,
-            "brier_low": brier_low,
-            "brier_high": brier_high,
-            "brier_skill": 1 - brier / (prevalence * (1 - prevalence)),
-            "ece": float(np.abs(terms[:, 1:].mean(axis=0)).sum()),
-            "ece_low": ece_low,
-            "ece_high": ece_high,
-            "bins": reliability(positive, score, bins),
-        }
+    ece = float(np.abs(terms[:, 1:].mean(axis=0)).sum())
+    return Calibration(
+        brier=Estimate.of(brier, percentile_interval(drawn[:, 0])),
+        brier_skill=float(1 - brier / (prevalence * (1 - prevalence))),
+        ece=Estimate.of(ece, percentile_interval(np.abs(drawn[:, 1:]).sum(axis=1))),
+        bins=reliability(positive, score, bins),
     )
 
 
@@ -71,26 +101,18 @@ def bin_of(score: Score, bins: int) -> NDArray[np.int64]:
     return np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], score)
 
 
-def reliability(positive: Mask, score: Score, bins: int) -> list[dict[str, Any]]:
-    """Return the bins that hold images, by rising score.
-
-    Each has its bounds `low` and `high`, its `images`, their `mean_score`, and `observed`, the share of them that is
-    covid, with Wilson's interval `observed_low` to `observed_high`.
-    """
-    edges, own, found = np.linspace(0, 1, bins + 1), bin_of(score, bins), []
+def reliability(positive: Mask, score: Score, bins: int) -> dict[str, Bin]:
+    """Return the bins that hold images, by their lower bound as text, rising."""
+    edges, own, found = np.linspace(0, 1, bins + 1), bin_of(score, bins), {}
     for index in np.unique(own):
         inside = own == index
         images, covid = int(inside.sum()), int(positive[inside].sum())
-        low, high = wilson_interval(covid, images)
-        found.append(
-            {
-                "low": float(edges[index]),
-                "high": float(edges[index + 1]),
-                "images": images,
-                "mean_score": float(score[inside].mean()),
-                "observed": covid / images,
-                "observed_low": low,
-                "observed_high": high,
-            }
+        low, high = float(edges[index]), float(edges[index + 1])
+        found[f"{low:g}"] = Bin(
+            low=low,
+            high=high,
+            images=images,
+            mean_score=float(score[inside].mean()),
+            observed=Estimate.of(covid / images, wilson_interval(covid, images)),
         )
     return found

@@ -23,7 +23,7 @@ from deepcovid.statistics.intervals import (
     wilson_interval,
 )
 from deepcovid.statistics.published import Group, Number
-from deepcovid.statistics.rates import SENSITIVITY_WANTED, Mask, at_sensitivity, rates, rounded
+from deepcovid.statistics.rates import SENSITIVITY_WANTED, Counts, Mask, at_sensitivity, rates, rounded
 
 # Minaee et al. 2020: SqueezeNet has the highest AUC, ResNet18 close.
 HIGHEST, CLOSE, CLAIMED_UNDER = "squeezenet1_0", "resnet18", "paper"
@@ -96,14 +96,13 @@ def measure(runs: Iterable[Run], positive: Mask, patient: pd.Series, settings: E
 def _metrics(positive: Mask, run: Run, seed: Hashable) -> dict[str, float]:
     score = run.scores[seed].to_numpy()
     own = rates(positive, score, run.cut_off)
-    counts = own["confusion"]
     return {
-        "auc": own["auc"],
-        "accuracy": (counts["tp"] + counts["tn"]) / len(positive),
-        "sensitivity": own["sensitivity"],
-        "specificity": own["specificity"],
-        AT_98: at_sensitivity(positive, score, SENSITIVITY_WANTED)["specificity"],
-        **{f"confusion.{cell}": count for cell, count in counts.items()},
+        "auc": own.auc,
+        "accuracy": own.accuracy,
+        "sensitivity": own.sensitivity,
+        "specificity": own.specificity,
+        AT_98: at_sensitivity(positive, score, SENSITIVITY_WANTED).specificity,
+        **{f"confusion.{cell}": count for cell, count in own.confusion},
     }
 
 
@@ -124,7 +123,7 @@ def beside_published(measured: list[Measured], groups: Mapping[str, Group], posi
         The sums: `compared` rows, those `inside`, those `of_other_test_images`, and published numbers `not_run`.
     """
     rows, not_run = [], 0
-    counts = {"covid": int(positive.sum()), "non": int((~positive).sum())}
+    counts = Counts(covid=int(positive.sum()), non=int((~positive).sum()))
     for name, group in groups.items():
         same = int(group.test_images.fit(counts))
         for number in group.numbers:
@@ -172,7 +171,7 @@ def _meant(number: Number, recipes: list[str], measured: list[Measured]) -> list
     return results
 
 
-def _beside(number: Number, ours: _Ours, counts: dict[str, int]) -> dict[str, Any]:
+def _beside(number: Number, ours: _Ours, counts: Counts) -> dict[str, Any]:
     value = float(ours.values.iloc[0])
     low, high = _wilson(number.metric, value, counts) if ours.draws is None else percentile_interval(ours.draws)
     row = {
@@ -193,16 +192,16 @@ def _beside(number: Number, ours: _Ours, counts: dict[str, int]) -> dict[str, An
     return row | {"difference": value - number.value, "inside": int(inside)}
 
 
-def _wilson(metric: str, value: float, counts: dict[str, int]) -> Interval:
+def _wilson(metric: str, value: float, counts: Counts) -> Interval:
     """Return Wilson's interval for a rate, or for a count of images out of those of its label."""
     trials = {
-        "accuracy": sum(counts.values()),
-        "sensitivity": counts["covid"],
-        "confusion.tp": counts["covid"],
-        "confusion.fn": counts["covid"],
-        "specificity": counts["non"],
-        "confusion.fp": counts["non"],
-        "confusion.tn": counts["non"],
+        "accuracy": counts.covid + counts.non,
+        "sensitivity": counts.covid,
+        "confusion.tp": counts.covid,
+        "confusion.fn": counts.covid,
+        "specificity": counts.non,
+        "confusion.fp": counts.non,
+        "confusion.tn": counts.non,
     }[metric]
     unit = trials if metric.startswith("confusion.") else 1
     low, high = wilson_interval(round(value * trials / unit), trials)

@@ -56,6 +56,6 @@ def confusion(positive: Mask, score: Score, cut_off: float) -> pd.DataFrame:
         {
             "actual": ["covid", "covid", "non", "non"],
             "predicted": ["covid", "non"] * 2,
-            "images": [counts[cell] for cell in ("tp", "fn", "fp", "tn")],
+            "images": [counts.tp, counts.fn, counts.fp, counts.tn],
         }
     )

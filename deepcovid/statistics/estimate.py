@@ -5,18 +5,31 @@ and a file that does not fit is an error that names the file.
 """
 
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Self, TypeVar
 
 from pydantic import PlainSerializer, ValidationError
 
 from deepcovid.errors import UserError
 from deepcovid.files import write_json
 from deepcovid.schema import Strict
+from deepcovid.statistics.intervals import Interval
 
 DIGITS = 6  # after the point, so that files differ only where results do
 
 # A float that is rounded when it is written. A plain `float` keeps every bit.
 Number = Annotated[float, PlainSerializer(lambda value: round(value, DIGITS), return_type=float)]
+
+
+class Bounds(Strict):
+    """A 95 % interval. What it covers (patients, seeds, images) stands with the field."""
+
+    low: Number
+    high: Number
+
+    @classmethod
+    def of(cls, interval: Interval) -> Self:
+        """Return an interval of deepcovid.statistics.intervals as a result."""
+        return cls(low=interval[0], high=interval[1])
 
 
 class Estimate(Strict):
@@ -25,6 +38,11 @@ class Estimate(Strict):
     value: Number
     low: Number
     high: Number
+
+    @classmethod
+    def of(cls, value: float, interval: Interval) -> Self:
+        """Return a number with an interval of deepcovid.statistics.intervals."""
+        return cls(value=value, low=interval[0], high=interval[1])
 
 
 class Headline(Strict):

@@ -1,6 +1,5 @@
 """The schema of reference/published.yaml: what others report, each number with its source."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveInt, model_validator
@@ -8,6 +7,7 @@ from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveInt, model
 from deepcovid.nets.zoo import NETS
 from deepcovid.schema import Strict, checked
 from deepcovid.settings import Name, Names
+from deepcovid.statistics.rates import Counts
 
 Metric = Literal[
     "auc",
@@ -70,9 +70,9 @@ class ImageCounts(Strict):
     covid: PositiveInt
     non: PositiveInt | None = None
 
-    def fit(self, n_test: Mapping[str, int]) -> bool:
+    def fit(self, n_test: Counts) -> bool:
         """Return whether a test set of so many covid and non images may be the same; not, where the counts differ."""
-        return self.covid == n_test["covid"] and self.non in (None, n_test["non"])
+        return self.covid == n_test.covid and self.non in (None, n_test.non)
 
 
 class Group(Strict):

@@ -1,6 +1,7 @@
 """The paper's numbers for one run: rates at the cut-off, areas, intervals, and how they vary over seeds."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,19 +10,165 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from deepcovid.errors import UserError
+from deepcovid.schema import Strict
 from deepcovid.settings import EvaluateSettings
-from deepcovid.statistics.estimate import Headline
-from deepcovid.statistics.intervals import Interval, auc_interval, mean_interval, normal_interval, wilson_interval
+from deepcovid.statistics.estimate import Bounds, Estimate, Headline, Number
+from deepcovid.statistics.intervals import auc_interval, mean_interval, normal_interval, wilson_interval
 
 Scores = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 SENSITIVITY_WANTED = 0.98  # where the paper reads off its headline specificity
 
 
+class Confusion(Strict):
+    """The images in each cell of the confusion matrix."""
+
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+
+
+class Counts(Strict):
+    """How many images there are of each class."""
+
+    covid: int
+    non: int
+
+
+class Rate(Strict):
+    """A share of images, in 0..1, with two intervals over images: by the paper's formula and by Wilson's."""
+
+    value: Number
+    paper: Bounds
+    wilson: Bounds
+
+
+class AtSensitivity(Strict):
+    """The rates at a cut-off that was chosen by its sensitivity. A rounded cut-off may fall on the other side of the
+    score that it was read from, so these keep every bit."""
+
+    cut_off: float
+    sensitivity: float
+    specificity: float
+
+
+class Spread(Strict):
+    """How a number varies over the heads of a run, one head a seed.
+
+    Attributes:
+        mean: The mean over heads with Student's t interval; None where there is one head.
+        min: The lowest of a head.
+        max: The highest.
+    """
+
+    mean: Estimate | None = None
+    min: Number
+    max: Number
+
+
+class OverSeeds(Strict):
+    """How the numbers of a run vary over its heads.
+
+    Attributes:
+        heads: How many there are.
+        auc: Area under the ROC curve.
+        sensitivity: Share of COVID images that are called so.
+        specificity: Share of the others that are called so.
+        predicted_positive: Test images that are called covid.
+        collapsed: 1 for a head that calls every test image alike, else 0; the mean is the share of such heads.
+    """
+
+    heads: int
+    auc: Spread
+    sensitivity: Spread
+    specificity: Spread
+    predicted_positive: Spread
+    collapsed: Spread
+
+
+class RunResult(Strict):
+    """The numbers of one run, a net under a recipe: those of the first seed's head, and how they vary over all heads.
+
+    Attributes:
+        auc: Area under the ROC curve; the interval is a bootstrap over patients.
+        average_precision: Area under the precision-recall curve, as a sum of steps.
+        accuracy: Share of images that are called what they are.
+        balanced_accuracy: Mean of sensitivity and specificity.
+        majority_accuracy: What calling every image of the larger class would reach.
+        cut_off: An image is called covid from this score on.
+        sensitivity: Share of COVID images that are called so.
+        specificity: Share of the others that are called so.
+        confusion: The confusion matrix at the cut-off.
+        at_sensitivity_98: The rates at the highest cut-off whose sensitivity is at least SENSITIVITY_WANTED.
+        predicted_positive: Test images that are called covid.
+        collapsed: 1 if every test image is called alike, else 0.
+        n_test: Test images.
+        over_seeds: The spread over all heads.
+    """
+
+    auc: Estimate
+    average_precision: Number
+    accuracy: Number
+    balanced_accuracy: Number
+    majority_accuracy: Number
+    cut_off: Number
+    sensitivity: Rate
+    specificity: Rate
+    confusion: Confusion
+    at_sensitivity_98: AtSensitivity
+    predicted_positive: int
+    collapsed: int
+    n_test: Counts
+    over_seeds: OverSeeds
+
+    @property
+    def collapsed_heads(self) -> int:
+        """How many of the heads call every test image alike."""
+        heads, spread = self.over_seeds.heads, self.over_seeds.collapsed
+        return round((spread.mean.value if spread.mean else spread.max) * heads)
+
+
+def headline(result: RunResult) -> Headline:
+    """Return the few numbers of a run that people compare."""
+    return Headline(
+        auc=result.auc.value,
+        auc_low=result.auc.low,
+        auc_high=result.auc.high,
+        sensitivity=result.sensitivity.value,
+        specificity=result.specificity.value,
+        **dict(result.confusion),
+        flags=result.collapsed_heads,
+    )
+
+
+@dataclass(frozen=True)
+class HeadRates:
+    """The numbers of one head; the fields are those of RunResult."""
+
+    auc: float
+    sensitivity: float
+    specificity: float
+    confusion: Confusion
+    predicted_positive: int
+    collapsed: int
+
+    @property
+    def accuracy(self) -> float:
+        """Share of images that are called what they are."""
+        cells = self.confusion
+        return (cells.tp + cells.tn) / (cells.tp + cells.fp + cells.fn + cells.tn)
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean of sensitivity and specificity."""
+        return (self.sensitivity + self.specificity) / 2
+
+
 def evaluate(
     positive: Mask, scores: Scores, patient: pd.Series, cut_off: float, settings: EvaluateSettings
-) -> dict[str, Any]:
-    """Return the metrics of a run: those of the first seed, and how they vary over all.
+) -> RunResult:
+    """Return the numbers of a run.
 
     Args:
         positive: (images), true for covid.
@@ -29,11 +176,6 @@ def evaluate(
         patient: (images), for the bootstrap.
         cut_off: An image is called covid from this score on.
         settings: Of the bootstrap.
-
-    Returns:
-        Numbers only, nested. `auc_ci95` is a bootstrap over patients; a rate's `_ci95` follows the paper's formula,
-        its `_wilson95` Wilson's. Under `over_seeds`, `low` and `high` are Student's t interval of the mean, where
-        there are at least two seeds.
 
     Raises:
         UserError: The test images are of one class only, or a score is not a number.
@@ -45,102 +187,80 @@ def evaluate(
     first = scores[:, 0]
     per_seed = [rates(positive, scores[:, index], cut_off) for index in range(scores.shape[1])]
     own = per_seed[0]
-    counts = own["confusion"]
-    largest = dict.fromkeys(OVER_SEEDS, 1) | {"predicted_positive": len(positive)}
+    counts = Counts(covid=int(positive.sum()), non=int((~positive).sum()))
     interval = auc_interval(positive, first, patient, settings.bootstrap_samples, settings.bootstrap_seed)
-    metrics = {
-        "auc": own["auc"],
-        "auc_ci95": _named(interval),
-        "average_precision": float(average_precision_score(positive, first)),
-        "accuracy": (counts["tp"] + counts["tn"]) / len(positive),
-        "balanced_accuracy": (own["sensitivity"] + own["specificity"]) / 2,
-        "majority_accuracy": max(positive.mean(), 1 - positive.mean()),
-        "threshold": cut_off,
-        **_rate("sensitivity", counts["tp"], counts["tp"] + counts["fn"]),
-        **_rate("specificity", counts["tn"], counts["tn"] + counts["fp"]),
-        "confusion": counts,
-        "at_sensitivity_98": at_sensitivity(positive, first, SENSITIVITY_WANTED),
-        "predicted_positive": own["predicted_positive"],
-        "collapsed": own["collapsed"],
-        "n_test": {"covid": int(positive.sum()), "non": int((~positive).sum())},
-        "over_seeds": {"heads": len(per_seed)}
-        | {name: _spread([seed[name] for seed in per_seed], largest[name]) for name in OVER_SEEDS},
-    }
-    # A rounded threshold may fall on the other side of the score that it was read from.
-    exact = {"at_sensitivity_98": metrics["at_sensitivity_98"]}
-    return rounded(metrics) | exact
-
-
-def headline(metrics: Mapping[str, Any]) -> Headline:
-    """Return the few numbers of a run that people compare."""
-    over = metrics["over_seeds"]
-    return Headline(
-        auc=metrics["auc"],
-        auc_low=metrics["auc_ci95"]["low"],
-        auc_high=metrics["auc_ci95"]["high"],
-        sensitivity=metrics["sensitivity"],
-        specificity=metrics["specificity"],
-        **metrics["confusion"],
-        flags=round(over["collapsed"]["mean"] * over["heads"]),
+    return RunResult(
+        auc=Estimate.of(own.auc, interval),
+        average_precision=float(average_precision_score(positive, first)),
+        accuracy=own.accuracy,
+        balanced_accuracy=own.balanced_accuracy,
+        majority_accuracy=max(counts.covid, counts.non) / len(positive),
+        cut_off=cut_off,
+        sensitivity=_rate(own.confusion.tp, counts.covid),
+        specificity=_rate(own.confusion.tn, counts.non),
+        confusion=own.confusion,
+        at_sensitivity_98=at_sensitivity(positive, first, SENSITIVITY_WANTED),
+        predicted_positive=own.predicted_positive,
+        collapsed=own.collapsed,
+        n_test=counts,
+        over_seeds=OverSeeds(
+            heads=len(per_seed),
+            auc=_spread([head.auc for head in per_seed]),
+            sensitivity=_spread([head.sensitivity for head in per_seed]),
+            specificity=_spread([head.specificity for head in per_seed]),
+            predicted_positive=_spread([head.predicted_positive for head in per_seed], len(positive)),
+            collapsed=_spread([head.collapsed for head in per_seed]),
+        ),
     )
 
 
-OVER_SEEDS = ("auc", "sensitivity", "specificity", "predicted_positive", "collapsed")
-
-
-def rates(positive: Mask, score: Scores, cut_off: float) -> dict[str, Any]:
+def rates(positive: Mask, score: Scores, cut_off: float) -> HeadRates:
     """Return AUC, sensitivity, specificity, confusion matrix and collapse of one head."""
     counts = confusion(positive, score, cut_off)
-    called = counts["tp"] + counts["fp"]
-    return {
-        "auc": float(roc_auc_score(positive, score)),
-        "sensitivity": counts["tp"] / (counts["tp"] + counts["fn"]),
-        "specificity": counts["tn"] / (counts["tn"] + counts["fp"]),
-        "confusion": counts,
-        "predicted_positive": called,
-        "collapsed": int(called in (0, len(score))),
-    }
+    called = counts.tp + counts.fp
+    return HeadRates(
+        auc=float(roc_auc_score(positive, score)),
+        sensitivity=counts.tp / (counts.tp + counts.fn),
+        specificity=counts.tn / (counts.tn + counts.fp),
+        confusion=counts,
+        predicted_positive=called,
+        collapsed=int(called in (0, len(score))),
+    )
 
 
-def confusion(positive: Mask, score: Scores, cut_off: float) -> dict[str, int]:
-    """Return the images in each cell of the confusion matrix, by tp, fp, fn, tn; a score at the cut-off is covid."""
+def confusion(positive: Mask, score: Scores, cut_off: float) -> Confusion:
+    """Return the confusion matrix; a score at the cut-off is covid."""
     called = score >= cut_off
-    return {
-        "tp": int((called & positive).sum()),
-        "fp": int((called & ~positive).sum()),
-        "fn": int((~called & positive).sum()),
-        "tn": int((~called & ~positive).sum()),
-    }
+    return Confusion(
+        tp=int((called & positive).sum()),
+        fp=int((called & ~positive).sum()),
+        fn=int((~called & positive).sum()),
+        tn=int((~called & ~positive).sum()),
+    )
 
 
-def at_sensitivity(positive: Mask, score: Scores, wanted: float) -> dict[str, float]:
-    """Return the highest threshold whose sensitivity is at least `wanted`, with the rates there."""
+def at_sensitivity(positive: Mask, score: Scores, wanted: float) -> AtSensitivity:
+    """Return the highest cut-off whose sensitivity is at least `wanted`, with the rates there."""
     false_positive, true_positive, thresholds = roc_curve(positive, score, drop_intermediate=False)
     index = int(np.argmax(true_positive >= wanted))
-    return {
-        "threshold": float(thresholds[index]),
-        "sensitivity": float(true_positive[index]),
-        "specificity": float(1 - false_positive[index]),
-    }
+    return AtSensitivity(
+        cut_off=float(thresholds[index]),
+        sensitivity=float(true_positive[index]),
+        specificity=float(1 - false_positive[index]),
+    )
 
 
-def _rate(name: str, successes: int, trials: int) -> dict[str, Any]:
-    return {
-        name: successes / trials,
-        f"{name}_ci95": _named(normal_interval(successes, trials)),
-        f"{name}_wilson95": _named(wilson_interval(successes, trials)),
-    }
+def _rate(successes: int, trials: int) -> Rate:
+    return Rate(
+        value=successes / trials,
+        paper=Bounds.of(normal_interval(successes, trials)),
+        wilson=Bounds.of(wilson_interval(successes, trials)),
+    )
 
 
-def _named(interval: Interval) -> dict[str, float]:
-    return {"low": interval[0], "high": interval[1]}
-
-
-def _spread(values: list[float], largest: float) -> dict[str, float]:
-    mean = {"mean": float(np.mean(values))}
-    if len(values) > 1:
-        mean |= _named(mean_interval(values, largest=largest))
-    return mean | {"min": min(values), "max": max(values)}
+def _spread(values: Sequence[float], largest: float = 1) -> Spread:
+    mean = Estimate.of(float(np.mean(values)), mean_interval(values, largest=largest)) if len(values) > 1 else None
+    return Spread(mean=mean, min=min(values), max=max(values))
 
 
 def rounded(value: Any, digits: int = 6) -> Any:
