@@ -86,7 +86,7 @@ def test_metrics_are_those_of_sklearn(case, cut_off):
         "sensitivity": recall_score(positive, called),
         "specificity": recall_score(positive, called, pos_label=False),
     }
-    assert {name: value_of(getattr(metrics, name)) for name in expected} == pytest.approx(expected)
+    assert {name: value_of(getattr(metrics, name)) for name in expected} == pytest.approx(expected, abs=1e-6)
     assert metrics.n_test == Counts(covid=int(positive.sum()), non=int((~positive).sum()))
 
 
@@ -157,10 +157,9 @@ def test_a_result_reads_back_as_it_was_written_with_six_digits_and_the_exact_cut
     result = measured(np.array([True, True, False]), np.array([0.12345651, 0.9, 0.1]), np.array([0.9, 0.2, 0.3]))
     write_result(tmp_path / "run.json", result)
     read = read_result(tmp_path / "run.json", RunResult)
+    assert read == result
     assert read.at_sensitivity_98.cut_off == 0.12345651
-    assert read.over_seeds.auc.mean.value == round(result.over_seeds.auc.mean.value, 6)
-    write_result(tmp_path / "again.json", read)
-    assert (tmp_path / "again.json").read_bytes() == (tmp_path / "run.json").read_bytes()
+    assert read.accuracy == 0.666667
 
 
 def test_interval_of_the_auc_is_over_the_patients_of_the_images():
@@ -169,7 +168,7 @@ def test_interval_of_the_auc_is_over_the_patients_of_the_images():
     patient = pd.Series([f"patient {number // 5}" for number in range(40)], index=range(7, 47))
     own = evaluate(positive, score[:, None], patient, 0.5, BOOTSTRAP).auc
     expected = auc_interval(positive, score, patient, BOOTSTRAP.bootstrap_samples, BOOTSTRAP.bootstrap_seed)
-    assert (own.low, own.high) == pytest.approx(expected)
+    assert (own.low, own.high) == pytest.approx(expected, abs=1e-6)
     assert own != measured(positive, score).auc
 
 

@@ -7,7 +7,7 @@ and a file that does not fit is an error that names the file.
 from pathlib import Path
 from typing import Annotated, Self, TypeVar
 
-from pydantic import PlainSerializer, ValidationError
+from pydantic import AfterValidator, ValidationError
 
 from deepcovid.errors import UserError
 from deepcovid.files import write_json
@@ -16,8 +16,9 @@ from deepcovid.statistics.intervals import Interval
 
 DIGITS = 6  # after the point, so that files differ only where results do
 
-# A float that is rounded when it is written. A plain `float` keeps every bit.
-Number = Annotated[float, PlainSerializer(lambda value: round(value, DIGITS), return_type=float)]
+# A float that is rounded as soon as it is in a result, so that a result equals what is read back from its file. A plain
+# `float` keeps every bit.
+Number = Annotated[float, AfterValidator(lambda value: round(value, DIGITS))]
 
 
 class Bounds(Strict):
