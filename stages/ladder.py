@@ -4,12 +4,13 @@ import pandas as pd
 
 from deepcovid import catalogue
 from deepcovid.arrays import load_array
-from deepcovid.files import write_csv, write_json
+from deepcovid.files import write_csv
 from deepcovid.heads.scoring import heads_of
 from deepcovid.heads.sweep import Scores, train_and_score
-from deepcovid.ladder.measuring import measured, rows
+from deepcovid.ladder.measuring import Ladders, measured, rows
 from deepcovid.ladder.rungs import rungs, subsets
 from deepcovid.parameters import Parameters
+from deepcovid.statistics.estimate import write_result
 from stages import _run, paths
 from stages.runs import read_scores
 
@@ -17,7 +18,7 @@ from stages.runs import read_scores
 def ladder_stage(parameters: Parameters, dataset: str) -> None:
     table = catalogue.read(paths.data(dataset, "images.csv"))
     positive = catalogue.covid(table)[catalogue.in_test(table)].to_numpy()
-    results, table_rows = {}, []
+    ladders, table_rows = {}, []
     for model in parameters.models:
         scores = replayed(parameters, dataset, model)
         chosen = [rung.recipe for rung in rungs(parameters.ladder, parameters.recipe, scores)]
@@ -25,10 +26,10 @@ def ladder_stage(parameters: Parameters, dataset: str) -> None:
         features = load_array(paths.features(dataset, model))
         frozen = [recipe for recipe in chosen if not recipe.whole_net]
         scores |= train_and_score(features, table, frozen, parameters.ladder_seeds)
-        results[model] = measured(parameters.ladder, parameters.recipe, scores, positive, parameters.replay.epochs)
+        ladders[model] = measured(parameters.ladder, parameters.recipe, scores, positive, parameters.replay.epochs)
         known = {"dataset": dataset, "model": model}
-        table_rows += [known | row for row in rows(results[model], len(positive))]
-    write_json(paths.results(dataset, "ladder"), results)
+        table_rows += [known | row for row in rows(ladders[model], len(positive))]
+    write_result(paths.results(dataset, "ladder"), Ladders(nets=ladders))
     write_csv(paths.curves(dataset, "ladder"), pd.DataFrame(table_rows))
 
 

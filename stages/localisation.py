@@ -4,9 +4,9 @@ For git there is one picture, in which no patient is: synthetic images with thei
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from deepcovid.arrays import load_array
 from deepcovid.errors import UserError
-from deepcovid.files import replacing, write_json
-from deepcovid.heatmaps.localisation import localised
+from deepcovid.files import replacing
+from deepcovid.heatmaps.localisation import Located, NetHeat, NotLocated, localised
 from deepcovid.heatmaps.overlays import Panel, map_sheet, montage, note, overlay
 from deepcovid.images.masks import ARCHIVE, lesion_masks, lung_masks, lung_members
 from deepcovid.nets.zoo import title_of
 from deepcovid.parameters import Parameters
 from deepcovid.progress import track
+from deepcovid.statistics.estimate import write_result
 from stages import _run, paths
 from stages.maps import METHODS, Maps, detected, read_maps
 
@@ -39,13 +40,13 @@ def localisation(parameters: Parameters, dataset: str, model: str) -> None:
         return
     rows, maps = read_maps(dataset, model)
     lesions = lesion_masks(paths.data(dataset, "raw"), rows)
-    write_json(target, measured(parameters, dataset, model, rows, maps, lesions))
+    write_result(target, measured(parameters, dataset, model, rows, maps, lesions))
     draw(parameters, dataset, model, rows, maps, lesions)
 
 
 def measured(
     parameters: Parameters, dataset: str, model: str, rows: pd.DataFrame, maps: Maps, lesions: Masks
-) -> dict[str, Any]:
+) -> NetHeat:
     """Return how well the maps of detected COVID images find the lesions and the lungs."""
     raw, options, found = paths.data(dataset, "raw"), parameters.heatmaps, rows[detected(rows)]
     members = lung_members(raw)
@@ -55,22 +56,24 @@ def measured(
         else f"no {ARCHIVE} among the raw files"
     )
 
-    def compared(masks: Masks, none: str) -> dict[str, Any]:
+    def compared(masks: Masks, none: str) -> Located | NotLocated:
         shown = [place for place in found.index if (mask := masks[place]) is not None and 0 < mask.mean() < 1]
         if not shown:
-            return {"images": 0, "skipped": none}
+            return NotLocated(skipped=none)
         own = {name: part[shown] for name, part in maps.items()}
         known = np.array([masks[place] for place in shown])
         return localised(own, known, found["patient_id"][shown], options.images.seed, parameters.evaluate)
 
-    return {
-        "model": model,
-        "recipe": parameters.heatmap_recipe,
-        **options.model_dump(exclude={"images"}),
-        "chosen": rows["why"].str.replace(" ", "_").value_counts(sort=False).to_dict(),
-        "lesions": compared(lesions, "no chosen COVID image that is detected has a lesion mask"),
-        "lungs": compared(lung_masks(raw, rows, members), no_lungs),
-    }
+    return NetHeat(
+        model=model,
+        recipe=parameters.heatmap_recipe,
+        window=options.window,
+        stride=options.stride,
+        fill=options.fill,
+        chosen=Counter(rows["why"].str.replace(" ", "_")),
+        lesions=compared(lesions, "no chosen COVID image that is detected has a lesion mask"),
+        lungs=compared(lung_masks(raw, rows, members), no_lungs),
+    )
 
 
 def draw(parameters: Parameters, dataset: str, model: str, rows: pd.DataFrame, maps: Maps, lesions: Masks) -> None:

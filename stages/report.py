@@ -5,41 +5,49 @@ from pathlib import Path
 from typing import Any
 
 from deepcovid.audits.verdict import verdict
-from deepcovid.drawing.steps import Sourced
+from deepcovid.drawing.steps import Sourced, Step
 from deepcovid.files import replacing
+from deepcovid.heatmaps.localisation import NetHeat
 from deepcovid.ladder.finding import finding
+from deepcovid.ladder.measuring import Ladders
 from deepcovid.nets.zoo import title_of
 from deepcovid.parameters import Parameters, RunParameters
-from deepcovid.report import contents as reported
-from deepcovid.report.contents import Contents
+from deepcovid.report.contents import Contents, ShownRun
 from deepcovid.report.page import render
 from deepcovid.settings import DatasetSettings, Recipe
-from deepcovid.statistics.comparison import claim_sentence
-from deepcovid.statistics.rates import RunResult
+from deepcovid.statistics.comparison import AgainstPublished, NetsCompared, claim_sentence
+from deepcovid.statistics.estimate import Model, read_result
+from deepcovid.statistics.rates import RunResult, Runs
 from stages import _run, paths
 from stages.lock import Lock
-from stages.runs import read_log, read_scores
+from stages.runs import read_log, read_run
 
 
 def report(parameters: Parameters, dataset: str) -> None:
     lock = Lock()
-    runs_read = [read_run(lock, dataset, name, run) for name, run in parameters.runs.items()]
-    provenance = {name: sourced(lock, paths.provenance(dataset, name)) for name in ("data", "quarantined")}
+    results = sourced(lock, paths.results(dataset, "runs"), Runs)
+    shown_runs = [
+        shown_run(lock, dataset, run, results.value.runs[name], results.step) for name, run in parameters.runs.items()
+    ]
+    provenance = {name: recorded(lock, paths.provenance(dataset, name)) for name in ("data", "quarantined")}
     weights, mapped = paths.provenance_of_weights(dataset), parameters.heatmapped_models
-    provenance |= {model: sourced(lock, weights / f"{model}.json") for model in parameters.models}
-    compared = {name: sourced(lock, paths.results(dataset, name)) for name in ("ladder", "published", "nets")}
+    provenance |= {model: recorded(lock, weights / f"{model}.json") for model in parameters.models}
+    ladder = sourced(lock, paths.results(dataset, "ladder"), Ladders)
+    published = sourced(lock, paths.results(dataset, "published"), AgainstPublished)
+    nets = sourced(lock, paths.results(dataset, "nets"), NetsCompared)
     audits = audits_of(lock, parameters, dataset)
-    located = {model: sourced(lock, paths.results(dataset, f"heatmaps/{model}")) for model in mapped}
+    located = {model: sourced(lock, paths.results(dataset, f"heatmaps/{model}"), NetHeat) for model in mapped}
     pictures = {model: picture(lock, dataset, model) for model in mapped}
-    shown = (*provenance.values(), *compared.values(), *audits.values(), *located.values(), *pictures.values())
-    steps = [value.step for value in shown]
-    steps += [step for run in runs_read for step in (run.trained, run.evaluated)]
+    steps = [made.step for made in (*provenance.values(), *audits.values())]
+    steps += [ladder.step, published.step, nets.step]
+    steps += [made.step for made in located.values()] + [made.step for made in pictures.values()]
+    steps += [step for run in shown_runs for step in (run.trained, run.evaluated)]
     synthetic, papers_images = parameters.source.kind == "phantom", parameters.source.kind == "covid-xray-5k"
     page = render(
         Contents(
             dataset=dataset,
             synthetic=synthetic,
-            runs=tuple(runs_read),
+            runs=tuple(shown_runs),
             bootstrap=(parameters.evaluate.bootstrap_samples, parameters.evaluate.bootstrap_seed),
             provenance=provenance,
             parameters=settings_of(parameters, dataset),
@@ -49,42 +57,42 @@ def report(parameters: Parameters, dataset: str) -> None:
             },
             steps=lock.with_those_before(steps),
             command=f"python -m stages.report --dataset {dataset}",
-            ladder=compared["ladder"],
-            published=compared["published"],
-            nets=compared["nets"],
+            ladder=ladder,
+            published=published,
+            nets=nets,
             audits=audits,
             heatmaps=located,
             heatmap_pictures=pictures,
-            nets_sentence=claim_sentence(compared["nets"].value, dataset, papers_images),
-            findings=tuple(finding(title_of(model), part) for model, part in compared["ladder"].value.items()),
+            nets_sentence=claim_sentence(nets.value, dataset, papers_images),
+            findings=tuple(finding(title_of(model), part) for model, part in ladder.value.nets.items()),
         )
     )
     with replacing(paths.data(dataset, "report.html")) as partial:
         partial.write_text(page, encoding="utf-8")
 
 
-def read_run(lock: Lock, dataset: str, name: str, run: RunParameters) -> reported.Run:
+def shown_run(lock: Lock, dataset: str, run: RunParameters, result: RunResult, evaluated: Step) -> ShownRun:
     """Return one run with its tables and the steps that made them."""
-    metrics = sourced(lock, paths.results(dataset, "runs"))
-    return reported.Run(
-        run.model,
-        run.recipe,
-        run.whole_net,
-        run.cut_off,
-        RunResult.model_validate(metrics.value[name]),
-        read_scores(dataset, run),
-        read_log(dataset, run),
-        metrics.step,
-        lock.step_of(paths.training(dataset, run)),
+    own = read_run(dataset, run)
+    return ShownRun(
+        own.model,
+        own.recipe,
+        own.cut_off,
+        own.scores,
+        replayed=run.whole_net,
+        result=result,
+        log=read_log(dataset, run),
+        evaluated=evaluated,
+        trained=lock.step_of(paths.training(dataset, run)),
     )
 
 
-def audits_of(lock: Lock, parameters: Parameters, dataset: str) -> dict[str, Sourced]:
+def audits_of(lock: Lock, parameters: Parameters, dataset: str) -> dict[str, Sourced[Any]]:
     """Return what the audits found, by name, and their verdict."""
     names = ("leakage", "acquisition", "baselines", "hidden", "calibration")
-    found = {name: sourced(lock, paths.results(dataset, name)) for name in names}
+    found = {name: recorded(lock, paths.results(dataset, name)) for name in names}
     for images in parameters.test_sets:
-        tests = sourced(lock, paths.results(dataset, f"external-{images}"))
+        tests = recorded(lock, paths.results(dataset, f"external-{images}"))
         found |= {f"external-{images}-{model}": Sourced(own, tests.step) for model, own in tests.value.items()}
     leakage, acquisition, baselines, hidden = (found[name].value for name in names[:-1])
     external = [part.value for name, part in found.items() if name.startswith("external-")]
@@ -92,13 +100,19 @@ def audits_of(lock: Lock, parameters: Parameters, dataset: str) -> dict[str, Sou
     return {"audit": Sourced(said, found["baselines"].step), **found}
 
 
-def sourced(lock: Lock, path: Path) -> Sourced:
-    """Return what a JSON file holds and the step that made it."""
+def sourced(lock: Lock, path: Path, kind: type[Model]) -> Sourced[Model]:
+    """Return the result that a file holds and the step that made it."""
     step = lock.step_of(path)  # first, for it refuses a file that is not whole
+    return Sourced(read_result(path, kind), step)
+
+
+def recorded(lock: Lock, path: Path) -> Sourced[Any]:
+    """Return what a JSON file holds and the step that made it."""
+    step = lock.step_of(path)
     return Sourced(json.loads(path.read_text(encoding="utf-8")), step)
 
 
-def picture(lock: Lock, dataset: str, model: str) -> Sourced:
+def picture(lock: Lock, dataset: str, model: str) -> Sourced[bytes]:
     """Return the picture of a net's heat maps and the step that made it."""
     path = paths.picture(dataset, model)
     return Sourced(path.read_bytes(), lock.step_of(path))

@@ -3,7 +3,13 @@
 import pandas as pd
 
 from deepcovid.parameters import RunParameters
+from deepcovid.statistics.runs import Run
 from stages import paths
+
+
+def read_run(dataset: str, run: RunParameters) -> Run:
+    """Return a run with its scores."""
+    return Run(run.model, run.recipe, run.cut_off, read_scores(dataset, run))
 
 
 def read_scores(dataset: str, run: RunParameters) -> pd.DataFrame:

@@ -1,6 +1,18 @@
 """What audits find, made up: for tests of what is told of it."""
 
 from deepcovid.audits.external import ExternalRun, View
+from deepcovid.heatmaps.localisation import (
+    CENTRE,
+    GRAD_CAM,
+    OCCLUSION,
+    RANDOM,
+    Heatmaps,
+    Located,
+    Measures,
+    Method,
+    NetHeat,
+    NotLocated,
+)
 from deepcovid.statistics.calibration import Bin, Calibration, Calibrations
 from deepcovid.statistics.estimate import Bounds, Estimate
 from deepcovid.statistics.rates import AtSensitivity, Confusion, Counts, OverSeeds, Rate, RunResult, Spread
@@ -122,35 +134,39 @@ HIDDEN = {
 
 
 def located(pointing, inside, auc, above=None):
-    own = {name: {"mean": value, **rate(value)} for name, value in
-           (("pointing_game", pointing), ("heat_inside", inside), ("auc", auc))}  # fmt: skip
-    if above is not None:
-        less = {"difference": above, "low": above - 0.1, "high": above + 0.1}
-        own |= {"minus_centre": dict.fromkeys(own, less)}
-    return own | {"without_heat": 0}
+    less = None if above is None else about(above, 0.1)
+    return Method(
+        pointing_game=about(pointing),
+        heat_inside=about(inside),
+        auc=about(auc),
+        without_heat=0,
+        minus_centre=less and Measures(pointing_game=less, heat_inside=less, auc=less),
+    )
 
 
-def rate(value):
-    return {"low": value - 0.05, "high": value + 0.05}
-
-
-HEATMAPS = {
-    "recipe": "paper", "window": 32, "stride": 16, "fill": 128,
-    "nets": [
-        {
-            "model": "resnet18",
-            "chosen": {"true_positive": 20, "sample": 3},
-            "lesions": {
-                "images": 20, "patients": 18, "mask_share": 0.18,
-                "methods": {
-                    "occlusion": located(0.47, 0.39, 0.64, -0.08), "grad_cam": located(0.55, 0.29, 0.7, -0.02),
-                    "centre": located(0.01, 0.24, 0.72), "random": located(0.1, 0.18, 0.5, -0.22),
+HEATMAPS = Heatmaps(
+    recipe="paper",
+    window=32,
+    stride=16,
+    fill=128,
+    nets={
+        "resnet18": NetHeat(
+            chosen={"true_positive": 20, "sample": 3},
+            lesions=Located(
+                images=20,
+                patients=18,
+                mask_share=0.18,
+                methods={
+                    OCCLUSION: located(0.47, 0.39, 0.64, -0.08),
+                    GRAD_CAM: located(0.55, 0.29, 0.7, -0.02),
+                    CENTRE: located(0.01, 0.24, 0.72),
+                    RANDOM: located(0.1, 0.18, 0.5, -0.22),
                 },
-            },
-            "lungs": {"images": 0, "skipped": "there is no mask"},
-        }
-    ],
-}  # fmt: skip
+            ),
+            lungs=NotLocated(skipped="there is no mask"),
+        )
+    },
+)
 CALIBRATION = Calibrations(recipe="paper", nets={"resnet18": calibrated()}).model_dump(mode="json")
 
 

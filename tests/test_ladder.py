@@ -16,6 +16,7 @@ from deepcovid.ladder.finding import finding
 from deepcovid.ladder.measuring import measured, of_heads, over_seeds, paired, rows
 from deepcovid.ladder.rungs import differences, rungs, subsets
 from deepcovid.settings import Detection, LadderSettings, Recipe, validate
+from deepcovid.statistics.estimate import Estimate, PairedTest
 from deepcovid.statistics.rates import rates
 
 SWITCHES = set(Recipe.model_fields)
@@ -138,11 +139,11 @@ def made_up(settings, detecting):
 )
 def test_the_smallest_sets_are_found_and_named(settings, detecting, smallest, sentence):
     part = measured(settings.ladder, settings.recipe, *made_up(settings, detecting), 21)
-    assert part["smallest"] == smallest
-    assert part["combinations"] == 64
+    assert part.smallest == smallest
+    assert part.combinations == 64
     text = finding("ResNet18", part)
     assert sentence in text
-    fails = part["smallest"] != [[]]
+    fails = part.smallest != [[]]
     expected = "all of 5 heads call every image alike" if fails else "none of 5 heads call every image alike"
     assert text.startswith("ResNet18: On frozen features, under the settings of the failed reproduction, ")
     assert f"{expected} and {'none detects' if fails else '5 detect'} (right on at least 50 % of COVID" in text
@@ -156,11 +157,11 @@ def test_runs_on_the_whole_net_are_told_with_their_epochs_and_serve_every_cut_of
         columns = [f"seed_{seed}_run_{run}" for run in (0, 1) for seed in (0, 1)]
         scores[recipe.without_cut_off()] = pd.DataFrame(good + noise, columns=columns)
     part = measured(settings.ladder, settings.recipe, scores, positive, 21)
-    by_name = {rung["rung"]: rung for rung in part["rungs"] if rung["direction"] != "down"}
+    by_name = {rung.rung: rung for rung in part.rungs.values() if rung.direction != "down"}
     bottom, released = by_name["failed-reproduction-replayed"], by_name["released-code-replayed"]
-    assert (bottom["epochs"], bottom["heads"], bottom["seeds"], bottom["net"]) == (21, 4, 2, "replayed")
-    assert released["sensitivity"]["mean"] == 1
-    assert by_name["released-code-replayed-at-half"]["sensitivity"]["mean"] == 0
+    assert (bottom.epochs, bottom.heads, bottom.seeds, bottom.net) == (21, 4, 2, "replayed")
+    assert released.sensitivity.value == 1
+    assert by_name["released-code-replayed-at-half"].sensitivity.value == 0
     text = finding("ResNet18", part)
     assert "on the whole net, under failed-reproduction-replayed, all of 4 heads call every image alike" in text
     assert "under released-code-replayed, none of 4 heads call every image alike and 4 detect" in text
@@ -168,15 +169,15 @@ def test_runs_on_the_whole_net_are_told_with_their_epochs_and_serve_every_cut_of
 
 def test_the_table_has_what_was_promised_of_each_rung(settings):
     part = measured(settings.ladder, settings.recipe, *made_up(settings, lambda recipe: recipe.augmented), 21)
-    for rung in part["rungs"]:
-        for measure in ("auc", "sensitivity", "specificity", "predicted_positive", "collapsed"):
-            assert rung[measure]["low"] <= rung[measure]["mean"] <= rung[measure]["high"]
-        assert rung["heads"] == rung["seeds"] == 5
-        if rung["below"]:
-            assert set(rung["below"]) == {"auc", "balanced_accuracy"}
-    first, second = part["rungs"][:2]
-    assert first["below"] is None
-    assert second["below"]["balanced_accuracy"] == {"difference": 0.5, "low": 0.5, "high": 0.5, "p_value": 0.0625}
+    for key, rung in part.rungs.items():
+        assert key == f"{rung.direction}-{rung.step}"
+        for own in (rung.auc, rung.sensitivity, rung.specificity, rung.predicted_positive, rung.collapsed):
+            assert own.low <= own.value <= own.high
+        assert rung.heads == rung.seeds == 5
+        assert (rung.below is None) == (rung.flipped == [])
+    half = Estimate(value=0.5, low=0.5, high=0.5)
+    _, second = list(part.rungs.values())[:2]
+    assert second.below.balanced_accuracy == PairedTest(difference=half, p_value=0.0625)
     shares = pd.DataFrame(rows(part, 40))
     assert shares[["mean", "low", "high"]].stack().between(0, 1).all()
     assert set(shares["measure"]) == {"AUC", "sensitivity", "specificity", "predicted positive", "collapsed"}
@@ -204,10 +205,10 @@ def test_a_paired_interval_is_that_of_the_t_test(values, seed):
     ]
     result = paired(*frames)
     interval = ttest_1samp(np.array(values) - other, 0).confidence_interval(0.95)
-    assert result["auc"]["low"] == pytest.approx(max(interval.low, -1), abs=1e-9)
-    assert result["auc"]["high"] == pytest.approx(min(interval.high, 1), abs=1e-9)
-    assert 2 / 2 ** len(values) <= result["auc"]["p_value"] <= 1
-    assert result["balanced_accuracy"]["p_value"] == 1
+    assert result.auc.difference.low == pytest.approx(max(interval.low, -1), abs=1e-6)
+    assert result.auc.difference.high == pytest.approx(min(interval.high, 1), abs=1e-6)
+    assert round(2 / 2 ** len(values), 6) <= result.auc.p_value <= 1
+    assert result.balanced_accuracy.p_value == 1
 
 
 def test_a_head_detects_if_it_reaches_both_rates_at_its_recipes_cut_off(settings):

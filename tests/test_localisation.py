@@ -1,7 +1,5 @@
 """Maps against masks: the measures by hand, planted truths, and the baselines that know nothing."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,11 +8,22 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from deepcovid.heatmaps.localisation import auc, baselines, heat_inside, localised, pointing_game
+from deepcovid.heatmaps.localisation import (
+    CENTRE,
+    OCCLUSION,
+    RANDOM,
+    Located,
+    auc,
+    baselines,
+    heat_inside,
+    localised,
+    pointing_game,
+)
 from deepcovid.heatmaps.occlusion import Window, occlusion
 from deepcovid.images.decoding import resize_and_crop
 from deepcovid.settings import EvaluateSettings, FeatureSettings, PhantomSource
 from deepcovid.sources.phantom.population import patient_images
+from deepcovid.statistics.estimate import Estimate, read_result, write_result
 
 BOOTSTRAP = EvaluateSettings(bootstrap_samples=300, bootstrap_seed=1)
 
@@ -79,20 +88,20 @@ def test_a_mean_its_interval_and_its_difference_to_the_centre():
     maps = rng.random((12, 20, 20)).astype(np.float32) + 0.3 * masks
     patient = pd.Series([f"p{number // 2}" for number in range(12)])
     found = localised({"heat": maps}, masks, patient, 5, BOOTSTRAP)
-    assert (found["images"], found["patients"]) == (12, 6)
-    assert found["mask_share"] == pytest.approx(masks.mean(), abs=1e-6)
-    assert set(found["methods"]) == {"heat", "centre", "random"}
+    assert (found.images, found.patients) == (12, 6)
+    assert found.mask_share == pytest.approx(masks.mean(), abs=1e-6)
+    assert set(found.methods) == {"heat", CENTRE, RANDOM}
     centre = baselines(12, 20, 20, 5)["centre"]
     for name, of in (("pointing_game", pointing_game), ("heat_inside", heat_inside), ("auc", auc)):
         own, others = (np.array([of(*pair) for pair in zip(part, masks, strict=True)]) for part in (maps, centre))
-        got, less = found["methods"]["heat"][name], found["methods"]["heat"]["minus_centre"][name]
-        assert got["mean"] == pytest.approx(own.mean(), abs=1e-6)
-        assert less["difference"] == pytest.approx((own - others).mean(), abs=1e-6)
+        got, less = getattr(found.methods["heat"], name), getattr(found.methods["heat"].minus_centre, name)
+        assert got.value == pytest.approx(own.mean(), abs=1e-6)
+        assert less.value == pytest.approx((own - others).mean(), abs=1e-6)
         # Patients are drawn: here each has two images, so their means are drawn.
         draws = own.reshape(6, 2).mean(axis=1)[np.random.default_rng(9).integers(0, 6, (4000, 6))].mean(axis=1)
-        np.testing.assert_allclose((got["low"], got["high"]), np.quantile(draws, [0.025, 0.975]), atol=0.03)
-        assert less["low"] <= less["difference"] <= less["high"]
-    assert "minus_centre" not in found["methods"]["centre"]
+        np.testing.assert_allclose((got.low, got.high), np.quantile(draws, [0.025, 0.975]), atol=0.03)
+        assert less.low <= less.value <= less.high
+    assert found.methods[CENTRE].minus_centre is None
     assert found == localised({"heat": maps}, masks, patient, 5, BOOTSTRAP)
 
 
@@ -102,7 +111,8 @@ def test_images_of_one_patient_count_as_one_draw():
 
     def width(patient):
         found = localised({"heat": maps}, masks, pd.Series(patient), 5, BOOTSTRAP)
-        return found["patients"], found["methods"]["centre"]["auc"]["high"] - found["methods"]["centre"]["auc"]["low"]
+        area = found.methods[CENTRE].auc
+        return found.patients, area.high - area.low
 
     (few, wide), (many, narrow) = width([f"p{n % 10 // 5}" for n in range(20)]), width([""] * 20)
     assert (few, many) == (2, 20)
@@ -114,23 +124,22 @@ def test_maps_without_positive_heat_are_counted_and_left_out_of_the_share():
     maps = np.where(masks, 1, 0).astype(np.float32)
     maps[3] = -1
     patient = pd.Series(["a", "b", "c", "d"])
-    found = localised({"heat": maps}, masks, patient, 0, BOOTSTRAP)["methods"]["heat"]
-    assert found["without_heat"] == 1
-    assert found["heat_inside"] == {"mean": 1, "low": 1, "high": 1}
-    assert found["pointing_game"]["mean"] == pytest.approx((3 + masks[3].mean()) / 4)
-    cold = localised({"heat": np.minimum(maps, 0)}, masks, patient, 0, BOOTSTRAP)["methods"]["heat"]
-    assert cold["without_heat"] == 4
-    assert cold["heat_inside"] == cold["minus_centre"]["heat_inside"] == {}
-    json.dumps([found, cold], allow_nan=False)
+    found = localised({"heat": maps}, masks, patient, 0, BOOTSTRAP).methods["heat"]
+    assert found.without_heat == 1
+    assert found.heat_inside == Estimate(value=1, low=1, high=1)
+    assert found.pointing_game.value == pytest.approx((3 + masks[3].mean()) / 4, abs=1e-6)
+    cold = localised({"heat": np.minimum(maps, 0)}, masks, patient, 0, BOOTSTRAP).methods["heat"]
+    assert cold.without_heat == 4
+    assert cold.heat_inside is cold.minus_centre.heat_inside is None
 
 
-def test_one_patient_has_values_but_no_intervals_and_none_has_nothing():
+def test_one_patient_has_values_but_no_intervals(tmp_path):
     masks = half_masks(2)
     found = localised({"heat": masks.astype(np.float32)}, masks, pd.Series(["a", "a"]), 0, BOOTSTRAP)
-    assert found["methods"]["heat"]["auc"] == {"mean": 1}
-    assert "fewer than two patients" in found["skipped"]
-    none = localised({"heat": np.zeros((0, 20, 20), np.float32)}, masks[:0], pd.Series([], dtype=str), 0, BOOTSTRAP)
-    assert none == {"images": 0, "patients": 0}
+    assert found.methods["heat"].auc == 1.0
+    assert "fewer than two patients" in found.skipped
+    write_result(tmp_path / "located.json", found)
+    assert read_result(tmp_path / "located.json", Located) == found
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -147,10 +156,11 @@ def test_maps_that_are_not_finite_or_do_not_fit_the_masks_are_refused(refused, b
 def test_noise_is_at_chance_within_its_interval():
     masks = half_masks(400)
     found = localised({}, masks, pd.Series([""] * 400), 4, BOOTSTRAP)
-    noise, chance = found["methods"]["random"], found["mask_share"]
+    noise, chance = found.methods[RANDOM], found.mask_share
     for measure, expected in (("pointing_game", chance), ("heat_inside", chance), ("auc", 0.5)):
-        assert noise[measure]["low"] <= expected <= noise[measure]["high"]
-    assert noise["pointing_game"]["high"] - noise["pointing_game"]["low"] < 0.1
+        own = getattr(noise, measure)
+        assert own.low <= expected <= own.high
+    assert noise.pointing_game.high - noise.pointing_game.low < 0.1
 
 
 @pytest.fixture(scope="module")
@@ -180,11 +190,11 @@ def test_a_score_of_brightness_in_the_lesion_is_traced_to_it_and_noise_is_at_cha
 
         # Darker than any lesion, so that brightness can only fall.
         maps += occlusion(nn.Flatten(), image[None, ..., None], score, Window(16, 16, 0), settings)
-    found = localised({"occlusion": np.array(maps)}, masks, pd.Series([""] * len(masks)), 0, BOOTSTRAP)
-    chance, own, noise = found["mask_share"], found["methods"]["occlusion"], found["methods"]["random"]
-    assert own["pointing_game"]["mean"] > 0.95
-    assert own["heat_inside"]["low"] > 2.5 * chance
-    assert own["auc"]["low"] > 0.95
-    assert own["minus_centre"]["auc"]["low"] > 0.1
-    assert noise["heat_inside"]["mean"] == pytest.approx(chance, abs=0.005)
-    assert noise["auc"]["mean"] == pytest.approx(0.5, abs=0.01)
+    found = localised({OCCLUSION: np.array(maps)}, masks, pd.Series([""] * len(masks)), 0, BOOTSTRAP)
+    chance, own, noise = found.mask_share, found.methods[OCCLUSION], found.methods[RANDOM]
+    assert own.pointing_game.value > 0.95
+    assert own.heat_inside.low > 2.5 * chance
+    assert own.auc.low > 0.95
+    assert own.minus_centre.auc.low > 0.1
+    assert noise.heat_inside.value == pytest.approx(chance, abs=0.005)
+    assert noise.auc.value == pytest.approx(0.5, abs=0.01)

@@ -1,7 +1,6 @@
 """The report: what is on the page, that it loads nothing, and that it names where each mark comes from."""
 
 import base64
-import copy
 import dataclasses
 import hashlib
 import json
@@ -20,10 +19,23 @@ from sklearn.metrics import roc_auc_score
 from deepcovid.audits.verdict import sentences, verdict
 from deepcovid.drawing.steps import File, Sourced, Step
 from deepcovid.drawing.svg import STYLE, inline_svg
-from deepcovid.report.contents import Contents, Run
+from deepcovid.heatmaps.localisation import NotLocated
+from deepcovid.ladder.measuring import Below, FrozenFailure, Ladders, NetLadder, RungResult
+from deepcovid.report import figures
+from deepcovid.report.contents import Contents, ShownRun
 from deepcovid.report.heatmaps import sentences as heat_sentences
 from deepcovid.report.page import render, slug
-from deepcovid.settings import EvaluateSettings
+from deepcovid.settings import Detection, EvaluateSettings
+from deepcovid.statistics.comparison import (
+    AgainstPublished,
+    AucPair,
+    Beside,
+    NetsCompared,
+    Pair,
+    RatePair,
+    SeedPairs,
+)
+from deepcovid.statistics.estimate import Estimate, PairedTest
 from deepcovid.statistics.rates import evaluate
 from tests import audits
 from tests.browser import visit
@@ -57,74 +69,99 @@ def one_run(model, recipe, *, replayed=False):
     epochs = pd.DataFrame({"seed": [3] * 4 + [4] * 4, "epoch": [1, 2, 3, 4] * 2})
     log = epochs.assign(loss=0.7 / epochs["epoch"], train_accuracy=0.8, test_accuracy=0.75, test_auc=0.7)
     cut_off = RECIPES[recipe]
-    metrics = evaluate(positive, scores, patient, cut_off, BOOTSTRAP)
+    result = evaluate(positive, scores, patient, cut_off, BOOTSTRAP)
     recipe += "-replayed" if replayed else ""
     name = f"phantom-{model}-{recipe}"
-    return Run(model, recipe, replayed, cut_off, metrics, table, log, step(f"evaluate@{name}"), step(f"train@{name}"))
+    evaluated, trained = step(f"evaluate@{name}"), step(f"train@{name}")
+    return ShownRun(model, recipe, cut_off, table, replayed, result, log, evaluated, trained)
 
 
-def spread(value):
-    return {"mean": value, "low": max(value - 0.1, 0), "high": min(value + 0.1, 1)}
+MEASURED = Estimate(value=0.6, low=0.5, high=0.7)
 
 
 def rung(direction, number, label, net="frozen"):
-    measures = {name: spread(0.6) for name in ("auc", "sensitivity", "specificity", "predicted_positive", "collapsed")}
-    test = {"difference": 0.05, "low": 0.01, "high": 0.09, "p_value": 0.002}
-    below = {"auc": test, "balanced_accuracy": test} if number else None
-    known = {"direction": direction, "step": number, "rung": label, "net": net, "flipped": ["optimiser"]}
-    return known | {"seeds": 5, "heads": 5, "epochs": 21, "detecting_share": 0.6, "below": below} | measures
+    test = PairedTest(difference=Estimate(value=0.05, low=0.01, high=0.09), p_value=0.002)
+    return RungResult(
+        direction=direction,
+        step=number,
+        rung=label,
+        flipped=["optimiser"],
+        net=net,
+        epochs=21,
+        heads=5,
+        seeds=5,
+        auc=MEASURED,
+        sensitivity=MEASURED,
+        specificity=MEASURED,
+        predicted_positive=MEASURED,
+        balanced_accuracy=MEASURED,
+        collapsed=MEASURED,
+        detecting_share=0.6,
+        below=Below(auc=test, balanced_accuracy=test) if number else None,
+    )
 
 
-LADDER = {
-    "rungs": [
-        rung("up", 0, "failed-reproduction"),
-        rung("up", 1, "augmented: yes"),
-        rung("down", 0, "paper"),
-        rung("down", 1, "optimiser: sgd"),
-        rung("aside", 0, "crop: yes", net="replayed"),
-    ],
-    "switches": ["augmented", "schedule"],
-    "combinations": 64,
-    "detecting": 40,
-    "smallest": [["augmented"]],
-    "frozen_failure": {"heads": 5, "collapsed": 5, "detecting": 0},
-    "detection": {"sensitivity": 0.5, "specificity": 0.5},
-}
+LADDER = NetLadder(
+    rungs={
+        "up-0": rung("up", 0, "failed-reproduction"),
+        "up-1": rung("up", 1, "augmented: yes"),
+        "down-0": rung("down", 0, "paper"),
+        "down-1": rung("down", 1, "optimiser: sgd"),
+        "aside-0": rung("aside", 0, "crop: yes", net="replayed"),
+    },
+    switches=["augmented", "schedule"],
+    combinations=64,
+    detecting=40,
+    smallest=[["augmented"]],
+    frozen_failure=FrozenFailure(heads=5, collapsed=5, detecting=0),
+    detection=Detection(sensitivity=0.5, specificity=0.5),
+)
 
 
-def number(name, metric, published, recipe="failed-reproduction"):
-    return {
-        "group": "attempt", "source": "a source", "name": name, "metric": metric, "published_for": "resnet18",
-        "model": "resnet18", "recipe": recipe, "published": published, "ours": 0.8, "low": 0.7, "high": 0.9,
-        "difference": 0.8 - published, "inside": int(0.7 <= published <= 0.9), "same_test_counts": 1, "note": "",
-    }  # fmt: skip
+def number(name, metric, published, recipe="failed-reproduction", group="attempt"):
+    return Beside(
+        group=group,
+        source="a source",
+        name=name,
+        metric=metric,
+        published_for="resnet18",
+        model="resnet18",
+        recipe=recipe,
+        published=published,
+        ours=Estimate(value=0.8, low=0.7, high=0.9),
+        difference=0.8 - published,
+        inside=0.7 <= published <= 0.9,
+        same_test_counts=True,
+        note="",
+    )
 
 
-PUBLISHED = {
-    "compared": 2,
-    "inside": 1,
-    "of_other_test_images": 0,
-    "not_run": 0,
-    "numbers": [
-        number("AUC", "auc", 0.715),
-        number("specificity", "at_sensitivity_98.specificity", 0.75, "paper"),
-        *(
-            number(cell, f"confusion.{cell}", count)
-            for cell, count in zip(("tp", "fp", "fn", "tn"), (0, 0, 12, 38), strict=True)
-        ),
-    ],
-}
+def beside(*numbers):
+    return AgainstPublished(
+        compared=2, inside=1, of_other_test_images=0, not_run=0, numbers={one.key: one for one in numbers}
+    )
+
+
+PUBLISHED = beside(
+    number("AUC", "auc", 0.715),
+    number("specificity", "at_sensitivity_98.specificity", 0.75, "paper"),
+    *(
+        number(cell, f"confusion.{cell}", count)
+        for cell, count in zip(("tp", "fp", "fn", "tn"), (0, 0, 12, 38), strict=True)
+    ),
+)
 PNG = png(noise())
-DIFFERENCE = {"first": 0.8, "second": 0.7, "difference": 0.1, "p_value": 0.03}
-NETS_COMPARED = {
-    "compared": 1,
-    "pairs": [
-        {
-            "recipe": "paper", "first": "resnet18", "second": "squeezenet1_0", "sensitivity": DIFFERENCE,
-            "auc": {**DIFFERENCE, "low": 0.01, "high": 0.2}, "specificity": DIFFERENCE,
-        }
-    ],
-}  # fmt: skip
+RATES = RatePair(first=0.8, second=0.7, difference=0.1, only_first=4, only_second=1, p_value=0.03)
+PAIR = Pair(
+    recipe="paper",
+    first="resnet18",
+    second="squeezenet1_0",
+    auc=AucPair(first=0.8, second=0.7, difference=Estimate(value=0.1, low=0.01, high=0.2), p_value=0.03),
+    sensitivity=RATES,
+    specificity=RATES,
+    auc_over_seeds=SeedPairs(seeds=2, mean=0.1, min=0.05, max=0.15),
+)
+NETS_COMPARED = NetsCompared(compared=1, pairs={PAIR.key: PAIR})
 
 
 def audited(*tests):
@@ -171,7 +208,7 @@ def all_contents(**changes):
         steps=tuple(recorded),
         command="python -m stages.report --dataset phantom",
         findings=("Augmentation turns collapse into detection.",),
-        ladder=Sourced({"resnet18": LADDER, "squeezenet1_0": LADDER}, step("ladder@phantom")),
+        ladder=Sourced(Ladders(nets={"resnet18": LADDER, "squeezenet1_0": LADDER}), step("ladder@phantom")),
         published=Sourced(PUBLISHED, step("compare@phantom")),
         nets=Sourced(NETS_COMPARED, step("compare@phantom")),
         nets_sentence="ResNet18 is better by 0.1.",
@@ -185,7 +222,7 @@ def all_contents(**changes):
 def few_contents(**changes):
     """Contents that are drawn quickly: one run, nothing beside it."""
     runs = (one_run("resnet18", "paper"),)
-    ladder = Sourced({}, step("ladder@phantom"))
+    ladder = Sourced(Ladders(nets={}), step("ladder@phantom"))
     without = dict.fromkeys(("published", "nets", "heatmaps"))
     return all_contents(**{"runs": runs, "ladder": ladder, "audits": {}} | without | changes)
 
@@ -313,9 +350,9 @@ def test_heat_maps_are_shown_and_what_was_measured_is_said(html, page):
 
 def test_on_patients_images_the_page_says_where_the_overlays_are():
     found = {"heatmaps": all_contents().heatmaps, "synthetic": False, "dataset": "covid-xray-5k"}
-    nothing = {"images": 0, "skipped": "there is no mask"}
-    (net,) = audits.HEATMAPS["nets"]
-    value = audits.HEATMAPS | {"nets": [net | {"lesions": nothing, "lungs": nothing}]}
+    nothing = NotLocated(skipped="there is no mask")
+    net = audits.HEATMAPS.nets["resnet18"].model_copy(update={"lesions": nothing})
+    value = audits.HEATMAPS.model_copy(update={"nets": {"resnet18": net}})
     found["heatmaps"] = dataclasses.replace(found["heatmaps"], value=value)
     section = render(few_contents(**found))
     section = section[section.index('<section id="heatmaps">') :]
@@ -327,11 +364,13 @@ def test_on_patients_images_the_page_says_where_the_overlays_are():
 
 
 def test_heat_without_a_value_or_an_interval_is_told_without():
-    own = copy.deepcopy(audits.HEATMAPS)
-    for method in own["nets"][0]["lesions"]["methods"].values():
-        method["heat_inside"] = {}
-        method["auc"].pop("low")
-        method["auc"].pop("high")
+    net = audits.HEATMAPS.nets["resnet18"]
+    methods = {
+        name: method.model_copy(update={"heat_inside": None, "auc": method.auc.value})
+        for name, method in net.lesions.methods.items()
+    }
+    net = net.model_copy(update={"lesions": net.lesions.model_copy(update={"methods": methods})})
+    own = audits.HEATMAPS.model_copy(update={"nets": {"resnet18": net}})
     (sentence,) = heat_sentences(own)
     assert "an unknown share of the heat lies inside" in sentence
     assert "the AUC of the map is 0.64, of the blob 0.72" in sentence
@@ -382,7 +421,7 @@ def test_every_figure_is_described_for_those_who_do_not_see_it(page):
 
 
 def test_text_in_figures_is_text_and_keeps_its_digits(page):
-    auc = all_contents().runs[0].metrics.auc.value
+    auc = all_contents().runs[0].result.auc.value
     drawn = "".join(word for word in page.words if "AUC" in word)
     assert f"ResNet18: AUC {auc:.3f} (" in drawn
 
@@ -390,13 +429,25 @@ def test_text_in_figures_is_text_and_keeps_its_digits(page):
 def test_what_was_measured_is_in_the_tables(page):
     contents = all_contents()
     for made in contents.runs:
-        assert f"{made.metrics.auc.value:.3f}" in page.text
-        assert f"({made.metrics.auc.low:.3f} to {made.metrics.auc.high:.3f})" in page.text
+        assert f"{made.result.auc.value:.3f}" in page.text
+        assert f"({made.result.auc.low:.3f} to {made.result.auc.high:.3f})" in page.text
     assert contents.findings[0] in page.text
     assert contents.nets_sentence in page.text
     assert "0.715" in page.text
     assert "In 1 of 2 comparisons the published number lies inside our 95 % interval." in page.text
     assert "a" * 64 in page.text
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 9])
+def test_every_published_point_is_on_the_roc_curve_and_in_its_legend(count):
+    marks = [figures.Point(f"point {place}", 0.9 - place / 20, 0.98) for place in range(count)]
+    figure = figures.roc_of_nets([one_run("resnet18", "paper")], 100, 1, marks)
+    for axis in figure.axes:
+        drawn = {line.get_label(): line.get_xydata().tolist() for line in axis.lines}
+        for mark in marks:
+            assert drawn[mark.name] == [[pytest.approx(1 - mark.specificity), mark.sensitivity]]
+    legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert [mark.name for mark in marks] == legend[-count:]
 
 
 def test_names_and_sentences_are_escaped():
@@ -425,7 +476,7 @@ def test_one_recipe_of_another_name_has_a_page():
     text = Page(render(few_contents(runs=(only,)))).text
     assert "Not run on this data set: the recipe paper." in text
     assert "Not run on this data set: the recipe failed-reproduction with ResNet18." in text
-    assert f"{roc_auc_score(only.scores['label'] == 'covid', only.score):.3f}" in text
+    assert f"{roc_auc_score(only.positive, only.score):.3f}" in text
 
 
 def test_colours_of_the_page_are_variables_and_ids_are_the_figures_own():
@@ -452,7 +503,7 @@ def results(checkout, tmp_path):
     made = all_contents()
     outputs = {"data/phantom/images.csv": "image_id\n"}
     outputs |= {
-        f"metrics/phantom/{name}.json": json.dumps(getattr(made, name).value)
+        f"metrics/phantom/{name}.json": getattr(made, name).value.model_dump_json(exclude_none=True)
         for name in ("ladder", "published", "nets", "heatmaps")
     }
     outputs["plots/phantom/heatmaps/resnet18.png"] = "a picture"
@@ -465,7 +516,7 @@ def results(checkout, tmp_path):
             name = f"resnet18-{one.recipe}"
             outputs[f"data/phantom/scores/{name}.csv"] = one.scores.to_csv(index=False)
             outputs[f"data/phantom/training/{name}.csv"] = one.log.to_csv(index=False)
-            outputs[f"metrics/phantom/{name}.json"] = one.metrics.model_dump_json(exclude_none=True)
+            outputs[f"metrics/phantom/{name}.json"] = one.result.model_dump_json(exclude_none=True)
     for name, recorded in made.provenance.items():
         outputs[f"provenance/phantom/{name}.json"] = json.dumps(recorded.value)
     stages = {}

@@ -1,7 +1,7 @@
-import json
-
 import pytest
 
+from deepcovid.statistics.comparison import AgainstPublished, Beside, OverHeads
+from deepcovid.statistics.estimate import Estimate
 from tests.checkouts import ROOT
 from tools.results_table import against_published, tables
 
@@ -19,25 +19,28 @@ def test_published_numbers_stand_beside_results_on_the_papers_images_only():
 
 
 def test_a_row_says_whether_the_published_value_is_inside_and_leaves_it_out_for_other_test_images():
-    row = {
-        "group": "paper",
-        "name": "AUC of a net",
-        "metric": "auc",
-        "model": "resnet18",
-        "recipe": "paper",
-        "published": 0.9,
-        "ours": 0.95,
-        "low": 0.93,
-        "high": 0.97,
-        "difference": 0.05,
-        "inside": 0,
-        "same_test_counts": 1,
-    }
-    other = row | {"same_test_counts": 0, "over_seeds": {"heads": 2, "min": 0.89, "max": 0.95, "inside": 1}}
-    count = row | {"metric": "confusion.tp", "published": 0, "ours": 2, "low": 0.5, "high": 7, "difference": 2}
-    _, _, first, second, third = against_published(
-        {"numbers": json.loads(json.dumps([row, other, count]))}
-    ).splitlines()
+    row = Beside(
+        group="paper",
+        source="a source",
+        name="AUC of a net",
+        metric="auc",
+        published_for="resnet18",
+        model="resnet18",
+        recipe="paper",
+        published=0.9,
+        ours=Estimate(value=0.95, low=0.93, high=0.97),
+        difference=0.05,
+        inside=False,
+        same_test_counts=True,
+        note="",
+    )
+    heads = OverHeads(heads=2, min=0.89, max=0.95, inside=True)
+    other = row.model_copy(update={"same_test_counts": False, "over_heads": heads, "group": "other"})
+    count = Estimate(value=2, low=0.5, high=7)
+    count = row.model_copy(update={"metric": "confusion.tp", "published": 0, "ours": count, "difference": 2})
+    numbers = {number.key: number for number in (row, other, count)}
+    found = AgainstPublished(compared=2, inside=0, of_other_test_images=1, not_run=0, numbers=numbers)
+    _, _, first, second, third = against_published(found).splitlines()
     assert first == "| paper | AUC of a net | 0.9 | ResNet18 | paper | 0.950 (0.930 to 0.970) |  | +0.050 | no |"
     assert second.endswith("| 0.890 to 0.950 (inside) | +0.050 | other test images |")
     assert "| 2 (0 to 7) |  | +2 |" in third

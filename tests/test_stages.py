@@ -1,7 +1,6 @@
 """Stages as scripts: their options, and what they say when something is wrong."""
 
 import errno
-import json
 import os
 import re
 import sys
@@ -12,6 +11,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from deepcovid.errors import UserError, describe
+from deepcovid.statistics.comparison import AgainstPublished, NetsCompared
+from deepcovid.statistics.estimate import read_result
 from tests.checkouts import edit_params, run, smaller
 
 STAGES = ["download", "filter", "split", "augment", "weights", "features", "train", "replay", "evaluate", "ladder"]
@@ -112,17 +113,16 @@ def scored(checkout):
 def test_compare_sets_the_first_seeds_scores_beside_the_published_ones(scored):
     result = stage(scored, "compare", "--dataset", "covid-xray-5k")
     assert result.returncode == 0, result.stderr
-    published, nets = (
-        json.loads((scored / f"metrics/covid-xray-5k/{name}.json").read_text()) for name in ("published", "nets")
-    )
-    assert [(row["group"], row["recipe"]) for row in published["numbers"]] == [("paper", "paper")] * 2
-    assert published["compared"] == 2
+    published = read_result(scored / "metrics/covid-xray-5k/published.json", AgainstPublished)
+    nets = read_result(scored / "metrics/covid-xray-5k/nets.json", NetsCompared)
+    assert [(row.group, row.recipe) for row in published.numbers.values()] == [("paper", "paper")] * 2
+    assert published.compared == 2
     table = pd.read_csv(scored / "data/covid-xray-5k/scores/resnet18-paper.csv")
-    (pair,) = nets["pairs"]
-    assert (pair["first"], pair["second"], pair["auc_over_seeds"]["seeds"]) == ("squeezenet1_0", "resnet18", 2)
-    assert pair["auc"]["second"] == pytest.approx(roc_auc_score(table["label"] == "covid", table["seed_4"]), abs=1e-6)
+    pair = nets.pairs["paper/squeezenet1_0-resnet18"]
+    assert (pair.first, pair.second, pair.auc_over_seeds.seeds) == ("squeezenet1_0", "resnet18", 2)
+    assert pair.auc.second == pytest.approx(roc_auc_score(table["label"] == "covid", table["seed_4"]), abs=1e-6)
     called = table["seed_4"] >= 0.5  # the recipe's cut-off
-    assert pair["sensitivity"]["second"] == pytest.approx(called[table["label"] == "covid"].mean(), abs=1e-6)
+    assert pair.sensitivity.second == pytest.approx(called[table["label"] == "covid"].mean(), abs=1e-6)
 
 
 def test_compare_refuses_scores_of_other_images(scored):

@@ -1,7 +1,7 @@
 """Compare the metrics in the working tree with those of a git revision, within tolerances named per metric.
 
-Every value of every metrics file counts, those in lists too. Prints the largest difference under each tolerance. Exits
-with 1 and names every metric that is too far off, missing or new.
+Every value of every metrics file counts; a list counts as one value. Prints the largest difference under each
+tolerance. Exits with 1 and names every metric that is too far off, missing or new.
 """
 
 import argparse
@@ -72,9 +72,7 @@ def compare(old: Files, new: Files, tolerances: Mapping[str, float | str]) -> li
 
 
 def flat(value: Any, path: str = "") -> dict[str, Any]:
-    """Return nested dicts and lists as one dict by dotted path; an item of a list goes by its place."""
-    if isinstance(value, list):
-        value = {str(place): part for place, part in enumerate(value)}
+    """Return nested dicts as one dict by dotted path. A list is one value: what moves apart from others has a name."""
     if not isinstance(value, dict):
         return {path: value}
     parts = (flat(part, f"{path}.{name}" if path else name) for name, part in value.items())

@@ -15,15 +15,18 @@ from ruamel.yaml import YAML
 
 from deepcovid.audits.verdict import sentences
 from deepcovid.drawing.tables import Table, rate, spread
+from deepcovid.heatmaps.localisation import NetHeat
 from deepcovid.ladder.finding import finding
+from deepcovid.ladder.measuring import Ladders, NetLadder
 from deepcovid.nets.zoo import NETS, title_of
 from deepcovid.report import tables as of_report
 from deepcovid.report.audit import enough_rows
 from deepcovid.report.heatmaps import sentences as sentences_on_heat
 from deepcovid.statistics import published
-from deepcovid.statistics.comparison import claim_sentence
+from deepcovid.statistics.comparison import AgainstPublished, NetsCompared, claim_sentence
+from deepcovid.statistics.estimate import Model, read_result
 from deepcovid.statistics.published import Group
-from deepcovid.statistics.rates import Counts, RunResult
+from deepcovid.statistics.rates import Counts, RunResult, Runs
 from stages import paths
 from stages._resolved import read_yaml
 
@@ -34,7 +37,7 @@ BLOCK = re.compile(r"(<!-- results of (?P<dataset>[\w-]+)[^>]*-->\n)(?P<body>.*?
 def main() -> None:
     """Print or write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", default="covid-xray-5k", help="a folder of metrics/ (covid-xray-5k)")
+    parser.add_argument("--dataset", default="covid-xray-5k", help="a folder of results/ (covid-xray-5k)")
     parser.add_argument("--write", action="store_true", help="replace the tables between the marks in README.md")
     options = parser.parse_args()
     if options.write:
@@ -51,29 +54,31 @@ def with_tables(text: str) -> str:
 def tables(dataset: str) -> str:
     """Return a data set's results and confusion matrices as Markdown, with published numbers beside if it has any."""
     recipes = list(YAML(typ="safe", pure=True).load(paths.PARAMS)["recipe"])
-    measured = read(dataset, "runs") or {}
-    names = {(net, recipe): f"{net}-{recipe}" for net in NETS for recipe in recipes}
-    runs = {run: RunResult.model_validate(measured[name]) for run, name in names.items() if name in measured}
+    evaluated = read(dataset, "runs", Runs)
+    found = evaluated.runs if evaluated else {}
+    pairs = [(net, recipe) for net in NETS for recipe in recipes]
+    runs = {(net, recipe): found[f"{net}-{recipe}"] for net, recipe in pairs if f"{net}-{recipe}" in found}
     groups = published.validate(read_yaml(paths.PUBLISHED), str(paths.PUBLISHED)).of(dataset)
     parts = [results(runs, groups), confusions(runs)]
-    beside, nets, climbed = (read(dataset, name) for name in ("published", "nets", "ladder"))
+    beside, nets = read(dataset, "published", AgainstPublished), read(dataset, "nets", NetsCompared)
+    climbed = read(dataset, "ladder", Ladders)
     if groups and beside and nets:
         parts.append("Published against ours; ours, with its interval, is that of the first seed's head:")
         parts += [against_published(beside), claim_sentence(nets, dataset, papers_images=True)]
     if groups and climbed:
-        parts.append(f"The ladder, computed from its table, `metrics/{dataset}/ladder.json`:")
-        parts.append("\n".join(f"- {finding(title_of(net), part)}" for net, part in climbed.items()))
-        parts += [f"{title_of(net)}:\n\n{ladder(part)}" for net, part in climbed.items() if net == "resnet18"]
+        parts.append(f"The ladder, computed from its table, `results/{dataset}/ladder.json`:")
+        parts.append("\n".join(f"- {finding(title_of(net), part)}" for net, part in climbed.nets.items()))
+        parts += [f"{title_of(net)}:\n\n{ladder(part)}" for net, part in climbed.nets.items() if net == "resnet18"]
     return "\n\n".join([*parts, *audits(dataset), *heatmaps(dataset)])
 
 
 def audits(dataset: str) -> list[str]:
     """Return what the audits say, and their tables, or nothing where none was run."""
-    verdict = read(dataset, "audit")
+    verdict = read_json(dataset, "audit")
     if not verdict:
         return []
     leakage, acquisition, baselines = (
-        read(dataset, f"audit/{name}") for name in ("leakage", "acquisition", "baselines")
+        read_json(dataset, f"audit/{name}") for name in ("leakage", "acquisition", "baselines")
     )
     said = " ".join(sentences(verdict, leakage))
     known = of_report.enough(enough_rows(baselines, acquisition))
@@ -82,9 +87,9 @@ def audits(dataset: str) -> list[str]:
 
 def heatmaps(dataset: str) -> list[str]:
     """Return what was measured of the heat maps, or nothing where none were made."""
-    found = read(dataset, "heatmaps")
-    said = " ".join(sentences_on_heat(found)) if found else ""
-    return [f"The heat maps, computed from `metrics/{dataset}/heatmaps.json`: {said}"] if said else []
+    found = [read(dataset, f"heatmaps/{net}", NetHeat) for net in NETS]
+    said = " ".join(sentence for net in found if net for sentence in sentences_on_heat(net))
+    return [f"The heat maps, computed from `results/{dataset}/heatmaps`: {said}"] if said else []
 
 
 def markdown(shown: Table) -> str:
@@ -92,7 +97,13 @@ def markdown(shown: Table) -> str:
     return table(list(shown.header), [[cell.replace("\n", " ") for cell in row] for row in shown.rows])
 
 
-def read(dataset: str, name: str) -> Any:
+def read(dataset: str, name: str, kind: type[Model]) -> Model | None:
+    """Return a result of a data set, or None where it is not there."""
+    path = paths.results(dataset, name)
+    return read_result(path, kind) if path.is_file() else None
+
+
+def read_json(dataset: str, name: str) -> Any:
     """Return a metrics file of a data set, or None where it is not there."""
     path = paths.metrics(dataset, name)
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
@@ -142,23 +153,22 @@ def published_for(groups: Mapping[str, Group], net: str, recipe: str, n_test: Co
     )
 
 
-def against_published(beside: Any) -> str:
+def against_published(beside: AgainstPublished) -> str:
     """Return a row per published number and run of ours."""
     heads = ["source", "number", "published", "net", "recipe", "ours (95 % interval)", "over seeds", "difference"]
     rows = []
-    for row in beside["numbers"]:
-        style = ".0f" if row["metric"].startswith("confusion.") else ".3f"
-        over = row.get("over_seeds")
-        inside = ("no", "yes")[row["inside"]] if row["same_test_counts"] else "other test images"
+    for row in beside.numbers.values():
+        digits, over = 0 if row.counts_images else 3, row.over_heads
+        inside = ("no", "yes")[row.inside] if row.same_test_counts else "other test images"
         cells = [
-            row["group"],
-            row["name"],
-            f"{row['published']:g}",
-            title_of(row["model"]),
-            row["recipe"],
-            f"{row['ours']:{style}} ({row['low']:{style}} to {row['high']:{style}})",
-            f"{over['min']:{style}} to {over['max']:{style}}{' (inside)' * over['inside']}" if over else "",
-            f"{row['difference']:+{style}}",
+            row.group,
+            row.name,
+            f"{row.published:g}",
+            title_of(row.model),
+            row.recipe,
+            spread(row.ours, digits),
+            f"{over.min:.{digits}f} to {over.max:.{digits}f}{' (inside)' * over.inside}" if over else "",
+            f"{row.difference:+.{digits}f}",
             inside,
         ]
         rows.append(cells)
@@ -171,7 +181,7 @@ def table(heads: list[str], rows: list[list[str]]) -> str:
     return "\n".join([first, "|" + "---|" * len(heads), *others])
 
 
-def ladder(part: Any) -> str:
+def ladder(part: NetLadder) -> str:
     """Return a row per rung of a net's ladder."""
     heads = [
         "path",
@@ -184,17 +194,16 @@ def ladder(part: Any) -> str:
         "heads that call every image alike",
     ]
     rows = []
-    for rung in part["rungs"]:
-        below = rung["below"]
+    for rung in part.rungs.values():
         cells = [
-            rung["direction"],
-            rung["rung"],
-            rung["net"],
-            f"{rung['auc']['mean']:.3f} ({rung['auc']['low']:.3f} to {rung['auc']['high']:.3f})",
-            f"{below['auc']['p_value']:.2g}" if below else "",
-            f"{rung['sensitivity']['mean']:.2f}",
-            f"{rung['specificity']['mean']:.3f}",
-            f"{round(rung['collapsed']['mean'] * rung['heads'])} of {rung['heads']}",
+            rung.direction,
+            rung.rung,
+            rung.net,
+            spread(rung.auc),
+            f"{rung.below.auc.p_value:.2g}" if rung.below else "",
+            f"{rung.sensitivity.value:.2f}",
+            f"{rung.specificity.value:.3f}",
+            f"{rung.collapsed_heads} of {rung.heads}",
         ]
         rows.append(cells)
     return table(heads, rows)

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Sourced:
+class Sourced(Generic[Value]):
     """A value and the step that made it."""
 
-    value: Any
+    value: Value
     step: Step

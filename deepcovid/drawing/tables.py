@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from deepcovid.statistics.estimate import Bounds, Estimate
+from deepcovid.statistics.estimate import Bounds, Estimate, PairedTest
 from deepcovid.statistics.rates import Rate
 
 
@@ -41,11 +40,15 @@ def bounds(interval: Bounds | Estimate, digits: int = 3) -> str:
     return f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
 
 
-def difference(test: Mapping[str, Any]) -> str:
-    """Return a paired difference with its p and, where it has one, its interval."""
-    p = test["p_value"]
-    interval = f"{test['low']:+.3f} to {test['high']:+.3f},\n" if "low" in test else ""
-    return f"{test['difference']:+.3f} ({interval}{'p < 0.001' if p < 0.001 else f'p = {p:.3f}'})"
+def difference(test: PairedTest) -> str:
+    """Return a paired difference with its interval and its p as text."""
+    own = test.difference
+    return f"{own.value:+.3f} ({own.low:+.3f} to {own.high:+.3f},\n{p_value(test.p_value)})"
+
+
+def p_value(p: float) -> str:
+    """Return a p-value as text."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def share(value: float) -> str:

@@ -11,8 +11,9 @@ from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
 from deepcovid.errors import UserError
+from deepcovid.schema import Strict
 from deepcovid.settings import EvaluateSettings
-from deepcovid.statistics.rates import rounded
+from deepcovid.statistics.estimate import Estimate, Number
 
 Maps = NDArray[np.float32]
 Masks = NDArray[np.bool_]
@@ -21,6 +22,84 @@ Values = NDArray[np.float64]
 # Two standard deviations reach from the middle to the edge. The pointing game and the AUC ask only for the order of
 # pixels, which is the same at any width; the share of the heat is not.
 CENTRE_DEVIATION = 0.25  # of the side
+
+
+OCCLUSION, GRAD_CAM, CENTRE, RANDOM = "occlusion", "grad_cam", "centre", "random"
+
+# A mean over images with the 95 % percentile interval of a bootstrap over patients; the mean alone, where there are
+# fewer than two patients.
+Measure = Estimate | Number
+
+
+class Measures(Strict):
+    """The measures of one kind of map: see the functions of the same names.
+
+    `heat_inside` is None where no image has any positive heat.
+    """
+
+    pointing_game: Measure
+    heat_inside: Measure | None = None
+    auc: Measure
+
+
+class Method(Measures):
+    """How well one kind of map finds what the masks show.
+
+    Attributes:
+        without_heat: Images whose map has no positive heat; `heat_inside` leaves them out.
+        minus_centre: The measures less those of the blob in the centre, image by image; None for that blob itself.
+    """
+
+    without_heat: int
+    minus_centre: Measures | None = None
+
+
+class Located(Strict):
+    """How well the maps of a net find one kind of place.
+
+    Attributes:
+        images: How many images were measured.
+        patients: How many patients they are of.
+        mask_share: The masks' mean share of the image, which is what chance reaches.
+        methods: By kind of map.
+        skipped: Why there are no intervals; None where there are.
+    """
+
+    images: int
+    patients: int
+    mask_share: Number
+    methods: dict[str, Method]
+    skipped: str | None = None
+
+
+class NotLocated(Strict):
+    """Why nothing was measured."""
+
+    skipped: str
+
+
+class NetHeat(Strict):
+    """results/<data set>/heatmaps/<net>.json: whether a net's heat lies where the lesions, or the lungs, are.
+
+    Attributes:
+        model: The net.
+        recipe: The recipe of its head.
+        window: Side of the occluding window, pixels.
+        stride: From place to place, pixels.
+        fill: Grey level of the window, 0..255.
+        chosen: How many images were chosen, by why.
+        lesions: Whether the heat lies in the lesions.
+        lungs: Whether it lies in the lungs.
+    """
+
+    model: str
+    recipe: str
+    window: int
+    stride: int
+    fill: int
+    chosen: dict[str, int]
+    lesions: Located | NotLocated
+    lungs: Located | NotLocated
 
 
 def baselines(images: int, height: int, width: int, seed: int) -> dict[str, Maps]:
@@ -32,27 +111,20 @@ def baselines(images: int, height: int, width: int, seed: int) -> dict[str, Maps
         np.exp(-0.5 * ((np.arange(side) - (side - 1) / 2) / (CENTRE_DEVIATION * side)) ** 2) for side in (height, width)
     )
     centre = np.broadcast_to(np.outer(down, across).astype(np.float32), (images, height, width))
-    return {"centre": centre, "random": np.random.default_rng(seed).random((images, height, width), np.float32)}
+    return {CENTRE: centre, RANDOM: np.random.default_rng(seed).random((images, height, width), np.float32)}
 
 
 def localised(
     maps: Mapping[str, Maps], masks: Masks, patient: pd.Series, seed: int, settings: EvaluateSettings
-) -> dict[str, Any]:
+) -> Located:
     """Return how well maps, and the baselines of `baselines`, find what masks show.
 
     Args:
         maps: By the name of the method, (images, height, width) each.
-        masks: (images, height, width); each has pixels inside and outside.
+        masks: (images, height, width), at least one; each has pixels inside and outside.
         patient: (images), for the bootstrap; blank stands for a patient of its own.
         seed: Of the random baseline.
         settings: Of the bootstrap.
-
-    Returns:
-        images, patients, mask_share (of the image, which is what chance reaches), and by method: pointing_game,
-        heat_inside and auc (see the functions) as mean over images with low and high, a 95 % percentile interval of a
-        bootstrap over patients; the same less the centre baseline's, paired, in minus_centre; and without_heat, images
-        without positive heat, which heat_inside leaves out. With fewer than two patients there are no intervals, and
-        `skipped` says so; without a value, there is no mean.
 
     Raises:
         UserError: Maps and masks are of different shapes, or a map is not finite.
@@ -65,26 +137,26 @@ def localised(
     images, height, width = masks.shape
     names = patient.reset_index(drop=True)
     names = catalogue.named_patients(names, names.index.to_series())
-    counts = {"images": images, "patients": int(names.nunique())}
-    if not images:
-        return counts
     values = {
         name: {measure: np.array([of(*pair) for pair in zip(own, masks, strict=True)]) for measure, of in MEASURES}
         for name, own in {**maps, **baselines(images, height, width, seed)}.items()
     }
-    methods: dict[str, Any] = {}
+    methods = {}
     for name, own_values in values.items():
-        methods[name] = {measure: _mean(part, names, settings) for measure, part in own_values.items()}
-        methods[name]["without_heat"] = int(np.isnan(own_values["heat_inside"]).sum())
-        if name != "centre":
-            less = {measure: part - values["centre"][measure] for measure, part in own_values.items()}
-            methods[name]["minus_centre"] = {
-                measure: _mean(part, names, settings, "difference") for measure, part in less.items()
-            }
-    found = counts | {"mask_share": float(masks.mean()), "methods": methods}
-    if counts["patients"] < 2:
-        found["skipped"] = "fewer than two patients, so there are no intervals"
-    return rounded(found)
+        less = {measure: part - values[CENTRE][measure] for measure, part in own_values.items()}
+        methods[name] = Method(
+            **_means(own_values, names, settings),
+            without_heat=int(np.isnan(own_values["heat_inside"]).sum()),
+            minus_centre=None if name == CENTRE else Measures(**_means(less, names, settings)),
+        )
+    patients = int(names.nunique())
+    return Located(
+        images=images,
+        patients=patients,
+        mask_share=float(masks.mean()),
+        methods=methods,
+        skipped="fewer than two patients, so there are no intervals" if patients < 2 else None,
+    )
 
 
 def pointing_game(heat: Maps, mask: Masks) -> float:
@@ -110,21 +182,25 @@ def auc(heat: Maps, mask: Masks) -> float:
 MEASURES = (("pointing_game", pointing_game), ("heat_inside", heat_inside), ("auc", auc))
 
 
-def _mean(values: Values, names: pd.Series, settings: EvaluateSettings, called: str = "mean") -> dict[str, float]:
+def _means(values: Mapping[str, Values], names: pd.Series, settings: EvaluateSettings) -> dict[str, Any]:
+    return {measure: _mean(part, names, settings) for measure, part in values.items()}
+
+
+def _mean(values: Values, names: pd.Series, settings: EvaluateSettings) -> Measure | None:
     known = ~np.isnan(values)
     if not known.any():
-        return {}
-    found = {called: float(values[known].mean())}
+        return None
+    mean = float(values[known].mean())
     by_patient = pd.Series(values[known]).groupby(names[known].to_numpy(), sort=False).agg(["sum", "count"])
-    if len(by_patient) > 1:
-        interval = bootstrap(
-            (by_patient["sum"].to_numpy(), by_patient["count"].to_numpy()),
-            lambda total, images, axis: total.sum(axis=axis) / images.sum(axis=axis),
-            paired=True,
-            vectorized=True,
-            n_resamples=settings.bootstrap_samples,
-            method="percentile",
-            rng=np.random.default_rng(settings.bootstrap_seed),
-        ).confidence_interval
-        found |= {"low": float(interval.low), "high": float(interval.high)}
-    return found
+    if len(by_patient) < 2:
+        return mean
+    interval = bootstrap(
+        (by_patient["sum"].to_numpy(), by_patient["count"].to_numpy()),
+        lambda total, images, axis: total.sum(axis=axis) / images.sum(axis=axis),
+        paired=True,
+        vectorized=True,
+        n_resamples=settings.bootstrap_samples,
+        method="percentile",
+        rng=np.random.default_rng(settings.bootstrap_seed),
+    ).confidence_interval
+    return Estimate(value=mean, low=float(interval.low), high=float(interval.high))

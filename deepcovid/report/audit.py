@@ -32,7 +32,7 @@ def audit(contents: Contents) -> Section:
     return Section("audit", TITLE, text, tuple(blocks))
 
 
-def _enough(found: Mapping[str, Sourced]) -> Block:
+def _enough(found: Mapping[str, Sourced[Any]]) -> Block:
     rows = enough_rows(found["baselines"].value, found["acquisition"].value)
     caption = (
         "What one needs to know to reach which AUC. Acquisition: predicted in cross-validation by patient over the "
@@ -53,12 +53,12 @@ def enough_rows(baselines: Mapping[str, Any], acquisition: Mapping[str, Any]) ->
     return sorted(rows, key=lambda row: -row["auc"])
 
 
-def _said(found: Mapping[str, Sourced]) -> Block:
+def _said(found: Mapping[str, Sourced[Any]]) -> Block:
     said = " ".join(sentences(found["audit"].value, found["leakage"].value))
     return Block("Computed from the audits.", (found["audit"].step,), sentences=(said,))
 
 
-def _hidden(part: Sourced) -> Block:
+def _hidden(part: Sourced[Any]) -> Block:
     nets = part.value["nets"]
     caption = (
         f"The middle hidden: heads under the recipe {part.value['recipe']}, trained and tested on images with a black "
@@ -74,7 +74,7 @@ def _hidden(part: Sourced) -> Block:
     return drawn(audit_figures.hidden(nets), "audit-hidden", alt, caption, (part.step,), tables.hidden(nets))
 
 
-def _leaks(part: Sourced) -> Block:
+def _leaks(part: Sourced[Any]) -> Block:
     value = part.value
     near = value["near_duplicates"]
     caption = f"What leaks from training into the test: pairs of images by kind. {near_duplicates_in_words(near)}"
@@ -103,7 +103,7 @@ def near_duplicates_in_words(near: Mapping[str, Any]) -> str:
     )
 
 
-def _acquisition(part: Sourced) -> Block:
+def _acquisition(part: Sourced[Any]) -> Block:
     caption = (
         "How well the label is predicted from how an image was taken and of whom, by a simple model, cross-validated "
         "by patient; each variable on the images where it is known. A view is AP lying or not: not every source says. "
@@ -113,7 +113,7 @@ def _acquisition(part: Sourced) -> Block:
     return Block(caption, (part.step,), table=tables.acquisition(part.value["variables"]))
 
 
-def _external(contents: Contents, calibration: Sourced, external: Mapping[str, Sourced]) -> Iterator[Block]:
+def _external(contents: Contents, calibration: Sourced[Any], external: Mapping[str, Sourced[Any]]) -> Iterator[Block]:
     recipe = contents.audits["baselines"].value["recipe"]
     own = Calibrations.model_validate(calibration.value).nets
     curves = {contents.dataset: {model: [*part.bins.values()] for model, part in own.items()}}

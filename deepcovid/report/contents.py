@@ -7,35 +7,31 @@ from typing import Any
 import pandas as pd
 
 from deepcovid.drawing.steps import Sourced, Step
+from deepcovid.heatmaps.localisation import NetHeat
+from deepcovid.ladder.measuring import Ladders
 from deepcovid.nets.zoo import title_of
+from deepcovid.statistics.comparison import AgainstPublished, NetsCompared
 from deepcovid.statistics.rates import RunResult
+from deepcovid.statistics.runs import Run
 
 # Recipes that the report's story is about; others are shown beside them.
 FAILED, RELEASED, PAPER = "failed-reproduction", "released-code", "paper"
 
 
 @dataclass(frozen=True)
-class Run:
-    """One net under one recipe.
+class ShownRun(Run):
+    """A run with all that the page shows of it.
 
     Attributes:
-        model: A key of NETS.
-        recipe: Its name; each is of a head on frozen features or of a whole net.
         replayed: True where the whole net was trained as the released script does, false for a head on frozen features.
-        cut_off: An image is called covid from this score on.
-        metrics: The run's numbers.
-        scores: A row per test image: label, group, patient_id, and a column per head, P(covid).
+        result: The run's numbers.
         log: A row per head and epoch: seed, epoch, loss, train_accuracy, test_accuracy, test_auc.
-        evaluated: The step that made metrics.
-        trained: The step that made scores and log.
+        evaluated: The step that made `result`.
+        trained: The step that made the scores and the log.
     """
 
-    model: str
-    recipe: str
     replayed: bool
-    cut_off: float
-    metrics: RunResult
-    scores: pd.DataFrame
+    result: RunResult
     log: pd.DataFrame
     evaluated: Step
     trained: Step
@@ -44,11 +40,6 @@ class Run:
     def net(self) -> str:
         """The net's name as the paper has it."""
         return title_of(self.model)
-
-    @property
-    def score(self) -> pd.Series:
-        """(images), P(covid) of the first seed."""
-        return self.scores[next(name for name in self.scores.columns if str(name).startswith("seed_"))]
 
 
 @dataclass(frozen=True)
@@ -61,13 +52,13 @@ class Contents:
         runs: One per net and recipe, in the order in which they are to be shown; replayed ones among them.
         bootstrap: Samples and seed for the bands of the ROC curves.
         findings: Sentences that the ladder's table says.
-        ladder: By net, what deepcovid.ladder.measured returns; a net may be missing.
-        published: As deepcovid.statistics.comparison.beside_published returns it.
-        nets: As deepcovid.statistics.comparison.between_nets returns it.
+        ladder: The ladder of each net; a net may be missing.
+        published: Published numbers beside ours.
+        nets: The paired differences between nets.
         nets_sentence: What the comparison of the nets says.
         audits: By name, what the audits found: leakage, acquisition, baselines, hidden, calibration, the verdict
             `audit`, and `external-...` for each net on each set of other people's images. Empty where none was run.
-        heatmaps: By net, what stages.localisation measured; empty where no heat maps were made.
+        heatmaps: By net, whether its heat lies in lesions and in lungs; empty where no heat maps were made.
         heatmap_pictures: By net, a PNG file: of synthetic images with their maps, or of mean maps without an image.
         provenance: By name, what is recorded of data and weights.
         parameters: Of the data set and of the shared settings, nested.
@@ -78,21 +69,21 @@ class Contents:
 
     dataset: str
     synthetic: bool
-    runs: tuple[Run, ...]
+    runs: tuple[ShownRun, ...]
     bootstrap: tuple[int, int]
-    provenance: Mapping[str, Sourced]
+    provenance: Mapping[str, Sourced[Any]]
     parameters: Mapping[str, Any]
     recipes: Mapping[str, Mapping[str, Any]]
     steps: tuple[Step, ...]
     command: str
     findings: tuple[str, ...] = ()
-    ladder: Sourced | None = None
-    published: Sourced | None = None
-    nets: Sourced | None = None
+    ladder: Sourced[Ladders] | None = None
+    published: Sourced[AgainstPublished] | None = None
+    nets: Sourced[NetsCompared] | None = None
     nets_sentence: str = ""
-    audits: Mapping[str, Sourced] = field(default_factory=dict)
-    heatmaps: Mapping[str, Sourced] = field(default_factory=dict)
-    heatmap_pictures: Mapping[str, Sourced] = field(default_factory=dict)
+    audits: Mapping[str, Sourced[Any]] = field(default_factory=dict)
+    heatmaps: Mapping[str, Sourced[NetHeat]] = field(default_factory=dict)
+    heatmap_pictures: Mapping[str, Sourced[bytes]] = field(default_factory=dict)
     models: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -103,11 +94,11 @@ class Contents:
         """ResNet18, the net of the failed reproduction, or the first net where it was not run."""
         return "resnet18" if "resnet18" in self.models else self.models[0]
 
-    def of(self, recipe: str) -> tuple[Run, ...]:
+    def of(self, recipe: str) -> tuple[ShownRun, ...]:
         """Return the runs under a recipe, one per net."""
         return tuple(run for run in self.runs if run.recipe == recipe)
 
-    def of_model(self, model: str) -> tuple[Run, ...]:
+    def of_model(self, model: str) -> tuple[ShownRun, ...]:
         """Return a net's runs in the order of the story: from the failure to the paper's recipe, others last.
 
         A recipe whose name begins with another's stands beside it.

@@ -1,7 +1,9 @@
 """One function a figure: tables in, a matplotlib figure out."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -10,12 +12,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from sklearn.metrics import roc_curve
 
-from deepcovid import catalogue
 from deepcovid.drawing.marks import BLUE, GREEN, NET_COLOURS, ORANGE, RED, dot
 from deepcovid.drawing.svg import FAINT, INK, PAGE, WIDTH, styled
 from deepcovid.drawing.tables import spread
+from deepcovid.ladder.measuring import RungResult
 from deepcovid.nets.zoo import title_of
-from deepcovid.report.contents import Run
+from deepcovid.report.contents import ShownRun
+from deepcovid.statistics.comparison import Beside
 from deepcovid.statistics.curves import histogram
 from deepcovid.statistics.estimate import Estimate
 from deepcovid.statistics.rates import Confusion
@@ -27,18 +30,32 @@ DIRECTIONS = {
     "down": "from the paper towards the failure",
     "aside": "beside the ladder",
 }
-LADDER_COLUMNS = (("auc", "AUC"), ("sensitivity", "sensitivity"), ("specificity", "specificity"))
+LADDER_COLUMNS: dict[str, Callable[[RungResult], Estimate]] = {
+    "AUC": lambda rung: rung.auc,
+    "sensitivity": lambda rung: rung.sensitivity,
+    "specificity": lambda rung: rung.specificity,
+}
+SHAPES = "D^sPvX*"  # of published points, in order; an eighth point has the first shape again
 PERCENT = ((0, 0.05, 0.25, 1), ("0", "5 %", "25 %", "100 %"))
 
 
+@dataclass(frozen=True)
+class Point:
+    """A place on a ROC curve that somebody published."""
+
+    name: str
+    specificity: float
+    sensitivity: float
+
+
 @styled
-def ladder(rungs: Sequence[Mapping[str, Any]]) -> Figure:
+def ladder(rungs: Sequence[RungResult]) -> Figure:
     """Draw a net's ladder: a row per rung, in the order of each direction; AUC, rates and collapsed share.
 
     Args:
-        rungs: Each with direction, rung, net (frozen | replayed), and mean, low and high of its measures.
+        rungs: In the order of the paths.
     """
-    groups = [(name, [rung for rung in rungs if rung["direction"] == name]) for name in DIRECTIONS]
+    groups = [(name, [rung for rung in rungs if rung.direction == name]) for name in DIRECTIONS]
     groups = [(name, members) for name, members in groups if members]
     height = sum(len(members) + 1.6 for _, members in groups)
     figure = Figure(figsize=(WIDTH, 0.25 * height + 0.7), layout="constrained")
@@ -49,26 +66,24 @@ def ladder(rungs: Sequence[Mapping[str, Any]]) -> Figure:
         across = axes[0].get_yaxis_transform()
         axes[0].text(0, top, DIRECTIONS[name], weight="bold", va="center", transform=across, in_layout=False)
         places = top + 1.0 + np.arange(len(members))
-        labels += [(place, rung["rung"]) for place, rung in zip(places, members, strict=True)]
-        for axis, (measure, _) in zip(axes, LADDER_COLUMNS, strict=False):
+        labels += [(place, rung.rung) for place, rung in zip(places, members, strict=True)]
+        for axis, measure in zip(axes, LADDER_COLUMNS.values(), strict=False):
             if name != "aside":
-                axis.plot([rung[measure]["mean"] for rung in members], places, color=FAINT, linewidth=1.2, zorder=1)
+                axis.plot([measure(rung).value for rung in members], places, color=FAINT, linewidth=1.2, zorder=1)
             for place, rung in zip(places, members, strict=True):
-                own = rung[measure]
-                estimate = Estimate(value=own["mean"], low=own["low"], high=own["high"])
-                dot(axis, estimate, place, BLUE, hollow=rung["net"] == "replayed")
+                dot(axis, measure(rung), place, BLUE, hollow=rung.net == "replayed")
         for place, rung in zip(places, members, strict=True):
-            share = rung["collapsed"]["mean"]
+            share = rung.collapsed.value
             axes[3].barh(place, share, height=0.62, color=RED, alpha=0.8)
             axes[3].text(share + 0.04, place, f"{100 * share:.0f} %", va="center", fontsize=7.5)
         top = places[-1] + 1.6
-    for axis, title in zip(axes, (*(title for _, title in LADDER_COLUMNS), "collapsed"), strict=True):
+    for axis, title in zip(axes, (*LADDER_COLUMNS, "collapsed"), strict=True):
         axis.set_title(title)
         axis.set_xlim(-0.04, 1.04)
         axis.tick_params(left=False)
         axis.spines["left"].set_visible(False)
         axis.grid(axis="y", visible=False)
-    lowest = min(rung["auc"]["low"] for rung in rungs)
+    lowest = min(rung.auc.low for rung in rungs)
     axes[0].set_xlim(min(0.5, np.floor(lowest * 10) / 10) - 0.02, 1.02)
     axes[3].set_xlim(0, 1.4)
     axes[3].set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"])
@@ -116,37 +131,37 @@ def confusions(matrices: Sequence[tuple[str, Confusion]], columns: int, size: fl
 
 
 @styled
-def roc_of_nets(runs: Sequence[Run], samples: int, seed: int, marks: Sequence[Mapping[str, Any]]) -> Figure:
+def roc_of_nets(runs: Sequence[ShownRun], samples: int, seed: int, marks: Sequence[Point]) -> Figure:
     """Draw the nets' ROC curves with 95 % bands: the whole, and the part of few false positives, where nets are used.
 
     Args:
         runs: One per net, under one recipe.
         samples: Bootstrap samples over patients.
         seed: Of the bootstrap.
-        marks: Published points: name, specificity, sensitivity.
+        marks: Published points.
     """
     figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
     whole, corner = figure.subplots(1, 2)
     for run in runs:
-        positive, score = catalogue.covid(run.scores).to_numpy(), run.score.to_numpy()
+        positive, score = run.positive, run.score
         band = roc_band(positive, score, run.scores["patient_id"], samples, seed)
         false_positive, true_positive, _ = roc_curve(positive, score)
-        colour, metrics = NET_COLOURS[run.model], run.metrics
+        colour, result = NET_COLOURS[run.model], run.result
         for axis in (whole, corner):
             axis.fill_between(
                 band["false_positive_rate"], band["low"], band["high"], color=colour, alpha=0.16, linewidth=0
             )
-            label = f"{run.net}: AUC {spread(metrics.auc)}"
+            label = f"{run.net}: AUC {spread(result.auc)}"
             axis.plot(false_positive, true_positive, color=colour, linewidth=1.5, label=label)
-            axis.plot(1 - metrics.specificity.value, metrics.sensitivity.value, "o", color=colour, markersize=5)
-    for mark, shape in zip(marks, "D^", strict=False):
-        place = 1 - mark["specificity"], mark["sensitivity"]
+            axis.plot(1 - result.specificity.value, result.sensitivity.value, "o", color=colour, markersize=5)
+    for mark, shape in zip(marks, cycle(SHAPES), strict=False):
+        place = 1 - mark.specificity, mark.sensitivity
         for axis in (whole, corner):
-            axis.plot(*place, shape, color=INK, markeredgecolor=PAGE, markersize=6, zorder=5, label=mark["name"])
+            axis.plot(*place, shape, color=INK, markeredgecolor=PAGE, markersize=6, zorder=5, label=mark.name)
     whole.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle="--")
     whole.set(title="The whole curve", xlim=(-0.01, 1), ylim=(0, 1.01))
     whole.legend(loc="lower right", fontsize=8)
-    bottom = 0.7 if min(run.metrics.auc.value for run in runs) > 0.95 else 0
+    bottom = 0.7 if min(run.result.auc.value for run in runs) > 0.95 else 0
     corner.set(title="At few false positives", xlim=(-0.002, 0.2), ylim=(bottom, 1.005), xticks=np.arange(5) / 20)
     for axis in (whole, corner):
         axis.set(xlabel="1 - specificity", ylabel="sensitivity")
@@ -154,7 +169,7 @@ def roc_of_nets(runs: Sequence[Run], samples: int, seed: int, marks: Sequence[Ma
 
 
 @styled
-def roc_of_recipes(recipes: Mapping[str, Sequence[Run]]) -> Figure:
+def roc_of_recipes(recipes: Mapping[str, Sequence[ShownRun]]) -> Figure:
     """Draw a panel per recipe with every net's ROC curve.
 
     Args:
@@ -168,9 +183,9 @@ def roc_of_recipes(recipes: Mapping[str, Sequence[Run]]) -> Figure:
         axis.axis("off")
     for axis, (title, runs) in zip(panels, recipes.items(), strict=False):
         for run in runs:
-            positive = catalogue.covid(run.scores).to_numpy()
-            false_positive, true_positive, _ = roc_curve(positive, run.score.to_numpy())
-            label = f"{run.net} {run.metrics.auc.value:.3f}"
+            positive = run.positive
+            false_positive, true_positive, _ = roc_curve(positive, run.score)
+            label = f"{run.net} {run.result.auc.value:.3f}"
             axis.plot(false_positive, true_positive, color=NET_COLOURS[run.model], linewidth=1.3, label=label)
         axis.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle="--")
         axis.set(
@@ -187,7 +202,7 @@ def roc_of_recipes(recipes: Mapping[str, Sequence[Run]]) -> Figure:
 
 
 @styled
-def histograms(runs: Sequence[Run]) -> Figure:
+def histograms(runs: Sequence[ShownRun]) -> Figure:
     """Draw score histograms in the paper's three groups: a column per run, a row per group, the cut-off dashed.
 
     The axis of shares is drawn by its square root, so that few images among thousands can be seen.
@@ -195,7 +210,7 @@ def histograms(runs: Sequence[Run]) -> Figure:
     figure = Figure(figsize=(0.65 + 2.85 * min(len(runs), 3), 3.7), layout="constrained")
     axes = figure.subplots(len(GROUP_COLOURS), len(runs), sharex=True, sharey=True, squeeze=False)
     for column, run in enumerate(runs):
-        table = histogram(run.scores["group"], run.score.to_numpy())
+        table = histogram(run.scores["group"], run.score)
         for axis, (group, colour) in zip(axes[:, column], GROUP_COLOURS.items(), strict=True):
             bars = table[table["group"] == group]
             axis.bar(bars["low"], bars["share"], bars["high"] - bars["low"], align="edge", color=colour, linewidth=0)
@@ -216,7 +231,7 @@ def histograms(runs: Sequence[Run]) -> Figure:
 
 
 @styled
-def training(runs: Sequence[Run]) -> Figure:
+def training(runs: Sequence[ShownRun]) -> Figure:
     """Draw loss, and accuracy and AUC on the test images, over epochs: a column per run; the line is the first seed,
     the area reaches over all seeds, the dashed line is what calling every image non-COVID scores."""
     figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
@@ -233,7 +248,7 @@ def training(runs: Sequence[Run]) -> Figure:
             )
             axis.plot(over_seeds.index, over_seeds["first"], color=colour, linewidth=1.5)
             axis.set_xlim(0, over_seeds.index.max())
-        counts = run.metrics.n_test
+        counts = run.result.n_test
         axes[1, column].axhline(
             counts.non / (counts.covid + counts.non), color=INK, linewidth=0.9, linestyle=(0, (3, 2))
         )
@@ -249,18 +264,18 @@ def training(runs: Sequence[Run]) -> Figure:
 
 
 @styled
-def published(numbers: Sequence[Mapping[str, Any]]) -> Figure:
+def published(numbers: Sequence[Beside]) -> Figure:
     """Draw published values as diamonds on our values with their 95 % intervals, a row per number.
 
     Args:
-        numbers: Each with name, published, ours, low, high, inside.
+        numbers: Rates and areas.
     """
     figure = Figure(figsize=(WIDTH, 0.3 * len(numbers) + 0.8), layout="constrained")
     axis = figure.subplots()
     for place, number in enumerate(numbers):
-        dot(axis, Estimate(value=number["ours"], low=number["low"], high=number["high"]), place, BLUE)
-        colour = FAINT if not number["same_test_counts"] else GREEN if number["inside"] else RED
-        axis.plot(number["published"], place, "D", color=colour, markersize=6, markeredgecolor=PAGE, zorder=4)
+        dot(axis, number.ours, place, BLUE)
+        colour = FAINT if not number.same_test_counts else GREEN if number.inside else RED
+        axis.plot(number.published, place, "D", color=colour, markersize=6, markeredgecolor=PAGE, zorder=4)
     axis.set_yticks(range(len(numbers)), [published_label(number) for number in numbers])
     axis.set(ylim=(len(numbers) - 0.4, -0.6), xlabel="value")
     axis.tick_params(left=False)
@@ -274,10 +289,9 @@ def published(numbers: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def published_label(number: Mapping[str, Any]) -> str:
+def published_label(number: Beside) -> str:
     """Return a published number's name with the run of ours that it is set beside."""
-    net = title_of(number["model"])
-    return f"{number['name']} ({net}, {number['recipe']})"
+    return f"{number.name} ({title_of(number.model)}, {number.recipe})"
 
 
 def stacked(recipe: str) -> str:

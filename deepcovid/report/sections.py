@@ -1,7 +1,6 @@
 """What stands where on the page: sections with their figures, tables and the steps behind each."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 from deepcovid.drawing.blocks import NOT_RUN, Block, Section, Tile, drawn
 from deepcovid.drawing.steps import Step
@@ -10,8 +9,9 @@ from deepcovid.drawing.tables import bounds
 from deepcovid.nets.zoo import title_of
 from deepcovid.report import figures, tables
 from deepcovid.report.audit import audit
-from deepcovid.report.contents import FAILED, PAPER, RELEASED, Contents, Run
+from deepcovid.report.contents import FAILED, PAPER, RELEASED, Contents, ShownRun
 from deepcovid.report.heatmaps import heatmaps
+from deepcovid.statistics.comparison import AT_98
 from deepcovid.statistics.rates import SENSITIVITY_WANTED, Confusion
 
 FIRST_SEED = "Numbers and curves are those of the first seed's head."
@@ -44,10 +44,10 @@ def question(contents: Contents) -> Section:
         run for run in contents.of_model(contents.main_model) if run.recipe in (FAILED, f"{FAILED}-replayed", PAPER)
     ]
     for run in shown:
-        metrics = run.metrics
+        result = run.result
         tiles.append(Tile(tables.collapsed(run), run.recipe, "heads call every test image alike"))
-        tiles.append(Tile(f"{metrics.auc.value:.3f}", run.recipe, f"AUC, 95 % interval {bounds(metrics.auc)}"))
-        found = f"{metrics.confusion.tp} of {metrics.n_test.covid}"
+        tiles.append(Tile(f"{result.auc.value:.3f}", run.recipe, f"AUC, 95 % interval {bounds(result.auc)}"))
+        found = f"{result.confusion.tp} of {result.n_test.covid}"
         tiles.append(Tile(found, run.recipe, f"COVID test images found at cut-off {run.cut_off:g}"))
     return Section(
         "question",
@@ -89,18 +89,16 @@ def ladder(contents: Contents) -> Section:
         return Section("ladder", "The ladder", text, notes=(NOT_RUN.format("ladder"),))
     blocks, notes = [], []
     for model in contents.models:
-        part = contents.ladder.value.get(model)
+        part = contents.ladder.value.nets.get(model)
         if part is None:
             notes.append(NOT_RUN.format(f"ladder of {title_of(model)}"))
             continue
-        rungs, net = part["rungs"], title_of(model)
-        caption = f"{net}, one switch at a time, over {max(rung['seeds'] for rung in rungs)} seeds. "
-        if part.get("combinations"):
-            caption += (
-                f"Of all {part['combinations']} combinations of the switches on frozen features, {part['detecting']} "
-                "detect in every seed. "
-            )
-        alt = f"Ladder of {net}. " + "; ".join(f"{rung['rung']}: AUC {rung['auc']['mean']:.3f}" for rung in rungs)
+        rungs, net = list(part.rungs.values()), title_of(model)
+        caption = (
+            f"{net}, one switch at a time, over {max(rung.seeds for rung in rungs)} seeds. Of all {part.combinations} "
+            f"combinations of the switches on frozen features, {part.detecting} detect in every seed. "
+        )
+        alt = f"Ladder of {net}. " + "; ".join(f"{rung.rung}: AUC {rung.auc.value:.3f}" for rung in rungs)
         figure, table = figures.ladder(rungs), tables.ladder(rungs)
         blocks.append(drawn(figure, f"ladder-{model}", alt, caption, (contents.ladder.step,), table))
     return Section("ladder", "The ladder", text, tuple(blocks), tuple(notes))
@@ -111,7 +109,7 @@ def confusion(contents: Contents) -> Section:
     main, net = contents.of_model(contents.main_model), title_of(contents.main_model)
     told = published_confusions(contents)
     matrices = [(f"published\n{figures.stacked(group)}", cells) for group, cells in told.items()]
-    matrices += [(f"{figures.stacked(run.recipe)}\ncut-off {run.cut_off:g}", run.metrics.confusion) for run in main]
+    matrices += [(f"{figures.stacked(run.recipe)}\ncut-off {run.cut_off:g}", run.result.confusion) for run in main]
     caption = f"{net}: from the failed reproduction to the paper's recipe. " + (
         "The first is as published, the others are ours. " if told else ""
     )
@@ -128,7 +126,7 @@ def confusion(contents: Contents) -> Section:
     blocks = [drawn(figure, "confusion-main", alt, caption, steps)]
     others = [run for model in contents.models if model != contents.main_model for run in contents.of_model(model)]
     if others:
-        matrices = [(f"{run.net}\n{figures.stacked(run.recipe)}", run.metrics.confusion) for run in others]
+        matrices = [(f"{run.net}\n{figures.stacked(run.recipe)}", run.result.confusion) for run in others]
         alt = "; ".join(_in_words(run, net=True) for run in others)
         columns = max(len(contents.of_model(model)) for model in contents.models if model != contents.main_model)
         figure = figures.confusions(matrices, columns, min(2.1, WIDTH / columns))
@@ -144,24 +142,20 @@ def confusion(contents: Contents) -> Section:
 def published_confusions(contents: Contents) -> dict[str, Confusion]:
     """Return the confusion matrices that others published of the main net, by the group of their numbers."""
     found: dict[str, dict[str, int]] = {}
-    for number in contents.published.value["numbers"] if contents.published else ():
-        metric, _, cell = number["metric"].partition(".")
-        if metric == "confusion" and number["published_for"] == contents.main_model:
-            found.setdefault(number["group"], {})[cell] = int(number["published"])
+    for number in contents.published.value.numbers.values() if contents.published else ():
+        metric, _, cell = number.metric.partition(".")
+        if metric == "confusion" and number.published_for == contents.main_model:
+            found.setdefault(number.group, {})[cell] = int(number.published)
     return {group: Confusion(**cells) for group, cells in found.items() if len(cells) == 4}
 
 
-def published_points(contents: Contents) -> list[dict[str, Any]]:
+def published_points(contents: Contents) -> list[figures.Point]:
     """Return what others published as a specificity at a sensitivity of 98 % under the paper's recipe."""
-    numbers = contents.published.value["numbers"] if contents.published else ()
+    numbers = contents.published.value.numbers.values() if contents.published else ()
     return [
-        {
-            "name": f"paper, {number['published_for']}",
-            "specificity": number["published"],
-            "sensitivity": SENSITIVITY_WANTED,
-        }
+        figures.Point(f"{number.group}, {number.published_for}", number.published, SENSITIVITY_WANTED)
         for number in numbers
-        if number["metric"] == "at_sensitivity_98.specificity" and number["recipe"] == PAPER
+        if number.metric == AT_98 and number.recipe == PAPER
     ]
 
 
@@ -176,16 +170,16 @@ def roc(contents: Contents) -> Section:
             f"The nets under the paper's recipe. The bands hold 95 % at each false positive rate, over {samples:,} "
             "bootstrap samples of patients, drawn within each class; the dots are at the cut-off. " + FIRST_SEED
         )
-        alt = "ROC curves. " + "; ".join(f"{run.net}: AUC {run.metrics.auc.value:.3f}" for run in best)
+        alt = "ROC curves. " + "; ".join(f"{run.net}: AUC {run.result.auc.value:.3f}" for run in best)
         if marks and contents.published:
-            caption += " Diamond and triangle are published, at a sensitivity of 98 %."
+            caption += " The dark marks are published, at a sensitivity of 98 %."
             steps = (*steps, contents.published.step)
         blocks.append(drawn(figure, "roc-nets", alt, caption, steps))
     else:
         notes.append(NOT_RUN.format(f"recipe {PAPER}"))
     panels = _by_recipe(contents)
     alt = "; ".join(
-        f"{title}, {run.net}: AUC {run.metrics.auc.value:.3f}" for title, runs in panels.items() for run in runs
+        f"{title}, {run.net}: AUC {run.result.auc.value:.3f}" for title, runs in panels.items() for run in runs
     )
     figure = figures.roc_of_recipes(panels)
     blocks.append(
@@ -238,18 +232,16 @@ def published(contents: Contents) -> Section:
     if contents.published is None:
         return Section("published", title, notes=(NOT_RUN.format("comparison with published numbers"),))
     value, steps = contents.published.value, (contents.published.step,)
-    text = (
-        f"In {value['inside']} of {value['compared']} comparisons the published number lies inside our 95 % interval."
-    )
-    if value["of_other_test_images"]:
-        text += f" {value['of_other_test_images']} more were measured on other test images and are not counted."
-    if not value["numbers"]:
+    text = f"In {value.inside} of {value.compared} comparisons the published number lies inside our 95 % interval."
+    if value.of_other_test_images:
+        text += f" {value.of_other_test_images} more were measured on other test images and are not counted."
+    if not value.numbers:
         return Section("published", title, notes=("No published number is of this data set.",))
     caption = "Published numbers, each with its source, and ours."
-    blocks = [Block(caption, steps, table=tables.published(value["numbers"]))]
-    rates = [number for number in value["numbers"] if not number["metric"].startswith("confusion.")]
+    blocks = [Block(caption, steps, table=tables.published(value.numbers.values()))]
+    rates = [number for number in value.numbers.values() if not number.counts_images]
     if rates:
-        alt = "; ".join(f"{item['name']}: published {item['published']}, ours {item['ours']:.3f}" for item in rates)
+        alt = "; ".join(f"{item.name}: published {item.published}, ours {item.ours.value:.3f}" for item in rates)
         caption = "Rates and areas: published values on our 95 % intervals."
         blocks.insert(0, drawn(figures.published(rates), "published", alt, caption, steps))
     return Section("published", title, (text,), tuple(blocks))
@@ -258,14 +250,14 @@ def published(contents: Contents) -> Section:
 def nets(contents: Contents) -> Section:
     """Paired differences between nets, and what they say of the paper's claim."""
     title = "Is one net better than another?"
-    if contents.nets is None or not contents.nets.value["pairs"]:
+    if contents.nets is None or not contents.nets.value.pairs:
         return Section("nets", title, notes=(NOT_RUN.format("paired comparison of nets"),))
     caption = (
         "Paired differences on the same test images. AUC: bootstrap over patients; rates: McNemar's exact test at the "
         "cut-off, by images. p is not corrected for the number of pairs."
     )
     steps = (contents.nets.step,)
-    blocks = [Block(caption, steps, table=tables.nets(contents.nets.value["pairs"]))]
+    blocks = [Block(caption, steps, table=tables.nets(contents.nets.value.pairs.values()))]
     if contents.nets_sentence:
         blocks.insert(0, Block("Computed from the table below.", steps, sentences=(contents.nets_sentence,)))
     return Section("nets", title, blocks=tuple(blocks))
@@ -305,17 +297,17 @@ def parameters(contents: Contents) -> Section:
     return Section("parameters", "Parameters", blocks=blocks)
 
 
-def _by_recipe(contents: Contents) -> dict[str, list[Run]]:
+def _by_recipe(contents: Contents) -> dict[str, list[ShownRun]]:
     """Return the runs by recipe, in the order of the story."""
     titles = dict.fromkeys(run.recipe for model in contents.models for run in contents.of_model(model))
     return {title: [run for run in contents.runs if run.recipe == title] for title in titles}
 
 
-def _any(runs: Iterable[Run], recipe: str) -> bool:
+def _any(runs: Iterable[ShownRun], recipe: str) -> bool:
     return any(run.recipe == recipe for run in runs)
 
 
-def _evaluated(runs: Sequence[Run]) -> tuple[Step, ...]:
+def _evaluated(runs: Sequence[ShownRun]) -> tuple[Step, ...]:
     return tuple(run.evaluated for run in runs)
 
 
@@ -323,8 +315,8 @@ def _distinct(steps: Iterable[Step]) -> tuple[Step, ...]:
     return tuple({step.name: step for step in steps}.values())
 
 
-def _in_words(run: Run, *, net: bool = False) -> str:
+def _in_words(run: ShownRun, *, net: bool = False) -> str:
     """Return a run's confusion matrix as a phrase."""
-    cells, counts = run.metrics.confusion, run.metrics.n_test
+    cells, counts = run.result.confusion, run.result.n_test
     name = f"{run.net}, {run.recipe}" if net else run.recipe
     return f"{name}: {cells.tp} of {counts.covid} covid and {cells.fp} of {counts.non} non called covid"

@@ -5,30 +5,28 @@ from typing import Any
 
 from deepcovid.audits.external import ExternalRun, View
 from deepcovid.drawing.steps import Sourced
-from deepcovid.drawing.tables import Table, area, difference, rate, share, spread
+from deepcovid.drawing.tables import Table, area, difference, p_value, rate, share, spread
+from deepcovid.heatmaps.localisation import CENTRE, GRAD_CAM, OCCLUSION, RANDOM, Located, Measure
+from deepcovid.ladder.measuring import RungResult
 from deepcovid.nets.zoo import title_of
-from deepcovid.report.contents import Run
+from deepcovid.report.contents import ShownRun
 from deepcovid.report.figures import published_label
 from deepcovid.statistics.calibration import Calibration
-from deepcovid.statistics.estimate import Estimate
+from deepcovid.statistics.comparison import Beside, OverHeads, Pair
 
 
-def ladder(rungs: Iterable[Mapping[str, Any]]) -> Table:
+def ladder(rungs: Iterable[RungResult]) -> Table:
     """Return a row per rung, with the paired test against the rung below."""
-    measures = ("auc", "sensitivity", "specificity", "predicted_positive")
     rows = [
         (
-            rung["direction"],
-            rung["rung"] + (f" (whole net, {rung['epochs']} epochs)" if rung["net"] == "replayed" else ""),
-            *(
-                spread(
-                    Estimate(value=rung[name]["mean"], low=rung[name]["low"], high=rung[name]["high"]),
-                    1 if name == "predicted_positive" else 3,
-                )
-                for name in measures
-            ),
-            share(rung["collapsed"]["mean"]),
-            difference(rung["below"]["auc"]) if rung["below"] else "",
+            rung.direction,
+            rung.rung + (f" (whole net, {rung.epochs} epochs)" if rung.net == "replayed" else ""),
+            spread(rung.auc),
+            spread(rung.sensitivity),
+            spread(rung.specificity),
+            spread(rung.predicted_positive, 1),
+            share(rung.collapsed.value),
+            difference(rung.below.auc) if rung.below else "",
         )
         for rung in rungs
     ]
@@ -36,21 +34,21 @@ def ladder(rungs: Iterable[Mapping[str, Any]]) -> Table:
     return Table((*header, "AUC less that of the rung below (beside the ladder: of its foot)"), rows, names=2)
 
 
-def runs(all_runs: Iterable[Run]) -> Table:
+def runs(all_runs: Iterable[ShownRun]) -> Table:
     """Return a row per run: areas, rates and intervals of the first seed, and how many seeds collapsed."""
     rows = []
     for run in all_runs:
-        metrics, over = run.metrics, run.metrics.over_seeds
+        result, over = run.result, run.result.over_seeds
         rows.append(
             (
                 run.net,
                 run.recipe,
                 f"{run.cut_off:g}",
-                spread(metrics.auc),
+                spread(result.auc),
                 f"{over.auc.min:.3f} to {over.auc.max:.3f}",
-                rate(metrics.sensitivity),
-                rate(metrics.specificity),
-                f"{metrics.at_sensitivity_98.specificity:.3f}",
+                rate(result.sensitivity),
+                rate(result.specificity),
+                f"{result.at_sensitivity_98.specificity:.3f}",
                 collapsed(run),
             )
         )
@@ -58,21 +56,21 @@ def runs(all_runs: Iterable[Run]) -> Table:
     return Table((*header, "specificity at sensitivity 98 %", "collapsed heads"), rows, names=2)
 
 
-def published(numbers: Iterable[Mapping[str, Any]]) -> Table:
+def published(numbers: Iterable[Beside]) -> Table:
     """Return published numbers with ours beside them; what a row's source says as the one above is not repeated."""
     rows, above = [], []
     for number in numbers:
-        source = [text for text in (number["source"], *number["note"].split("; ")) if text]
-        digits = 0 if number["metric"].startswith("confusion.") else 3
+        source = [text for text in (number.source, *number.note.split("; ")) if text]
+        digits = 0 if number.counts_images else 3
         rows.append(
             (
                 published_label(number),
                 "\n".join(text for text in source if text not in above) or "as above",
-                f"{number['published']:.4g}",
-                spread(Estimate(value=number["ours"], low=number["low"], high=number["high"]), digits),
-                _range(number["over_seeds"], digits) if "over_seeds" in number else "",
-                f"{number['difference']:+.{digits}f}",
-                ("yes" if number["inside"] else "no") if number["same_test_counts"] else "other test images",
+                f"{number.published:.4g}",
+                spread(number.ours, digits),
+                _range(number.over_heads, digits) if number.over_heads else "",
+                f"{number.difference:+.{digits}f}",
+                ("yes" if number.inside else "no") if number.same_test_counts else "other test images",
             )
         )
         above = source
@@ -80,19 +78,20 @@ def published(numbers: Iterable[Mapping[str, Any]]) -> Table:
     return Table(header, rows, names=2)
 
 
-def _range(over: Mapping[str, Any], digits: int) -> str:
-    inside = "published inside" if over["inside"] else "published outside"
-    return f"{over['min']:.{digits}f} to {over['max']:.{digits}f}\n({inside})"
+def _range(over: OverHeads, digits: int) -> str:
+    inside = "published inside" if over.inside else "published outside"
+    return f"{over.min:.{digits}f} to {over.max:.{digits}f}\n({inside})"
 
 
-def nets(pairs: Iterable[Mapping[str, Any]]) -> Table:
+def nets(pairs: Iterable[Pair]) -> Table:
     """Return a row per recipe and pair of nets: differences of AUC and rates, first - second."""
     rows = [
         (
-            f"{title_of(pair['first'])} - {title_of(pair['second'])}",
-            pair["recipe"],
-            f"{pair['auc']['first']:.3f} - {pair['auc']['second']:.3f}",
-            *(difference(pair[name]) for name in ("auc", "sensitivity", "specificity")),
+            f"{title_of(pair.first)} - {title_of(pair.second)}",
+            pair.recipe,
+            f"{pair.auc.first:.3f} - {pair.auc.second:.3f}",
+            difference(pair.auc),
+            *(f"{own.difference:+.3f} ({p_value(own.p_value)})" for own in (pair.sensitivity, pair.specificity)),
         )
         for pair in pairs
     ]
@@ -205,24 +204,28 @@ def _within(view: str, alone: View) -> str:
     return f"{view} ({alone.n_test.covid} / {alone.n_test.non}): {spread(alone.auc)}"
 
 
-def located(part: Mapping[str, Any]) -> Table:
+def located(part: Located) -> Table:
     """Return a row per kind of heat map: how well it finds what the masks show, and how much better than the centre."""
-    names = {"occlusion": "sliding window", "grad_cam": "Grad-CAM", "centre": "centre", "random": "random"}
-    rows = []
-    for method, own in part["methods"].items():
-        shown = [_with_bounds(own[measure], "mean") for measure in ("pointing_game", "heat_inside", "auc")]
-        less = own.get("minus_centre")
-        rows.append((names[method], *shown, _with_bounds(less["auc"], "difference", "+") if less else ""))
-    counts = f"{part['images']} images of {part['patients']} patients"
+    names = {OCCLUSION: "sliding window", GRAD_CAM: "Grad-CAM", CENTRE: "centre", RANDOM: "random"}
+    rows = [
+        (
+            names[method],
+            *(_measured(measure) for measure in (own.pointing_game, own.heat_inside, own.auc)),
+            _measured(own.minus_centre.auc, "+") if own.minus_centre else "",
+        )
+        for method, own in part.methods.items()
+    ]
+    counts = f"{part.images} images of {part.patients} patients"
     header = (counts, "pointing game", "share of the heat", "AUC over pixels", "AUC less the centre's")
     return Table(header, rows)
 
 
-def _with_bounds(measure: Mapping[str, float], name: str, sign: str = "") -> str:
-    if name not in measure:
+def _measured(measure: Measure | None, sign: str = "") -> str:
+    if measure is None:
         return ""
-    interval = f" ({measure['low']:{sign}.2f} to {measure['high']:{sign}.2f})" if "low" in measure else ""
-    return f"{measure[name]:{sign}.2f}{interval}"
+    if isinstance(measure, float):
+        return f"{measure:{sign}.2f}"
+    return f"{measure.value:{sign}.2f} ({measure.low:{sign}.2f} to {measure.high:{sign}.2f})"
 
 
 def recipes(settings: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -251,7 +254,7 @@ def flat(values: Mapping[str, Any], path: str = "") -> dict[str, str]:
     return found
 
 
-def files(provenance: Mapping[str, Sourced]) -> Table:
+def files(provenance: Mapping[str, Sourced[Any]]) -> Table:
     """Return a row per file that data or weights came from; generated ones say how."""
     rows = []
     for name, recorded in provenance.items():
@@ -273,6 +276,6 @@ def _file(what: str, record: Mapping[str, Any]) -> tuple[str, ...]:
     return what, name, origin, edition, size
 
 
-def collapsed(run: Run) -> str:
+def collapsed(run: ShownRun) -> str:
     """Return how many of a run's heads call every test image alike."""
-    return f"{run.metrics.collapsed_heads} of {run.metrics.over_seeds.heads}"
+    return f"{run.result.collapsed_heads} of {run.result.over_seeds.heads}"

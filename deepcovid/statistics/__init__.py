@@ -1,6 +1,7 @@
 """Numbers about scores, and how sure they are.
 
 estimate.py     a number with its interval, and the files that hold results
+runs.py         one run: the scores of a net under a recipe
 rates.py        the paper's numbers for one run: rates at the cut-off, areas, how they vary over seeds
 curves.py       the tables behind the plots
 intervals.py    95 % intervals: the paper's formula, Wilson's, Student's, a bootstrap over patients

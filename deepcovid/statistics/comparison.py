@@ -1,10 +1,9 @@
 """Our runs beside what others published, and net against net on the same test images."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +11,11 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from deepcovid.errors import UserError
+from deepcovid.heads.scoring import heads_of
 from deepcovid.nets.zoo import title_of
+from deepcovid.schema import Strict
 from deepcovid.settings import EvaluateSettings
+from deepcovid.statistics.estimate import Estimate, Number, PairedTest
 from deepcovid.statistics.intervals import (
     Interval,
     patient_weights,
@@ -22,30 +24,149 @@ from deepcovid.statistics.intervals import (
     weighted_specificity,
     wilson_interval,
 )
-from deepcovid.statistics.published import Group, Number
-from deepcovid.statistics.rates import SENSITIVITY_WANTED, Counts, Mask, at_sensitivity, rates, rounded
+from deepcovid.statistics.published import Group, PublishedNumber
+from deepcovid.statistics.rates import SENSITIVITY_WANTED, Counts, Mask, at_sensitivity, rates
+from deepcovid.statistics.runs import Run
 
 # Minaee et al. 2020: SqueezeNet has the highest AUC, ResNet18 close.
 HIGHEST, CLOSE, CLAIMED_UNDER = "squeezenet1_0", "resnet18", "paper"
-CLAIM = f"{HIGHEST}_minus_{CLOSE}"
 AT_98 = "at_sensitivity_98.specificity"
 
 
-@dataclass(frozen=True)
-class Run:
-    """The scores of a net under a recipe.
+class OverHeads(Strict):
+    """One of our numbers over the heads of a run, and whether the published value lies in that range."""
 
-    `scores` is (images, seeds), P(covid), a named column per seed; the first is the head whose numbers are shown.
+    heads: int
+    min: Number
+    max: Number
+    inside: bool
+
+
+class Beside(Strict):
+    """A published number beside a run of ours.
+
+    Attributes:
+        group: The group of reference/published.yaml.
+        source: Where it was published.
+        name: What the source calls it.
+        metric: Which of our metrics it is of.
+        published_for: The net that it was published for, or `best` or `average` over nets.
+        model: Our net, or `average of ...`.
+        recipe: Our recipe.
+        published: The published value.
+        ours: The value of the first head. The interval of an AUC and of a specificity at sensitivity 98 % is a
+            bootstrap over patients; that of a rate or a count is Wilson's, over images.
+        over_heads: The range over heads; None where there is one head.
+        difference: ours - published.
+        inside: Whether the published value lies in our interval.
+        same_test_counts: False where the source's test images are certainly others.
+        note: What the source's numbers leave open; blank if nothing.
     """
 
+    group: str
+    source: str
+    name: str
+    metric: str
+    published_for: str
     model: str
     recipe: str
-    cut_off: float
-    scores: pd.DataFrame
+    published: Number
+    ours: Estimate
+    over_heads: OverHeads | None = None
+    difference: Number
+    inside: bool
+    same_test_counts: bool
+    note: str
 
-    def called(self) -> Mask:
-        """Return (images), whether the first seed's head calls an image covid."""
-        return self.scores.iloc[:, 0].to_numpy() >= self.cut_off
+    @property
+    def key(self) -> str:
+        """What tells this number from the others of a data set."""
+        return f"{self.group}/{self.metric}/{self.published_for}/{self.recipe}"
+
+    @property
+    def counts_images(self) -> bool:
+        """Whether the number is a count of images, not a rate or an area."""
+        return self.metric.startswith("confusion.")
+
+
+class AgainstPublished(Strict):
+    """results/<data set>/published.json: published numbers beside our runs.
+
+    Attributes:
+        compared: Numbers that were measured on as many images as ours.
+        inside: Those of them whose published value lies in our interval.
+        of_other_test_images: Numbers that were measured on other test images.
+        not_run: Published numbers whose run there is none of.
+        numbers: By `Beside.key`.
+    """
+
+    compared: int
+    inside: int
+    of_other_test_images: int
+    not_run: int
+    numbers: dict[str, Beside]
+
+
+class AucPair(PairedTest):
+    """The AUC of two nets: the first heads' values, and first - second with a paired bootstrap over patients."""
+
+    first: Number
+    second: Number
+
+
+class RatePair(Strict):
+    """The share of images that two nets have right, first - second, and McNemar's exact p-value, over images.
+
+    `only_first` and `only_second` count the images that one net alone has right.
+    """
+
+    first: Number
+    second: Number
+    difference: Number
+    only_first: int
+    only_second: int
+    p_value: Number
+
+
+class SeedPairs(Strict):
+    """The difference of AUC, first - second, over the seeds that both nets have."""
+
+    seeds: int
+    mean: Number
+    min: Number
+    max: Number
+
+
+class Pair(Strict):
+    """Two nets under one recipe on the same test images, at the recipe's cut-off."""
+
+    recipe: str
+    first: str
+    second: str
+    auc: AucPair
+    sensitivity: RatePair
+    specificity: RatePair
+    auc_over_seeds: SeedPairs
+
+    @property
+    def key(self) -> str:
+        """What tells this pair from the others of a data set."""
+        return f"{self.recipe}/{self.first}-{self.second}"
+
+
+class NetsCompared(Strict):
+    """results/<data set>/nets.json: the paired differences between all nets under each recipe.
+
+    Attributes:
+        compared: How many pairs there are. Their p-values are not corrected for that.
+        claim: The paper's claim: the AUC of SqueezeNet less that of ResNet18 under the paper's recipe; None where one
+            of them was not run.
+        pairs: By `Pair.key`.
+    """
+
+    compared: int
+    claim: PairedTest | None = None
+    pairs: dict[str, Pair]
 
 
 @dataclass(frozen=True)
@@ -60,86 +181,82 @@ class Measured:
     draws: Mapping[str, NDArray[np.float64]]
 
 
-def measure(runs: Iterable[Run], positive: Mask, patient: pd.Series, settings: EvaluateSettings) -> list[Measured]:
+def measure(runs: Sequence[Run], settings: EvaluateSettings) -> list[Measured]:
     """Return what the comparisons need of each run.
 
     All runs share one set of bootstrap samples, which makes differences between them paired.
 
     Args:
-        runs: Their scores are of the same images in the same order.
-        positive: (images), true for covid.
-        patient: (images), for the bootstrap; blank stands for a patient of its own.
+        runs: Their scores are of the same test images, in whatever order.
         settings: Of the bootstrap.
 
     Raises:
         UserError: A run has no score for some image.
     """
-    weights = patient_weights(positive, patient, settings.bootstrap_samples, settings.bootstrap_seed)
+    images = runs[0].scores
+    weights = patient_weights(
+        runs[0].positive, images["patient_id"], settings.bootstrap_samples, settings.bootstrap_seed
+    )
     results = []
-    for run in runs:
-        covered = int(run.scores.notna().all(axis=1).sum())
-        if covered != len(positive):
-            raise UserError(
-                f"{run.model} under {run.recipe} has scores of {covered} images, there are {len(positive)} test "
-                "images; run `dvc repro`"
-            )
-        first = run.scores.iloc[:, 0].to_numpy()
+    for run in (_in_the_order_of(images["image_id"], run) for run in runs):
+        positive, first = runs[0].positive, run.score
         draws = {
             "auc": weighted_auc(positive, first, weights),
             AT_98: weighted_specificity(positive, first, weights, SENSITIVITY_WANTED),
         }
-        by_seed = pd.DataFrame([_metrics(positive, run, seed) for seed in run.scores], index=run.scores.columns)
+        by_seed = pd.DataFrame([_metrics(run, seed) for seed in run.heads], index=run.heads.columns)
         results.append(Measured(run, by_seed, draws))
     return results
 
 
-def _metrics(positive: Mask, run: Run, seed: Hashable) -> dict[str, float]:
+def _in_the_order_of(images: pd.Series, run: Run) -> Run:
+    """Return the run with its scores in the order of `images`, names of test images."""
+    scores = run.scores.set_index("image_id").reindex(images)
+    covered = int(heads_of(scores).notna().all(axis=1).sum())
+    if covered != len(images):
+        raise UserError(
+            f"{run.model} under {run.recipe} has scores of {covered} images, there are {len(images)} test images; "
+            "run `dvc repro`"
+        )
+    return replace(run, scores=scores.reset_index())
+
+
+def _metrics(run: Run, seed: Hashable) -> dict[str, float]:
     score = run.scores[seed].to_numpy()
-    own = rates(positive, score, run.cut_off)
+    own = rates(run.positive, score, run.cut_off)
     return {
         "auc": own.auc,
         "accuracy": own.accuracy,
         "sensitivity": own.sensitivity,
         "specificity": own.specificity,
-        AT_98: at_sensitivity(positive, score, SENSITIVITY_WANTED).specificity,
+        AT_98: at_sensitivity(run.positive, score, SENSITIVITY_WANTED).specificity,
         **{f"confusion.{cell}": count for cell, count in own.confusion},
     }
 
 
-def beside_published(measured: list[Measured], groups: Mapping[str, Group], positive: Mask) -> dict[str, Any]:
+def beside_published(measured: Sequence[Measured], groups: Mapping[str, Group]) -> AgainstPublished:
     """Return each published number beside our runs that it is of.
 
     Args:
         measured: The runs of one data set.
         groups: The published groups for that data set.
-        positive: (images), true for covid.
-
-    Returns:
-        `numbers`, a row per number and run: published, ours, the interval of ours (AUC and the specificity at
-        sensitivity 98 %: bootstrap over patients; rates and counts: Wilson), the range over heads where there are
-        several, the difference ours - published, and `inside`, 1 where the published value lies in our interval (under
-        `over_seeds`: in the range).
-        `same_test_counts` is 0 where the source's test images are certainly others; such rows are not in the sums.
-        The sums: `compared` rows, those `inside`, those `of_other_test_images`, and published numbers `not_run`.
     """
     rows, not_run = [], 0
+    positive = measured[0].run.positive
     counts = Counts(covid=int(positive.sum()), non=int((~positive).sum()))
     for name, group in groups.items():
-        same = int(group.test_images.fit(counts))
         for number in group.numbers:
-            found = [_beside(number, ours, counts) for ours in _meant(number, group.recipes, measured)]
-            not_run += not found
-            facts = {"group": name, "source": group.source, "name": number.name}
-            note = "; ".join(text for text in (group.note, number.note) if text)
-            rows += [facts | row | {"same_test_counts": same, "note": note} for row in found]
-    fair = [row for row in rows if row["same_test_counts"]]
-    sums = {
-        "compared": len(fair),
-        "inside": sum(row["inside"] for row in fair),
-        "of_other_test_images": len(rows) - len(fair),
-        "not_run": not_run,
-    }
-    return rounded(sums | {"numbers": rows})
+            meant = _meant(number, group.recipes, measured)
+            not_run += not meant
+            rows += [_beside(name, group, number, ours, counts) for ours in meant]
+    fair = [row for row in rows if row.same_test_counts]
+    return AgainstPublished(
+        compared=len(fair),
+        inside=sum(row.inside for row in fair),
+        of_other_test_images=len(rows) - len(fair),
+        not_run=not_run,
+        numbers={row.key: row for row in rows},
+    )
 
 
 @dataclass(frozen=True)
@@ -152,7 +269,7 @@ class _Ours:
     draws: NDArray[np.float64] | None
 
 
-def _meant(number: Number, recipes: list[str], measured: list[Measured]) -> list[_Ours]:
+def _meant(number: PublishedNumber, recipes: list[str], measured: Sequence[Measured]) -> list[_Ours]:
     """Return, for each recipe that was run, what a published number is of: one net, the best, or the average."""
     results = []
     for recipe in recipes:
@@ -171,25 +288,34 @@ def _meant(number: Number, recipes: list[str], measured: list[Measured]) -> list
     return results
 
 
-def _beside(number: Number, ours: _Ours, counts: Counts) -> dict[str, Any]:
-    value = float(ours.values.iloc[0])
-    low, high = _wilson(number.metric, value, counts) if ours.draws is None else percentile_interval(ours.draws)
-    row = {
-        "metric": number.metric,
-        "published_for": number.model,
-        "model": ours.model,
-        "recipe": ours.recipe,
-        "published": number.value,
-        "ours": value,
-        "low": low,
-        "high": high,
-    }
-    if len(ours.values) > 1:
-        smallest, largest = float(ours.values.min()), float(ours.values.max())
-        within = int(smallest - 1e-9 <= number.value <= largest + 1e-9)
-        row["over_seeds"] = {"heads": len(ours.values), "min": smallest, "max": largest, "inside": within}
-    inside = low - 1e-9 <= number.value <= high + 1e-9
-    return row | {"difference": value - number.value, "inside": int(inside)}
+def _beside(name: str, group: Group, number: PublishedNumber, ours: _Ours, counts: Counts) -> Beside:
+    value, published = float(ours.values.iloc[0]), number.value
+    interval = _wilson(number.metric, value, counts) if ours.draws is None else percentile_interval(ours.draws)
+    return Beside(
+        group=name,
+        source=group.source,
+        name=number.name,
+        metric=number.metric,
+        published_for=number.model,
+        model=ours.model,
+        recipe=ours.recipe,
+        published=published,
+        ours=Estimate.of(value, interval),
+        over_heads=_over_heads(ours.values, published) if len(ours.values) > 1 else None,
+        difference=value - published,
+        inside=_within(published, *interval),
+        same_test_counts=group.test_images.fit(counts),
+        note="; ".join(text for text in (group.note, number.note) if text),
+    )
+
+
+def _over_heads(values: pd.Series, published: float) -> OverHeads:
+    low, high = float(values.min()), float(values.max())
+    return OverHeads(heads=len(values), min=low, max=high, inside=_within(published, low, high))
+
+
+def _within(value: float, low: float, high: float) -> bool:
+    return low - 1e-9 <= value <= high + 1e-9
 
 
 def _wilson(metric: str, value: float, counts: Counts) -> Interval:
@@ -208,59 +334,48 @@ def _wilson(metric: str, value: float, counts: Counts) -> Interval:
     return low * unit, high * unit
 
 
-def between_nets(measured: list[Measured], positive: Mask) -> dict[str, Any]:
+def between_nets(measured: Iterable[Measured]) -> NetsCompared:
     """Return the paired differences between all nets under each recipe.
 
     Args:
         measured: The runs of one data set.
-        positive: (images), true for covid.
-
-    Returns:
-        `pairs`, a row per recipe and pair of nets, first - second: the difference of AUC with its percentile interval
-        and two-sided p-value from the bootstrap over patients; sensitivity and specificity at the recipe's cut-off
-        with the images that only one net has right and McNemar's exact p-value (images, not patients, are its unit);
-        the difference of AUC over the seeds that both have. p-values are not corrected for the number of pairs.
-        Beside them the number of pairs `compared`, and the paper's claim: SqueezeNet - ResNet18.
     """
     by_recipe = defaultdict(list)
     for one in measured:
         by_recipe[one.run.recipe].append(one)
-    together = [pair for runs in by_recipe.values() for pair in combinations(runs, 2)]
-    pairs = [_pair(first, second, positive) for first, second in together]
-    sums: dict[str, Any] = {"compared": len(pairs)}
-    claim = difference_of_auc(pairs, CLAIMED_UNDER, HIGHEST, CLOSE)
-    if claim:
-        sums[CLAIM] = claim
-    return rounded(sums | {"pairs": pairs})
+    pairs = [_pair(*two) for runs in by_recipe.values() for two in combinations(runs, 2)]
+    return NetsCompared(
+        compared=len(pairs),
+        claim=difference_of_auc(pairs, CLAIMED_UNDER, HIGHEST, CLOSE),
+        pairs={pair.key: pair for pair in pairs},
+    )
 
 
-def _pair(first: Measured, second: Measured, positive: Mask) -> dict[str, Any]:
+def _pair(first: Measured, second: Measured) -> Pair:
     aucs = [float(one.by_seed["auc"].iloc[0]) for one in (first, second)]
     draws = first.draws["auc"] - second.draws["auc"]
-    low, high = percentile_interval(draws)
     over_seeds = (first.by_seed["auc"] - second.by_seed["auc"]).dropna()
+    positive = first.run.positive
     right = [one.run.called() == positive for one in (first, second)]
-    return {
-        "recipe": first.run.recipe,
-        "first": first.run.model,
-        "second": second.run.model,
-        "auc": {
-            "first": aucs[0],
-            "second": aucs[1],
-            "difference": aucs[0] - aucs[1],
-            "low": low,
-            "high": high,
-            "p_value": bootstrap_p_value(draws),
-        },
-        "sensitivity": _mcnemar(right[0][positive], right[1][positive]),
-        "specificity": _mcnemar(right[0][~positive], right[1][~positive]),
-        "auc_over_seeds": {
-            "seeds": len(over_seeds),
-            "mean": float(over_seeds.mean()),
-            "min": float(over_seeds.min()),
-            "max": float(over_seeds.max()),
-        },
-    }
+    return Pair(
+        recipe=first.run.recipe,
+        first=first.run.model,
+        second=second.run.model,
+        auc=AucPair(
+            first=aucs[0],
+            second=aucs[1],
+            difference=Estimate.of(aucs[0] - aucs[1], percentile_interval(draws)),
+            p_value=bootstrap_p_value(draws),
+        ),
+        sensitivity=_mcnemar(right[0][positive], right[1][positive]),
+        specificity=_mcnemar(right[0][~positive], right[1][~positive]),
+        auc_over_seeds=SeedPairs(
+            seeds=len(over_seeds),
+            mean=float(over_seeds.mean()),
+            min=float(over_seeds.min()),
+            max=float(over_seeds.max()),
+        ),
+    )
 
 
 def bootstrap_p_value(draws: NDArray[np.float64]) -> float:
@@ -272,38 +387,35 @@ def bootstrap_p_value(draws: NDArray[np.float64]) -> float:
     return min(1.0, 2 * beyond / (1 + len(draws)))
 
 
-def _mcnemar(first_right: Mask, second_right: Mask) -> dict[str, Any]:
+def _mcnemar(first_right: Mask, second_right: Mask) -> RatePair:
     """Return the rates of images that each net has right, and McNemar's exact test of their being equal."""
     only_first = int((first_right & ~second_right).sum())
     only_second = int((second_right & ~first_right).sum())
     apart = only_first + only_second
-    return {
-        "first": float(first_right.mean()),
-        "second": float(second_right.mean()),
-        "difference": float(first_right.mean() - second_right.mean()),
-        "only_first": only_first,
-        "only_second": only_second,
-        "p_value": float(binomtest(only_first, apart).pvalue) if apart else 1.0,
-    }
+    return RatePair(
+        first=float(first_right.mean()),
+        second=float(second_right.mean()),
+        difference=float(first_right.mean() - second_right.mean()),
+        only_first=only_first,
+        only_second=only_second,
+        p_value=float(binomtest(only_first, apart).pvalue) if apart else 1.0,
+    )
 
 
-def difference_of_auc(pairs: list[dict[str, Any]], recipe: str, first: str, second: str) -> dict[str, float] | None:
+def difference_of_auc(pairs: Iterable[Pair], recipe: str, first: str, second: str) -> PairedTest | None:
     """Return the AUC of net `first` less that of `second`, with its interval and p-value; None if one was not run."""
     for pair in pairs:
-        own = pair["auc"]
-        if (pair["recipe"], pair["first"], pair["second"]) == (recipe, first, second):
-            return {name: own[name] for name in ("difference", "low", "high", "p_value")}
-        if (pair["recipe"], pair["first"], pair["second"]) == (recipe, second, first):
-            return {
-                "difference": -own["difference"],
-                "low": -own["high"],
-                "high": -own["low"],
-                "p_value": own["p_value"],
-            }
+        own = pair.auc.difference
+        if (pair.recipe, pair.first, pair.second) == (recipe, first, second):
+            return PairedTest(difference=own, p_value=pair.auc.p_value)
+        if (pair.recipe, pair.first, pair.second) == (recipe, second, first):
+            return PairedTest(
+                difference=Estimate(value=-own.value, low=-own.high, high=-own.low), p_value=pair.auc.p_value
+            )
     return None
 
 
-def claim_sentence(nets: Mapping[str, Any], dataset: str, papers_images: bool) -> str:
+def claim_sentence(nets: NetsCompared, dataset: str, papers_images: bool) -> str:
     """Return one sentence that answers the paper's claim: SqueezeNet has the highest AUC, ResNet18 close.
 
     Args:
@@ -311,14 +423,14 @@ def claim_sentence(nets: Mapping[str, Any], dataset: str, papers_images: bool) -
         dataset: Its name.
         papers_images: Whether the data set is the paper's; on any other, nothing follows for the claim.
     """
-    pairs = [pair for pair in nets["pairs"] if pair["recipe"] == CLAIMED_UNDER]
-    aucs = {pair[side]: pair["auc"][side] for pair in pairs for side in ("first", "second")}
     highest, close = title_of(HIGHEST), title_of(CLOSE)
-    if CLAIM not in nets:
+    if nets.claim is None:
         return (
             f"The paper's claim that {highest} has the highest AUC, {close} close, has no answer on {dataset}: run "
             f"both nets under the recipe {CLAIMED_UNDER}."
         )
+    pairs = [pair for pair in nets.pairs.values() if pair.recipe == CLAIMED_UNDER]
+    aucs = {pair.first: pair.auc.first for pair in pairs} | {pair.second: pair.auc.second for pair in pairs}
     best = max(aucs, key=lambda net: aucs[net])
     text = f"Under the recipe {CLAIMED_UNDER} on {dataset}, {title_of(best)} has the highest AUC of {len(aucs)} nets "
     text += f"({aucs[best]:.4f})"
@@ -327,15 +439,15 @@ def claim_sentence(nets: Mapping[str, Any], dataset: str, papers_images: bool) -
     ahead = difference_of_auc(pairs, CLAIMED_UNDER, best, HIGHEST)
     if ahead and best != CLOSE:
         text += f"; its AUC less that of {highest} is {_in_words(ahead)}"
-    claim = nets[CLAIM]
-    text += f"; the AUC of {highest} less that of {close} is {_in_words(claim)}, "
-    if claim["low"] <= 0 <= claim["high"]:
+    claim = nets.claim.difference
+    text += f"; the AUC of {highest} less that of {close} is {_in_words(nets.claim)}, "
+    if claim.low <= 0 <= claim.high:
         text += "so these images do not show which of the two heads is better"
     else:
-        text += f"so {highest if claim['low'] > 0 else close} has the better of the two heads on these images"
+        text += f"so {highest if claim.low > 0 else close} has the better of the two heads on these images"
     return f"{text}." if papers_images else f"{text}; nothing follows for the paper's claim, which is of other images."
 
 
-def _in_words(difference: Mapping[str, float]) -> str:
-    interval = f"{difference['low']:+.4f} to {difference['high']:+.4f}"
-    return f"{difference['difference']:+.4f} (95 % interval {interval}, p = {difference['p_value']:.2g})"
+def _in_words(test: PairedTest) -> str:
+    own = test.difference
+    return f"{own.value:+.4f} (95 % interval {own.low:+.4f} to {own.high:+.4f}, p = {test.p_value:.2g})"

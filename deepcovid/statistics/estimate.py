@@ -46,6 +46,13 @@ class Estimate(Strict):
         return cls(value=value, low=interval[0], high=interval[1])
 
 
+class PairedTest(Strict):
+    """A difference of two numbers on the same images or seeds, and the two-sided p-value of its being 0."""
+
+    difference: Estimate
+    p_value: Number
+
+
 class Headline(Strict):
     """What a person compares: the few numbers of one run or one audit, under the same flat keys in every file.
 

@@ -1,5 +1,6 @@
 """The schema of reference/published.yaml: what others report, each number with its source."""
 
+from collections import Counter
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveInt, model_validator
@@ -40,7 +41,7 @@ def _known_net(name: str) -> str:
 Text = Annotated[str, AfterValidator(_not_blank)]
 
 
-class Number(Strict):
+class PublishedNumber(Strict):
     """One published number, and what it is of ours.
 
     `metric` is a key path of a run's metrics; `model` is a net, or `best` or `average` over the nets that were run.
@@ -86,7 +87,14 @@ class Group(Strict):
     recipes: Names
     test_images: ImageCounts
     note: Text | None = None
-    numbers: Annotated[list[Number], Field(min_length=1)]
+    numbers: Annotated[list[PublishedNumber], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _numbers_are_told_apart_by_metric_and_net(self) -> Self:
+        for (metric, model), times in Counter((number.metric, number.model) for number in self.numbers).items():
+            if times > 1:
+                raise ValueError(f"numbers holds {times} numbers of {metric} for {model}; one is enough")
+        return self
 
 
 class Published(Strict):

@@ -129,6 +129,12 @@ class RunResult(Strict):
         return round((spread.mean.value if spread.mean else spread.max) * heads)
 
 
+class Runs(Strict):
+    """results/<data set>/runs.json: the numbers of every run, by `<net>-<recipe>`."""
+
+    runs: dict[str, RunResult]
+
+
 def headline(result: RunResult) -> Headline:
     """Return the few numbers of a run that people compare."""
     return Headline(

@@ -1,0 +1,47 @@
+"""One run: the scores of a net under a recipe."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from deepcovid import catalogue
+from deepcovid.heads.scoring import heads_of
+
+
+@dataclass(frozen=True)
+class Run:
+    """A net under a recipe, and the scores of its heads.
+
+    Attributes:
+        model: The net.
+        recipe: The recipe's name; a recipe is of heads on frozen features or of a whole net.
+        cut_off: An image is called covid from this score on.
+        scores: As deepcovid.heads.scoring.score_table returns them: a row per test image, a column per head. The first
+            head is the one whose numbers are shown.
+    """
+
+    model: str
+    recipe: str
+    cut_off: float
+    scores: pd.DataFrame
+
+    @property
+    def heads(self) -> pd.DataFrame:
+        """(images, heads), P(covid)."""
+        return heads_of(self.scores)
+
+    @property
+    def score(self) -> NDArray[np.float64]:
+        """(images), P(covid) of the first head."""
+        return self.heads.iloc[:, 0].to_numpy()
+
+    @property
+    def positive(self) -> NDArray[np.bool_]:
+        """(images), true for covid."""
+        return catalogue.covid(self.scores).to_numpy()
+
+    def called(self) -> NDArray[np.bool_]:
+        """Return (images), whether the first head calls an image covid."""
+        return self.score >= self.cut_off
