@@ -4,9 +4,8 @@ from deepcovid import catalogue
 from deepcovid.arrays import batches
 from deepcovid.audits.acquisition import confounding, measurements
 from deepcovid.audits.headers import headers
-from deepcovid.files import write_json
 from deepcovid.parameters import Parameters
-from stages import _run, paths
+from stages import _audit, _run, paths
 
 
 def acquisition_stage(parameters: Parameters, dataset: str) -> None:
@@ -15,7 +14,7 @@ def acquisition_stage(parameters: Parameters, dataset: str) -> None:
     measured = measurements(table, headers(table, paths.data(dataset, "raw")), pixels)
     originals = catalogue.originals(table)
     found = confounding(table[originals], measured[originals], parameters.audit, parameters.evaluate)
-    write_json(paths.results(dataset, "acquisition"), found)
+    _audit.write(found, dataset, "acquisition")
 
 
 if __name__ == "__main__":

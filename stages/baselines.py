@@ -1,17 +1,14 @@
 """Find how little of an image is enough: simple figures and nets with random weights, beside the pipeline's nets."""
 
-import pandas as pd
-
 from deepcovid import catalogue
 from deepcovid.arrays import batches, load_array
-from deepcovid.audits.baselines import FIGURES, Input, baseline, figures, fitted_scores, summary
-from deepcovid.files import write_csv, write_json
+from deepcovid.audits.baselines import FIGURES, Baselines, Input, baseline, figures, fitted_scores
 from deepcovid.heads.head_files import read_head
 from deepcovid.heads.scoring import heads_of
 from deepcovid.heads.sweep import train_and_score
 from deepcovid.nets.zoo import title_of
 from deepcovid.parameters import Parameters
-from stages import _run, paths
+from stages import _audit, _run, paths
 from stages.runs import read_scores
 
 BATCH = 64  # images read at a time; bounds memory
@@ -22,29 +19,24 @@ def baselines(parameters: Parameters, dataset: str) -> None:
     test, recipe = table[catalogue.in_test(table)], parameters.audit.recipe
     positive, patient = catalogue.covid(test).to_numpy(), test["patient_id"]
 
-    entries = []
+    found = {}
     for name, numbers in figures(batches(paths.data(dataset, "pixels.npy"), BATCH)).items():
         scores = fitted_scores(numbers, table)[:, None]
-        given = Input(name, FIGURES[name][0], "hand-made", numbers.shape[1])
-        entries.append(baseline(given, positive, scores, patient, parameters.evaluate))
+        given = Input(FIGURES[name][0], "hand-made", numbers.shape[1])
+        found[name] = baseline(given, positive, scores, patient, parameters.evaluate)
     for model in parameters.audited_models:
         features = load_array(paths.features(dataset, model, "untrained"))
         (heads,) = train_and_score(features, table, [parameters.trained[recipe]], parameters.seeds).values()
-        given = Input(f"untrained-{model}", f"{title_of(model)}, random weights", "untrained", features.shape[1])
-        entries.append(baseline(given, positive, heads.to_numpy(), patient, parameters.evaluate))
+        given = Input(f"{title_of(model)}, random weights", "untrained", features.shape[1])
+        found[f"untrained-{model}"] = baseline(given, positive, heads.to_numpy(), patient, parameters.evaluate)
     weights = weights_of(parameters.weights.source)
     for model in parameters.models:
         run = parameters.runs[f"{model}-{recipe}"]
         left, head = read_scores(dataset, run), read_head(paths.head(dataset, run))
-        given = Input(model, f"{title_of(model)}, {weights}", "pipeline", head.weight.shape[1])
-        covid = catalogue.covid(left).to_numpy()
-        entries.append(baseline(given, covid, heads_of(left).to_numpy(), left["patient_id"], parameters.evaluate))
-
-    found = summary(entries, recipe)
-    write_json(paths.results(dataset, "baselines"), found)
-    rows = pd.DataFrame(found["baselines"]).assign(dataset=dataset)
-    columns = ["dataset", "name", "title", "kind", "numbers", "auc", "low", "high"]
-    write_csv(paths.curves(dataset, "enough"), rows[columns])
+        given = Input(f"{title_of(model)}, {weights}", "pipeline", head.weight.shape[1])
+        covid, scores = catalogue.covid(left).to_numpy(), heads_of(left).to_numpy()
+        found[model] = baseline(given, covid, scores, left["patient_id"], parameters.evaluate)
+    _audit.write(Baselines(recipe=recipe, baselines=found), dataset, "baselines")
 
 
 def weights_of(source: str) -> str:

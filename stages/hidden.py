@@ -6,39 +6,38 @@ from numpy.typing import NDArray
 
 from deepcovid import catalogue
 from deepcovid.arrays import load_array
-from deepcovid.audits.hidden import WHOLE, left_visible, swept
-from deepcovid.audits.hiding import Square, squares
+from deepcovid.audits.hidden import Hidden, swept
+from deepcovid.audits.hiding import WHOLE, Square, squares
 from deepcovid.errors import UserError
-from deepcovid.files import write_csv, write_json
 from deepcovid.images.masks import lesion_masks
 from deepcovid.parameters import Parameters
-from stages import _run, paths
+from stages import _audit, _run, paths
 
 
 def hidden(parameters: Parameters, dataset: str) -> None:
     recipe = parameters.trained[parameters.audit.recipe]
     table = catalogue.read(paths.data(dataset, "images.csv"))
     sweep, lesions = squares(parameters.hiding), known_lesions(dataset, table)
-    nets, rows = [], []
+    nets = {}
     for model in parameters.audited_models:
         path = paths.features(dataset, model, "hidden")
         passes, whole = load_array(path), load_array(paths.features(dataset, model))
-        # The array does not name its squares: of another list it would be cut in the wrong places.
+        # The file stores one block of rows per square, unlabelled. If it was written for another list of squares,
+        # slicing would mix them up.
         if len(whole) != len(table) or passes.shape != (len(sweep) * len(table), whole.shape[1]):
             raise UserError(
                 f"{path}: {len(passes)} rows, which are not {len(sweep)} squares (dataset.{dataset}.hiding) of each of "
-                f"{len(table)} images, or not of this net; run `dvc repro`, or the stages features and hide"
+                f"{len(table)} images, or not of this net; run `dvc repro`, or the stage features"
             )
         features = {WHOLE: whole} | dict(zip(sweep, passes.reshape(len(sweep), len(table), -1), strict=True))
-        found = swept(features, table, recipe, parameters.seeds, parameters.evaluate)
-        if len(lesions):
-            for part in found:
-                part["lesions_visible"] = round(left_visible(lesions, Square(part["share"], part["shows"])), 6)
-        nets.append({"model": model, "squares": found})
-        keys = ("share", "shows", "auc", "low", "high")
-        rows += [{"dataset": dataset, "model": model} | {key: part[key] for key in keys} for part in found]
-    write_json(paths.results(dataset, "hidden"), {"recipe": parameters.audit.recipe, "nets": nets})
-    write_csv(paths.curves(dataset, "hidden"), pd.DataFrame(rows))
+        nets[model] = swept(features, table, recipe, parameters.seeds, parameters.evaluate, lesions)
+    found = Hidden(
+        recipe=parameters.audit.recipe,
+        told=Square(parameters.audit.hidden_share, "outside").key,
+        nets=nets,
+        skipped=None if nets else "audited_models names no net",
+    )
+    _audit.write(found, dataset, "hidden")
 
 
 def known_lesions(dataset: str, table: pd.DataFrame) -> NDArray[np.bool_]:

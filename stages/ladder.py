@@ -5,8 +5,8 @@ import pandas as pd
 from deepcovid import catalogue
 from deepcovid.arrays import load_array
 from deepcovid.files import write_csv
-from deepcovid.heads.scoring import heads_of
-from deepcovid.heads.sweep import Scores, train_and_score
+from deepcovid.heads.scoring import Scores, heads_of
+from deepcovid.heads.sweep import train_and_score
 from deepcovid.ladder.measuring import Ladders, measured, rows
 from deepcovid.ladder.rungs import rungs, subsets
 from deepcovid.parameters import Parameters

@@ -3,9 +3,8 @@
 from deepcovid import catalogue
 from deepcovid.arrays import batches, load_array
 from deepcovid.audits.leakage import leakage
-from deepcovid.files import write_json
 from deepcovid.parameters import Parameters
-from stages import _run, paths
+from stages import _audit, _run, paths
 
 
 def leakage_stage(parameters: Parameters, dataset: str) -> None:
@@ -18,7 +17,7 @@ def leakage_stage(parameters: Parameters, dataset: str) -> None:
         model,
         parameters.audit.near_duplicate_sensitivity,
     )
-    write_json(paths.results(dataset, "leakage"), found)
+    _audit.write(found, dataset, "leakage")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from deepcovid.audits.verdict import verdict
+from deepcovid.audits.registry import results_of
 from deepcovid.drawing.steps import Sourced, Step
 from deepcovid.files import replacing
 from deepcovid.heatmaps.localisation import NetHeat
@@ -15,6 +15,7 @@ from deepcovid.parameters import Parameters, RunParameters
 from deepcovid.report.contents import Contents, ShownRun
 from deepcovid.report.page import render
 from deepcovid.settings import DatasetSettings, Recipe
+from deepcovid.statistics.calibration import Calibrations
 from deepcovid.statistics.comparison import AgainstPublished, NetsCompared, claim_sentence
 from deepcovid.statistics.estimate import Model, read_result
 from deepcovid.statistics.rates import RunResult, Runs
@@ -35,11 +36,13 @@ def report(parameters: Parameters, dataset: str) -> None:
     ladder = sourced(lock, paths.results(dataset, "ladder"), Ladders)
     published = sourced(lock, paths.results(dataset, "published"), AgainstPublished)
     nets = sourced(lock, paths.results(dataset, "nets"), NetsCompared)
-    audits = audits_of(lock, parameters, dataset)
+    kinds = results_of(parameters.test_sets)
+    audits = {name: sourced(lock, paths.results(dataset, name), kind) for name, kind in kinds.items()}
+    calibration = sourced(lock, paths.results(dataset, "calibration"), Calibrations)
     located = {model: sourced(lock, paths.results(dataset, f"heatmaps/{model}"), NetHeat) for model in mapped}
     pictures = {model: picture(lock, dataset, model) for model in mapped}
     steps = [made.step for made in (*provenance.values(), *audits.values())]
-    steps += [ladder.step, published.step, nets.step]
+    steps += [calibration.step, ladder.step, published.step, nets.step]
     steps += [made.step for made in located.values()] + [made.step for made in pictures.values()]
     steps += [step for run in shown_runs for step in (run.trained, run.evaluated)]
     synthetic, papers_images = parameters.source.kind == "phantom", parameters.source.kind == "covid-xray-5k"
@@ -61,6 +64,7 @@ def report(parameters: Parameters, dataset: str) -> None:
             published=published,
             nets=nets,
             audits=audits,
+            calibration=calibration,
             heatmaps=located,
             heatmap_pictures=pictures,
             nets_sentence=claim_sentence(nets.value, dataset, papers_images),
@@ -85,19 +89,6 @@ def shown_run(lock: Lock, dataset: str, run: RunParameters, result: RunResult, e
         evaluated=evaluated,
         trained=lock.step_of(paths.training(dataset, run)),
     )
-
-
-def audits_of(lock: Lock, parameters: Parameters, dataset: str) -> dict[str, Sourced[Any]]:
-    """Return what the audits found, by name, and their verdict."""
-    names = ("leakage", "acquisition", "baselines", "hidden", "calibration")
-    found = {name: recorded(lock, paths.results(dataset, name)) for name in names}
-    for images in parameters.test_sets:
-        tests = recorded(lock, paths.results(dataset, f"external-{images}"))
-        found |= {f"external-{images}-{model}": Sourced(own, tests.step) for model, own in tests.value.items()}
-    leakage, acquisition, baselines, hidden = (found[name].value for name in names[:-1])
-    external = [part.value for name, part in found.items() if name.startswith("external-")]
-    said = verdict(leakage, acquisition, baselines, hidden, external, parameters.audit.hidden_share)
-    return {"audit": Sourced(said, found["baselines"].step), **found}
 
 
 def sourced(lock: Lock, path: Path, kind: type[Model]) -> Sourced[Model]:

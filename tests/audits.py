@@ -1,12 +1,16 @@
 """What audits find, made up: for tests of what is told of it."""
 
-from deepcovid.audits.external import ExternalRun, View
+import pandas as pd
+
+from deepcovid.audits import acquisition, audit, baselines, enough, hidden, leakage, near_duplicates
+from deepcovid.audits.external import External, ExternalRun, LeftOut, View
+from deepcovid.drawing.blocks import Block
+from deepcovid.drawing.tables import Table
 from deepcovid.heatmaps.localisation import (
     CENTRE,
     GRAD_CAM,
     OCCLUSION,
     RANDOM,
-    Heatmaps,
     Located,
     Measures,
     Method,
@@ -14,18 +18,22 @@ from deepcovid.heatmaps.localisation import (
     NotLocated,
 )
 from deepcovid.statistics.calibration import Bin, Calibration, Calibrations
-from deepcovid.statistics.estimate import Bounds, Estimate
+from deepcovid.statistics.estimate import Bounds, Estimate, Headline
 from deepcovid.statistics.rates import AtSensitivity, Confusion, Counts, OverSeeds, Rate, RunResult, Spread
 
 
 def area(auc, reach=0.02):
-    return {"auc": auc, "low": auc - reach, "high": min(auc + reach, 1.0)}
+    return Estimate(value=auc, low=auc - reach, high=min(auc + reach, 1.0))
 
 
 def square(share, shows, auc):
-    less = {"difference": 0.99 - auc, "low": 0.98 - auc, "high": 1 - auc}
-    over = {"mean": auc, "min": auc - 0.01, "max": auc}
-    return {"share": share, "shows": shows, **area(auc), "over_seeds": over, "less_than_whole": less}
+    less = Estimate(value=0.99 - auc, low=0.98 - auc, high=1 - auc)
+    over = audit.OverSeeds(mean=auc, min=auc - 0.01, max=auc)
+    return hidden.Reached(share=share, shows=shows, auc=area(auc), over_seeds=over, less_than_whole=less)
+
+
+def known(covid, non=500):
+    return Counts(covid=covid, non=non)
 
 
 def calibrated():
@@ -70,67 +78,87 @@ def run_result(auc):
     )
 
 
-LEAKAGE = {
-    "images": {"train": 384, "test": 300},
-    "counts": {
-        "same_file": {"pairs": 1, "test_images": 1},
-        "same_pixels": {"pairs": 1, "test_images": 1},
-        "near_duplicate": {"pairs": 2, "test_images": 2},
-        "same_patient": {"pairs": 0, "test_images": 0},
+LEAKAGE = leakage.Leakage(
+    images=leakage.Sides(train=384, test=300),
+    counts={
+        "same_file": leakage.Count(pairs=1, test_images=1),
+        "same_pixels": leakage.Count(pairs=1, test_images=1),
+        "near_duplicate": leakage.Count(pairs=2, test_images=2),
+        "same_patient": leakage.Count(pairs=0, test_images=0),
     },
-    "leaked": {"test_images": 2, "share": 2 / 300, "low": 0.002, "high": 0.024, "covid": 1, "non": 1},
-    "near_duplicates": {
-        "by": "matched points, of pairs that are alike in resnet18's features",
-        "threshold": 46,
-        "features_cosine": 0.08,
-        "sensitivity": {"rate": 0.82, "low": 0.77, "high": 0.86, "copies": 336},
-        "false_positives": {
-            "found": 1, "pairs": 2171502, "rate": 4.6e-7, "high": 2.6e-6, "expected": 0.6, "expected_high": 11.2,
-        },
+    leaked=leakage.Leaked(test_images=2, share=Estimate(value=2 / 300, low=0.002, high=0.024), covid=1, non=1),
+    near_duplicates=leakage.NearDuplicates(
+        by="matched points, of pairs that are alike in resnet18's features",
+        search=near_duplicates.Search(
+            threshold=46,
+            features_cosine=0.08,
+            copies=336,
+            sensitivity=Estimate(value=0.82, low=0.77, high=0.86),
+            false_alarms=near_duplicates.FalseAlarms(
+                pairs=2171502,
+                found=1,
+                per_million=Estimate(value=0.46, low=0.08, high=2.6),
+                expected=Estimate(value=0.6, low=0.1, high=11.2),
+            ),
+        ),
+    ),
+    pairs={
+        "phantom-3 and phantom-4": leakage.Pair(
+            train="phantom-3",
+            test="phantom-4",
+            kinds=["near_duplicate"],
+            points=60,
+            train_label="non",
+            test_label="non",
+        ),
+        "phantom-5 and phantom-2": leakage.Pair(
+            train="phantom-5",
+            test="phantom-2",
+            kinds=["same_file", "same_pixels", "near_duplicate"],
+            points=190,
+            train_label="covid",
+            test_label="covid",
+        ),
     },
-    "pairs": [
-        {"train": "phantom-1", "test": "phantom-2", "kinds": ["same_file", "same_pixels", "near_duplicate"],
-         "points": 190, "train_label": "covid", "test_label": "covid"},
-        {"train": "phantom-3", "test": "phantom-4", "kinds": ["near_duplicate"], "points": 60,
-         "train_label": "non", "test_label": "non"},
-    ],
-}  # fmt: skip
-ACQUISITION = {
-    "images": {"covid": 184, "non": 500},
-    "best": {"name": "size", **area(0.91)},
-    "together": {**area(0.97), "variables": ["size", "view"]},
-    "variables": [
-        {"name": "size", "title": "image size", "columns": ["width"], "known": {"covid": 184, "non": 500},
-         **area(0.91)},
-        {"name": "view", "title": "view", "columns": ["view"], "known": {"covid": 180, "non": 500}, **area(0.6)},
-        {"name": "age", "title": "age", "columns": ["age"], "known": {"covid": 3, "non": 500},
-         "skipped": "fewer than 5 patients of covid have it"},
-    ],
-}  # fmt: skip
-BASELINES = {
-    "recipe": "paper",
-    "best_without_disease": {"name": "sharpness", **area(0.96)},
-    "baselines": [
-        {"name": "sharpness", "title": "three figures of sharpness", "kind": "hand-made", "numbers": 3, **area(0.96)},
-        {"name": "untrained-resnet18", "title": "ResNet18, random weights", "kind": "untrained", "numbers": 512,
-         **area(0.9)},
-        {"name": "resnet18", "title": "ResNet18, ImageNet weights", "kind": "pipeline", "numbers": 512, **area(0.99)},
-    ],
-}  # fmt: skip
-HIDDEN = {
-    "recipe": "paper",
-    "nets": [
-        {
-            "model": "resnet18",
-            "squares": [
-                square(0.0, "outside", 0.99),
-                square(0.5, "outside", 0.97),
-                square(0.75, "outside", 0.95),
-                square(0.5, "inside", 0.93),
-            ],
+    pairs_left_out=0,
+)
+ACQUISITION = acquisition.Acquisition(
+    images=known(184),
+    together=acquisition.Together(variables=["size", "view"], auc=area(0.97)),
+    variables={
+        "view": acquisition.Predicted(title="view", columns=["view"], known=known(180), auc=area(0.6)),
+        "size": acquisition.Predicted(title="image size", columns=["width"], known=known(184), auc=area(0.91)),
+        "age": acquisition.Predicted(
+            title="age", columns=["age"], known=known(3), skipped="fewer than 5 patients of covid have it"
+        ),
+    },
+)
+BASELINES = baselines.Baselines(
+    recipe="paper",
+    baselines={
+        "sharpness": baselines.Baseline(
+            title="three figures of sharpness", kind="hand-made", numbers=3, auc=area(0.96)
+        ),
+        "untrained-resnet18": baselines.Baseline(
+            title="ResNet18, random weights", kind="untrained", numbers=512, auc=area(0.9)
+        ),
+        "resnet18": baselines.Baseline(
+            title="ResNet18, ImageNet weights", kind="pipeline", numbers=512, auc=area(0.99)
+        ),
+    },
+)
+HIDDEN = hidden.Hidden(
+    recipe="paper",
+    told="hidden-0.75",
+    nets={
+        "resnet18": {
+            "whole": square(0.0, "outside", 0.99),
+            "hidden-0.5": square(0.5, "outside", 0.97),
+            "hidden-0.75": square(0.75, "outside", 0.95),
+            "visible-0.5": square(0.5, "inside", 0.93),
         }
-    ],
-}
+    },
+)
 
 
 def located(pointing, inside, auc, above=None):
@@ -144,37 +172,61 @@ def located(pointing, inside, auc, above=None):
     )
 
 
-HEATMAPS = Heatmaps(
+HEATMAPS = NetHeat(
+    model="resnet18",
     recipe="paper",
     window=32,
     stride=16,
     fill=128,
-    nets={
-        "resnet18": NetHeat(
-            chosen={"true_positive": 20, "sample": 3},
-            lesions=Located(
-                images=20,
-                patients=18,
-                mask_share=0.18,
-                methods={
-                    OCCLUSION: located(0.47, 0.39, 0.64, -0.08),
-                    GRAD_CAM: located(0.55, 0.29, 0.7, -0.02),
-                    CENTRE: located(0.01, 0.24, 0.72),
-                    RANDOM: located(0.1, 0.18, 0.5, -0.22),
-                },
-            ),
-            lungs=NotLocated(skipped="there is no mask"),
-        )
-    },
+    chosen={"true_positive": 20, "sample": 3},
+    lesions=Located(
+        images=20,
+        patients=18,
+        mask_share=0.18,
+        methods={
+            OCCLUSION: located(0.47, 0.39, 0.64, -0.08),
+            GRAD_CAM: located(0.55, 0.29, 0.7, -0.02),
+            CENTRE: located(0.01, 0.24, 0.72),
+            RANDOM: located(0.1, 0.18, 0.5, -0.22),
+        },
+    ),
+    lungs=NotLocated(skipped="there is no mask"),
 )
-CALIBRATION = Calibrations(recipe="paper", nets={"resnet18": calibrated()}).model_dump(mode="json")
+CALIBRATION = Calibrations(recipe="paper", nets={"resnet18": calibrated()})
 
 
 def external(images="elsewhere", model="resnet18", auc=0.55):
-    run = ExternalRun(
+    tested = ExternalRun(
         run=run_result(auc),
         views={"AP": View(auc=about(0.62), n_test=Counts(covid=160, non=22))},
         calibration=calibrated(),
-    ).model_dump(mode="json", exclude_none=True)
-    left_out = {"images": 84, "same_patient": 84, "same_image": 80}
-    return {"heads": "phantom", "images": images, "model": model, "left_out": left_out, "recipes": {"paper": run}}
+    )
+    left_out = LeftOut(images=84, same_patient=84, same_image=80)
+    return External(heads="phantom", images=images, recipe="paper", left_out=left_out, nets={model: {"paper": tested}})
+
+
+def found(*tests):
+    """What the audits found, by name, with `tests` on other people's images."""
+    own = {"leakage": LEAKAGE, "acquisition": ACQUISITION, "baselines": BASELINES, "hidden": HIDDEN}
+    return own | {f"external-{test.images}": test for test in tests}
+
+
+class Machines(audit.Audit):
+    """An audit that a test adds: how well the maker of the machine tells the classes apart."""
+
+    auc: float
+
+    def headline(self):
+        return Headline(auc=self.auc)
+
+    def ways(self):
+        yield enough.Way("maker of the machine", "acquisition", area(self.auc))
+
+    def sentences(self, ways):
+        yield f"The machine's maker tells {self.auc:.2f}, {[way.title for way in ways].index('maker of the machine')}."
+
+    def blocks(self, step):
+        yield Block("What the makers tell.", (step,), table=Table(("maker", "AUC"), [("any", f"{self.auc:.2f}")]))
+
+    def plots(self):
+        return {"machines": pd.DataFrame({"auc": [self.auc]})}

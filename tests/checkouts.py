@@ -7,6 +7,9 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from deepcovid.nets.zoo import NETS
+from stages._resolved import read_settings
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -35,6 +38,11 @@ def edit_params(folder, edit):
     values = yaml.load(folder / "params.yaml")
     edit(values)
     yaml.dump(values, folder / "params.yaml")
+
+
+def parameters(dataset="phantom"):
+    """Return what a data set runs with, by params.yaml in the current folder."""
+    return read_settings().parameters(dataset, NETS)
 
 
 def smaller(values):

@@ -10,8 +10,12 @@ from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
 from deepcovid.audits.acquisition import VARIABLES, Trial, auc_within, confounding, measurements, years
+from deepcovid.audits.enough import highest_first
 from deepcovid.audits.headers import Header, header, headers
+from deepcovid.drawing.steps import Step
 from deepcovid.settings import AuditSettings, EvaluateSettings
+from deepcovid.statistics.estimate import Headline
+from deepcovid.statistics.rates import Counts
 from tests.radiographs import dicom
 
 AUDIT = AuditSettings(
@@ -42,84 +46,101 @@ def measured(table):
 
 def judged(table, measured, audit=AUDIT):
     found = confounding(table, measured, audit, BOOTSTRAP)
-    return found, {variable["name"]: variable for variable in found["variables"]}
+    return found, found.variables
+
+
+def numbers(estimate):
+    return estimate.value, estimate.low, estimate.high
+
+
+def told(found):
+    """The titles and cells of the table, from top to bottom."""
+    (block,) = found.blocks(Step("acquisition", "", {}, (), ()))
+    return [(row[0], row[-1]) for row in block.table.rows]
 
 
 def test_a_variable_that_gives_the_label_away_is_found_and_comes_first(table, measured):
     measured["height"] = np.where(table["label"] == "covid", 1000, 390)
     found, by_name = judged(table, measured)
-    assert found["variables"][0] == by_name["size"]
-    assert (by_name["size"]["auc"], by_name["size"]["low"], by_name["size"]["high"]) == (1, 1, 1)
-    assert found["best"] == {"name": "size", "auc": 1, "low": 1, "high": 1}
-    assert found["together"]["auc"] == pytest.approx(1, abs=0.01)
-    assert found["images"] == {"covid": 30, "non": 60}
+    assert told(found)[0] == (VARIABLES["size"].title, "1.000 (1.000 to 1.000)")
+    assert numbers(by_name["size"].auc) == (1, 1, 1)
+    assert highest_first(found.ways())[0].title == VARIABLES["size"].title
+    assert found.together.auc.value == pytest.approx(1, abs=0.01)
+    assert found.images == Counts(covid=30, non=60)
+    together = found.together.auc
+    assert found.headline() == Headline(auc=together.value, auc_low=together.low, auc_high=together.high)
 
 
 def test_a_text_variable_gives_the_label_away_whatever_its_values_are(table, measured):
     kinds = np.where(table["label"] == "covid", table.index % 2, 2 + table.index % 3)
     measured["view"] = np.array(["AP", "PA", "L", "Axial", "AP Supine"])[kinds]
-    assert judged(table, measured)[1]["view"]["auc"] == pytest.approx(1, abs=0.02)
+    assert judged(table, measured)[1]["view"].auc.value == pytest.approx(1, abs=0.02)
 
 
 def test_random_variables_have_intervals_that_hold_one_half_but_for_a_few(table):
     trial = Trial((table["label"] == "covid").to_numpy(), table["patient_id"], AUDIT, BOOTSTRAP)
     rng = np.random.default_rng(0)
     found = [trial.auc(pd.DataFrame({"age": rng.normal(size=len(table))})) for _ in range(40)]
-    assert all(one["low"] < one["auc"] < one["high"] for one in found)
-    assert sum(one["low"] < 0.5 < one["high"] for one in found) >= 30
-    assert np.mean([one["auc"] for one in found]) == pytest.approx(0.5, abs=0.04)
+    assert all(one.low < one.value < one.high for one in found)
+    assert sum(one.low < 0.5 < one.high for one in found) >= 30
+    assert np.mean([one.value for one in found]) == pytest.approx(0.5, abs=0.04)
 
 
 def test_a_variable_of_a_single_value_has_an_auc_of_one_half(table, measured):
     for name, variable in judged(table, measured)[1].items():
         if name != "age":
-            assert (variable["auc"], variable["low"], variable["high"]) == (0.5, 0.5, 0.5)
+            assert numbers(variable.auc) == (0.5, 0.5, 0.5)
 
 
-def test_variables_are_sorted_by_their_auc_and_each_has_a_title(table, measured):
+def test_variables_are_told_by_falling_auc_but_kept_by_name_and_each_has_a_title(table, measured):
     measured["border_mean"] = np.where(table["label"] == "covid", 9.0, 5.0) + table.index % 7
     found, by_name = judged(table, measured)
-    areas = [variable["auc"] for variable in found["variables"]]
+    areas = [float(cell.split()[0]) for _, cell in told(found)]
     assert areas == sorted(areas, reverse=True)
-    assert set(by_name) == set(VARIABLES)
-    assert all(variable["title"] for variable in found["variables"])
+    assert areas[0] > areas[-1]
+    assert list(by_name) == list(VARIABLES)
+    assert all(variable.title for variable in by_name.values())
 
 
 def test_a_variable_is_judged_where_it_is_known_and_left_out_of_all_together_where_not(table, measured):
     measured.loc[[0, 1, 40], "age"] = np.nan
     found, by_name = judged(table, measured)
-    assert by_name["age"]["known"] == {"covid": 28, "non": 59}
-    assert "auc" in by_name["age"]
-    assert found["together"]["variables"] == [name for name in VARIABLES if name != "age"]
+    assert by_name["age"].known == Counts(covid=28, non=59)
+    assert by_name["age"].auc
+    assert {way.title: way.known for way in found.ways()}["age"] == Counts(covid=28, non=59)
+    assert found.together.variables == [name for name in VARIABLES if name != "age"]
 
 
 def test_that_a_value_is_missing_gives_nothing_away(table, measured):
     measured["sex"] = measured["sex"].where((table["label"] == "non") | (table.index < 20))
     found, by_name = judged(table, measured)
-    assert by_name["sex"]["auc"] == 0.5
-    assert "sex" not in found["together"]["variables"]
+    assert by_name["sex"].auc.value == 0.5
+    assert "sex" not in found.together.variables
 
 
 def test_a_variable_known_for_fewer_patients_than_folds_has_a_reason_instead_of_an_auc(table, measured):
     measured["view"] = measured["view"].where(table.index >= 24)  # of three COVID-19 patients, two images each
     found, by_name = judged(table, measured)
-    assert found["variables"][-1] == by_name["view"]
-    assert by_name["view"]["skipped"] == "known for 3 covid and 30 non patients; needs 4 of each"
-    assert "auc" not in by_name["view"]
+    reason = "known for 3 covid and 30 non patients; needs 4 of each"
+    assert told(found)[-1] == (VARIABLES["view"].title, reason)
+    assert by_name["view"].skipped == reason
+    assert by_name["view"].auc is None
+    assert VARIABLES["view"].title not in {way.title for way in found.ways()}
 
 
 def test_with_too_few_patients_at_all_everything_has_a_reason(table, measured):
     few = table.index >= 24
     found, by_name = judged(table[few], measured[few])
-    assert all("skipped" in variable for variable in by_name.values())
-    assert "skipped" in found["best"]
-    assert "skipped" in found["together"]
+    assert all(variable.skipped for variable in by_name.values())
+    assert found.together.skipped
+    assert [*found.ways()] == []
+    assert found.headline() == Headline()
 
 
 def test_patients_that_are_not_known_stand_for_themselves(table, measured):
     blank, own = (judged(table.assign(patient_id=who), measured) for who in ("", table["image_id"]))
     assert blank == own
-    assert "auc" in blank[1]["age"]
+    assert blank[1]["age"].auc
 
 
 @pytest.mark.parametrize("label", catalogue.LABELS)
@@ -161,8 +182,8 @@ def test_a_mark_of_each_patient_does_not_help_with_other_patients(table):
     marks = pd.DataFrame({"age": np.repeat(rng.normal(size=10), 9)})
     trial = Trial(covid, patient, AUDIT, BOOTSTRAP)
     by_image = Trial(covid, table["image_id"], AUDIT, BOOTSTRAP)
-    assert by_image.auc(marks)["auc"] > 0.99
-    assert trial.auc(marks)["auc"] < 0.9
+    assert by_image.auc(marks).value > 0.99
+    assert trial.auc(marks).value < 0.9
 
 
 @given(data=st.data())

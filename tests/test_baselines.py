@@ -1,6 +1,3 @@
-import json
-import shutil
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +10,8 @@ from sklearn.metrics import roc_auc_score
 from deepcovid import catalogue
 from deepcovid.audits.baselines import (
     FIGURES,
+    Baseline,
+    Baselines,
     Input,
     baseline,
     figures,
@@ -20,14 +19,13 @@ from deepcovid.audits.baselines import (
     frame,
     histogram,
     sharpness,
-    summary,
     thumbnail,
 )
 from deepcovid.settings import EvaluateSettings
-from stages._run import read_settings
+from deepcovid.statistics.estimate import Estimate, Headline, read_result
 from stages.baselines import baselines
-from stages.train import train
-from tests.checkouts import edit_params, smaller
+from stages.train import train_stage
+from tests.checkouts import edit_params, parameters
 
 SIDE = 224
 BOOTSTRAP = EvaluateSettings(bootstrap_samples=100, bootstrap_seed=1)
@@ -162,7 +160,7 @@ def test_images_of_one_class_are_refused(separable, refused, side):
     with refused(f"the {side}", "images are of one class only", "change the split"):
         scores = fitted_scores(numbers, rows)[:, None]
         test = rows[catalogue.in_test(rows)]
-        given = Input("x", "an x", "hand-made", 3)
+        given = Input("an x", "hand-made", 3)
         baseline(given, (test["label"] == "covid").to_numpy(), scores, test["patient_id"], BOOTSTRAP)
 
 
@@ -171,24 +169,26 @@ def test_an_entry_has_the_first_heads_area_and_the_spread_of_all():
     scores = np.random.default_rng(2).normal(positive[:, None].astype(float), size=(40, 3))
     patient = pd.Series([f"patient {number}" for number in range(40)])
     areas = [roc_auc_score(positive, column) for column in scores.T]
-    net = baseline(Input("net", "a net", "untrained", 512), positive, scores, patient, BOOTSTRAP)
-    assert net["auc"] == pytest.approx(areas[0], abs=1e-6)
-    assert net["low"] < net["auc"] < net["high"]
-    assert net["seeds"] == pytest.approx({"min": min(areas), "max": max(areas), "mean": np.mean(areas)}, abs=1e-6)
-    one = baseline(Input("one", "one", "hand-made", 3), positive, scores[:, :1], patient, BOOTSTRAP)
-    assert "seeds" not in one
-    assert (one["auc"], one["low"], one["high"]) == (net["auc"], net["low"], net["high"])
+    net = baseline(Input("a net", "untrained", 512), positive, scores, patient, BOOTSTRAP)
+    assert net.auc.value == pytest.approx(areas[0], abs=1e-6)
+    assert net.auc.low < net.auc.value < net.auc.high
+    over = net.over_seeds
+    assert (over.min, over.max, over.mean) == pytest.approx((min(areas), max(areas), np.mean(areas)), abs=1e-6)
+    one = baseline(Input("one", "hand-made", 3), positive, scores[:, :1], patient, BOOTSTRAP)
+    assert one.over_seeds is None
+    assert one.auc == net.auc
 
 
-def test_the_best_without_disease_is_never_the_pipelines_own_net():
+def test_the_headline_is_the_best_without_disease_and_never_the_pipelines_own_net():
     areas = {"b": ("untrained", 0.9), "a": ("pipeline", 0.99), "c": ("hand-made", 0.7)}
-    entries = [
-        Input(name, name, kind, 1)._asdict() | {"auc": auc, "low": auc - 0.1, "high": auc + 0.1}
+    entries = {
+        name: Baseline(title=name, kind=kind, numbers=1, auc=Estimate(value=auc, low=auc - 0.1, high=auc + 0.1))
         for name, (kind, auc) in areas.items()
-    ]
-    found = summary(entries, "paper")
-    assert [entry["name"] for entry in found["baselines"]] == ["c", "b", "a"]
-    assert found["best_without_disease"] == {"name": "b", "auc": 0.9, "low": 0.8, "high": 1.0}
+    }
+    found = Baselines(recipe="paper", baselines=entries)
+    assert list(found.model_dump()["baselines"]) == ["b", "a", "c"]  # by name, not by AUC: a near-tie moves nothing
+    assert found.plots()["enough"]["name"].tolist() == ["c", "b", "a"]
+    assert found.headline() == Headline(auc=0.9, auc_low=0.8, auc_high=1.0)
 
 
 @pytest.fixture
@@ -196,9 +196,9 @@ def trained(checkout, monkeypatch):
     """A checkout with trained heads; an untrained net has left the very vectors that they were trained on."""
 
     def edit(values):
-        smaller(values)
-        values["models"] = values["audited_models"] = values["heatmapped_models"] = ["squeezenet1_1"]
-        values["replays"] = []
+        values["models"], values["audited_models"], values["replays"] = ["squeezenet1_1"], ["squeezenet1_1"], []
+        values["recipe"]["paper"]["epochs"], values["evaluate"]["bootstrap_samples"] = 4, 100
+        values["dataset"]["phantom"]["seeds"] = 2
 
     edit_params(checkout, edit)
     monkeypatch.chdir(checkout)
@@ -207,16 +207,16 @@ def trained(checkout, monkeypatch):
     copies = rows[:3].assign(image_id=["copy 0", "copy 1", "copy 2"], augmentation_of=rows["image_id"][:3])
     rows = pd.concat([rows, copies], ignore_index=True)
     data = checkout / "data/phantom"
-    for folder in ("features", "untrained", "weights"):
+    for folder in ("features/squeezenet1_1", "weights"):
         (data / folder).mkdir(parents=True)
     catalogue.write(data / "images.csv", rows)
     np.save(data / "pixels.npy", rng.integers(0, 256, (63, SIDE, SIDE, 1), dtype=np.uint8))
     features = rng.normal(size=(63, 512)).astype(np.float32)
-    for folder in ("features", "untrained"):
-        np.save(data / folder / "squeezenet1_1.npy", features)
+    for name in ("images", "untrained"):
+        np.save(data / f"features/squeezenet1_1/{name}.npy", features)
     (data / "weights/squeezenet1_1.safetensors").write_bytes(b"")  # the train stage hashes them
-    train(read_settings(), "phantom", "squeezenet1_1", "paper")
-    shutil.rmtree(data / "features")  # the stage has no use for them
+    train_stage(parameters(), "phantom", "squeezenet1_1")
+    (data / "features/squeezenet1_1/images.npy").unlink()  # the stage has no use for them
     return checkout
 
 
@@ -230,12 +230,12 @@ def trained(checkout, monkeypatch):
 )
 def test_the_stage_trains_untrained_nets_as_the_train_stage_does(trained, source, weights):
     edit_params(trained, lambda values: values["dataset"]["phantom"]["weights"].update(source=source))
-    baselines(read_settings(), "phantom")
-    found = json.loads((trained / "metrics/phantom/audit/baselines.json").read_text())
-    entries = {entry["name"]: entry for entry in found["baselines"]}
-    assert found["recipe"] == "paper"
-    assert set(entries) == {*FIGURES, "untrained-squeezenet1_1", "squeezenet1_1"}
-    assert {name: entries[name]["numbers"] for name in FIGURES} == {
+    baselines(parameters(), "phantom")
+    found = read_result(trained / "results/phantom/baselines.json", Baselines)
+    entries = found.baselines
+    assert found.recipe == "paper"
+    assert list(entries) == [*FIGURES, "untrained-squeezenet1_1", "squeezenet1_1"]
+    assert {name: entries[name].numbers for name in FIGURES} == {
         "sharpness": 3,
         "histogram": 32,
         "thumbnail-8": 64,
@@ -243,11 +243,18 @@ def test_the_stage_trains_untrained_nets_as_the_train_stage_does(trained, source
         "frame": 108,
     }
     untrained, net = entries["untrained-squeezenet1_1"], entries["squeezenet1_1"]
-    assert (net["kind"], net["title"]) == ("pipeline", f"SqueezeNet 1.1, {weights}")
-    assert (untrained["kind"], untrained["title"]) == ("untrained", "SqueezeNet 1.1, random weights")
-    for key in ("auc", "low", "high", "seeds", "numbers"):
-        assert untrained[key] == net[key]
-    plotted = pd.read_csv(trained / "plots/phantom/enough.csv")
-    assert list(plotted) == ["dataset", "name", "title", "kind", "numbers", "auc", "low", "high"]
-    assert plotted["name"].tolist() == list(entries)
+    assert (net.kind, net.title) == ("pipeline", f"SqueezeNet 1.1, {weights}")
+    assert (untrained.kind, untrained.title) == ("untrained", "SqueezeNet 1.1, random weights")
+    assert (untrained.auc, untrained.over_seeds, untrained.numbers) == (net.auc, net.over_seeds, net.numbers)
+    assert read_result(trained / "metrics/audits/phantom/baselines.json", Headline) == found.headline()
+    plotted = found.plots()["enough"]
+    assert list(plotted) == ["name", "title", "kind", "numbers", "auc", "low", "high"]
+    assert set(plotted["name"]) == set(entries)
     assert plotted["auc"].is_monotonic_increasing
+
+
+def test_without_audited_nets_there_is_no_untrained_row(trained):
+    edit_params(trained, lambda values: values.update(audited_models=[]))
+    baselines(parameters(), "phantom")
+    found = read_result(trained / "results/phantom/baselines.json", Baselines)
+    assert list(found.baselines) == [*FIGURES, "squeezenet1_1"]

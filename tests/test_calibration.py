@@ -133,7 +133,7 @@ def test_the_stage_measures_each_nets_first_head_under_the_audits_recipe(checkou
         table[["seed_1", "seed_0"]] = rng.uniform(size=(20, 2))
         table.to_csv(scores / f"{net}-released-code.csv", index=False)
     calibration_stage(read_settings(), "phantom")
-    found = read_result(checkout / "metrics/phantom/audit/calibration.json", Calibrations)
+    found = read_result(checkout / "results/phantom/calibration.json", Calibrations)
     assert found.recipe == "released-code"
     assert list(found.nets) == ["resnet18", "squeezenet1_0"]
     last = found.nets["squeezenet1_0"]

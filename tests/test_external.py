@@ -1,4 +1,3 @@
-import json
 import sys
 
 import numpy as np
@@ -11,15 +10,16 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from deepcovid import catalogue
-from deepcovid.audits.external import ExternalRun, check_images, chosen, left_out, measured, trained_on
+from deepcovid.audits.external import External, LeftOut, check_images, chosen, left_out, measured, trained_on
 from deepcovid.files import sha256_of
+from deepcovid.heads.scoring import score
 from deepcovid.nets.trunks import write_state
 from deepcovid.settings import EvaluateSettings
+from deepcovid.statistics.estimate import Headline, read_result
 from deepcovid.statistics.rates import Counts
-from stages import _run
-from stages._run import read_settings
 from stages.external import external
-from tests.checkouts import edit_params
+from stages.external_features import external_features
+from tests.checkouts import edit_params, parameters, run
 from tests.strategies import catalogues
 from tests.trained import FEATURES, MODEL, random_head, trained_folder
 
@@ -48,7 +48,7 @@ def test_an_image_is_left_out_for_each_reason_and_counted_once():
     seen = trained_on(test, train)
     assert seen["same_patient"].tolist() == [True, False, False, True, False]
     assert seen["same_image"].tolist() == [False, True, True, True, False]
-    assert left_out(seen) == {"images": 4, "same_patient": 2, "same_image": 3}
+    assert left_out(seen) == LeftOut(images=4, same_patient=2, same_image=3)
 
 
 def test_blanks_match_nothing():
@@ -61,7 +61,7 @@ def test_no_patient_of_the_training_images_is_left(test, train):
     seen = trained_on(test, train)
     left = test[~seen.any(axis=1)]
     assert not set(left["patient_id"]) & set(train["patient_id"]) - {""}
-    assert len(left) + left_out(seen)["images"] == len(test)
+    assert len(left) + left_out(seen).images == len(test)
     unknown = test[test["patient_id"] == ""]
     assert set(unknown["image_id"]) <= set(left["image_id"])
 
@@ -77,7 +77,7 @@ def test_chosen_images_come_in_order_and_in_no_empty_batch(mask, size):
 
 def test_too_few_images_are_refused_with_how_many_were_left_out(refused):
     both = rows({"label": "covid"}, {"label": "non"})
-    counts = {"images": 3, "same_patient": 3, "same_image": 0}
+    counts = LeftOut(images=3, same_patient=3, same_image=0)
     check_images(both, counts, "--images folder")
     with refused("--images folder: no test image", "without the 3 that the heads were trained on"):
         check_images(both[:0], counts, "--images folder")
@@ -93,8 +93,8 @@ def trained(checkout, monkeypatch):
     """
 
     def edit(values):
-        values["models"] = values["audited_models"] = values["heatmapped_models"] = [MODEL]
-        values["recipes"], values["replays"] = ["paper"], []
+        values["models"], values["recipes"], values["replays"] = [MODEL], ["paper"], []
+        values["test_sets"] = ["cohen"]
         values["features"] |= {"device": "cpu", "batch_size": 3}
         values["evaluate"]["bootstrap_samples"] = 100
 
@@ -116,6 +116,12 @@ def trained(checkout, monkeypatch):
     pixels = pixels * rng.uniform(0.1, 1, (12, 1, 1, 1))  # of different brightness, so that scores differ
     np.save(cohen / "pixels.npy", pixels.astype(np.uint8))
     return checkout
+
+
+def run_both():
+    """Run the stage that runs nets, then the one that tests heads."""
+    external_features(parameters(), "phantom", MODEL, "cohen")
+    external(parameters(), "phantom", "cohen")
 
 
 def expected_scores(folder, tested):
@@ -147,11 +153,11 @@ def test_the_area_is_measured_within_each_view_that_has_enough_images():
 
 
 def test_the_stage_scores_the_other_sets_test_images_that_training_did_not_see(trained):
-    external(read_settings(), "phantom", MODEL, "cohen")
-    found = json.loads((trained / f"metrics/phantom/audit/external-cohen-{MODEL}.json").read_text())
-    assert (found["heads"], found["images"], found["model"]) == ("phantom", "cohen", MODEL)
-    assert found["left_out"] == {"images": 1, "same_patient": 1, "same_image": 0}
-    tested_on = ExternalRun.model_validate(found["recipes"]["paper"])
+    run_both()
+    found = read_result(trained / "results/phantom/external-cohen.json", External)
+    assert (found.heads, found.images, found.recipe) == ("phantom", "cohen", "paper")
+    assert found.left_out == LeftOut(images=1, same_patient=1, same_image=0)
+    tested_on = found.nets[MODEL]["paper"]
     own, calibration = tested_on.run, tested_on.calibration
     tested = [number for number in range(1, 11) if number != 4]  # row 4 is of patient p3
     positive, score = np.array([number % 2 == 1 for number in tested]), expected_scores(trained, tested)
@@ -163,20 +169,54 @@ def test_the_stage_scores_the_other_sets_test_images_that_training_did_not_see(t
     assert calibration.brier.value == pytest.approx(brier_score_loss(positive, score), abs=1e-5)
     assert sum(part.images for part in calibration.bins.values()) == 9
     assert own.over_seeds.heads == 2
+    headline = read_result(trained / f"metrics/audits/phantom/external-cohen/{MODEL}.json", Headline)
+    assert headline == found.headline()[MODEL]
+    assert (headline.auc, headline.tp, headline.flags) == (own.auc.value, own.confusion.tp, own.collapsed_heads)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 32])
+def test_scores_do_not_depend_on_which_images_are_in_a_batch(trained, batch_size):
+    """Features are kept of images that one data set's heads were trained on, too, and in batches of any size."""
+    edit_params(trained, lambda values: values["features"].update(batch_size=batch_size))
+    external_features(parameters(), "phantom", MODEL, "cohen")
+    features = np.load(trained / f"data/phantom/external/cohen/{MODEL}.npy")
+    assert len(features) == 10  # the training image and the copy are left out
+    head = random_head()
+    expected = expected_scores(trained, list(range(1, 11)))
+    assert score(features, head.weight, head.bias)[:, 0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_other_heads_are_tested_without_running_a_net(trained, monkeypatch):
+    run_both()
+    before = read_result(trained / "results/phantom/external-cohen.json", External)
+    trained_folder(trained, bias=random_head().bias + np.float32([[1, 0]]))
+    monkeypatch.delattr("torch.nn.Module.__call__")
+    external(parameters(), "phantom", "cohen")
+    after = read_result(trained / "results/phantom/external-cohen.json", External)
+    assert after.nets[MODEL]["paper"].calibration != before.nets[MODEL]["paper"].calibration
+    assert after.nets[MODEL]["paper"].run.auc.value == before.nets[MODEL]["paper"].run.auc.value  # all scores rose
+
+
+def test_the_stage_refuses_features_of_other_test_images(trained, refused):
+    external_features(parameters(), "phantom", MODEL, "cohen")
+    path = trained / f"data/phantom/external/cohen/{MODEL}.npy"
+    np.save(path, np.load(path)[:9])
+    with refused(f"external/cohen/{MODEL}.npy: of 9 images, but cohen has 10 test images", "dvc repro"):
+        external(parameters(), "phantom", "cohen")
 
 
 def test_the_stage_refuses_heads_on_other_weights_and_names_both_hashes(trained, refused):
     weights = trained / f"data/phantom/weights/{MODEL}.safetensors"
     before = sha256_of(weights)
     write_state(weights, MODEL, torchvision.models.get_model(MODEL).state_dict())
-    with refused(f"heads/{MODEL}-paper.safetensors", before, sha256_of(weights)):
-        external(read_settings(), "phantom", MODEL, "cohen")
+    with refused(f"heads/frozen/{MODEL}/paper.safetensors", before, sha256_of(weights)):
+        run_both()
 
 
 def test_the_stage_refuses_heads_of_another_feature_size_and_names_their_file(trained, refused):
     trained_folder(trained, features=3)
-    with refused(f"heads/{MODEL}-paper.safetensors: a head for 3 features cannot score {FEATURES}"):
-        external(read_settings(), "phantom", MODEL, "cohen")
+    with refused(f"heads/frozen/{MODEL}/paper.safetensors: a head for 3 features cannot score {FEATURES}"):
+        run_both()
     assert not (trained / "metrics").exists()
 
 
@@ -184,8 +224,8 @@ def test_the_stage_refuses_heads_of_another_feature_size_and_names_their_file(tr
 def test_the_stage_refuses_pixels_of_another_table(trained, refused, rows):
     np.save(trained / "data/cohen/pixels.npy", np.zeros((rows, 224, 224, 1), np.uint8))
     with refused(f"data/cohen/pixels.npy: {rows} images, but images.csv beside it has 12 rows", "dvc repro"):
-        external(read_settings(), "phantom", MODEL, "cohen")
-    assert not (trained / "metrics").exists()
+        external_features(parameters(), "phantom", MODEL, "cohen")
+    assert not (trained / "data/phantom/external").exists()
 
 
 def test_the_stage_refuses_images_that_are_all_trained_on(trained, refused):
@@ -193,17 +233,21 @@ def test_the_stage_refuses_images_that_are_all_trained_on(trained, refused):
     table = pd.concat([catalogue.read(trained / "data/cohen/images.csv")]).assign(split="train")
     catalogue.write(path, table)
     with refused("--images cohen: no test image, without the 10 that the heads were trained on"):
-        external(read_settings(), "phantom", MODEL, "cohen")
+        external(parameters(), "phantom", "cohen")
 
 
-def test_the_option_images_takes_a_known_data_set(trained, monkeypatch, capsys):
-    options = ["external", "--dataset", "phantom", "--model", MODEL, "--images", "cohort"]
-    monkeypatch.setattr(sys, "argv", options)
-    with pytest.raises(SystemExit, match="error: --images cohort: not known; known are phantom, "):
-        _run.run(external)
-    monkeypatch.setattr(sys, "argv", ["external", "--help"])
-    with pytest.raises(SystemExit):
-        _run.run(external)
-    shown = " ".join(capsys.readouterr().out.split())
+def test_a_test_set_without_a_test_image_is_refused(trained, refused):
+    path = trained / "data/cohen/images.csv"
+    catalogue.write(path, catalogue.read(path).assign(split="train"))
+    with refused("--images cohen: no test image", "other images"):
+        external_features(parameters(), "phantom", MODEL, "cohen")
+
+
+def test_the_option_images_takes_a_test_set(trained):
+    assert run([sys.executable, "-m", "stages.resolve"], trained).returncode == 0
+    options = ["--dataset", "phantom", "--model", MODEL, "--images", "cohort"]
+    result = run([sys.executable, "-m", "stages.external_features", *options], trained)
+    assert (result.returncode, result.stderr) == (1, "error: --images cohort: not known; known are cohen\n")
+    shown = " ".join(run([sys.executable, "-m", "stages.external_features", "--help"], trained).stdout.split())
     assert "a name from params.yaml, `dataset`" in shown
     assert "--dataset phantom --model resnet18 --images cohen" in shown

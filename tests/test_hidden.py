@@ -12,17 +12,24 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
-from deepcovid.audits.hidden import WHOLE, left_visible, swept
-from deepcovid.audits.hiding import Square, hide, squares
+from deepcovid.audits.hidden import Hidden, left_visible, swept
+from deepcovid.audits.hiding import WHOLE, Square, hide, squares
+from deepcovid.drawing.steps import Step
 from deepcovid.heads.sweep import train_and_score
 from deepcovid.images.decoding import resize_and_crop
 from deepcovid.nets.features import extract, normalised
 from deepcovid.nets.trunks import trunk
 from deepcovid.nets.weights import random_state
-from deepcovid.settings import EvaluateSettings, FeatureSettings, HidingSettings, PhantomSource, validate
+from deepcovid.nets.zoo import NETS
+from deepcovid.parameters import validate
+from deepcovid.settings import EvaluateSettings, FeatureSettings, HidingSettings, PhantomSource
 from deepcovid.sources.phantom.population import patient_images
+from deepcovid.statistics.estimate import Headline, read_result
+from stages import _audit
 from stages.hidden import hidden as hidden_stage
+from tests.audits import HIDDEN
 
+NO_LESIONS = np.empty((0, 224, 224), bool)
 BOOTSTRAP = EvaluateSettings(bootstrap_samples=200, bootstrap_seed=1)
 shares = st.floats(0.01, 0.99)
 
@@ -53,7 +60,7 @@ def test_squares_come_as_they_are_named_first_those_that_are_black():
 
 @pytest.fixture
 def recipe(params):
-    return validate(params, "params.yaml").recipe["paper"]
+    return validate(params, "params.yaml", NETS).recipe["paper"]
 
 
 def test_an_area_is_that_of_heads_trained_on_those_features(recipe):
@@ -68,18 +75,20 @@ def test_an_area_is_that_of_heads_trained_on_those_features(recipe):
         square: (rng.normal(size=(80, 16)) + strength * covid[:, None]).astype(np.float32)
         for square, strength in strengths.items()
     }
-    found = swept(features, table, recipe, [3, 5], BOOTSTRAP)
-    assert [(part["share"], part["shows"]) for part in found] == list(features)
+    found = swept(features, table, recipe, [3, 5], BOOTSTRAP, NO_LESIONS)
+    assert list(found) == ["whole", "hidden-0.5", "visible-0.5"]
+    assert [(part.share, part.shows) for part in found.values()] == list(features)
     test = catalogue.in_test(table).to_numpy()
-    for part, own in zip(found, features.values(), strict=True):
+    for part, own in zip(found.values(), features.values(), strict=True):
         (scores,) = train_and_score(own, table, [recipe], [3, 5]).values()
         areas = [roc_auc_score(covid[test], scores[name]) for name in scores]
-        assert part["auc"] == pytest.approx(areas[0], abs=1e-6)
-        assert part["over_seeds"]["max"] == pytest.approx(max(areas), abs=1e-6)
-        assert part["low"] <= part["auc"] <= part["high"]
-        less = part["less_than_whole"]
-        assert less["difference"] == pytest.approx(found[0]["auc"] - part["auc"], abs=2e-6)
-        assert less["low"] <= less["difference"] <= less["high"]
+        assert part.auc.value == pytest.approx(areas[0], abs=1e-6)
+        assert part.over_seeds.max == pytest.approx(max(areas), abs=1e-6)
+        assert part.auc.low <= part.auc.value <= part.auc.high
+        less = part.less_than_whole
+        assert less.value == pytest.approx(found["whole"].auc.value - part.auc.value, abs=2e-6)
+        assert less.low <= less.value <= less.high
+        assert part.lesions_visible is None
 
 
 @pytest.mark.parametrize(("split", "label"), [("train", "covid"), ("test", "non"), ("test", "covid")])
@@ -87,26 +96,54 @@ def test_a_side_without_both_classes_is_refused(recipe, refused, split, label):
     table = pd.DataFrame({"split": ["train", "train", "test", "test"], "label": ["covid", "non"] * 2})
     table = table[(table["split"] != split) | (table["label"] != label)].assign(augmentation_of="", patient_id="p")
     with refused({"train": "training", "test": "test"}[split], "images are of one class only"):
-        swept({WHOLE: np.zeros((3, 4), np.float32)}, table, recipe, [0, 1], BOOTSTRAP)
+        swept({WHOLE: np.zeros((3, 4), np.float32)}, table, recipe, [0, 1], BOOTSTRAP, NO_LESIONS)
 
 
 def test_the_stage_refuses_features_of_other_squares_or_another_net(tmp_path, params, monkeypatch, refused):
     monkeypatch.chdir(tmp_path)
     params["dataset"]["phantom"]["hiding"] = {"hidden": [0.5, 0.75], "visible": []}
-    settings = validate(params, "params.yaml")
-    for folder in ("features", "hidden"):
-        Path(f"data/phantom/{folder}").mkdir(parents=True)
+    parameters = validate(params, "params.yaml", NETS).parameters("phantom", NETS)
+    Path("data/phantom/features/resnet18").mkdir(parents=True)
     names = [f"image {number}" for number in range(4)]
     table = pd.DataFrame({"image_id": names, "archive": "a.zip", "member": names, "label": "non", "split": "test"})
     catalogue.write(Path("data/phantom/images.csv"), table)
-    np.save("data/phantom/features/resnet18.npy", np.zeros((4, 6), np.float32))
+    np.save("data/phantom/features/resnet18/images.npy", np.zeros((4, 6), np.float32))
     for shape in ((4, 6), (12, 6), (8, 12), (16, 3)):
-        np.save("data/phantom/hidden/resnet18.npy", np.zeros(shape, np.float32))
+        np.save("data/phantom/features/resnet18/hidden.npy", np.zeros(shape, np.float32))
         with refused(
-            "data/phantom/hidden/resnet18.npy", "2 squares (dataset.phantom.hiding) of each of 4", "dvc repro"
+            "data/phantom/features/resnet18/hidden.npy", "2 squares (dataset.phantom.hiding) of each of 4", "dvc repro"
         ):
-            hidden_stage(settings, "phantom")
+            hidden_stage(parameters, "phantom")
     assert not Path("metrics").exists()
+    assert not Path("results").exists()
+
+
+def test_without_audited_nets_the_audit_is_switched_off_and_says_so(tmp_path, params, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    params["audited_models"] = []
+    parameters = validate(params, "params.yaml", NETS).parameters("phantom", NETS)
+    names = ["image 0"]
+    table = pd.DataFrame({"image_id": names, "archive": "a.zip", "member": names, "label": "non", "split": "test"})
+    Path("data/phantom").mkdir(parents=True)
+    catalogue.write(Path("data/phantom/images.csv"), table)
+    hidden_stage(parameters, "phantom")
+    found = read_result(Path("results/phantom/hidden.json"), Hidden)
+    assert (found.nets, found.headline(), [*found.sentences([])]) == ({}, {}, [])
+    (block,) = found.blocks(Step("hidden", "", {}, (), ()))
+    assert block.caption == "The middle hidden: not run; audited_models names no net."
+    assert block.picture is None
+    assert list(Path("metrics/audits/phantom/hidden").iterdir()) == []
+
+
+def test_a_net_that_is_audited_no_more_leaves_no_headline(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    both = HIDDEN.model_copy(update={"nets": HIDDEN.nets | {"resnet50": HIDDEN.nets["resnet18"]}})
+    for found in (both, HIDDEN):
+        _audit.write(found, "phantom", "hidden")
+        headlines = {path.stem for path in Path("metrics/audits/phantom/hidden").iterdir()}
+        assert headlines == set(found.nets)
+    headline = read_result(Path("metrics/audits/phantom/hidden/resnet18.json"), Headline)
+    assert headline == Headline(auc=0.95, auc_low=0.93, auc_high=0.97)
 
 
 @pytest.fixture(scope="module")
@@ -137,11 +174,21 @@ def test_the_audit_sees_a_planted_shortcut_and_none_where_none_is(phantoms, reci
             square: np.concatenate(list(extract(net, np.split(hide(images, square), 4), settings)))
             for square in (WHOLE, hidden)
         }
-        return swept(features, table, recipe, [0, 1], BOOTSTRAP)[1]
+        return swept(features, table, recipe, [0, 1], BOOTSTRAP, NO_LESIONS)[hidden.key].auc
 
     planted, clean = audited(marked), audited(pixels)
-    assert planted["low"] > 0.8
-    assert clean["low"] < 0.5 < clean["high"]
+    assert planted.low > 0.8
+    assert clean.low < 0.5 < clean.high
+
+
+def test_the_share_of_lesions_is_told_of_each_square(recipe):
+    table = pd.DataFrame({"image_id": [f"image {number}" for number in range(8)], "augmentation_of": ""})
+    table = table.assign(label=["covid", "non"] * 4, split=["train"] * 4 + ["test"] * 4, patient_id=table["image_id"])
+    masks = np.zeros((1, 8, 8), bool)
+    masks[0, :2, :3] = masks[0, 3:5, 3:5] = True  # six pixels in a corner, four in the middle
+    features = dict.fromkeys((WHOLE, Square(0.5, "outside")), np.eye(8, dtype=np.float32))
+    found = swept(features, table, recipe, [0], BOOTSTRAP, masks)
+    assert {key: part.lesions_visible for key, part in found.items()} == {"whole": 1.0, "hidden-0.5": 0.6}
 
 
 def test_the_share_of_lesions_that_a_square_leaves_to_be_seen():

@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +7,10 @@ from scipy.ndimage import gaussian_filter, rotate
 from statsmodels.stats.proportion import proportion_confint
 
 from deepcovid import catalogue
-from deepcovid.audits.leakage import FEWEST, KINDS, LISTED, digests, leakage, whitened
+from deepcovid.audits.leakage import KINDS, LISTED, Count, Sides, digests, leakage
+from deepcovid.audits.near_duplicates import FEWEST, whitened
+from deepcovid.drawing.steps import Step
+from deepcovid.statistics.estimate import Headline
 
 FEATURES = 16
 
@@ -64,16 +65,20 @@ def found_in(table, pixels, features, sensitivity=0.9):
 
 
 def listed(found):
-    return {(pair["train"], pair["test"]): pair["kinds"] for pair in found["pairs"]}
+    assert [*found.pairs] == [f"{pair.train} and {pair.test}" for pair in found.pairs.values()]
+    return {(pair.train, pair.test): pair.kinds for pair in found.pairs.values()}
+
+
+NONE = Count(pairs=0, test_images=0)
 
 
 def test_a_split_without_a_leak_has_none():
     table = a_catalogue()
     found = found_in(table, *some_images(table))
-    assert found["images"] == {"train": 30, "test": 20}
-    assert found["counts"] == {kind: {"pairs": 0, "test_images": 0} for kind in KINDS}
-    assert found["pairs"] == []
-    assert (found["leaked"]["test_images"], found["leaked"]["share"]) == (0, 0)
+    assert found.images == Sides(train=30, test=20)
+    assert found.counts == dict.fromkeys(KINDS, NONE)
+    assert found.pairs == {}
+    assert (found.leaked.test_images, found.leaked.share.value) == (0, 0)
 
 
 def test_without_test_images_there_is_nothing_to_look_for(refused):
@@ -98,12 +103,12 @@ def test_each_kind_of_leak_is_listed_by_name_and_counted():
         ("train 11", "test 9"): ["same_patient"],
         ("train 11", "test 10"): ["same_patient"],
     }
-    one = {"pairs": 1, "test_images": 1}
-    assert found["counts"] == dict.fromkeys(KINDS, one) | {"same_patient": {"pairs": 2, "test_images": 2}}
+    one = Count(pairs=1, test_images=1)
+    assert found.counts == dict.fromkeys(KINDS, one) | {"same_patient": Count(pairs=2, test_images=2)}
     labels = table.set_index("image_id")["label"]
-    for pair in found["pairs"]:
-        assert (pair["train_label"], pair["test_label"]) == (labels[pair["train"]], labels[pair["test"]])
-    assert "patient of" not in json.dumps(found)
+    for pair in found.pairs.values():
+        assert (pair.train_label, pair.test_label) == (labels[pair.train], labels[pair.test])
+    assert "patient of" not in found.model_dump_json()
 
 
 def test_a_test_image_that_leaks_in_several_ways_counts_once():
@@ -118,11 +123,12 @@ def test_a_test_image_that_leaks_in_several_ways_counts_once():
         ("train 2", "test 1"): ["same_pixels", "near_duplicate", "same_patient"],
         ("train 3", "test 1"): ["same_file", "same_patient"],
     }
-    assert found["counts"]["same_patient"] == {"pairs": 2, "test_images": 1}
+    assert found.counts["same_patient"] == Count(pairs=2, test_images=1)
     low, high = proportion_confint(1, 20, method="wilson")
-    leaked = found["leaked"]
-    assert (leaked["test_images"], leaked["share"], leaked["covid"] + leaked["non"]) == (1, 0.05, 1)
-    assert (leaked["low"], leaked["high"]) == pytest.approx((low, high), abs=1e-6)
+    leaked = found.leaked
+    assert (leaked.test_images, leaked.share.value, leaked.covid + leaked.non) == (1, 0.05, 1)
+    assert (leaked.share.low, leaked.share.high) == pytest.approx((low, high), abs=1e-6)
+    assert found.headline() == Headline(flags=1)
 
 
 def test_a_copy_that_is_a_test_image_is_reported_by_its_originals_name():
@@ -130,9 +136,9 @@ def test_a_copy_that_is_a_test_image_is_reported_by_its_originals_name():
     pixels, features = some_images(table)
     pixels[row_of(table, "test 0")] = pixels[row_of(table, "copy of 2")]
     features[row_of(table, "test 0")] = -features[row_of(table, "copy of 2")]
-    (pair,) = found_in(table, pixels, features)["pairs"]
-    assert (pair["train"], pair["copy"], pair["test"]) == ("train 2", "copy of 2", "test 0")
-    assert pair["kinds"] == ["same_pixels"]
+    (pair,) = found_in(table, pixels, features).pairs.values()
+    assert (pair.train, pair.copy_of_train, pair.test) == ("train 2", "copy of 2", "test 0")
+    assert pair.kinds == ["same_pixels"]
 
 
 def test_a_generated_copy_has_its_originals_file_and_adds_no_pair():
@@ -140,14 +146,15 @@ def test_a_generated_copy_has_its_originals_file_and_adds_no_pair():
     pixels, features = some_images(table)
     table.loc[[row_of(table, name) for name in ("copy of 0", "test 5")], "sha256"] = "file of train 0"
     found = found_in(table, pixels, features)
-    assert found["counts"]["same_file"] == {"pairs": 1, "test_images": 1}
-    assert "copy" not in found["pairs"][0]
+    assert found.counts["same_file"] == Count(pairs=1, test_images=1)
+    (pair,) = found.pairs.values()
+    assert pair.copy_of_train is None
 
 
 def test_what_is_not_known_is_not_the_same():
     table = a_catalogue().assign(sha256="")
     table.loc[10::2, "patient_id"] = ""
-    assert found_in(table, *some_images(table))["pairs"] == []
+    assert found_in(table, *some_images(table)).pairs == {}
 
 
 @st.composite
@@ -184,22 +191,29 @@ def test_the_order_of_rows_changes_nothing(case, order):
 def test_of_many_pairs_those_with_most_points_are_listed_and_the_rest_is_counted():
     table = a_catalogue(40, 30).assign(patient_id="one and the same")
     found = found_in(table, *some_images(table))
-    assert found["counts"]["same_patient"] == {"pairs": 1200, "test_images": 30}
-    assert (len(found["pairs"]), found["pairs_left_out"]) == (LISTED, 200)
-    points = [pair["points"] for pair in found["pairs"]]
+    assert found.counts["same_patient"] == Count(pairs=1200, test_images=30)
+    assert (len(found.pairs), found.pairs_left_out) == (LISTED, 200)
+    assert list(listed(found)) == sorted(listed(found))  # in the file by name: a near-tie moves nothing
+    (block,) = found.blocks(Step("leakage", "", {}, (), ()))
+    points = [int(row[-1]) for row in block.folded.rows]
     assert points == sorted(points, reverse=True)
+    assert sorted(points) == sorted(pair.points for pair in found.pairs.values())
+    assert points[0] > points[-1]  # those that are left out have no more in common
 
 
 def test_the_threshold_is_the_highest_that_finds_the_wanted_share_of_the_copies():
     table = a_catalogue(copies=20)
     pixels, features = some_images(table)
-    near = found_in(table, pixels, features, sensitivity=0.8)["near_duplicates"]
+    near = found_in(table, pixels, features, sensitivity=0.8).near_duplicates.search
     low, high = proportion_confint(16, 20, method="wilson")
-    assert near["sensitivity"] == pytest.approx({"rate": 0.8, "low": low, "high": high, "copies": 20}, abs=1e-6)
-    assert near["threshold"] > FEWEST
-    stricter = found_in(table, pixels, features, sensitivity=0.5)["near_duplicates"]
-    assert stricter["threshold"] > near["threshold"]
-    assert stricter["sensitivity"]["rate"] == 0.5
+    assert (near.sensitivity.value, near.sensitivity.low, near.sensitivity.high) == pytest.approx(
+        (0.8, low, high), abs=1e-6
+    )
+    assert near.copies == 20
+    assert near.threshold > FEWEST
+    stricter = found_in(table, pixels, features, sensitivity=0.5).near_duplicates.search
+    assert stricter.threshold > near.threshold
+    assert stricter.sensitivity.value == 0.5
 
 
 def test_copies_that_have_little_in_common_with_their_originals_make_no_duplicate_of_just_anything():
@@ -208,9 +222,9 @@ def test_copies_that_have_little_in_common_with_their_originals_make_no_duplicat
     for row in table.index[table["augmentation_of"] != ""]:
         pixels[row] = clouds(np.random.default_rng(int(row)))
     found = found_in(table, pixels, features)
-    assert found["near_duplicates"]["threshold"] == FEWEST
-    assert found["near_duplicates"]["sensitivity"]["rate"] == 0
-    assert found["pairs"] == []
+    assert found.near_duplicates.search.threshold == FEWEST
+    assert found.near_duplicates.search.sensitivity.value == 0
+    assert found.pairs == {}
 
 
 def test_pairs_of_different_patients_that_reach_the_threshold_are_counted_and_expected_in_the_test():
@@ -220,12 +234,13 @@ def test_pairs_of_different_patients_that_reach_the_threshold_are_counted_and_ex
     pixels[3], features[3] = pixels[2] // 2, features[2]
     pixels[5], features[5] = pixels[4] // 2, features[4]
     table.loc[5, "patient_id"] = table.loc[4, "patient_id"]
-    wrong = found_in(table, pixels, features)["near_duplicates"]["false_positives"]
+    wrong = found_in(table, pixels, features).near_duplicates.search.false_alarms
     pairs = 30 * 29 // 2 - 1
-    high = proportion_confint(1, pairs, method="wilson")[1]
-    assert (wrong["found"], wrong["pairs"]) == (1, pairs)
-    assert (wrong["rate"], wrong["high"]) == pytest.approx((1 / pairs, high))
-    assert (wrong["expected"], wrong["expected_high"]) == pytest.approx((600 / pairs, 600 * high))
+    low, high = proportion_confint(1, pairs, method="wilson")
+    assert (wrong.found, wrong.pairs) == (1, pairs)
+    for estimate, factor in ((wrong.per_million, 1e6), (wrong.expected, 600)):
+        expected = (factor / pairs, factor * low, factor * high)
+        assert (estimate.value, estimate.low, estimate.high) == pytest.approx(expected, abs=2e-6)
 
 
 def test_without_copies_near_duplicates_are_not_looked_for_and_the_rest_is_still_found():
@@ -233,8 +248,8 @@ def test_without_copies_near_duplicates_are_not_looked_for_and_the_rest_is_still
     pixels, features = some_images(table)
     pixels[row_of(table, "test 4")] = pixels[row_of(table, "train 6")]
     found = found_in(table, pixels, features)
-    assert set(found["near_duplicates"]) == {"by", "skipped"}
-    assert "augment.copies" in found["near_duplicates"]["skipped"]
+    assert found.near_duplicates.search is None
+    assert "augment.copies" in found.near_duplicates.skipped
     assert listed(found) == {("train 6", "test 4"): ["same_pixels"]}
 
 
@@ -242,18 +257,18 @@ def test_without_copies_near_duplicates_are_not_looked_for_and_the_rest_is_still
 def test_without_two_patients_the_rate_of_false_alarms_is_said_to_be_unknown(patient):
     table = a_catalogue(copies=2)
     table.loc[table["split"] == "train", "patient_id"] = patient
-    near = found_in(table, *some_images(table))["near_duplicates"]
-    assert near["sensitivity"]["copies"] == 2
-    assert near["false_positives"]["pairs"] == 0
-    assert "different patients" in near["false_positives"]["skipped"]
+    near = found_in(table, *some_images(table)).near_duplicates.search
+    assert near.copies == 2
+    assert near.false_alarms.pairs == 0
+    assert "different patients" in near.false_alarms.skipped
 
 
 def test_an_image_that_stands_twice_in_training_is_no_false_alarm():
     table = a_catalogue()
     pixels, features = some_images(table)
     pixels[3], features[3] = pixels[2], features[2]
-    wrong = found_in(table, pixels, features)["near_duplicates"]["false_positives"]
-    assert (wrong["found"], wrong["pairs"]) == (0, 29 * 28 / 2)
+    wrong = found_in(table, pixels, features).near_duplicates.search.false_alarms
+    assert (wrong.found, wrong.pairs) == (0, 29 * 28 / 2)
 
 
 def test_whitened_features_are_uncorrelated_and_of_length_one():
@@ -268,7 +283,7 @@ def test_features_that_never_vary_make_no_pair_alike():
     table = a_catalogue()
     pixels, features = some_images(table)
     found = found_in(table, pixels, np.ones_like(features))
-    assert found["counts"]["near_duplicate"]["pairs"] == 0
+    assert found.counts["near_duplicate"].pairs == 0
     features[:, 3:] = 0  # as a rectifier may leave them
     assert np.isfinite(whitened(features, np.ones(len(features), bool))).all()
 

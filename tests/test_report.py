@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from ruamel.yaml import YAML
 from sklearn.metrics import roc_auc_score
 
-from deepcovid.audits.verdict import sentences, verdict
+from deepcovid.audits.leakage import NearDuplicates
+from deepcovid.audits.registry import AUDITS, sentences
 from deepcovid.drawing.steps import File, Sourced, Step
 from deepcovid.drawing.svg import STYLE, inline_svg
 from deepcovid.heatmaps.localisation import NotLocated
@@ -165,11 +166,8 @@ NETS_COMPARED = NetsCompared(compared=1, pairs={PAIR.key: PAIR})
 
 
 def audited(*tests):
-    """What the audits found, with `tests` on other people's images, and the verdict."""
-    own = {name: getattr(audits, name.upper()) for name in ("leakage", "acquisition", "baselines", "hidden")}
-    found = {**own, "calibration": audits.CALIBRATION, "audit": verdict(*own.values(), tests, 0.75)}
-    found |= {f"external-{test['images']}-{test['model']}": test for test in tests}
-    return {name: Sourced(value, step(f"{name}@phantom")) for name, value in found.items()}
+    """What the audits found, with `tests` on other people's images."""
+    return {name: Sourced(value, step(f"{name}@phantom")) for name, value in audits.found(*tests).items()}
 
 
 def all_contents(**changes):
@@ -194,8 +192,9 @@ def all_contents(**changes):
     }
     recorded = [made.step for made in provenance.values()]
     recorded += [step("ladder@phantom"), step("compare@phantom")]
-    recorded += [step("localisation@phantom"), step("overlays@phantom-resnet18")]
+    recorded += [step("localisation@phantom-resnet18")]
     recorded += [found.step for found in audited(audits.external()).values()]
+    recorded += [step("evaluate@phantom")]
     recorded += [made for one in runs for made in (one.trained, one.evaluated)]
     contents = Contents(
         dataset="phantom",
@@ -213,8 +212,9 @@ def all_contents(**changes):
         nets=Sourced(NETS_COMPARED, step("compare@phantom")),
         nets_sentence="ResNet18 is better by 0.1.",
         audits=audited(audits.external()),
-        heatmaps=Sourced(audits.HEATMAPS, step("localisation@phantom")),
-        heatmap_pictures={"resnet18": Sourced(PNG, step("overlays@phantom-resnet18"))},
+        calibration=Sourced(audits.CALIBRATION, step("evaluate@phantom")),
+        heatmaps={"resnet18": Sourced(audits.HEATMAPS, step("localisation@phantom-resnet18"))},
+        heatmap_pictures={"resnet18": Sourced(PNG, step("localisation@phantom-resnet18"))},
     )
     return dataclasses.replace(contents, **changes)
 
@@ -223,8 +223,8 @@ def few_contents(**changes):
     """Contents that are drawn quickly: one run, nothing beside it."""
     runs = (one_run("resnet18", "paper"),)
     ladder = Sourced(Ladders(nets={}), step("ladder@phantom"))
-    without = dict.fromkeys(("published", "nets", "heatmaps"))
-    return all_contents(**{"runs": runs, "ladder": ladder, "audits": {}} | without | changes)
+    without = dict.fromkeys(("published", "nets")) | {"heatmaps": {}}
+    return all_contents(**{"runs": runs, "ladder": ladder, "audits": {}, "calibration": None} | without | changes)
 
 
 class Page(HTMLParser):
@@ -310,16 +310,31 @@ def test_a_figure_names_the_steps_that_it_was_drawn_from_and_no_others(html):
     assert named == {"train@phantom-squeezenet1_0-paper", "train@phantom-squeezenet1_0-failed-reproduction"}
 
 
-def test_the_audit_opens_with_what_is_enough_and_says_the_verdict(html, page):
+def test_the_audit_opens_with_what_is_enough_and_says_what_was_found(html, page):
     section = html[html.index('<section id="audit">') : html.index('<section id="heatmaps">')]
     opening, said = re.findall(r"<figure.*?</figure>", section, flags=re.DOTALL)[:2]
-    for row in (*audits.BASELINES["baselines"], *audits.ACQUISITION["variables"][:2]):
-        assert row["title"] in opening
-    assert " ".join(sentences(audited(audits.external())["audit"].value, audits.LEAKAGE)) in Page(said).text
-    assert "phantom-1" in section  # leaks are listed by name
+    for row in (*audits.BASELINES.baselines.values(), *list(audits.ACQUISITION.variables.values())[:2]):
+        assert row.title in opening
+    assert " ".join(sentences(audits.found(audits.external()))) in Page(said).text
+    listed = Page(section).text
+    assert listed.index("phantom-5") < listed.index("phantom-3")  # leaks are listed by name, most points first
     assert "82 % (77 to 86 %) of 336 augmented copies reach that" in page.text
+    assert "1 of 2,171,502 pairs of different patients in training (at most 2.6e-06, at 95 %: 0.6 false" in page.text
     assert "fewer than 5 patients of covid have it" in page.text
     assert "348 / 100 (84)" in page.text
+    assert "AP (160 / 22): 0.620 (0.570 to 0.670)" in page.text
+    assert "Reliability under the recipe paper" in page.text
+    assert "0.100 (0.080 to 0.120) +0.400 0.050 (0.040 to 0.090)" in page.text
+
+
+def test_an_audit_that_is_added_has_its_blocks_its_sentence_and_its_row_on_the_page(monkeypatch):
+    monkeypatch.setitem(AUDITS, "machines", audits.Machines)
+    found = audited() | {"machines": Sourced(audits.Machines(auc=0.98), step("machines@phantom"))}
+    text = Page(render(few_contents(audits=found))).text
+    assert "What the makers tell." in text
+    assert "The machine's maker tells 0.98, 1." in text
+    assert "maker of the machine acquisition 0.980 (0.960 to 1.000)" in text
+    assert "dvc repro machines@phantom" in text
 
 
 def test_audits_that_were_not_run_are_named(page):
@@ -330,7 +345,8 @@ def test_audits_that_were_not_run_are_named(page):
 
 def test_near_duplicates_that_were_not_looked_for_are_said_not_to_be():
     found = audited()
-    value = {**audits.LEAKAGE, "near_duplicates": {"skipped": "there are no copies to choose a threshold on"}}
+    why = NearDuplicates(by="matched points", skipped="there are no copies to choose a threshold on")
+    value = audits.LEAKAGE.model_copy(update={"near_duplicates": why})
     found["leakage"] = dataclasses.replace(found["leakage"], value=value)
     assert "not looked for: there are no copies to choose" in Page(render(few_contents(audits=found))).text
 
@@ -344,16 +360,15 @@ def test_heat_maps_are_shown_and_what_was_measured_is_said(html, page):
     assert "lies in the lesion (18 % of the image) 47 % (42 to 52 %) of the time" in text
     assert "-0.08 (-0.18 to +0.02)" in text
     assert "ResNet18, heat in the lungs: not measured; there is no mask." in text
-    assert "dvc repro overlays@phantom-resnet18" in text
+    assert "dvc repro localisation@phantom-resnet18" in text
     assert "Not run on this data set: the heat maps." in Page(render(few_contents())).text
 
 
 def test_on_patients_images_the_page_says_where_the_overlays_are():
     found = {"heatmaps": all_contents().heatmaps, "synthetic": False, "dataset": "covid-xray-5k"}
     nothing = NotLocated(skipped="there is no mask")
-    net = audits.HEATMAPS.nets["resnet18"].model_copy(update={"lesions": nothing})
-    value = audits.HEATMAPS.model_copy(update={"nets": {"resnet18": net}})
-    found["heatmaps"] = dataclasses.replace(found["heatmaps"], value=value)
+    value = audits.HEATMAPS.model_copy(update={"lesions": nothing})
+    found["heatmaps"] = {"resnet18": dataclasses.replace(found["heatmaps"]["resnet18"], value=value)}
     section = render(few_contents(**found))
     section = section[section.index('<section id="heatmaps">') :]
     section = section[: section.index("</section>")]
@@ -364,17 +379,16 @@ def test_on_patients_images_the_page_says_where_the_overlays_are():
 
 
 def test_heat_without_a_value_or_an_interval_is_told_without():
-    net = audits.HEATMAPS.nets["resnet18"]
+    net = audits.HEATMAPS
     methods = {
         name: method.model_copy(update={"heat_inside": None, "auc": method.auc.value})
         for name, method in net.lesions.methods.items()
     }
-    net = net.model_copy(update={"lesions": net.lesions.model_copy(update={"methods": methods})})
-    own = audits.HEATMAPS.model_copy(update={"nets": {"resnet18": net}})
+    own = net.model_copy(update={"lesions": net.lesions.model_copy(update={"methods": methods})})
     (sentence,) = heat_sentences(own)
     assert "an unknown share of the heat lies inside" in sentence
     assert "the AUC of the map is 0.64, of the blob 0.72" in sentence
-    found = {"heatmaps": Sourced(own, step("localisation@phantom"))}
+    found = {"heatmaps": {"resnet18": Sourced(own, step("localisation@phantom-resnet18"))}}
     assert sentence in Page(render(few_contents(**found))).text
 
 
@@ -508,8 +522,8 @@ def results(checkout, tmp_path):
     }
     outputs["plots/phantom/heatmaps/resnet18.png"] = "a picture"
     outputs |= {
-        f"metrics/phantom/{'' if name == 'audit' else 'audit/'}{name}.json": json.dumps(found.value)
-        for name, found in audited().items()
+        f"results/phantom/{name}.json": found.value.model_dump_json(exclude_none=True)
+        for name, found in [*audited().items(), ("calibration", made.calibration)]
     }
     for one in made.runs:
         if one.model == "resnet18" and not one.replayed:
@@ -560,8 +574,8 @@ def test_the_stage_writes_the_page_with_the_hashes_of_dvc_lock(results):
             "metrics/phantom/resnet18-paper.json: is not as the stage left it",
         ),
         (
-            lambda folder: (folder / "metrics/phantom/audit.json").write_text('{"leaks": {'),
-            "metrics/phantom/audit.json: is not as the stage left it",
+            lambda folder: (folder / "results/phantom/leakage.json").write_text('{"leaks": {'),
+            "results/phantom/leakage.json: is not as the stage left it",
         ),
         (
             lambda folder: (folder / "dvc.lock").write_text(

@@ -1,9 +1,11 @@
 import pytest
 
+from deepcovid.audits.registry import AUDITS, sentences
 from deepcovid.statistics.comparison import AgainstPublished, Beside, OverHeads
-from deepcovid.statistics.estimate import Estimate
+from deepcovid.statistics.estimate import Estimate, write_result
+from tests.audits import Machines, external, found
 from tests.checkouts import ROOT
-from tools.results_table import against_published, tables
+from tools.results_table import against_published, audits, tables
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +46,19 @@ def test_a_row_says_whether_the_published_value_is_inside_and_leaves_it_out_for_
     assert first == "| paper | AUC of a net | 0.9 | ResNet18 | paper | 0.950 (0.930 to 0.970) |  | +0.050 | no |"
     assert second.endswith("| 0.890 to 0.950 (inside) | +0.050 | other test images |")
     assert "| 2 (0 to 7) |  | +2 |" in third
+
+
+def test_what_the_audits_found_is_told_and_compared_those_that_a_test_adds_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert audits("phantom") == []
+    monkeypatch.setitem(AUDITS, "machines", Machines)
+    results = found(external("cohen")) | {"machines": Machines(auc=0.98)}
+    for name, result in results.items():
+        write_result(tmp_path / f"results/phantom/{name}.json", result)
+    told, table = audits("phantom")
+    assert told == f"The audits, computed from `results/phantom`: {' '.join(sentences(results))}"
+    assert "The machine's maker tells 0.98" in told
+    assert table.splitlines()[2:4] == [
+        "| ResNet18, ImageNet weights | pipeline | 512 | 0.990 (0.970 to 1.000) |",
+        "| maker of the machine | acquisition |  | 0.980 (0.960 to 1.000) |",
+    ]

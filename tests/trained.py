@@ -55,7 +55,7 @@ def random_weights(path, model=MODEL):
 def trained_folder(folder, model=MODEL, **changes):
     """Write weights and a head into data/phantom of `folder`; return the head's path."""
     weights, path = (
-        folder / f"data/phantom/{name}.safetensors" for name in (f"weights/{model}", f"heads/{model}-paper")
+        folder / f"data/phantom/{name}.safetensors" for name in (f"weights/{model}", f"heads/frozen/{model}/paper")
     )
     random_weights(weights, model)
     path.parent.mkdir(parents=True, exist_ok=True)

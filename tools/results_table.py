@@ -13,14 +13,13 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from deepcovid.audits.verdict import sentences
+from deepcovid.audits import enough
+from deepcovid.audits.registry import read_results, sentences, ways_of
 from deepcovid.drawing.tables import Table, rate, spread
 from deepcovid.heatmaps.localisation import NetHeat
 from deepcovid.ladder.finding import finding
 from deepcovid.ladder.measuring import Ladders, NetLadder
 from deepcovid.nets.zoo import NETS, title_of
-from deepcovid.report import tables as of_report
-from deepcovid.report.audit import enough_rows
 from deepcovid.report.heatmaps import sentences as sentences_on_heat
 from deepcovid.statistics import published
 from deepcovid.statistics.comparison import AgainstPublished, NetsCompared, claim_sentence
@@ -73,16 +72,12 @@ def tables(dataset: str) -> str:
 
 
 def audits(dataset: str) -> list[str]:
-    """Return what the audits say, and their tables, or nothing where none was run."""
-    verdict = read_json(dataset, "audit")
-    if not verdict:
+    """Return what the audits say, and the table that compares them, or nothing where none was run."""
+    found = read_results(paths.results(dataset, "").parent)
+    if not found:
         return []
-    leakage, acquisition, baselines = (
-        read_json(dataset, f"audit/{name}") for name in ("leakage", "acquisition", "baselines")
-    )
-    said = " ".join(sentences(verdict, leakage))
-    known = of_report.enough(enough_rows(baselines, acquisition))
-    return [f"The audits, computed from `metrics/{dataset}/audit.json`: {said}", markdown(known)]
+    said = " ".join(sentences(found))
+    return [f"The audits, computed from `results/{dataset}`: {said}", markdown(enough.table(ways_of(found)))]
 
 
 def heatmaps(dataset: str) -> list[str]:

@@ -1,15 +1,22 @@
 """What a split leaks, and what a classifier may be looking at instead of disease.
 
-leakage.py      is a test image also in training: the same file, the same pixels, nearly, or the same patient?
-keypoints.py    points by which two images are the same picture
-acquisition.py  does how an image was taken give its label away?
-headers.py      what a file's header says of how it was taken
-views.py        which views are the same
-baselines.py    how little of an image is enough?
-hiding.py       images with their middle hidden
-hidden.py       what heads reach on them
-external.py     heads on other people's images
-verdict.py      all of it in one paragraph
+registry.py         which audits there are, and what they say together
+audit.py            what every audit offers: headline, sentences, figures and tables
+enough.py           what one needs to know to reach which AUC, over all audits
+reliability.py      how often images with a score are COVID, on one's own and on other people's images
+leakage.py          is a test image also in training: the same file, the same pixels, nearly, or the same patient?
+near_duplicates.py  pairs of images that are nearly the same picture
+keypoints.py        points by which two images are the same picture
+acquisition.py      does how an image was taken give its label away?
+headers.py          what a file's header says of how it was taken
+views.py            which views are the same
+baselines.py        how little of an image is enough?
+hidden.py           what heads reach on images with their middle hidden
+hiding.py           images with their middle hidden
+external.py         heads on other people's images
+
+An audit is a module with a subclass of Audit, whose fields are what it found, and the function that finds it. Its stage
+calls the function and writes the result; everything that is told of it is a method of the class.
 
 The method's papers: Maguolo and Nanni 2021, DeGrave, Janizek and Lee 2021.
 """

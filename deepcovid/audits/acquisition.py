@@ -5,8 +5,8 @@ is compared with the label.
 """
 
 import re
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,11 +16,18 @@ from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
 from deepcovid import catalogue
+from deepcovid.audits.audit import Audit
+from deepcovid.audits.enough import Way
 from deepcovid.audits.views import projections
+from deepcovid.drawing.blocks import Block
+from deepcovid.drawing.steps import Step
+from deepcovid.drawing.tables import Table, spread
 from deepcovid.errors import UserError
+from deepcovid.schema import Strict
 from deepcovid.settings import AuditSettings, EvaluateSettings
+from deepcovid.statistics.estimate import Estimate, Headline
 from deepcovid.statistics.intervals import patient_weights, percentile_interval, weighted_auc
-from deepcovid.statistics.rates import rounded
+from deepcovid.statistics.rates import Counts
 
 FRAME = 4  # pixels of the 224 x 224 image: the border
 CORNER = 56  # pixels: a side of each corner, where markers and text stand
@@ -48,6 +55,83 @@ VARIABLES = {
     "sex": Variable("sex", ("sex",)),
 }
 CATEGORIES = ("view", "format", "mode", "sex")
+TOGETHER = "how the image was taken, all together"
+
+
+class Predicted(Strict):
+    """How well one variable predicts the label, on the images for which it is known.
+
+    Attributes:
+        title: The variable in plain words.
+        columns: The measurements that it consists of.
+        known: Of how many images it is known.
+        auc: What is reached in cross-validation by patient; the interval is a bootstrap over patients.
+        skipped: Why there is no AUC, where there is none.
+    """
+
+    title: str
+    columns: list[str]
+    known: Counts
+    auc: Estimate | None = None
+    skipped: str | None = None
+
+
+class Together(Strict):
+    """The same of all `variables` together that are known for every image."""
+
+    variables: list[str]
+    auc: Estimate | None = None
+    skipped: str | None = None
+
+
+class Acquisition(Audit):
+    """How well the label is predicted from how an image was taken, and of whom.
+
+    Attributes:
+        images: How many images there are.
+        together: All variables together that are known for every image.
+        variables: Each variable, by its name in VARIABLES.
+    """
+
+    images: Counts
+    together: Together
+    variables: dict[str, Predicted]
+
+    def headline(self) -> Headline:
+        """Return the AUC of all variables together."""
+        auc = self.together.auc
+        return Headline(auc=auc.value, auc_low=auc.low, auc_high=auc.high) if auc else Headline()
+
+    def ways(self) -> Iterator[Way]:
+        """Yield the variables that have an AUC, and all together."""
+        for variable in self.variables.values():
+            if variable.auc:
+                known = None if variable.known == self.images else variable.known
+                yield Way(variable.title, "acquisition", variable.auc, known=known)
+        if self.together.auc:
+            yield Way(TOGETHER, "acquisition", self.together.auc)
+
+    def sentences(self, ways: Sequence[Way]) -> Iterable[str]:
+        """Yield nothing: deepcovid/audits/enough.py speaks of what was tried here."""
+        return ()
+
+    def blocks(self, step: Step) -> Iterator[Block]:
+        """Yield a table of the variables, highest AUC first and those without one last."""
+        rows = [
+            (
+                variable.title,
+                f"{variable.known.covid:,} / {variable.known.non:,}",
+                spread(variable.auc) if variable.auc else f"{variable.skipped}",
+            )
+            for variable in sorted(self.variables.values(), key=lambda one: -one.auc.value if one.auc else 1.0)
+        ]
+        caption = (
+            "How well the label is predicted from how an image was taken and of whom, by a simple model, "
+            "cross-validated by patient; each variable on the images where it is known. A view is AP lying or not: not "
+            "every source says. A size is that of the original, not of a reduced edition. Format, channels and bits "
+            "are those of the files at hand, which in an edition that was saved anew are not the originals'."
+        )
+        yield Block(caption, (step,), table=Table(("variable", "known of covid / non", "AUC (95 % interval)"), rows))
 
 
 def measurements(table: pd.DataFrame, headers: pd.DataFrame, pixels: Iterable[NDArray[np.uint8]]) -> pd.DataFrame:
@@ -94,22 +178,19 @@ def years(age: str) -> float:
 
 def confounding(
     table: pd.DataFrame, measured: pd.DataFrame, audit: AuditSettings, bootstrap: EvaluateSettings
-) -> dict[str, Any]:
-    """Return how well each variable, and all together, predict the label: an AUC with its 95 % interval each.
+) -> Acquisition:
+    """Return how well each variable, and all together, predict the label.
 
     A variable is judged on the images for which it is known, and `together` consists of the variables that are known
-    for every image: that a value is missing, too, tells one source from another, but no image shows it. An interval is
-    that of the trees as they are, not of trees grown on other patients: of variables that say nothing, one in eight
-    misses 0.5 (measured).
+    for every image. Missing values are not used as a signal: they reveal the source, but cannot be seen in an image.
+    An interval is that of the trees as they are, not of trees grown on other patients: of variables that say nothing,
+    one in eight misses 0.5 (measured).
 
     Args:
         table: The catalogue (images), originals only.
         measured: (images), as `measurements` returns them.
         audit: Number of folds, and their seed.
-        bootstrap: Of the intervals.
-
-    Returns:
-        The variables with the highest AUC first; those without one say why (`skipped`), last.
+        bootstrap: Samples and seed of the intervals.
 
     Raises:
         UserError: The images are of one class only.
@@ -123,35 +204,36 @@ def confounding(
     patient = catalogue.patients(table)
     complete = [name for name, variable in VARIABLES.items() if _known(measured, variable).all()]
     together = Variable("all together", tuple(column for name in complete for column in VARIABLES[name].columns))
-    found: dict[str, dict[str, Any]] = {}
+    wanted = VARIABLES | {"together": together}
     # Variables that are known for the same images share folds and bootstrap draws.
     groups: dict[bytes, list[str]] = {}
-    for name, variable in (VARIABLES | {"together": together}).items():
-        known = _known(measured, variable)
-        found[name] = {"name": name, "title": variable.title, "columns": list(variable.columns)}
-        found[name]["known"] = _counts(covid[known])
-        groups.setdefault(known.tobytes(), []).append(name)
+    for name, variable in wanted.items():
+        groups.setdefault(_known(measured, variable).tobytes(), []).append(name)
+    reached: dict[str, Estimate] = {}
+    skipped: dict[str, str] = {}
     for mask, names in groups.items():
         known = np.frombuffer(mask, dtype=bool)
         patients = [patient[known & side].nunique() for side in (covid, ~covid)]
         if min(patients) < audit.folds:
             few = f"known for {patients[0]} covid and {patients[1]} non patients; needs {audit.folds} of each"
-            for name in names:
-                found[name]["skipped"] = few
+            skipped |= dict.fromkeys(names, few)
             continue
         trial = Trial(covid[known], patient[known], audit, bootstrap)
         for name in names:
-            found[name] |= trial.auc(measured.loc[known, found[name]["columns"]])
-    all_of_them = found.pop("together")
-    variables = sorted(found.values(), key=lambda variable: -variable.get("auc", -1.0))
-    numbers = ("auc", "low", "high", "skipped")
-    return rounded(
-        {
-            "images": _counts(covid),
-            "best": {key: variables[0][key] for key in ("name", *numbers) if key in variables[0]},
-            "together": {key: all_of_them[key] for key in numbers if key in all_of_them} | {"variables": complete},
-            "variables": variables,
-        }
+            reached[name] = trial.auc(measured.loc[known, list(wanted[name].columns)])
+    return Acquisition(
+        images=_counts(covid),
+        together=Together(variables=complete, auc=reached.get("together"), skipped=skipped.get("together")),
+        variables={
+            name: Predicted(
+                title=variable.title,
+                columns=list(variable.columns),
+                known=_counts(covid[_known(measured, variable)]),
+                auc=reached.get(name),
+                skipped=skipped.get(name),
+            )
+            for name, variable in VARIABLES.items()
+        },
     )
 
 
@@ -171,12 +253,11 @@ class Trial:
             self.fold[left_out] = number
         self.weights = patient_weights(covid, patient, bootstrap.bootstrap_samples, bootstrap.bootstrap_seed)
 
-    def auc(self, values: pd.DataFrame) -> dict[str, float]:
-        """Return the AUC with which values (images, columns) predict the label, and its interval, as auc, low, high."""
+    def auc(self, values: pd.DataFrame) -> Estimate:
+        """Return the AUC with which values (images, columns) predict the label."""
         score = self.scores(values)
         (auc,) = auc_within(self.covid, score, self.fold, np.ones((1, len(score))))
-        low, high = percentile_interval(auc_within(self.covid, score, self.fold, self.weights))
-        return {"auc": float(auc), "low": low, "high": high}
+        return Estimate.of(float(auc), percentile_interval(auc_within(self.covid, score, self.fold, self.weights)))
 
     def scores(self, values: pd.DataFrame) -> NDArray[np.float64]:
         """Return a score per image (images), from trees that have seen no image of its patient."""
@@ -213,8 +294,8 @@ def _brightness(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     )
 
 
-def _counts(covid: Mask) -> dict[str, int]:
-    return {"covid": int(covid.sum()), "non": int((~covid).sum())}
+def _counts(covid: Mask) -> Counts:
+    return Counts(covid=int(covid.sum()), non=int((~covid).sum()))
 
 
 def _known(measured: pd.DataFrame, variable: Variable) -> Mask:

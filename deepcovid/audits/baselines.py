@@ -4,8 +4,8 @@ Five small sets of numbers an image, each under a logistic regression, fitted an
 the nets' scores come from elsewhere.
 """
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,10 +16,16 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from deepcovid import catalogue
+from deepcovid.audits.audit import Audit, OverSeeds, area
+from deepcovid.audits.enough import PIPELINE, Way
+from deepcovid.audits.enough import sentences as sentences_on_ways
+from deepcovid.drawing.blocks import Block
+from deepcovid.drawing.steps import Step
 from deepcovid.errors import UserError
+from deepcovid.schema import Strict
 from deepcovid.settings import EvaluateSettings
+from deepcovid.statistics.estimate import Estimate, Headline
 from deepcovid.statistics.intervals import auc_interval
-from deepcovid.statistics.rates import rounded
 
 GREY_LEVELS, BINS = 256, 32
 FRAME_BLOCK = 8  # pixels, the width of the frame and the side of its blocks
@@ -30,15 +36,74 @@ Numbers = NDArray[np.float32]  # (batch, numbers)
 
 
 class Input(NamedTuple):
-    """What a classifier is given: a unique name, a few plain words, its kind, and how many numbers an image.
+    """What a classifier is given: a few plain words, its kind, and how many numbers an image.
 
     The kind is hand-made, untrained (features of a net with random weights) or pipeline (those of the pipeline's net).
     """
 
-    name: str
     title: str
     kind: str
     numbers: int
+
+
+class Baseline(Strict):
+    """What one classifier reaches.
+
+    Attributes:
+        title: What it is given, in plain words.
+        kind: The kind of that: a key of deepcovid.audits.enough.KINDS.
+        numbers: How many numbers stand for an image.
+        auc: The AUC of the first head; the interval is a bootstrap over patients.
+        over_seeds: How the AUC varies over the heads, where there are several.
+    """
+
+    title: str
+    kind: str
+    numbers: int
+    auc: Estimate
+    over_seeds: OverSeeds | None = None
+
+
+class Baselines(Audit):
+    """How little of an image is enough.
+
+    Attributes:
+        recipe: Recipe of the nets' heads.
+        baselines: Each classifier by name: a key of FIGURES, a net, or `untrained-` and a net.
+    """
+
+    recipe: str
+    baselines: dict[str, Baseline]
+
+    def headline(self) -> Headline:
+        """Return the highest AUC of a classifier that cannot know disease."""
+        best = max((one.auc for one in self.baselines.values() if one.kind != PIPELINE), key=lambda auc: auc.value)
+        return Headline(auc=best.value, auc_low=best.low, auc_high=best.high)
+
+    def ways(self) -> Iterator[Way]:
+        """Yield the classifiers, by rising AUC."""
+        for name, one in self._rising():
+            model = name if one.kind == PIPELINE else ""
+            yield Way(one.title, one.kind, one.auc, numbers=one.numbers, model=model)
+
+    def sentences(self, ways: Sequence[Way]) -> Iterable[str]:
+        """Yield what all ways together come to, those of other audits too."""
+        return sentences_on_ways(ways)
+
+    def blocks(self, step: Step) -> Iterable[Block]:
+        """Yield nothing: the figure that compares the audits shows the classifiers."""
+        return ()
+
+    def plots(self) -> dict[str, pd.DataFrame]:
+        """Return a row per classifier."""
+        rows = [
+            {"name": name, **one.model_dump(include={"title", "kind", "numbers"}), **area(one.auc)}
+            for name, one in self._rising()
+        ]
+        return {"enough": pd.DataFrame(rows)}
+
+    def _rising(self) -> list[tuple[str, Baseline]]:
+        return sorted(self.baselines.items(), key=lambda item: (item[1].auc.value, item[0]))
 
 
 def sharpness(grey: Grey) -> Numbers:
@@ -137,16 +202,15 @@ def baseline(
     scores: NDArray[np.float64],
     patient: pd.Series,
     settings: EvaluateSettings,
-) -> dict[str, Any]:
-    """Return one classifier's entry: its AUC with the interval of a bootstrap over patients.
+) -> Baseline:
+    """Return what one classifier reaches.
 
     Args:
-        given: To the classifier.
+        given: What the classifier is given.
         positive: (images), true for covid.
-        scores: (images, heads), larger for covid. The first head's AUC is the entry's; several have their spread in
-            `seeds`.
+        scores: (images, heads), larger for covid. The first head's AUC is the baseline's.
         patient: (images), for the bootstrap.
-        settings: Of the bootstrap.
+        settings: Samples and seed of the bootstrap.
 
     Raises:
         UserError: The test images are of one class only.
@@ -154,24 +218,6 @@ def baseline(
     if positive.all() or not positive.any():
         raise UserError("baselines: the test images are of one class only; widen the filter or change the split")
     areas = [float(roc_auc_score(positive, column)) for column in scores.T]
-    low, high = auc_interval(positive, scores[:, 0], patient, settings.bootstrap_samples, settings.bootstrap_seed)
-    entry = given._asdict() | {"auc": areas[0], "low": low, "high": high}
-    if len(areas) > 1:
-        entry["seeds"] = {"min": min(areas), "max": max(areas), "mean": float(np.mean(areas))}
-    return rounded(entry)
-
-
-def summary(entries: list[dict[str, Any]], recipe: str) -> dict[str, Any]:
-    """Return the entries by rising AUC, and the best of those that are not the pipeline's own nets.
-
-    Args:
-        entries: Of `baseline`.
-        recipe: Of the nets' heads.
-    """
-    rising = sorted(entries, key=lambda entry: (entry["auc"], entry["name"]))
-    best = [entry for entry in rising if entry["kind"] != "pipeline"][-1]
-    return {
-        "recipe": recipe,
-        "best_without_disease": {key: best[key] for key in ("name", "auc", "low", "high")},
-        "baselines": rising,
-    }
+    interval = auc_interval(positive, scores[:, 0], patient, settings.bootstrap_samples, settings.bootstrap_seed)
+    spread = OverSeeds.of(areas) if len(areas) > 1 else None
+    return Baseline(**given._asdict(), auc=Estimate.of(areas[0], interval), over_seeds=spread)

@@ -1,21 +1,162 @@
 """Heads on images that they were not trained on, of another data set (DeGrave, Janizek and Lee 2021)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from deepcovid import catalogue
+from deepcovid.audits.audit import Audit
+from deepcovid.audits.enough import Way, by_net
+from deepcovid.audits.reliability import CALIBRATED, Curves, calibrated
 from deepcovid.audits.views import projections
+from deepcovid.drawing.blocks import Block
+from deepcovid.drawing.steps import Step
+from deepcovid.drawing.tables import Table, rate, spread
 from deepcovid.errors import UserError
+from deepcovid.nets.zoo import title_of
 from deepcovid.schema import Strict
 from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.calibration import Calibration, calibration
-from deepcovid.statistics.estimate import Estimate
-from deepcovid.statistics.rates import Counts, RunResult, evaluate
+from deepcovid.statistics.estimate import Estimate, Headline
+from deepcovid.statistics.rates import Counts, RunResult, evaluate, headline
 
 FEWEST = 10  # images of each class from which a view is measured alone
+
+
+class LeftOut(Strict):
+    """Test images that the heads were trained on.
+
+    Attributes:
+        images: How many there are.
+        same_patient: How many of them are of a patient in training.
+        same_image: How many of them are themselves in training; an image may be both.
+    """
+
+    images: int
+    same_patient: int
+    same_image: int
+
+
+class View(Strict):
+    """The images of one view alone.
+
+    Attributes:
+        auc: Area under the ROC curve of the first head; the interval is a bootstrap over patients.
+        n_test: How many images there are.
+    """
+
+    auc: Estimate
+    n_test: Counts
+
+
+class ExternalRun(Strict):
+    """What the heads of one net and recipe reach on other people's images.
+
+    Attributes:
+        run: The numbers of all images.
+        views: By view, those of its images alone, where there are FEWEST of each class.
+        calibration: How well the first head's scores are calibrated.
+    """
+
+    run: RunResult
+    views: dict[str, View]
+    calibration: Calibration
+
+
+class External(Audit):
+    """What a data set's heads reach on the test images of another data set.
+
+    Attributes:
+        heads: The data set that the heads were trained on.
+        images: The data set that they are tested on.
+        recipe: The recipe that is told of.
+        left_out: Images that were left out.
+        nets: By net and recipe, what is reached.
+    """
+
+    PER_TEST_SET: ClassVar[bool] = True
+    ABSENT: ClassVar[str] = "Not tested on other people's images: none is named in test_sets."
+
+    heads: str
+    images: str
+    recipe: str
+    left_out: LeftOut
+    nets: dict[str, dict[str, ExternalRun]]
+
+    @property
+    def told(self) -> dict[str, ExternalRun]:
+        """What each net reaches under the recipe that is told of."""
+        return {model: recipes[self.recipe] for model, recipes in self.nets.items()}
+
+    def headline(self) -> dict[str, Headline]:
+        """Return the numbers of each net under the recipe that is told of."""
+        return {model: headline(own.run) for model, own in self.told.items()}
+
+    def calibrations(self) -> Curves:
+        """Return how well each net is calibrated under the recipe that is told of."""
+        return {self.images: {model: own.calibration for model, own in self.told.items()}}
+
+    def sentences(self, ways: Sequence[Way]) -> Iterator[str]:
+        """Yield what the nets reach, on all images and within each view alone."""
+        told = self.told
+        counts = next(iter(told.values())).run.n_test
+        rates = "; ".join(
+            f"{rate(own.run.sensitivity, 2)} and {rate(own.run.specificity, 2)} with {title_of(model)}"
+            for model, own in told.items()
+        )
+        yield (
+            f"On the images of {self.images} ({counts.covid} COVID, {counts.non} others, none of them known to be of a "
+            f"patient in training), the pipeline's own heads reach "
+            f"{by_net({model: own.run.auc for model, own in told.items()})}; sensitivity and specificity at their "
+            f"cut-off are {rates}."
+        )
+        for view, alone in next(iter(told.values())).views.items():
+            areas = by_net({model: own.views[view].auc for model, own in told.items()})
+            counts = alone.n_test
+            yield f"Within {view} alone ({counts.covid} COVID, {counts.non} others) the AUC is {areas}."
+
+    def blocks(self, step: Step) -> Iterator[Block]:
+        """Yield a table with a row per net and recipe."""
+        rows = [
+            (
+                self.images,
+                title_of(model),
+                recipe,
+                f"{own.run.n_test.covid:,} / {own.run.n_test.non:,} ({self.left_out.images:,})",
+                spread(own.run.auc),
+                ", ".join(_within(view, alone) for view, alone in own.views.items()),
+                f"{own.run.cut_off:g}",
+                rate(own.run.sensitivity),
+                rate(own.run.specificity),
+                *calibrated(own.calibration),
+            )
+            for model, recipes in self.nets.items()
+            for recipe, own in recipes.items()
+        ]
+        header = ("images", "net", "recipe", "covid / non (left out)", "AUC (95 % interval)", "within a view")
+        table = Table((*header, "cut-off", "sensitivity", "specificity", *CALIBRATED), rows, names=3)
+        caption = (
+            f"The heads on the images of {self.images}. Left out are images of patients, and images, that they were "
+            "trained on; not those on which a recipe with the selection best-accuracy chose its epoch. Rates are at "
+            "the recipe's own cut-off. Within a view: the AUC of its images alone, AP Supine counted as AP, where "
+            "there are ten of each class."
+        )
+        yield Block(caption, (step,), table=table)
+
+
+def _within(view: str, alone: View) -> str:
+    return f"{view} ({alone.n_test.covid} / {alone.n_test.non}): {spread(alone.auc)}"
+
+
+def candidates(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a test set's catalogue that heads may be tested on: original test images.
+
+    The features of a test set are those of these rows, in this order.
+    """
+    return table[catalogue.in_test(table) & catalogue.originals(table)]
 
 
 def trained_on(test: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
@@ -36,25 +177,29 @@ def trained_on(test: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"same_patient": seen("patient_id"), "same_image": same_name | seen("sha256")})
 
 
-def left_out(seen: pd.DataFrame) -> dict[str, int]:
-    """Return how many images `trained_on` found, in all as `images`, and by reason; one may have both."""
-    return {"images": int(seen.any(axis=1).sum())} | {str(name): int(seen[name].sum()) for name in seen}
+def left_out(seen: pd.DataFrame) -> LeftOut:
+    """Return how many images `trained_on` found."""
+    return LeftOut(
+        images=int(seen.any(axis=1).sum()),
+        same_patient=int(seen["same_patient"].sum()),
+        same_image=int(seen["same_image"].sum()),
+    )
 
 
-def check_images(rows: pd.DataFrame, counts: dict[str, int], origin: str) -> None:
-    """Raise UserError if `rows`, what is left of the test images of `origin`, cannot tell a good head from a bad one.
+def check_images(rows: pd.DataFrame, without: LeftOut, origin: str) -> None:
+    """Raise UserError if `rows` are empty or all of one class, so that no metric can be computed.
 
     Args:
-        rows: Catalogue rows.
-        counts: Of `left_out`.
-        origin: What to name in the error.
+        rows: What is left of the catalogue's rows of the test images.
+        without: What was left out.
+        origin: Where the images come from, for the error.
     """
-    without = f"without the {counts['images']} that the heads were trained on" if counts["images"] else "in all"
+    apart = f"without the {without.images} that the heads were trained on" if without.images else "in all"
     if rows.empty:
-        raise UserError(f"{origin}: no test image, {without}; name a data set with other images")
+        raise UserError(f"{origin}: no test image, {apart}; name a data set with other images")
     if rows["label"].nunique() == 1:
         raise UserError(
-            f"{origin}: {len(rows)} test images, {without}, and every one {rows['label'].iloc[0]}; "
+            f"{origin}: {len(rows)} test images, {apart}, and every one {rows['label'].iloc[0]}; "
             "name a data set with images of both classes"
         )
 
@@ -69,32 +214,6 @@ def chosen(batches: Iterable[NDArray[np.uint8]], rows: NDArray[np.bool_]) -> Ite
             yield batch[wanted]
 
 
-class View(Strict):
-    """The images of one view alone.
-
-    Attributes:
-        auc: Area under the ROC curve of the first head; the interval is a bootstrap over patients.
-        n_test: Images.
-    """
-
-    auc: Estimate
-    n_test: Counts
-
-
-class ExternalRun(Strict):
-    """What the heads of one recipe reach on other people's images.
-
-    Attributes:
-        run: The numbers of all images.
-        views: By view, those of its images alone, where there are FEWEST of each class.
-        calibration: Of the first head's scores.
-    """
-
-    run: RunResult
-    views: dict[str, View]
-    calibration: Calibration
-
-
 def measured(
     rows: pd.DataFrame, scores: NDArray[np.float64], cut_off: float, bins: int, settings: EvaluateSettings
 ) -> ExternalRun:
@@ -104,8 +223,8 @@ def measured(
         rows: Catalogue rows of the images.
         scores: (images, heads), P(covid).
         cut_off: An image is called covid from this score on.
-        bins: Of the reliability curve.
-        settings: Of the bootstraps.
+        bins: How many bins the reliability curve has.
+        settings: Samples and seed of the bootstraps.
     """
     positive, patient = catalogue.covid(rows).to_numpy(), rows["patient_id"]
     views, view_of = {}, projections(rows["view"]).to_numpy(str)

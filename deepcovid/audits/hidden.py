@@ -1,46 +1,212 @@
 """What a recipe's heads still reach when the lungs are hidden, or when little but the lungs is shown.
 
 The lungs lie in the middle of a frontal radiograph. Heads that tell the classes apart without the middle look at
-something else than disease (Maguolo and Nanni 2021).
+something else than disease (Maguolo and Nanni 2021). Only `swept` needs torch, and imports it.
 """
 
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, cpu_count, delayed
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from deepcovid import catalogue
-from deepcovid.audits.hiding import Square, hide
+from deepcovid.audits.audit import Audit, OverSeeds, area
+from deepcovid.audits.enough import Way, by_net
+from deepcovid.audits.hiding import WHOLE, Square, hide
+from deepcovid.drawing.blocks import Block, drawn
+from deepcovid.drawing.marks import NET_COLOURS, reach
+from deepcovid.drawing.steps import Step
+from deepcovid.drawing.svg import INK, WIDTH, styled
+from deepcovid.drawing.tables import Table, spread
 from deepcovid.errors import UserError
-from deepcovid.heads.sweep import train_and_score
+from deepcovid.nets.zoo import title_of
+from deepcovid.schema import Strict
 from deepcovid.settings import EvaluateSettings, Recipe
+from deepcovid.statistics.estimate import Estimate, Headline, Number
 from deepcovid.statistics.intervals import patient_weights, percentile_interval, weighted_auc
-from deepcovid.statistics.rates import rounded
 
-WHOLE = Square(0.0, "outside")  # nothing is hidden
+SHOWN = {"outside": "all but the square", "inside": "nothing but the square"}
+TITLES = {"outside": "The middle is black", "inside": "Nothing but the middle is shown"}
+GREY, BLACK = "#9aa0a6", "#000000"  # what is left of an image and what is hidden, on a light page and on a dark one
+
+
+class Reached(Strict):
+    """What heads reach that are trained and tested with one square hidden, or with nothing else shown.
+
+    Attributes:
+        share: Side of the square, as a share of the image's.
+        shows: What is left of an image: what is outside or inside the square.
+        auc: The AUC of the first seed's head; the interval is a bootstrap over patients.
+        over_seeds: How the AUC varies over the heads.
+        less_than_whole: The AUC of the whole image less this one, with its paired interval.
+        lesions_visible: The share of the lesions' area that is left to be seen, where lesions are known.
+    """
+
+    share: Number
+    shows: str
+    auc: Estimate
+    over_seeds: OverSeeds
+    less_than_whole: Estimate
+    lesions_visible: Number | None = None
+
+
+class Hidden(Audit):
+    """What heads reach with the middle of the images hidden.
+
+    Attributes:
+        recipe: Recipe of the heads.
+        told: The square of the headline, by its key.
+        nets: By net and by the key of the square (deepcovid.audits.hiding.Square.key), what is reached.
+        skipped: Why there are no nets, where there are none.
+    """
+
+    recipe: str
+    told: str
+    nets: dict[str, dict[str, Reached]]
+    skipped: str | None = None
+
+    def headline(self) -> dict[str, Headline]:
+        """Return each net's AUC with the told square hidden."""
+        return {
+            model: Headline(auc=auc.value, auc_low=auc.low, auc_high=auc.high) for model, auc in self._told().items()
+        }
+
+    def sentences(self, ways: Sequence[Way]) -> Iterator[str]:
+        """Yield what is reached with the told square hidden."""
+        for squares in list(self.nets.values())[:1]:
+            square = squares[self.told]
+            seen = square.lesions_visible
+            beside = "" if seen is None else f", beside which {100 * seen:.1f} % of the lesions' area stays visible"
+            yield (
+                f"With a black square of {100 * square.share:.0f} % of the side in the middle{beside}, in training and "
+                f"in test, heads reach {by_net(self._told())}."
+            )
+
+    def blocks(self, step: Step) -> Iterator[Block]:
+        """Yield a figure of the AUC over the squares, or why there is none."""
+        if self.skipped:
+            yield Block(f"The middle hidden: not run; {self.skipped}.", (step,))
+            return
+        caption = (
+            f"The middle hidden: heads under the recipe {self.recipe}, trained and tested on images with a black "
+            "square in the middle (left), and on images that are black but for that square (right). Bands are 95 % "
+            "intervals, a bootstrap over patients. Small pictures show what is left of an image. The middle is not the "
+            "lungs: beside a square disease may stay visible."
+        )
+        alt = "AUC by hidden square. " + "; ".join(
+            f"{title_of(model)}, {square.share:g} {square.shows} shown: {square.auc.value:.3f}"
+            for model, squares in self.nets.items()
+            for square in squares.values()
+        )
+        yield drawn(figure(self.nets), "audit-hidden", alt, caption, (step,), self._table())
+
+    def plots(self) -> dict[str, pd.DataFrame]:
+        """Return a row per net and square."""
+        rows = [
+            {"model": model, "share": square.share, "shows": square.shows, **area(square.auc)}
+            for model, squares in self.nets.items()
+            for square in squares.values()
+        ]
+        return {"hidden": pd.DataFrame(rows)} if rows else {}
+
+    def _told(self) -> dict[str, Estimate]:
+        return {model: squares[self.told].auc for model, squares in self.nets.items()}
+
+    def _table(self) -> Table:
+        known = any(square.lesions_visible is not None for squares in self.nets.values() for square in squares.values())
+        rows = []
+        for model, squares in self.nets.items():
+            for square in squares.values():
+                less, over = square.less_than_whole, square.over_seeds
+                rows.append(
+                    (
+                        title_of(model),
+                        SHOWN[square.shows] if square.share else "the whole image",
+                        f"{square.share:g}" if square.share else "",
+                        spread(square.auc),
+                        f"{over.min:.3f} to {over.max:.3f}",
+                        f"{less.value:+.3f} ({less.low:+.3f} to {less.high:+.3f})" if square.share else "",
+                        *([f"{100 * (square.lesions_visible or 0):.1f} %"] if known else []),
+                    )
+                )
+        header = ("net", "shown", "side of the square", "AUC (95 % interval)", "AUC over seeds", "less than the whole")
+        return Table((*header, "lesions visible") if known else header, rows, names=2)
+
+
+@styled
+def figure(nets: Mapping[str, Mapping[str, Reached]]) -> Figure:
+    """Draw AUC against the side of the square: what it leaves when it is black, and when it alone is shown.
+
+    Args:
+        nets: By net and key of the square, what is reached.
+    """
+    drawing = Figure(figsize=(WIDTH, 3.5), layout="constrained")
+    panels = drawing.subplots(1, 2, sharey=True)
+    limits = reach(square.auc for squares in nets.values() for square in squares.values())
+    for axis, shows in zip(panels, TITLES, strict=True):
+        shares: set[float] = set()
+        for model, squares in nets.items():
+            curve = {square.share: square.auc for square in squares.values() if square.shows == shows}
+            if shows == "inside":  # the square that shows all is the whole image
+                curve[1.0] = squares[WHOLE.key].auc
+            x, colour = sorted(curve), NET_COLOURS[model]
+            low, high = [curve[share].low for share in x], [curve[share].high for share in x]
+            axis.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+            middle = [curve[share].value for share in x]
+            axis.plot(x, middle, "o-", color=colour, linewidth=1.5, markersize=4, label=title_of(model))
+            shares |= set(x)
+        axis.axhline(0.5, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
+        axis.set(xlim=(-0.04, 1.04), xlabel="side of the square, share of the image's", ylim=limits)
+        bottom, top = axis.get_ylim()
+        axis.set_yticks([tick for tick in axis.get_yticks() if bottom <= tick <= 1])
+        axis.set_ylim(bottom, top + 0.2 * (top - bottom))  # room for the pictures
+        axis.set_title(TITLES[shows])
+        _pictures(axis, sorted(shares), shows)
+    panels[0].set_ylabel("AUC, 95 % interval")
+    panels[0].legend(loc="lower left", fontsize=8)
+    return drawing
+
+
+def _pictures(axis: Axes, shares: Sequence[float], shows: str) -> None:
+    """Put what is left of the image above each share, as a small picture."""
+    side = 0.062  # of the axis's width
+    height = side * 1.62  # the panels are wider than high
+    across = axis.transAxes
+    for share in shares:
+        left, bottom = (share + 0.04) / 1.08 - side / 2, 0.87
+        outer, inner = (GREY, BLACK) if shows == "outside" else (BLACK, GREY)
+        axis.add_patch(Rectangle((left, bottom), side, height, facecolor=outer, transform=across, zorder=4))
+        corner = left + side * (1 - share) / 2, bottom + height * (1 - share) / 2
+        axis.add_patch(
+            Rectangle(corner, side * share, height * share, facecolor=inner, transform=across, zorder=5, linewidth=0)
+        )
 
 
 def swept(
-    features: dict[Square, NDArray[np.float32]],
+    features: Mapping[Square, NDArray[np.float32]],
     table: pd.DataFrame,
     recipe: Recipe,
     seeds: list[int],
     settings: EvaluateSettings,
-) -> list[dict[str, Any]]:
+    lesions: NDArray[np.bool_],
+) -> dict[str, Reached]:
     """Return what heads reach that are trained and tested with each square hidden, or with nothing else shown.
 
     Args:
         features: (images, features) by square; WHOLE among them.
         table: The catalogue (images), with its split.
-        recipe: Of the heads; one that needs no more than frozen features.
-        seeds: Of the heads.
-        settings: Of the bootstrap.
+        recipe: Recipe of the heads; one that needs no more than frozen features.
+        seeds: A head is trained for each.
+        settings: Samples and seed of the bootstrap.
+        lesions: (lesions, height, width), masks of those that are known; there may be none.
 
     Returns:
-        Per square: share, shows; auc of the first seed with low and high (bootstrap over patients); over_seeds; and
-        less_than_whole, the AUC of the whole image less this one, with its paired interval.
+        What is reached by the key of the square.
 
     Raises:
         UserError: The training or the test images are not of both classes.
@@ -54,20 +220,19 @@ def swept(
     scores = _scores(features, table, recipe, seeds)
     ones = np.ones((1, len(positive)))
     draws = {square: weighted_auc(positive, part[:, 0], weights) for square, part in scores.items()}
-    found = []
+    whole = float(weighted_auc(positive, scores[WHOLE][:, 0], ones)[0])
+    found = {}
     for square, part in scores.items():
         areas = [float(weighted_auc(positive, score, ones)[0]) for score in part.T]
-        whole = float(weighted_auc(positive, scores[WHOLE][:, 0], ones)[0])
-        found.append(
-            {
-                **square._asdict(),
-                "auc": areas[0],
-                **_named(draws[square]),
-                "over_seeds": {"mean": float(np.mean(areas)), "min": min(areas), "max": max(areas)},
-                "less_than_whole": {"difference": whole - areas[0], **_named(draws[WHOLE] - draws[square])},
-            }
+        found[square.key] = Reached(
+            share=square.share,
+            shows=square.shows,
+            auc=Estimate.of(areas[0], percentile_interval(draws[square])),
+            over_seeds=OverSeeds.of(areas),
+            less_than_whole=Estimate.of(whole - areas[0], percentile_interval(draws[WHOLE] - draws[square])),
+            lesions_visible=left_visible(lesions, square) if len(lesions) else None,
         )
-    return rounded(found)
+    return found
 
 
 def left_visible(masks: NDArray[np.bool_], square: Square) -> float:
@@ -76,14 +241,11 @@ def left_visible(masks: NDArray[np.bool_], square: Square) -> float:
 
 
 def _scores(
-    features: dict[Square, NDArray[np.float32]], table: pd.DataFrame, recipe: Recipe, seeds: list[int]
+    features: Mapping[Square, NDArray[np.float32]], table: pd.DataFrame, recipe: Recipe, seeds: list[int]
 ) -> dict[Square, NDArray[np.float64]]:
     """Return the test images' scores (images, seeds) by square; the squares share out the processor's cores."""
+    from deepcovid.heads.sweep import train_and_score
+
     work = (delayed(train_and_score)(part, table, [recipe], seeds) for part in features.values())
     trained = Parallel(n_jobs=min(len(features), cpu_count()))(work)
     return {square: part[recipe.without_cut_off()].to_numpy() for square, part in zip(features, trained, strict=True)}
-
-
-def _named(draws: NDArray[np.float64]) -> dict[str, float]:
-    low, high = percentile_interval(draws)
-    return {"low": low, "high": high}

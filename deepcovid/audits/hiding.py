@@ -16,6 +16,16 @@ class Square(NamedTuple):
     share: float
     shows: str
 
+    @property
+    def key(self) -> str:
+        """The square's name among results: whole (nothing is hidden), hidden-0.75 or visible-0.5."""
+        if self == WHOLE:
+            return "whole"
+        return f"{'hidden' if self.shows == 'outside' else 'visible'}-{self.share:g}"
+
+
+WHOLE = Square(0.0, "outside")  # nothing is hidden
+
 
 def squares(settings: HidingSettings) -> list[Square]:
     """Return the squares of a sweep, in the order in which their features are kept."""

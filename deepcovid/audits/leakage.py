@@ -1,41 +1,197 @@
 """Test images that are in training too: the same file, the same pixels, nearly the same, or of the same patient.
 
 Files and pixels are compared with the augmented training copies too; a hit is named by the copy's original.
-Near-duplicates and patients are looked for among the training originals. Pairs whose frozen features, whitened, are
-alike are compared point by point (deepcovid/audits/keypoints.py); from how many points on a pair is a near-duplicate is
-set on the augmented copies, which are duplicates that are known.
-
-Measured on covid-xray-5k with ResNet18's features (336 published copies, zoomed, turned and distorted, against their
-originals; 2.16 million pairs of different patients): all copies share 21 points at least, half of them 91, and no pair
-of different patients, of 4,000 drawn from those whose features are alike, more than 13. The features alone, at the
-cosine that one pair of different patients in a million reaches, find half of the copies; a 64-bit perceptual hash 18 %.
+Near-duplicates (deepcovid/audits/near_duplicates.py) and patients are looked for among the training originals.
 """
 
 import hashlib
-import math
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.linalg import eigh
-from sklearn.covariance import LedoitWolf
 
 from deepcovid import catalogue
-from deepcovid.audits.keypoints import Keypoints, joined, keypoints, matched_points
+from deepcovid.audits.audit import Audit
+from deepcovid.audits.enough import Way
+from deepcovid.audits.keypoints import Keypoints, joined, keypoints
+from deepcovid.audits.near_duplicates import (
+    Points,
+    Rows,
+    Search,
+    near_duplicates,
+    original_rows,
+    share_of,
+    whitened,
+)
+from deepcovid.drawing.blocks import Block
+from deepcovid.drawing.steps import Step
+from deepcovid.drawing.tables import Table
 from deepcovid.errors import UserError
 from deepcovid.progress import bar
-from deepcovid.statistics.intervals import wilson_interval
-from deepcovid.statistics.rates import rounded
+from deepcovid.schema import Strict
+from deepcovid.statistics.estimate import Estimate, Headline
 
-KINDS = ("same_file", "same_pixels", "near_duplicate", "same_patient")
+KINDS = {
+    "same_file": "the same file",
+    "same_pixels": "the same pixels",
+    "near_duplicate": "nearly the same picture",
+    "same_patient": "the same patient",
+}
 LISTED = 1000  # pairs that are named
-FEWEST = 10  # points in which a near-duplicate matches, however little the copies have in common
-EXPECTED = {"expected": "rate", "expected_high": "high"}  # among the pairs of train and test
-BLOCK = 2**24  # similarities held at a time: 64 MiB
-Vectors = NDArray[np.float32]
-Rows = NDArray[np.intp]
+NO_COPIES = "there are no augmented copies, known duplicates, to set a threshold on; set augment.copies"
+
+
+class Sides(Strict):
+    """How many images there are, augmented copies apart."""
+
+    train: int
+    test: int
+
+
+class Count(Strict):
+    """How often one kind of leak was found: pairs of a training and a test image, and the test images in them."""
+
+    pairs: int
+    test_images: int
+
+
+class Leaked(Strict):
+    """The test images that leak, in whatever way; each counts once.
+
+    Attributes:
+        test_images: How many there are.
+        share: Their share of the test images; the interval is Wilson's, over images.
+        covid: How many of them are COVID images.
+        non: How many are others.
+    """
+
+    test_images: int
+    share: Estimate
+    covid: int
+    non: int
+
+
+class NearDuplicates(Strict):
+    """The search for near-duplicates, or why there was none (`skipped`); `by` says what makes a pair one."""
+
+    by: str
+    search: Search | None = None
+    skipped: str | None = None
+
+
+class Pair(Strict):
+    """A training original and a test image that leak.
+
+    Attributes:
+        train: Name of the training original.
+        test: Name of the test image.
+        copy_of_train: Name of the training copy that matches where its original does not.
+        kinds: The ways in which they leak, of KINDS.
+        points: How many points of the two match.
+        train_label: Label of the training image.
+        test_label: Label of the test image.
+    """
+
+    train: str
+    test: str
+    copy_of_train: str | None = None
+    kinds: list[str]
+    points: int
+    train_label: str
+    test_label: str
+
+
+class Leakage(Audit):
+    """Which test images are in training too.
+
+    Attributes:
+        images: How many images were compared.
+        counts: By kind of leak, how often it was found.
+        leaked: The test images that leak.
+        near_duplicates: How near-duplicates were looked for.
+        pairs: The pairs, by their names; those with most matched points, LISTED at most.
+        pairs_left_out: How many pairs are not listed.
+    """
+
+    images: Sides
+    counts: dict[str, Count]
+    leaked: Leaked
+    near_duplicates: NearDuplicates
+    pairs: dict[str, Pair]
+    pairs_left_out: int
+
+    def headline(self) -> Headline:
+        """Return how many test images leak, as `flags`."""
+        return Headline(flags=self.leaked.test_images)
+
+    def sentences(self, ways: Sequence[Way]) -> Iterator[str]:
+        """Yield how many test images leak, in which ways, and how well near-duplicates are found."""
+        share, search = self.leaked.share, self.near_duplicates.search
+        text = (
+            f"{self.leaked.test_images:,} of {self.images.test:,} test images ({100 * share.value:.2f} %, "
+            f"{100 * share.low:.2f} to {100 * share.high:.2f} %) resemble a training image or are known to share its "
+            "patient"
+        )
+        found = ", ".join(
+            f"{self.counts[kind].pairs:,} as {words}" for kind, words in KINDS.items() if self.counts[kind].pairs
+        )
+        if found:
+            text += f"; pairs: {found}"
+        if search is None:
+            text += f"; near-duplicates were not looked for ({self.near_duplicates.skipped})"
+        else:
+            text += f"; the search for near-duplicates finds {_percent(search.sensitivity)} of augmented copies"
+            expected = search.false_alarms.expected
+            if expected:
+                text += f", and {expected.value:.1f} pairs by chance alone (at most {expected.high:.0f}, at 95 %)"
+        yield f"{text}."
+
+    def blocks(self, step: Step) -> Iterator[Block]:
+        """Yield a table of the kinds of leaks, with the pairs by name."""
+        rows = [
+            (words, f"{self.counts[kind].pairs:,}", f"{self.counts[kind].test_images:,}")
+            for kind, words in KINDS.items()
+        ]
+        caption = f"What leaks from training into the test: pairs of images by kind. {self._search_in_words()}"
+        table = Table(("in train and test", "pairs", "test images"), rows)
+        yield Block(caption, (step,), table=table, folded=self._listed(), folded_title="By name")
+
+    def _search_in_words(self) -> str:
+        search = self.near_duplicates.search
+        if search is None:
+            return f"Near-duplicates were not looked for: {self.near_duplicates.skipped}."
+        text = (
+            f"Near-duplicates: at least {search.threshold} {self.near_duplicates.by}; {_percent(search.sensitivity)} "
+            f"of {search.copies} augmented copies reach that with their originals, by which it was set"
+        )
+        wrong = search.false_alarms
+        if not (wrong.per_million and wrong.expected):
+            return f"{text}; how often others do is not known: {wrong.skipped}."
+        return (
+            f"{text}, and {wrong.found} of {wrong.pairs:,} pairs of different patients in training (at most "
+            f"{wrong.per_million.high / 1e6:.1e}, at 95 %: {wrong.expected.value:.1f} false alarms are to be expected, "
+            f"at most {wrong.expected.high:.0f})."
+        )
+
+    def _listed(self) -> Table | None:
+        rows = [
+            (
+                pair.copy_of_train or pair.train,
+                pair.test,
+                ", ".join(pair.kinds).replace("_", " "),
+                pair.train_label,
+                pair.test_label,
+                f"{pair.points:,}",
+            )
+            for pair in sorted(self.pairs.values(), key=lambda pair: (-pair.points, pair.train, pair.test))
+        ]
+        header = ("in training", "in test", "kinds", "label in training", "label in test", "matched points")
+        return Table(header, rows, names=5, breakable=True) if rows else None
+
+
+def _percent(share: Estimate) -> str:
+    return f"{100 * share.value:.0f} % ({100 * share.low:.0f} to {100 * share.high:.0f} %)"
 
 
 def leakage(
@@ -44,8 +200,8 @@ def leakage(
     features: NDArray[np.float32],
     model: str,
     near_duplicate_sensitivity: float,
-) -> dict[str, Any]:
-    """Return which test images are in training too, and how: pairs by name, and counts by kind.
+) -> Leakage:
+    """Return which test images are in training too, and how.
 
     Args:
         table: The catalogue (images), with its split.
@@ -54,11 +210,6 @@ def leakage(
         model: For the result to name.
         near_duplicate_sensitivity: The share of the augmented copies that is to be found by their originals; it sets
             from how many matched points on a pair is a near-duplicate.
-
-    Returns:
-        `leaked` counts each test image once, whatever the kinds, with Wilson's interval of the share. `pairs` lists
-        those with most matched points first, 1,000 at most; `copy` names the training copy where it, not its original,
-        is what matches. `near_duplicates` has the threshold and its error rates, or says why there is none (`skipped`).
 
     Raises:
         UserError: There are no test images.
@@ -74,7 +225,7 @@ def leakage(
     train, test = _rows(catalogue.in_training(table, augmented=True)), _rows(catalogue.in_test(table))
     originals = train[original[train]]
     vectors = whitened(features[order], original)
-    near_duplicates, similar = _near_duplicates(table, vectors, points, originals, test, near_duplicate_sensitivity)
+    search, similar = near_duplicates(table, vectors, points, (originals, test), near_duplicate_sensitivity)
     pairs = _merged(
         table,
         {
@@ -86,55 +237,32 @@ def leakage(
     )
     pairs["points"] = points.matched(pairs[["train", "test"]].to_numpy(), "comparing leaks")
     pairs = pairs.sort_values(["points", "train", "test"], ascending=[False, True, True])
-    leaked = table.loc[pairs["test"].unique(), "label"]
-    low, high = wilson_interval(len(leaked), len(test))
-    result = {
-        "images": {"train": len(originals), "test": len(test)},
-        "counts": {
-            kind: {"pairs": int(pairs[kind].sum()), "test_images": pairs["test"][pairs[kind]].nunique()}
+    covid = catalogue.covid(table.loc[pairs["test"].unique()])
+    return Leakage(
+        images=Sides(train=len(originals), test=len(test)),
+        counts={
+            kind: Count(pairs=int(pairs[kind].sum()), test_images=pairs["test"][pairs[kind]].nunique())
             for kind in KINDS
         },
-        "leaked": {"test_images": len(leaked), "share": len(leaked) / len(test), "low": low, "high": high}
-        | {label: int((leaked == label).sum()) for label in catalogue.LABELS},
-        "near_duplicates": {"by": f"matched points, of pairs that are alike in {model}'s features"} | near_duplicates,
-        "pairs": _named(table, pairs[:LISTED]),
-        "pairs_left_out": max(len(pairs) - LISTED, 0),
-    }
-    # A false positive rate of 1e-6 would not survive rounding to six digits after the point.
-    return rounded(result) | {"near_duplicates": result["near_duplicates"]}
+        leaked=Leaked(
+            test_images=len(covid),
+            share=share_of(len(covid), len(test)),
+            covid=int(covid.sum()),
+            non=int((~covid).sum()),
+        ),
+        near_duplicates=NearDuplicates(
+            by=f"matched points, of pairs that are alike in {model}'s features",
+            search=search,
+            skipped=None if search else NO_COPIES,
+        ),
+        pairs=_named(table, pairs[:LISTED].sort_values(["train", "test"])),
+        pairs_left_out=max(len(pairs) - LISTED, 0),
+    )
 
 
 def digests(batches: Iterable[NDArray[np.uint8]]) -> list[str]:
     """Return a digest per image; two images have the same one if all their pixels are equal."""
     return [hashlib.sha256(image.tobytes()).hexdigest() for batch in batches for image in batch]
-
-
-def whitened(features: NDArray[np.float32], fitted: NDArray[np.bool_]) -> Vectors:
-    """Return features (images, features) standardised, whitened and of length 1, so that a product is a cosine.
-
-    The covariance is that of the `fitted` images, shrunk as Ledoit and Wolf (2004) say. They should be the originals of
-    train and test alike: fitted to one side, pairs within it would look less alike than pairs across.
-    """
-    mean, deviation = features[fitted].mean(axis=0, dtype=float), features[fitted].std(axis=0, dtype=float)
-    values = (features - mean) / np.where(deviation > 0, deviation, 1)
-    covariance = LedoitWolf(assume_centered=True, store_precision=False).fit(values[fitted]).covariance_
-    variances, directions = eigh(covariance)
-    kept = variances > 1e-9 * variances.max()
-    values = values @ (directions[:, kept] / np.sqrt(variances[kept]))
-    length = np.linalg.norm(values, axis=1, keepdims=True)
-    return (values / np.where(length > 0, length, 1)).astype(np.float32)
-
-
-class Points(NamedTuple):
-    """The keypoints of a catalogue's images, and of the images mirrored."""
-
-    straight: Keypoints
-    mirrored: Keypoints
-
-    def matched(self, pairs: Rows, title: str) -> Rows:
-        """Return in how many points the images of pairs (pairs, 2) match, either as it is or mirrored."""
-        sides = [matched_points(side, self.straight, pairs, title) for side in self]
-        return np.maximum(*sides)
 
 
 def _seen(batches: Iterable[NDArray[np.uint8]], images: int) -> tuple[list[str], Keypoints, Keypoints]:
@@ -147,96 +275,6 @@ def _seen(batches: Iterable[NDArray[np.uint8]], images: int) -> tuple[list[str],
             progress.update(len(batch))
     straight, mirrored = (joined(side) for side in zip(*sides, strict=True))
     return names, straight, mirrored
-
-
-def _near_duplicates(
-    table: pd.DataFrame, vectors: Vectors, points: Points, originals: Rows, test: Rows, sensitivity: float
-) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Return the threshold with its error rates, and the pairs of `originals` and `test` that reach it."""
-    copies = _rows(catalogue.in_training(table, augmented=True) & catalogue.copies(table))
-    if not len(copies):
-        reason = "there are no augmented copies, known duplicates, to set a threshold on; set augment.copies"
-        return {"skipped": reason}, pd.DataFrame({"train": [], "test": []}, dtype=int)
-    known = np.column_stack([_originals(table)[copies], copies])
-    cosine = _similarity(vectors, *known.T)
-    # Of the copies that may be missed, one half at the first sieve, the other at the second.
-    alike = _reached_by(cosine, (1 + sensitivity) / 2)
-    shared = np.where(cosine >= alike, points.matched(known, "comparing copies"), 0)
-    least = max(int(_reached_by(shared, sensitivity)), FEWEST)
-    found = int((shared >= least).sum())
-    pairs = _alike(vectors, originals, test, alike)
-    near = pairs[points.matched(pairs, "comparing train and test") >= least]
-    wrong = _false_positives(table, vectors, points, originals, alike, least)
-    if "rate" in wrong:
-        wrong |= {key: rounded(wrong[rate] * len(originals) * len(test)) for key, rate in EXPECTED.items()}
-    errors = {
-        "threshold": least,
-        "features_cosine": rounded(alike),
-        "sensitivity": rounded({"rate": found / len(copies)} | _wilson(found, len(copies)) | {"copies": len(copies)}),
-        "false_positives": wrong,
-    }
-    return errors, pd.DataFrame(near, columns=["train", "test"])
-
-
-def _false_positives(
-    table: pd.DataFrame, vectors: Vectors, points: Points, originals: Rows, alike: float, least: int
-) -> dict[str, Any]:
-    """Return how often training images of different patients reach the threshold."""
-    # An image that stands twice in training, under two patients, is a duplicate and no example of the contrary.
-    known = table.loc[originals]
-    rows = known.index[(known["patient_id"] != "") & ~known["pixels"].duplicated()].to_numpy()
-    patient = np.unique(table["patient_id"][rows].to_numpy(str), return_inverse=True)[1]
-    number = (len(rows) ** 2 - int((np.bincount(patient) ** 2).sum())) // 2 if len(rows) else 0
-    if not number:
-        return {"pairs": 0, "skipped": "no two training images are known to be of different patients"}
-    pairs = _alike(vectors, rows, rows, alike)
-    of = dict(zip(rows.tolist(), patient.tolist(), strict=True))
-    strangers = [first < second and of[first] != of[second] for first, second in pairs.tolist()]
-    wrong = int((points.matched(pairs[np.array(strangers, bool)], "comparing patients") >= least).sum())
-    return {
-        "found": wrong,
-        "pairs": number,
-        "rate": rounded(wrong / number, 12),
-        "high": rounded(_wilson(wrong, number)["high"], 12),
-    }
-
-
-def _reached_by(values: NDArray[Any], share: float) -> float:
-    """Return the highest value that at least this share of `values` reaches."""
-    return float(-np.sort(-values)[math.ceil(share * len(values) - 1e-9) - 1])
-
-
-def _wilson(found: int, number: int) -> dict[str, float]:
-    low, high = wilson_interval(found, number)
-    return {"low": low, "high": high}
-
-
-def _alike(vectors: Vectors, left: Rows, right: Rows, least: float) -> Rows:
-    """Return the pairs (pairs, 2) of a row of `left` and one of `right` whose cosine is at least `least`."""
-    found = [
-        np.column_stack([left[rows[first]], right[second]])
-        for rows, similarity in _similarities(vectors[left], vectors[right])
-        for first, second in [np.nonzero(similarity >= least)]
-    ]
-    return np.concatenate([np.empty((0, 2), np.intp), *found])
-
-
-def _similarities(left: Vectors, right: Vectors) -> Iterator[tuple[Rows, Vectors]]:
-    """Yield the cosines of every pair, some rows of `left` at a time: which rows, and (rows, right)."""
-    size = max(BLOCK // max(len(right), 1), 1)
-    for start in range(0, len(left), size):
-        part = left[start : start + size]
-        yield np.arange(start, start + len(part)), part @ right.T
-
-
-def _similarity(vectors: Vectors, first: Rows, second: Rows) -> Vectors:
-    """Return the cosine of each pair of rows, as (pairs)."""
-    size = BLOCK // max(vectors.shape[1], 1)
-    parts = [
-        np.einsum("ij,ij->i", vectors[first[start : start + size]], vectors[second[start : start + size]])
-        for start in range(0, len(first), size)
-    ]
-    return np.concatenate([np.empty(0, np.float32), *parts])
 
 
 def _equal(values: pd.Series, train: Rows, test: Rows) -> pd.DataFrame:
@@ -252,31 +290,27 @@ def _merged(table: pd.DataFrame, found: dict[str, pd.DataFrame]) -> pd.DataFrame
     `copy` is the training copy that matches where its original does not, or blank.
     """
     pairs = pd.concat([part.assign(**{name: name == kind for name in KINDS}) for kind, part in found.items()])
-    pairs["copy"] = table["image_id"].where(table["augmentation_of"] != "", "")[pairs["train"]].to_numpy()
-    pairs["train"] = _originals(table)[pairs["train"]]
+    pairs["copy"] = table["image_id"].where(catalogue.copies(table), "")[pairs["train"]].to_numpy()
+    pairs["train"] = original_rows(table)[pairs["train"]]
     pairs = pairs.sort_values("copy").drop_duplicates(["train", "test", *KINDS])
     return pairs.groupby(["train", "test"], as_index=False).max()
 
 
-def _originals(table: pd.DataFrame) -> Rows:
-    """Return the row of each image's original, its own where it is one."""
-    names = catalogue.original_of(table)
-    return pd.Index(table["image_id"]).get_indexer(pd.Index(names))
-
-
-def _named(table: pd.DataFrame, pairs: pd.DataFrame) -> list[dict[str, Any]]:
+def _named(table: pd.DataFrame, pairs: pd.DataFrame) -> dict[str, Pair]:
     name, label = table["image_id"], table["label"]
-    return [
-        {"train": name[pair["train"]], "test": name[pair["test"]]}
-        | ({"copy": pair["copy"]} if pair["copy"] else {})
-        | {
-            "kinds": [kind for kind in KINDS if pair[kind]],
-            "points": pair["points"],
-            "train_label": label[pair["train"]],
-            "test_label": label[pair["test"]],
-        }
+    found = [
+        Pair(
+            train=name[pair["train"]],
+            test=name[pair["test"]],
+            copy_of_train=pair["copy"] or None,
+            kinds=[kind for kind in KINDS if pair[kind]],
+            points=pair["points"],
+            train_label=label[pair["train"]],
+            test_label=label[pair["test"]],
+        )
         for pair in pairs.to_dict("records")
     ]
+    return {f"{pair.train} and {pair.test}": pair for pair in found}
 
 
 def _rows(mask: "pd.Series[bool]") -> Rows:

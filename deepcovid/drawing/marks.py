@@ -1,5 +1,7 @@
 """Colours and marks that the figures share."""
 
+import math
+from collections.abc import Iterable
 from itertools import cycle
 
 from matplotlib.axes import Axes
@@ -18,3 +20,9 @@ def dot(axis: Axes, estimate: Estimate, place: float, colour: str, *, hollow: bo
     axis.plot([estimate.low, estimate.high], [place, place], color=colour, linewidth=2, alpha=0.45, zorder=2)
     face = PAGE if hollow else colour
     axis.plot(estimate.value, place, "o", color=colour, markerfacecolor=face, markersize=5, zorder=3)
+
+
+def reach(areas: Iterable[Estimate]) -> tuple[float, float]:
+    """Return limits of an axis of AUCs that hold their intervals and chance, 0.5."""
+    lowest = min(0.48, *(area.low for area in areas))
+    return math.floor(lowest * 20) / 20, 1.02

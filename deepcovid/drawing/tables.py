@@ -1,6 +1,6 @@
 """Numbers as text, and text in tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deepcovid.statistics.estimate import Bounds, Estimate, PairedTest
@@ -18,11 +18,6 @@ class Table:
     rows: Sequence[Sequence[str]]
     names: int = 1
     breakable: bool = False
-
-
-def area(row: Mapping[str, float]) -> str:
-    """Return an AUC with its interval as text."""
-    return spread(Estimate(value=row["auc"], low=row["low"], high=row["high"]))
 
 
 def spread(estimate: Estimate, digits: int = 3) -> str:

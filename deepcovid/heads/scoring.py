@@ -7,6 +7,10 @@ from scipy.special import expit
 
 from deepcovid.catalogue import group_of
 from deepcovid.errors import UserError
+from deepcovid.settings import Recipe
+
+# By recipe without its cut-off: test images by heads, columns seed_<seed> or seed_<seed>_run_<run>.
+Scores = dict[Recipe, pd.DataFrame]
 
 
 def score(features: NDArray[np.float32], weight: NDArray[np.float32], bias: NDArray[np.float32]) -> NDArray[np.float64]:

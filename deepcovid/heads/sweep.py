@@ -11,11 +11,8 @@ from numpy.typing import NDArray
 
 from deepcovid import catalogue
 from deepcovid.heads import training
-from deepcovid.heads.scoring import score
+from deepcovid.heads.scoring import Scores, score
 from deepcovid.settings import Recipe
-
-# By recipe without its cut-off: test images by heads, columns seed_<seed> or seed_<seed>_run_<run>.
-Scores = dict[Recipe, pd.DataFrame]
 
 
 def train_and_score(

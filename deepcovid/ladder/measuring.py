@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import permutation_test
 
-from deepcovid.heads.sweep import Scores
+from deepcovid.heads.scoring import Scores
 from deepcovid.ladder.rungs import rungs, subsets
 from deepcovid.schema import Strict
 from deepcovid.settings import Detection, LadderSettings, Recipe

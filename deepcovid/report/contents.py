@@ -6,10 +6,12 @@ from typing import Any
 
 import pandas as pd
 
+from deepcovid.audits.audit import Audit
 from deepcovid.drawing.steps import Sourced, Step
 from deepcovid.heatmaps.localisation import NetHeat
 from deepcovid.ladder.measuring import Ladders
 from deepcovid.nets.zoo import title_of
+from deepcovid.statistics.calibration import Calibrations
 from deepcovid.statistics.comparison import AgainstPublished, NetsCompared
 from deepcovid.statistics.rates import RunResult
 from deepcovid.statistics.runs import Run
@@ -56,8 +58,8 @@ class Contents:
         published: Published numbers beside ours.
         nets: The paired differences between nets.
         nets_sentence: What the comparison of the nets says.
-        audits: By name, what the audits found: leakage, acquisition, baselines, hidden, calibration, the verdict
-            `audit`, and `external-...` for each net on each set of other people's images. Empty where none was run.
+        audits: By name, what the audits found, as deepcovid.audits.registry.results_of names it. Empty where none ran.
+        calibration: How the data set's own scores are calibrated; None where that was not measured.
         heatmaps: By net, whether its heat lies in lesions and in lungs; empty where no heat maps were made.
         heatmap_pictures: By net, a PNG file: of synthetic images with their maps, or of mean maps without an image.
         provenance: By name, what is recorded of data and weights.
@@ -81,7 +83,8 @@ class Contents:
     published: Sourced[AgainstPublished] | None = None
     nets: Sourced[NetsCompared] | None = None
     nets_sentence: str = ""
-    audits: Mapping[str, Sourced[Any]] = field(default_factory=dict)
+    audits: Mapping[str, Sourced[Audit]] = field(default_factory=dict)
+    calibration: Sourced[Calibrations] | None = None
     heatmaps: Mapping[str, Sourced[NetHeat]] = field(default_factory=dict)
     heatmap_pictures: Mapping[str, Sourced[bytes]] = field(default_factory=dict)
     models: tuple[str, ...] = field(init=False)

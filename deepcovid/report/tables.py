@@ -1,17 +1,15 @@
 """The numbers of a report as tables of text."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from deepcovid.audits.external import ExternalRun, View
 from deepcovid.drawing.steps import Sourced
-from deepcovid.drawing.tables import Table, area, difference, p_value, rate, share, spread
+from deepcovid.drawing.tables import Table, difference, p_value, rate, share, spread
 from deepcovid.heatmaps.localisation import CENTRE, GRAD_CAM, OCCLUSION, RANDOM, Located, Measure
 from deepcovid.ladder.measuring import RungResult
 from deepcovid.nets.zoo import title_of
 from deepcovid.report.contents import ShownRun
 from deepcovid.report.figures import published_label
-from deepcovid.statistics.calibration import Calibration
 from deepcovid.statistics.comparison import Beside, OverHeads, Pair
 
 
@@ -97,111 +95,6 @@ def nets(pairs: Iterable[Pair]) -> Table:
     ]
     header = ("nets", "recipe", "AUCs", "AUC: difference", "sensitivity: difference", "specificity: difference")
     return Table(header, rows, names=2)
-
-
-def enough(rows: Iterable[Mapping[str, Any]]) -> Table:
-    """Return a row per thing that was tried to tell the labels apart, with its AUC."""
-    lines = [(row["title"], row["kind"], f"{row.get('numbers', '')}", area(row)) for row in rows]
-    return Table(("what is known", "kind", "numbers per image", "AUC (95 % interval)"), lines, names=2)
-
-
-def hidden(nets: Sequence[Mapping[str, Any]]) -> Table:
-    """Return a row per net and square."""
-    shown = {"outside": "all but the square", "inside": "nothing but the square"}
-    known = any("lesions_visible" in square for net in nets for square in net["squares"])
-    rows = []
-    for net in nets:
-        for square in net["squares"]:
-            less, over = square["less_than_whole"], square["over_seeds"]
-            rows.append(
-                (
-                    title_of(net["model"]),
-                    shown[square["shows"]] if square["share"] else "the whole image",
-                    f"{square['share']:g}" if square["share"] else "",
-                    area(square),
-                    f"{over['min']:.3f} to {over['max']:.3f}",
-                    f"{less['difference']:+.3f} ({less['low']:+.3f} to {less['high']:+.3f})" if square["share"] else "",
-                    *([f"{100 * square['lesions_visible']:.1f} %"] if known else []),
-                )
-            )
-    header = ("net", "shown", "side of the square", "AUC (95 % interval)", "AUC over seeds", "less than the whole")
-    return Table((*header, "lesions visible") if known else header, rows, names=2)
-
-
-def leaks(counts: Mapping[str, Mapping[str, int]], kinds: Mapping[str, str]) -> Table:
-    """Return a row per kind of leak."""
-    rows = [(words, f"{counts[kind]['pairs']:,}", f"{counts[kind]['test_images']:,}") for kind, words in kinds.items()]
-    return Table(("in train and test", "pairs", "test images"), rows)
-
-
-def pairs(leaked: Sequence[Mapping[str, Any]]) -> Table | None:
-    """Return a row per pair of a training and a test image, or None where there is none."""
-    rows = [
-        (
-            pair.get("copy", pair["train"]),
-            pair["test"],
-            ", ".join(pair["kinds"]).replace("_", " "),
-            pair["train_label"],
-            pair["test_label"],
-            f"{pair['points']:,}",
-        )
-        for pair in leaked
-    ]
-    header = ("in training", "in test", "kinds", "label in training", "label in test", "matched points")
-    return Table(header, rows, names=5, breakable=True) if rows else None
-
-
-def acquisition(variables: Iterable[Mapping[str, Any]]) -> Table:
-    """Return a row per variable, with the AUC or why there is none."""
-    rows = [
-        (
-            row["title"],
-            f"{row['known']['covid']:,} / {row['known']['non']:,}",
-            area(row) if "auc" in row else row["skipped"],
-        )
-        for row in variables
-    ]
-    return Table(("variable", "known of covid / non", "AUC (95 % interval)"), rows)
-
-
-def calibration(by_model: Mapping[str, Calibration], images: str) -> Table:
-    """Return a row per net: Brier score and expected calibration error."""
-    rows = [(title_of(model), images, *calibrated(own)) for model, own in by_model.items()]
-    return Table(("net", "images", *CALIBRATED), rows, names=2)
-
-
-CALIBRATED = ("Brier score", "skill against the prevalence", "expected calibration error")
-
-
-def calibrated(own: Calibration) -> tuple[str, ...]:
-    """Return the cells under CALIBRATED."""
-    return spread(own.brier), f"{own.brier_skill:+.3f}", spread(own.ece)
-
-
-def external(tests: Iterable[Mapping[str, Any]]) -> Table:
-    """Return a row per set of other people's images, net and recipe."""
-    rows = [
-        (
-            test["images"],
-            title_of(test["model"]),
-            recipe,
-            f"{own.run.n_test.covid:,} / {own.run.n_test.non:,} ({test['left_out']['images']:,})",
-            spread(own.run.auc),
-            ", ".join(_within(view, alone) for view, alone in own.views.items()),
-            f"{own.run.cut_off:g}",
-            rate(own.run.sensitivity),
-            rate(own.run.specificity),
-            *calibrated(own.calibration),
-        )
-        for test in tests
-        for recipe, own in ((recipe, ExternalRun.model_validate(part)) for recipe, part in test["recipes"].items())
-    ]
-    header = ("images", "net", "recipe", "covid / non (left out)", "AUC (95 % interval)", "within a view", "cut-off")
-    return Table((*header, "sensitivity", "specificity", *CALIBRATED), rows, names=3)
-
-
-def _within(view: str, alone: View) -> str:
-    return f"{view} ({alone.n_test.covid} / {alone.n_test.non}): {spread(alone.auc)}"
 
 
 def located(part: Located) -> Table:

@@ -1,0 +1,73 @@
+"""What every audit offers, so that the page, the README and the metrics need not know which audits there are."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, Self
+
+import numpy as np
+import pandas as pd
+
+from deepcovid.audits.enough import Way
+from deepcovid.audits.reliability import Curves
+from deepcovid.drawing.blocks import Block
+from deepcovid.drawing.steps import Step
+from deepcovid.schema import Strict
+from deepcovid.statistics.estimate import Estimate, Headline, Number
+
+
+class Audit(Strict, ABC):
+    """What one audit found, and how that is told. Each audit is a subclass, with its numbers as fields.
+
+    Attributes:
+        PER_TEST_SET: Whether the audit runs once for each set of other people's images.
+        ABSENT: What to say where the audit has no result.
+    """
+
+    PER_TEST_SET: ClassVar[bool] = False
+    ABSENT: ClassVar[str] = ""
+
+    @abstractmethod
+    def headline(self) -> Headline | dict[str, Headline]:
+        """Return the few numbers that people compare, by net where the audit is of nets."""
+
+    @abstractmethod
+    def sentences(self, ways: Sequence[Way]) -> Iterable[str]:
+        """Yield what the audit found, in sentences.
+
+        Args:
+            ways: Those of all audits, highest first, for an audit that speaks of them together.
+        """
+
+    @abstractmethod
+    def blocks(self, step: Step) -> Iterable[Block]:
+        """Yield the audit's figures and tables; `step` made this result."""
+
+    def ways(self) -> Iterable[Way]:
+        """Yield what was tried here to tell the classes apart, for the figure that compares the audits."""
+        return ()
+
+    def calibrations(self) -> Curves:
+        """Return how well nets are calibrated on other images than the data set's own."""
+        return {}
+
+    def plots(self) -> dict[str, pd.DataFrame]:
+        """Return the tables of the audit's interactive plots, by the name of the plot."""
+        return {}
+
+
+class OverSeeds(Strict):
+    """How the AUC varies over the heads, one a seed."""
+
+    mean: Number
+    min: Number
+    max: Number
+
+    @classmethod
+    def of(cls, areas: Sequence[float]) -> Self:
+        """Return the spread of the heads' AUCs."""
+        return cls(mean=float(np.mean(areas)), min=min(areas), max=max(areas))
+
+
+def area(auc: Estimate) -> dict[str, float]:
+    """Return an AUC as columns of a plot's table."""
+    return {"auc": auc.value, "low": auc.low, "high": auc.high}

@@ -1,0 +1,110 @@
+"""What one needs to know to reach which AUC: what several audits tried, side by side."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from deepcovid.drawing.blocks import Block, drawn
+from deepcovid.drawing.marks import BLUE, GREEN, ORANGE, PINK, dot, reach
+from deepcovid.drawing.steps import Step
+from deepcovid.drawing.svg import INK, WIDTH, styled
+from deepcovid.drawing.tables import Table, spread
+from deepcovid.nets.zoo import title_of
+from deepcovid.statistics.estimate import Estimate
+from deepcovid.statistics.rates import Counts
+
+PIPELINE = "pipeline"
+# The kinds of ways: their colours, and what they may know.
+KINDS = {
+    PIPELINE: (BLUE, "the pipeline's heads"),
+    "untrained": (PINK, "the same heads on a net of random weights"),
+    "hand-made": (GREEN, "a few numbers of the image"),
+    "acquisition": (ORANGE, "how the image was taken, and of whom"),
+}
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to tell the classes apart, and how well it works.
+
+    Attributes:
+        title: What is known of an image, in plain words.
+        kind: A key of KINDS.
+        auc: The AUC that it reaches; the interval is a bootstrap over patients.
+        numbers: How many numbers stand for an image, where that says something.
+        known: Of how many images it is known, where that is not all of them.
+        model: The net, for a way of the kind PIPELINE.
+    """
+
+    title: str
+    kind: str
+    auc: Estimate
+    numbers: int | None = None
+    known: Counts | None = None
+    model: str = ""
+
+
+def highest_first(ways: Iterable[Way]) -> list[Way]:
+    """Return the ways by falling AUC."""
+    return sorted(ways, key=lambda way: -way.auc.value)
+
+
+def sentences(ways: Sequence[Way]) -> Iterable[str]:
+    """Yield what the ways come to: the best one without a trained net, and the pipeline's own heads.
+
+    The best one is the best of several on the same images; its interval does not know that.
+
+    Args:
+        ways: Highest first.
+    """
+    others = [way for way in ways if way.kind != PIPELINE]
+    if others:
+        best, known = others[0], others[0].known
+        part = f" (known of {known.covid:,} COVID images and {known.non:,} others)" if known else ""
+        yield f"Without a trained net an AUC of {spread(best.auc)} can be had, from: {best.title}{part}."
+    own = {way.model: way.auc for way in reversed(ways) if way.kind == PIPELINE}
+    if own:
+        yield f"The pipeline's own heads reach {by_net(own)}."
+
+
+def by_net(areas: Mapping[str, Estimate]) -> str:
+    """Return the AUCs of several nets in words."""
+    return "; ".join(f"{spread(area)} with {title_of(model)}" for model, area in areas.items())
+
+
+def block(ways: Sequence[Way], steps: tuple[Step, ...]) -> Block:
+    """Return the opening figure of the audits, with its table."""
+    caption = (
+        "What one needs to know to reach which AUC. Acquisition: predicted in cross-validation by patient over the "
+        "images of train and test; all else: fitted on the training images, tested on the test images. Bars are 95 % "
+        "intervals, a bootstrap over patients; nets show the first seed's head."
+    )
+    alt = "What is enough for which AUC. " + "; ".join(f"{way.title}: {way.auc.value:.3f}" for way in ways)
+    return drawn(figure(ways), "audit-enough", alt, caption, steps, table(ways))
+
+
+def table(ways: Sequence[Way]) -> Table:
+    """Return a row per way, with its AUC."""
+    rows = [(way.title, way.kind, f"{way.numbers or ''}", spread(way.auc)) for way in ways]
+    return Table(("what is known", "kind", "numbers per image", "AUC (95 % interval)"), rows, names=2)
+
+
+@styled
+def figure(ways: Sequence[Way]) -> Figure:
+    """Draw a row per way, in the order given."""
+    drawing = Figure(figsize=(WIDTH, 0.235 * len(ways) + 0.95), layout="constrained")
+    axis = drawing.subplots()
+    for place, way in enumerate(ways):
+        dot(axis, way.auc, place, KINDS[way.kind][0])
+        axis.text(1.01, place, f"{way.auc.value:.3f}", va="center", fontsize=7.5, transform=axis.get_yaxis_transform())
+    axis.axvline(0.5, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
+    axis.set_yticks(range(len(ways)), [way.title for way in ways])
+    axis.set(ylim=(len(ways) - 0.4, -0.6), xlabel="AUC, 95 % interval", xlim=reach(way.auc for way in ways))
+    axis.tick_params(left=False)
+    axis.spines["left"].set_visible(False)
+    shown = [kind for kind in KINDS if any(way.kind == kind for way in ways)]
+    handles = [Line2D([], [], marker="o", color=KINDS[kind][0], label=KINDS[kind][1]) for kind in shown]
+    drawing.legend(handles=handles, loc="outside upper left", ncols=2, fontsize=8)
+    return drawing

@@ -1,0 +1,19 @@
+"""What every audit's stage leaves: its result, and its headline among the metrics."""
+
+from deepcovid.audits.audit import Audit
+from deepcovid.files import replacing
+from deepcovid.statistics.estimate import Headline, write_result
+from stages import paths
+
+
+def write(found: Audit, dataset: str, name: str) -> None:
+    """Write what an audit of a data set found; the metrics are a folder with a file a net where it is of nets."""
+    headline, metrics = found.headline(), paths.audit_metrics(dataset, name)
+    if isinstance(headline, Headline):
+        write_result(metrics, headline)
+    else:
+        with replacing(metrics.parent / name) as folder:
+            folder.mkdir()
+            for model, own in headline.items():
+                write_result(folder / f"{model}.json", own)
+    write_result(paths.results(dataset, name), found)

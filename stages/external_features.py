@@ -1,0 +1,35 @@
+"""Turn the test images of another data set into feature vectors, with a net of this data set."""
+
+from deepcovid import catalogue
+from deepcovid.arrays import batches, load_array
+from deepcovid.audits.external import candidates, chosen
+from deepcovid.errors import UserError
+from deepcovid.files import replacing
+from deepcovid.nets.features import write_features
+from deepcovid.nets.trunks import read_state, trunk
+from deepcovid.parameters import Parameters
+from stages import _run, paths
+
+
+def external_features(parameters: Parameters, dataset: str, model: str, images: str) -> None:
+    table, pixels, options = (
+        catalogue.read(paths.data(images, "images.csv")),
+        paths.data(images, "pixels.npy"),
+        parameters.features,
+    )
+    if len(load_array(pixels)) != len(table):
+        raise UserError(
+            f"{pixels}: {len(load_array(pixels))} images, but images.csv beside it has {len(table)} rows; run "
+            "`dvc repro`, which makes both"
+        )
+    rows = candidates(table)
+    if rows.empty:
+        raise UserError(f"--images {images}: no test image; name a data set with other images")
+    net = trunk(*read_state(paths.weights(dataset, model)))
+    decoded = chosen(batches(pixels, options.batch_size), table.index.isin(rows.index))
+    with replacing(paths.external_features(dataset, model, images)) as partial:
+        write_features(partial, net, decoded, len(rows), options, f"{model} on {images}")
+
+
+if __name__ == "__main__":
+    _run.run(external_features)

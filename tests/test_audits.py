@@ -1,0 +1,187 @@
+"""What is told of the audits: their paragraph, the figure that compares them, and that a new one needs no more."""
+
+import subprocess
+import sys
+
+import pytest
+
+from deepcovid.audits.leakage import Count, NearDuplicates
+from deepcovid.audits.registry import AUDITS, plots_of, read_results, results_of, sentences, ways_of
+from deepcovid.errors import UserError
+from deepcovid.statistics.estimate import Headline, write_result
+from tests.audits import ACQUISITION, BASELINES, CALIBRATION, HIDDEN, LEAKAGE, Machines, area, external, found, known
+from tests.checkouts import ROOT
+
+
+def said(results):
+    return " ".join(sentences(results))
+
+
+def changed(result, **fields):
+    """Return a result with other fields."""
+    return result.model_copy(update=fields)
+
+
+ALONE = changed(ACQUISITION, together=changed(ACQUISITION.together, auc=None, skipped="too few"))
+
+
+def test_each_audit_has_its_main_number_with_its_interval_as_headline():
+    assert LEAKAGE.headline() == Headline(flags=2)
+    assert ACQUISITION.headline() == Headline(auc=0.97, auc_low=area(0.97).low, auc_high=0.99)
+    assert BASELINES.headline() == Headline(auc=0.96, auc_low=area(0.96).low, auc_high=0.98)
+    assert HIDDEN.headline() == {"resnet18": Headline(auc=0.95, auc_low=area(0.95).low, auc_high=0.97)}
+    own = external().headline()["resnet18"]
+    assert (own.auc, own.sensitivity, own.specificity) == (0.55, 0.8, 0.2)
+    assert (own.tp, own.fn, own.fp, own.tn) == (278, 70, 80, 20)
+
+
+def test_the_best_without_disease_is_the_highest_of_both_audits_but_never_the_pipelines_net():
+    assert "AUC of 0.970 (0.950 to 0.990) can be had, from: how the image was taken, all together." in said(found())
+    alone = found() | {"acquisition": ALONE}
+    assert "AUC of 0.960 (0.940 to 0.980) can be had, from: three figures of sharpness." in said(alone)
+    others = {name: one for name, one in BASELINES.baselines.items() if name != "sharpness"}
+    assert "from: image size." in said(alone | {"baselines": changed(BASELINES, baselines=others)})
+
+
+def test_a_variable_that_is_known_of_some_images_only_says_of_how_many():
+    size = changed(ACQUISITION.variables["size"], auc=area(0.99), known=known(59))
+    some = changed(ACQUISITION, variables=ACQUISITION.variables | {"size": size})
+    assert "from: image size (known of 59 COVID images and 500 others)." in said(found() | {"acquisition": some})
+
+
+def test_the_paragraph_says_the_numbers_in_the_order_of_the_audits():
+    tests = found(external(), external("farther", auc=0.6))
+    assert said(tests) == (
+        "2 of 300 test images (0.67 %, 0.20 to 2.40 %) resemble a training image or are known to share its patient; "
+        "pairs: 1 as the same file, 1 as the same pixels, 2 as nearly the same picture; the search for near-duplicates "
+        "finds 82 % (77 to 86 %) of augmented copies, and 0.6 pairs by chance alone (at most 11, at 95 %). "
+        "Without a trained net an AUC of 0.970 (0.950 to 0.990) can be had, from: how the image was taken, all "
+        "together. The pipeline's own heads reach 0.990 (0.970 to 1.000) with ResNet18. "
+        "With a black square of 75 % of the side in the middle, in training and in test, heads reach 0.950 (0.930 to "
+        "0.970) with ResNet18. "
+        "On the images of elsewhere (348 COVID, 100 others, none of them known to be of a patient in training), the "
+        "pipeline's own heads reach 0.550 (0.500 to 0.600) with ResNet18; sensitivity and specificity at their cut-off "
+        "are 0.80 (0.75 to 0.85) and 0.20 (0.15 to 0.25) with ResNet18. "
+        "Within AP alone (160 COVID, 22 others) the AUC is 0.620 (0.570 to 0.670) with ResNet18. "
+        "On the images of farther (348 COVID, 100 others, none of them known to be of a patient in training), the "
+        "pipeline's own heads reach 0.600 (0.550 to 0.650) with ResNet18; sensitivity and specificity at their cut-off "
+        "are 0.80 (0.75 to 0.85) and 0.20 (0.15 to 0.25) with ResNet18. "
+        "Within AP alone (160 COVID, 22 others) the AUC is 0.620 (0.570 to 0.670) with ResNet18."
+    )
+
+
+def test_nets_are_told_by_rising_auc():
+    nets = {name: changed(BASELINES.baselines["resnet18"], auc=area(auc)) for name, auc in
+            (("resnet50", 0.95), ("resnet18", 0.99), ("squeezenet1_0", 0.9))}  # fmt: skip
+    results = found() | {"baselines": changed(BASELINES, baselines=BASELINES.baselines | nets)}
+    text = said(results)
+    assert text.index("with SqueezeNet") < text.index("with ResNet50") < text.index("with ResNet18")
+
+
+def test_what_was_not_found_or_not_run_is_said():
+    share = changed(LEAKAGE.leaked.share, value=0.0, low=0.0, high=0.0126)
+    clean = changed(
+        LEAKAGE,
+        leaked=changed(LEAKAGE.leaked, test_images=0, share=share),
+        counts=dict.fromkeys(LEAKAGE.counts, Count(pairs=0, test_images=0)),
+    )
+    text = said(found() | {"leakage": clean})
+    assert "0 of 300 test images (0.00 %, 0.00 to 1.26 %) resemble a training image or are known to share its" in text
+    assert "pairs: " not in text
+    assert "Not tested on other people's images: none is named in test_sets." in text
+    assert "not looked for" not in text
+    assert "Not tested" not in said(found(external()))
+
+
+def test_another_square_may_be_named():
+    other = changed(HIDDEN, told="hidden-0.5")
+    assert other.headline()["resnet18"].auc == 0.97
+    assert "black square of 50 % of the side in the middle, in training and in test, heads reach 0.970" in said(
+        found() | {"hidden": other}
+    )
+
+
+def test_lesions_beside_the_square_are_said_to_be_seen():
+    squares = {key: changed(square, lesions_visible=0.081) for key, square in HIDDEN.nets["resnet18"].items()}
+    text = said(found() | {"hidden": changed(HIDDEN, nets={"resnet18": squares})})
+    assert "in the middle, beside which 8.1 % of the lesions' area stays visible, in" in text
+
+
+def test_near_duplicates_that_were_not_looked_for_are_not_said_to_be_absent():
+    unknown = changed(
+        LEAKAGE,
+        near_duplicates=NearDuplicates(by="matched points", skipped="no patients are known"),
+        counts=LEAKAGE.counts | {"near_duplicate": Count(pairs=0, test_images=0)},
+    )
+    text = said(found() | {"leakage": unknown})
+    assert "1 as the same pixels; near-duplicates were not looked for (no patients are known)." in text
+
+
+def test_ways_are_drawn_highest_first_and_equal_ones_in_the_order_of_the_audits():
+    same = changed(ACQUISITION.variables["view"], auc=area(0.96))
+    results = found() | {"acquisition": changed(ACQUISITION, variables={"view": same})}
+    titles = [way.title for way in ways_of(results)]
+    assert titles == [
+        "ResNet18, ImageNet weights", "how the image was taken, all together", "view", "three figures of sharpness",
+        "ResNet18, random weights",
+    ]  # fmt: skip
+
+
+def test_results_are_read_by_name_whatever_is_beside_them(tmp_path):
+    for name, result in found(external("cohen"), external("folder")).items():
+        write_result(tmp_path / f"{name}.json", result)
+    write_result(tmp_path / "calibration.json", CALIBRATION)
+    read = read_results(tmp_path)
+    assert list(read) == list(results_of(["cohen", "folder"]))
+    assert said(read) == said(found(external("cohen"), external("folder")))
+
+
+@pytest.mark.parametrize(
+    "content", ['{"counts": {', "", "[1]", "{}", "\udcff", '{"images": {"train": 1, "test": "2"}}']
+)
+def test_a_result_that_is_not_as_its_stage_wrote_it_is_named(tmp_path, refused, content):
+    path = tmp_path / "leakage.json"
+    path.write_bytes(content.encode(errors="surrogateescape"))
+    with refused(f"{path}: not as its stage writes it", "dvc repro"):
+        read_results(tmp_path)
+
+
+def test_a_programming_error_is_not_told_as_the_users(tmp_path, monkeypatch):
+    write_result(tmp_path / "leakage.json", LEAKAGE)
+    monkeypatch.setattr(type(LEAKAGE), "sentences", lambda self, ways: [self.misspelt])
+    with pytest.raises(AttributeError, match="misspelt"):
+        said(read_results(tmp_path))
+
+
+def test_the_tables_of_plots_have_a_row_per_way_square_and_bin():
+    tables = plots_of("phantom", CALIBRATION, found(external("cohen")))
+    assert set(tables) == {"enough", "hidden", "reliability"}
+    for table in tables.values():
+        assert set(table["dataset"]) == {"phantom"}
+        assert table.columns[0] == "dataset"
+    assert tables["enough"]["auc"].tolist() == [0.9, 0.96, 0.99]
+    assert tables["hidden"]["shows"].tolist() == ["outside"] * 3 + ["inside"]
+    assert tables["reliability"]["images"].tolist() == ["phantom", "phantom", "cohen", "cohen"]
+    assert tables["reliability"]["images_in_bin"].tolist() == [80, 20, 80, 20]
+    assert tables["reliability"]["observed_low"].tolist() == [0.05, 0.5] * 2
+
+
+def test_the_registry_and_the_stages_without_nets_do_not_load_torch():
+    modules = ("deepcovid.audits.registry", "deepcovid.report.audit", "stages.leakage", "stages.acquisition")
+    code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_an_audit_of_the_registry_is_told_without_further_edits(monkeypatch, tmp_path):
+    monkeypatch.setitem(AUDITS, "machines", Machines)
+    machines = Machines(auc=0.98)
+    results = found() | {"machines": machines}
+    assert [*results_of(["cohen"])][-1] == "machines"
+    assert said(results).endswith("The machine's maker tells 0.98, 1.")
+    assert "AUC of 0.980 (0.960 to 1.000) can be had, from: maker of the machine." in said(results)
+    assert plots_of("phantom", None, results)["machines"]["auc"].tolist() == [0.98]
+    write_result(tmp_path / "machines.json", machines)
+    assert read_results(tmp_path) == {"machines": machines}
+    (tmp_path / "machines.json").write_text("{}")
+    with pytest.raises(UserError, match=r"machines\.json"):
+        read_results(tmp_path)
