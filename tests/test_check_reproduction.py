@@ -5,7 +5,9 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
+from tests.audits import external, found
 from tests.checkouts import ROOT, run
 from tools.check_reproduction import compare, flat
 
@@ -23,6 +25,29 @@ def test_the_first_pattern_that_fits_decides():
     assert passes("over_seeds.auc.mean", 0.9, 0.95)
     assert passes("confusion.tp", 10, 13)
     assert not passes("confusion.tp", 10, 14)
+
+
+def test_a_pattern_may_name_the_file():
+    old, new = ({file: {"auc": value} for file in ("metrics/audits/x.json", "metrics/x.json")} for value in (0.9, 0.92))
+    results = compare(old, new, {"metrics/audits/*: auc*": 0.02, "auc": 0.005})
+    assert {result.file: result.passes for result in results} == {
+        "metrics/audits/x.json": True,
+        "metrics/x.json": False,
+    }
+
+
+def test_every_number_of_an_audit_with_an_interval_has_room_to_move_but_for_counted_leaks():
+    tolerances = YAML(typ="safe", pure=True).load(ROOT / "reference/tolerances.yaml")
+    for name, result in found(external()).items():
+        keys = flat(result.model_dump(mode="json", exclude_none=True))
+        moved = {key: value + 1e-3 for key, value in keys.items() if key.endswith((".value", ".low", ".high"))}
+        assert moved or name == "leakage"
+        old = {f"results/phantom/{name}.json": {key: keys[key] for key in moved}}
+        failed = {
+            made.key for made in compare(old, {f"results/phantom/{name}.json": moved}, tolerances) if not made.passes
+        }
+        assert {key.rpartition(".")[0] for key in failed} <= {"leaked.share"}
+        assert all(made.tolerance <= 0.05 for made in compare(old, old, tolerances) if ".auc." in made.key)
 
 
 def test_a_metric_without_a_tolerance_must_be_equal():

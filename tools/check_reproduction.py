@@ -58,13 +58,17 @@ def compare(old: Files, new: Files, tolerances: Mapping[str, float | str]) -> li
     Args:
         old: Values by file and by key, as `flat` gives them.
         new: The same.
-        tolerances: By pattern of key, in the order in which patterns are tried; `any` accepts every value.
+        tolerances: By pattern of `key` or of `file: key`, in the order in which patterns are tried; `any` accepts every
+            value.
     """
     results = []
     for file in sorted({*old, *new}):
         before, after = old.get(file, {}), new.get(file, {})
         for key in {**before, **after}:
-            pattern = next((pattern for pattern in tolerances if fnmatchcase(key, pattern)), EQUAL)
+            names = (key, f"{file}: {key}")
+            pattern = next(
+                (pattern for pattern in tolerances if any(fnmatchcase(name, pattern) for name in names)), EQUAL
+            )
             allowed = tolerances.get(pattern, 0.0)
             tolerance = math.inf if allowed == "any" else float(allowed)
             results.append(Comparison(file, key, before.get(key, MISSING), after.get(key, MISSING), pattern, tolerance))
