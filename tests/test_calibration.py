@@ -5,14 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
-from stages.calibration import calibration_stage
 
 from deepcovid.settings import EvaluateSettings
-from deepcovid.statistics.calibration import Calibrations, calibration, reliability
-from deepcovid.statistics.estimate import Estimate, read_result
+from deepcovid.statistics.calibration import calibration, reliability
+from deepcovid.statistics.estimate import Estimate
 from deepcovid.statistics.intervals import patient_weights, wilson_interval
-from stages._run import read_settings
-from tests.checkouts import edit_params
 from tests.strategies import labelled_scores
 
 BOOTSTRAP = EvaluateSettings(bootstrap_samples=100, bootstrap_seed=1)
@@ -115,27 +112,3 @@ def test_intervals_are_those_of_the_resampled_images():
 def test_images_of_one_class_are_refused(refused, label):
     with refused("calibration: the test images are of one class only", "change the split"):
         measured(np.full(5, label), np.full(5, 0.5))
-
-
-def test_the_stage_measures_each_nets_first_head_under_the_audits_recipe(checkout, monkeypatch):
-    def edit(values):
-        values["models"], values["audited_models"] = ["resnet18", "squeezenet1_0"], ["resnet18"]
-        values["audit"] |= {"recipe": "released-code", "calibration_bins": 4}
-        values["replays"] = []
-
-    edit_params(checkout, edit)
-    monkeypatch.chdir(checkout)
-    scores = checkout / "data/phantom/scores"
-    scores.mkdir(parents=True)
-    rng = np.random.default_rng(1)
-    table = pd.DataFrame({"image_id": range(20), "label": ["covid", "non"] * 10, "group": "", "patient_id": "p"})
-    for net in ("resnet18", "squeezenet1_0"):
-        table[["seed_1", "seed_0"]] = rng.uniform(size=(20, 2))
-        table.to_csv(scores / f"{net}-released-code.csv", index=False)
-    calibration_stage(read_settings(), "phantom")
-    found = read_result(checkout / "results/phantom/calibration.json", Calibrations)
-    assert found.recipe == "released-code"
-    assert list(found.nets) == ["resnet18", "squeezenet1_0"]
-    last = found.nets["squeezenet1_0"]
-    assert last.brier.value == pytest.approx(brier_score_loss(table["label"] == "covid", table["seed_1"]), abs=1e-6)
-    assert list(last.bins) == ["0", "0.25", "0.5", "0.75"]

@@ -1,6 +1,5 @@
-"""The stages heatmaps, localisation and overlays on a few phantoms; no pixel of a patient reaches git."""
+"""The stages heatmaps and localisation on a few phantoms; no pixel of a patient reaches git."""
 
-import json
 import shutil
 import zipfile
 
@@ -9,27 +8,30 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from stages.overlays import file_name, overlays
 
 from deepcovid import catalogue
 from deepcovid.files import write_csv
 from deepcovid.heads.head_files import read_head, write_head
 from deepcovid.heads.scoring import score, score_table
-from deepcovid.heatmaps.localisation import auc
+from deepcovid.heatmaps.localisation import GRAD_CAM, RANDOM, NetHeat, NotLocated, auc
 from deepcovid.images import masks
 from deepcovid.images.decoding import decoded_images, write_images
 from deepcovid.nets.features import extract, normalised
 from deepcovid.nets.trunks import trunk, write_state
 from deepcovid.nets.weights import random_state
+from deepcovid.nets.zoo import NETS
 from deepcovid.settings import FeatureSettings, PhantomSource
 from deepcovid.sources.phantom import source as phantom
-from stages._run import read_settings
+from deepcovid.statistics.estimate import read_result
+from stages import paths
+from stages._resolved import read_settings
 from stages.heatmaps import heatmaps
-from stages.localisation import localisation
+from stages.localisation import file_name, localisation
 from tests.checkouts import copy_of_checkout, edit_params
 from tests.trained import random_head
 
 MODEL = "squeezenet1_1"
+SCORES = paths.of_net("phantom", "scores", MODEL) / "paper.csv"
 CPU = FeatureSettings(device="cpu", precision="fp32", batch_size=20)
 
 
@@ -66,11 +68,11 @@ def prepared(tmp_path_factory):
     bias = torch.zeros(2, 2)
     bias[0, 1] = margin.median()  # ties with the cut-off: called covid
     weight, bias = weight / margin.std(), bias / margin.std()
-    (data / "heads").mkdir()
+    (folder / paths.of_net("phantom", "heads", MODEL)).mkdir(parents=True)
     head = random_head(weight=weight.numpy(), bias=bias.numpy())
-    write_head(data / f"heads/{MODEL}-paper.safetensors", head)
+    write_head(folder / paths.of_net("phantom", "heads", MODEL) / "paper.safetensors", head)
     scores = score(features, weight.numpy(), bias.numpy())
-    write_csv(data / f"scores/{MODEL}-paper.csv", score_table(table, scores, ["seed_5", "seed_6"]), digits=17)
+    write_csv(folder / SCORES, score_table(table, scores, ["seed_5", "seed_6"]), digits=17)
     return folder
 
 
@@ -79,6 +81,17 @@ def ready(prepared, tmp_path, monkeypatch):
     folder = shutil.copytree(prepared, tmp_path / "ready")
     monkeypatch.chdir(folder)
     return folder
+
+
+def traced(dataset):
+    """Run the stage heatmaps."""
+    heatmaps(read_settings().parameters(dataset, NETS), dataset, MODEL)
+
+
+def located(dataset):
+    """Run the stage localisation and return what it measured."""
+    localisation(read_settings().parameters(dataset, NETS), dataset, MODEL)
+    return read_result(paths.results(dataset, f"heatmaps/{MODEL}"), NetHeat)
 
 
 def as_patients(folder):
@@ -90,11 +103,11 @@ def as_patients(folder):
 
 
 def test_maps_are_written_with_why_each_image_was_chosen(ready):
-    heatmaps(read_settings(), "phantom", MODEL)
+    traced("phantom")
     folder = ready / f"data/phantom/heatmaps/{MODEL}"
     rows = pd.read_csv(folder / "images.csv", float_precision="round_trip")
     assert rows.columns.tolist() == ["image_id", "label", "patient_id", "score", "cut_off", "why"]
-    scores = pd.read_csv(ready / f"data/phantom/scores/{MODEL}-paper.csv").set_index("image_id")
+    scores = pd.read_csv(ready / SCORES).set_index("image_id")
     np.testing.assert_allclose(rows["score"], scores["seed_5"][rows["image_id"]], rtol=1e-12)
     assert set(rows["why"]) >= {"true positive", "sample"}
     occlusion, grad_cam = (np.load(folder / f"{name}.npy") for name in ("occlusion", "grad_cam"))
@@ -112,24 +125,21 @@ def test_maps_are_written_with_why_each_image_was_chosen(ready):
     image[:, :100, :100] = 128
     state = random_state(MODEL, 0, normalised(torch.from_numpy(pixels)))
     (features,) = extract(trunk(MODEL, state), [image], CPU)
-    head = read_head(ready / f"data/phantom/heads/{MODEL}-paper.safetensors")
+    head = read_head(ready / paths.of_net("phantom", "heads", MODEL) / "paper.safetensors")
     covered = score(features, head.weight, head.bias)[0, 0]
     assert np.ptp(occlusion[number, :62, :62]) == 0
     assert occlusion[number, 0, 0] == pytest.approx(rows["score"][number] - covered, abs=1e-5)
 
 
 def test_where_the_heat_lies_is_measured_on_detected_covid_images(ready):
-    settings = read_settings()
-    heatmaps(settings, "phantom", MODEL)
-    localisation(settings, "phantom")
-    found = json.loads((ready / "metrics/phantom/heatmaps.json").read_text())
-    assert [found[key] for key in ("recipe", "window", "stride", "fill")] == ["paper", 100, 62, 128]
-    (net,) = found["nets"]
+    traced("phantom")
+    net = located("phantom")
+    assert (net.model, net.recipe, net.window, net.stride, net.fill) == (MODEL, "paper", 100, 62, 128)
     folder = ready / f"data/phantom/heatmaps/{MODEL}"
     rows = pd.read_csv(folder / "images.csv")
-    assert net["chosen"] == {why.replace(" ", "_"): n for why, n in rows["why"].value_counts().items()}
+    assert net.chosen == {why.replace(" ", "_"): n for why, n in rows["why"].value_counts().items()}
     own = (rows["label"] == "covid") & (rows["score"] >= 0.5)
-    assert net["lesions"]["images"] == own.sum() > 0
+    assert net.lesions.images == own.sum() > 0
     heat, areas = np.load(folder / "grad_cam.npy"), []
     with zipfile.ZipFile(ready / "data/phantom/raw/phantom.zip") as archive:
         for number in rows.index[own]:
@@ -139,97 +149,87 @@ def test_where_the_heat_lies_is_measured_on_detected_covid_images(ready):
             mask = mask.resize(side, Image.Resampling.BILINEAR)
             left, top = (side[0] - 224) // 2, (side[1] - 224) // 2
             areas.append(auc(heat[number], np.asarray(mask)[top : top + 224, left : left + 224] > 127))
-    assert net["lesions"]["methods"]["grad_cam"]["auc"]["mean"] == pytest.approx(np.mean(areas), abs=0.01)
-    assert net["lungs"] == {"images": 0, "skipped": f"no {masks.ARCHIVE} among the raw files"}
+    assert net.lesions.methods[GRAD_CAM].auc.value == pytest.approx(np.mean(areas), abs=0.01)
+    assert net.lungs == NotLocated(skipped=f"no {masks.ARCHIVE} among the raw files")
 
 
 def test_where_lung_masks_are_among_the_raw_files_the_heat_in_the_lungs_is_measured(ready):
-    data, settings = as_patients(ready), read_settings()
+    data = as_patients(ready)
     table = catalogue.read(data / "images.csv").assign(source=masks.SOURCE)
     catalogue.write(data / "images.csv", table)
     with zipfile.ZipFile(data / "raw" / masks.ARCHIVE, "w") as archive:
         archive.writestr("metadata.csv", "")
-    heatmaps(settings, "cohen", MODEL)
-    localisation(settings, "cohen")
-    (net,) = json.loads((ready / "metrics/cohen/heatmaps.json").read_text())["nets"]
-    assert net["lesions"] == {"images": 0, "skipped": "no chosen COVID image that is detected has a lesion mask"}
-    assert net["lungs"]["skipped"].startswith("no chosen COVID image that is detected is among the 0 with")
+    traced("cohen")
+    net = located("cohen")
+    assert net.lesions == NotLocated(skipped="no chosen COVID image that is detected has a lesion mask")
+    assert net.lungs.skipped.startswith("no chosen COVID image that is detected is among the 0 with")
     with (
         zipfile.ZipFile(data / "raw" / masks.ARCHIVE, "w") as archive,
         zipfile.ZipFile(data / "raw/phantom.zip") as source,
     ):
         for name in table["source_image"]:
             archive.writestr(f"x/{masks.FOLDER}/{name}_mask.png", source.read(f"masks/{table['image_id'][0]}.png"))
-    localisation(settings, "cohen")
-    (net,) = json.loads((ready / "metrics/cohen/heatmaps.json").read_text())["nets"]
+    net = located("cohen")
     rows = pd.read_csv(data / f"heatmaps/{MODEL}/images.csv")
-    assert net["lungs"]["images"] == (rows["label"] == "covid").mul(rows["score"] >= rows["cut_off"]).sum() > 0
-    assert 0 < net["lungs"]["mask_share"] < 0.5
-    assert net["lungs"]["methods"]["random"]["heat_inside"]["mean"] == pytest.approx(
-        net["lungs"]["mask_share"], abs=0.01
-    )
+    assert net.lungs.images == (rows["label"] == "covid").mul(rows["score"] >= rows["cut_off"]).sum() > 0
+    assert 0 < net.lungs.mask_share < 0.5
+    assert net.lungs.methods[RANDOM].heat_inside.value == pytest.approx(net.lungs.mask_share, abs=0.01)
 
 
 def test_every_chosen_image_has_its_overlay_and_the_plot_for_git_is_small(ready):
-    settings = read_settings()
-    heatmaps(settings, "phantom", MODEL)
-    overlays(settings, "phantom", MODEL)
+    traced("phantom")
+    located("phantom")
     rows = pd.read_csv(ready / f"data/phantom/heatmaps/{MODEL}/images.csv")
     pictures = sorted(path.name for path in (ready / f"data/phantom/overlays/{MODEL}").iterdir())
     assert pictures == [*(file_name(n, name) for n, name in enumerate(rows["image_id"])), "montage-01.png"]
-    plot = ready / f"plots/phantom/heatmaps/{MODEL}.png"
+    plot = paths.picture("phantom", MODEL)
     assert plot.stat().st_size < 600_000
     assert "Software" not in Image.open(plot).info
 
 
 def picture_for_git(folder, dataset, change):
-    """The bytes of the plot, after `change` was applied to the pixels that the overlays stage reads."""
+    """The bytes of the plot, after `change` was applied to the pixels that the localisation stage reads."""
     path = folder / f"data/{dataset}/pixels.npy"
     before = np.load(path)
     np.save(path, change(before))
-    overlays(read_settings(), dataset, MODEL)
+    located(dataset)
     np.save(path, before)
-    return (folder / f"plots/{dataset}/heatmaps/{MODEL}.png").read_bytes()
+    return paths.picture(dataset, MODEL).read_bytes()
 
 
 def test_nothing_of_a_patients_pixels_reaches_the_plot_for_git(ready):
     as_patients(ready)
     for dataset in ("phantom", "cohen"):
-        heatmaps(read_settings(), dataset, MODEL)
+        traced(dataset)
     synthetic, other = (picture_for_git(ready, "phantom", change) for change in (np.copy, np.invert))
     assert synthetic != other  # the test sees pixels where there are some
     real, other = (picture_for_git(ready, "cohen", change) for change in (np.copy, np.invert))
     assert real == other
     own = ready / f"data/cohen/overlays/{MODEL}"
-    assert (own / "montage-01.png").read_bytes() != (ready / f"plots/cohen/heatmaps/{MODEL}.png").read_bytes()
+    assert (own / "montage-01.png").read_bytes() != paths.picture("cohen", MODEL).read_bytes()
 
 
 def test_a_net_that_detects_nothing_has_maps_and_pictures_all_the_same(ready):
-    path = ready / f"data/phantom/scores/{MODEL}-paper.csv"
+    path = ready / SCORES
     scores = pd.read_csv(path)
     write_csv(path, scores.assign(seed_5=0.1), digits=17)
     as_patients(ready)
     for dataset in ("phantom", "cohen"):
-        heatmaps(read_settings(), dataset, MODEL)
-        localisation(read_settings(), dataset)
-        overlays(read_settings(), dataset, MODEL)
-        (net,) = json.loads((ready / f"metrics/{dataset}/heatmaps.json").read_text())["nets"]
-        assert net["lesions"]["images"] == 0
-        assert net["chosen"]["false_negative"] == 1
-        assert (ready / f"plots/{dataset}/heatmaps/{MODEL}.png").stat().st_size > 1000
+        traced(dataset)
+        net = located(dataset)
+        assert net.lesions == NotLocated(skipped="no chosen COVID image that is detected has a lesion mask")
+        assert net.chosen["false_negative"] == 1
+        assert paths.picture(dataset, MODEL).stat().st_size > 1000
 
 
 def test_maps_of_other_images_are_refused(ready, refused):
-    heatmaps(read_settings(), "phantom", MODEL)
+    traced("phantom")
     path = ready / f"data/phantom/heatmaps/{MODEL}/occlusion.npy"
     np.save(path, np.load(path)[1:])
-    for stage in (
-        lambda: localisation(read_settings(), "phantom"),
-        lambda: overlays(read_settings(), "phantom", MODEL),
-    ):
-        with refused(f"data/phantom/heatmaps/{MODEL}", "dvc repro"):
-            stage()
-    assert not (ready / "plots/phantom/heatmaps").exists()
+    with refused(f"data/phantom/heatmaps/{MODEL}", "dvc repro"):
+        located("phantom")
+    assert not paths.picture("phantom", MODEL).exists()
+    assert not paths.results("phantom", f"heatmaps/{MODEL}").exists()
 
 
 def test_scores_or_pixels_of_other_images_are_refused(ready, refused):
@@ -237,13 +237,13 @@ def test_scores_or_pixels_of_other_images_are_refused(ready, refused):
     pixels = np.load(path)
     np.save(path, pixels[1:])
     with refused("data/phantom/images.csv", "dvc repro"):
-        heatmaps(read_settings(), "phantom", MODEL)
+        traced("phantom")
     np.save(path, pixels)
-    scores = pd.read_csv(ready / f"data/phantom/scores/{MODEL}-paper.csv")
+    scores = pd.read_csv(ready / SCORES)
     scores["image_id"] = scores["image_id"] + "x"
-    write_csv(ready / f"data/phantom/scores/{MODEL}-paper.csv", scores)
+    write_csv(ready / SCORES, scores)
     with refused("data/phantom/images.csv", f"{MODEL}-paper", "dvc repro"):
-        heatmaps(read_settings(), "phantom", MODEL)
+        traced("phantom")
     assert not (ready / "data/phantom/heatmaps").exists()
 
 

@@ -15,7 +15,9 @@ from deepcovid.heads.sweep import train_and_score
 from deepcovid.ladder.finding import finding
 from deepcovid.ladder.measuring import measured, of_heads, over_seeds, paired, rows
 from deepcovid.ladder.rungs import differences, rungs, subsets
-from deepcovid.settings import Detection, LadderSettings, Recipe, validate
+from deepcovid.nets.zoo import NETS
+from deepcovid.parameters import validate
+from deepcovid.settings import Detection, LadderSettings, Recipe
 from deepcovid.statistics.estimate import Estimate, PairedTest
 from deepcovid.statistics.rates import rates
 
@@ -24,7 +26,7 @@ SWITCHES = set(Recipe.model_fields)
 
 @pytest.fixture
 def settings(params):
-    return validate(params, "params.yaml")
+    return validate(params, "params.yaml", NETS)
 
 
 def test_a_ladder_leads_from_bottom_to_top_and_back_a_switch_at_a_time(settings):
@@ -63,7 +65,7 @@ def test_two_flips_show_together_where_the_rung_between_was_not_run(settings):
 def test_switches_that_do_not_differ_have_no_rung_and_those_not_named_come_last(params):
     params["recipe"]["paper"] |= {"epochs": 150, "batch_size": 10}
     params["ladder"]["up"] = ["random_crop", "batch_norm", "augmented"]
-    settings = validate(params, "params.yaml")
+    settings = validate(params, "params.yaml", NETS)
     up = [rung for rung in rungs(settings.ladder, settings.recipe, []) if rung.direction == "up"]
     flips = [switch for rung in up for switch in rung.flipped]
     assert flips[0] == "augmented"
@@ -233,13 +235,13 @@ def test_a_head_detects_if_it_reaches_both_rates_at_its_recipes_cut_off(settings
 def test_a_wrong_ladder_is_an_error_that_names_what_is_known(params, refused, change, message):
     params["ladder"] |= change
     with refused("params.yaml", message):
-        validate(params, "params.yaml")
+        validate(params, "params.yaml", NETS)
 
 
 def test_a_recipe_is_run_where_it_can_be(params, refused):
     params["recipes"] = ["failed-reproduction-replayed"]
     with refused("recipes names failed-reproduction-replayed", "name it in replays"):
-        validate(params, "params.yaml")
+        validate(params, "params.yaml", NETS)
 
 
 @pytest.mark.parametrize(
@@ -248,10 +250,10 @@ def test_a_recipe_is_run_where_it_can_be(params, refused):
 def test_intervals_need_two_seeds_and_seeds_are_distinct(params, refused, seeds, message):
     params["dataset"]["phantom"]["ladder_seeds"] = seeds
     with refused("dataset.phantom.ladder_seeds", message):
-        validate(params, "params.yaml")
+        validate(params, "params.yaml", NETS)
 
 
 def test_the_switches_of_the_ladder_are_the_keys_of_a_recipe():
     assert {"optimiser", "schedule", "learning_rate", "augmented", "random_crop", "batch_norm"} <= SWITCHES
     assert {"selection", "cut_off", "epochs"} <= SWITCHES
-    assert set(LadderSettings.model_fields) == {"bottom", "top", "up", "down", "asides", "detection"}
+    assert set(LadderSettings.model_fields) == {"bottom", "top", "up", "asides", "detection"}

@@ -94,3 +94,10 @@ def test_images_fit_where_the_counts_that_are_known_are_equal(values):
     assert not groups["paper"].test_images.fit(Counts(covid=100, non=200))
     assert groups["released-figure"].test_images.fit(Counts(covid=40, non=5))
     assert not groups["released-figure"].test_images.fit(Counts(covid=100, non=3000))
+
+
+def test_two_numbers_of_one_metric_and_net_in_a_group_are_refused(values, refused):
+    numbers = values["groups"]["paper"]["numbers"]
+    numbers.append(numbers[0] | {"name": "the same again"})
+    with refused(FILE, "groups.paper", "numbers holds 2 numbers of at_sensitivity_98.specificity for best"):
+        validate(values, FILE)

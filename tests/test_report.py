@@ -37,7 +37,7 @@ from deepcovid.statistics.comparison import (
     SeedPairs,
 )
 from deepcovid.statistics.estimate import Estimate, PairedTest
-from deepcovid.statistics.rates import evaluate
+from deepcovid.statistics.rates import Runs, evaluate
 from tests import audits
 from tests.browser import visit
 from tests.checkouts import ROOT, run
@@ -191,7 +191,7 @@ def all_contents(**changes):
         ),
     }
     recorded = [made.step for made in provenance.values()]
-    recorded += [step("ladder@phantom"), step("compare@phantom")]
+    recorded += [step("ladder@phantom"), step("evaluate@phantom")]
     recorded += [step("localisation@phantom-resnet18")]
     recorded += [found.step for found in audited(audits.external()).values()]
     recorded += [step("evaluate@phantom")]
@@ -208,8 +208,8 @@ def all_contents(**changes):
         command="python -m stages.report --dataset phantom",
         findings=("Augmentation turns collapse into detection.",),
         ladder=Sourced(Ladders(nets={"resnet18": LADDER, "squeezenet1_0": LADDER}), step("ladder@phantom")),
-        published=Sourced(PUBLISHED, step("compare@phantom")),
-        nets=Sourced(NETS_COMPARED, step("compare@phantom")),
+        published=Sourced(PUBLISHED, step("evaluate@phantom")),
+        nets=Sourced(NETS_COMPARED, step("evaluate@phantom")),
         nets_sentence="ResNet18 is better by 0.1.",
         audits=audited(audits.external()),
         calibration=Sourced(audits.CALIBRATION, step("evaluate@phantom")),
@@ -514,33 +514,34 @@ def results(checkout, tmp_path):
     params["models"], params["recipes"], params["replays"] = ["resnet18"], list(RECIPES), []
     params["evaluate"]["bootstrap_samples"] = 100
     yaml.dump(params, checkout / "params.yaml")
+    assert run([sys.executable, "-m", "stages.resolve"], checkout).returncode == 0
     made = all_contents()
     outputs = {"data/phantom/images.csv": "image_id\n"}
-    outputs |= {
-        f"metrics/phantom/{name}.json": getattr(made, name).value.model_dump_json(exclude_none=True)
-        for name in ("ladder", "published", "nets", "heatmaps")
+    shown = {f"{one.model}-{one.recipe}": one for one in made.runs if one.model == "resnet18" and not one.replayed}
+    found = {name: getattr(made, name).value for name in ("ladder", "published", "nets", "calibration")}
+    found |= {name: part.value for name, part in audited().items()}
+    found |= {
+        "heatmaps/resnet18": audits.HEATMAPS,
+        "runs": Runs(runs={name: one.result for name, one in shown.items()}),
     }
-    outputs["plots/phantom/heatmaps/resnet18.png"] = "a picture"
-    outputs |= {
-        f"results/phantom/{name}.json": found.value.model_dump_json(exclude_none=True)
-        for name, found in [*audited().items(), ("calibration", made.calibration)]
-    }
-    for one in made.runs:
-        if one.model == "resnet18" and not one.replayed:
-            name = f"resnet18-{one.recipe}"
-            outputs[f"data/phantom/scores/{name}.csv"] = one.scores.to_csv(index=False)
-            outputs[f"data/phantom/training/{name}.csv"] = one.log.to_csv(index=False)
-            outputs[f"metrics/phantom/{name}.json"] = one.result.model_dump_json(exclude_none=True)
+    for name, result in found.items():
+        outputs[f"results/phantom/{name}.json"] = result.model_dump_json(exclude_none=True)
+    for one in shown.values():
+        place = f"frozen/{one.model}/{one.recipe}.csv"
+        outputs[f"data/phantom/scores/{place}"] = one.scores.to_csv(index=False)
+        outputs[f"data/phantom/training/{place}"] = one.log.to_csv(index=False)
+    outputs["plots/heatmaps/phantom/resnet18.png"] = "a picture"
     for name, recorded in made.provenance.items():
-        outputs[f"provenance/phantom/{name}.json"] = json.dumps(recorded.value)
+        place = name.replace("weights-", "weights/")
+        outputs[f"provenance/phantom/{place}.json"] = json.dumps(recorded.value)
     stages = {}
     for path, text in outputs.items():
         (checkout / path).parent.mkdir(parents=True, exist_ok=True)
         (checkout / path).write_text(text)
         out = {"path": path, "hash": "md5", "md5": md5(text), "size": len(text)}
-        maker = path.split("/")[-1].split(".")[0] + ("-trained" if "training" in path else "")
+        maker = "train" if "training" in path or "scores" in path else path.split("/")[-1].split(".")[0]
         stages.setdefault(f"{maker}@phantom", {"cmd": f"make {maker}", "deps": [], "outs": []})["outs"].append(out)
-    stages["resnet18-paper@phantom"]["deps"] = stages["images@phantom"]["outs"]
+    stages["train@phantom"]["deps"] = stages["images@phantom"]["outs"]
     yaml.dump({"schema": "2.0", "stages": stages}, checkout / "dvc.lock")
     return checkout
 
@@ -557,7 +558,7 @@ def test_the_stage_writes_the_page_with_the_hashes_of_dvc_lock(results):
     for name, entry in lock.items():
         assert slug(name) in text
         assert all(out["md5"] in text for out in entry["outs"])
-    order = [text.index(f'id="{slug(name)}"') for name in ("images@phantom", "resnet18-paper@phantom")]
+    order = [text.index(f'id="{slug(name)}"') for name in ("images@phantom", "train@phantom")]
     assert order == sorted(order)
     assert report(results).returncode == 0
     assert (results / "data/phantom/report.html").read_text() == text
@@ -570,8 +571,8 @@ def test_the_stage_writes_the_page_with_the_hashes_of_dvc_lock(results):
         (lambda folder: (folder / "dvc.lock").write_text("stages:\n"), "dvc.lock: "),
         (lambda folder: (folder / "dvc.lock").write_text("a: [\n"), "dvc.lock: "),
         (
-            lambda folder: (folder / "metrics/phantom/resnet18-paper.json").write_text("{}"),
-            "metrics/phantom/resnet18-paper.json: is not as the stage left it",
+            lambda folder: (folder / "results/phantom/runs.json").write_text("{}"),
+            "results/phantom/runs.json: is not as the stage left it",
         ),
         (
             lambda folder: (folder / "results/phantom/leakage.json").write_text('{"leaks": {'),
@@ -581,11 +582,11 @@ def test_the_stage_writes_the_page_with_the_hashes_of_dvc_lock(results):
             lambda folder: (folder / "dvc.lock").write_text(
                 (folder / "dvc.lock").read_text().replace("phantom/ladder.json", "phantom/other.json")
             ),
-            "metrics/phantom/ladder.json: is the output of no stage",
+            "results/phantom/ladder.json: is the output of no stage",
         ),
         (
-            lambda folder: (folder / "data/phantom/scores/resnet18-paper.csv").unlink(),
-            "data/phantom/scores/resnet18-paper.csv: ",
+            lambda folder: (folder / "data/phantom/scores/frozen/resnet18/paper.csv").unlink(),
+            "data/phantom/scores/frozen/resnet18/paper.csv: ",
         ),
     ],
 )

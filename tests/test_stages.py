@@ -5,14 +5,9 @@ import os
 import re
 import sys
 
-import numpy as np
-import pandas as pd
 import pytest
-from sklearn.metrics import roc_auc_score
 
 from deepcovid.errors import UserError, describe
-from deepcovid.statistics.comparison import AgainstPublished, NetsCompared
-from deepcovid.statistics.estimate import read_result
 from tests.checkouts import edit_params, run, smaller
 
 STAGES = ["download", "filter", "split", "augment", "weights", "features", "train", "replay", "evaluate", "ladder"]
@@ -87,52 +82,6 @@ def test_a_published_number_without_a_source_stops_every_stage_at_its_start(chec
     assert result.returncode == 1
     assert result.stderr.startswith("error: reference/published.yaml: groups.paper.source: is blank")
     assert result.stderr.count("\n") == 1
-
-
-@pytest.fixture
-def scored(checkout):
-    """A checkout with the paper's images, two nets and a recipe, and scores that stages have left; images shuffled."""
-
-    def edit(values):
-        values["models"], values["recipes"], values["replays"] = ["squeezenet1_0", "resnet18"], ["paper"], []
-        values["evaluate"]["bootstrap_samples"] = 100
-
-    edit_params(checkout, edit)
-    rng = np.random.default_rng(0)
-    table = pd.DataFrame({"image_id": [f"image {number}" for number in range(3100)]})
-    table["label"] = np.where(table.index < 100, "covid", "non")
-    table = table.assign(group=table["label"], patient_id=table["image_id"]).sample(frac=1, random_state=0)
-    data = checkout / "data/covid-xray-5k"
-    (data / "scores").mkdir(parents=True)
-    for net, strength in (("squeezenet1_0", 2.0), ("resnet18", 1.0)):
-        score = 1 / (1 + np.exp(-strength * (table["label"] == "covid") - rng.normal(size=len(table))))
-        table.assign(seed_4=score, seed_0=score / 2).to_csv(data / f"scores/{net}-paper.csv", index=False)
-    return checkout
-
-
-def test_compare_sets_the_first_seeds_scores_beside_the_published_ones(scored):
-    result = stage(scored, "compare", "--dataset", "covid-xray-5k")
-    assert result.returncode == 0, result.stderr
-    published = read_result(scored / "metrics/covid-xray-5k/published.json", AgainstPublished)
-    nets = read_result(scored / "metrics/covid-xray-5k/nets.json", NetsCompared)
-    assert [(row.group, row.recipe) for row in published.numbers.values()] == [("paper", "paper")] * 2
-    assert published.compared == 2
-    table = pd.read_csv(scored / "data/covid-xray-5k/scores/resnet18-paper.csv")
-    pair = nets.pairs["paper/squeezenet1_0-resnet18"]
-    assert (pair.first, pair.second, pair.auc_over_seeds.seeds) == ("squeezenet1_0", "resnet18", 2)
-    assert pair.auc.second == pytest.approx(roc_auc_score(table["label"] == "covid", table["seed_4"]), abs=1e-6)
-    called = table["seed_4"] >= 0.5  # the recipe's cut-off
-    assert pair.sensitivity.second == pytest.approx(called[table["label"] == "covid"].mean(), abs=1e-6)
-
-
-def test_compare_refuses_scores_of_other_images(scored):
-    path = scored / "data/covid-xray-5k/scores/resnet18-paper.csv"
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-5]))
-    result = stage(scored, "compare", "--dataset", "covid-xray-5k")
-    assert result.returncode == 1
-    assert result.stderr == (
-        "error: resnet18 under paper has scores of 3095 images, there are 3100 test images; run `dvc repro`\n"
-    )
 
 
 def test_a_full_disk_is_an_error_with_a_remedy_and_nothing_is_left(checkout, tmp_path):

@@ -1,0 +1,122 @@
+"""The stage evaluate: what it leaves of every run."""
+
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import brier_score_loss, roc_auc_score
+
+from deepcovid.nets.zoo import NETS
+from deepcovid.statistics.calibration import Calibrations
+from deepcovid.statistics.comparison import AgainstPublished, NetsCompared
+from deepcovid.statistics.estimate import Headline, read_result
+from deepcovid.statistics.rates import Runs, headline
+from stages import paths
+from stages._resolved import read_settings
+from stages.evaluate import evaluate_stage
+from tests.checkouts import ROOT, edit_params, run
+
+DATASET = "covid-xray-5k"
+PLOTS = {"roc", "precision_recall", "cut_offs", "histogram", "confusion", "training"}
+
+
+@pytest.fixture
+def parameters(checkout, monkeypatch):
+    """Parameters of the paper's images with scores of two nets that stages have left, in a checkout to run in.
+
+    The images are shuffled, and one net's are in another order.
+    """
+
+    def edit(values):
+        values["models"], values["recipes"], values["replays"] = ["squeezenet1_0", "resnet18"], ["paper"], []
+        values["evaluate"]["bootstrap_samples"] = 100
+        values["audit"]["calibration_bins"] = 4
+
+    edit_params(checkout, edit)
+    monkeypatch.chdir(checkout)
+    parameters = read_settings().parameters(DATASET, NETS)
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"image_id": [f"image {number}" for number in range(3100)]})
+    table["label"] = np.where(table.index < 100, "covid", "non")
+    table = table.assign(group=table["label"], patient_id=table["image_id"]).sample(frac=1, random_state=0)
+    log = pd.DataFrame({"seed": [4, 0, 4, 0], "epoch": [1, 1, 2, 2], "loss": [0.7, 0.6, 0.5, 0.4]})
+    for own, strength in zip(parameters.runs.values(), (2.0, 1.0), strict=True):
+        score = 1 / (1 + np.exp(-strength * (table["label"] == "covid") - rng.normal(size=len(table))))
+        for path, written in (
+            (paths.scores(DATASET, own), table.assign(seed_4=score, seed_0=score / 2)),
+            (paths.training(DATASET, own), log),
+        ):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            written.to_csv(path, index=False)
+        table = table.sample(frac=1, random_state=1)
+    return parameters
+
+
+def scores_of(parameters, run):
+    return pd.read_csv(paths.scores(DATASET, parameters.runs[run]))
+
+
+def test_every_run_has_its_numbers_and_a_headline_in_the_folder_of_metrics(parameters):
+    left_over = paths.metrics(DATASET, "resnet18-a-recipe-that-was-removed")
+    left_over.parent.mkdir(parents=True)
+    left_over.write_text("{}")
+    evaluate_stage(parameters, DATASET)
+    runs = read_result(paths.results(DATASET, "runs"), Runs).runs
+    assert list(runs) == ["squeezenet1_0-paper", "resnet18-paper"]
+    assert {path.stem for path in left_over.parent.iterdir()} == set(runs)
+    for name, result in runs.items():
+        table = scores_of(parameters, name)
+        covid = table["label"] == "covid"
+        assert result.auc.value == pytest.approx(roc_auc_score(covid, table["seed_4"]), abs=1e-6)
+        assert result.confusion.tp == (covid & (table["seed_4"] >= 0.5)).sum()  # the recipe's cut-off
+        assert result.over_seeds.heads == 2
+        assert read_result(paths.metrics(DATASET, name), Headline) == headline(result)
+
+
+def test_the_first_heads_stand_beside_published_numbers_and_net_against_net(parameters):
+    evaluate_stage(parameters, DATASET)
+    published = read_result(paths.results(DATASET, "published"), AgainstPublished)
+    assert [(row.group, row.recipe) for row in published.numbers.values()] == [("paper", "paper")] * 2
+    assert published.compared == 2
+    table = scores_of(parameters, "resnet18-paper")
+    pair = read_result(paths.results(DATASET, "nets"), NetsCompared).pairs["paper/squeezenet1_0-resnet18"]
+    assert pair.auc_over_seeds.seeds == 2
+    assert pair.auc.second == pytest.approx(roc_auc_score(table["label"] == "covid", table["seed_4"]), abs=1e-6)
+    called = table["seed_4"] >= 0.5
+    assert pair.sensitivity.second == pytest.approx(called[table["label"] == "covid"].mean(), abs=1e-6)
+
+
+def test_each_nets_first_head_is_calibrated_under_the_audits_recipe(parameters):
+    evaluate_stage(parameters, DATASET)
+    found = read_result(paths.results(DATASET, "calibration"), Calibrations)
+    assert found.recipe == "paper"
+    assert list(found.nets) == ["squeezenet1_0", "resnet18"]
+    table, own = scores_of(parameters, "resnet18-paper"), found.nets["resnet18"]
+    assert own.brier.value == pytest.approx(brier_score_loss(table["label"] == "covid", table["seed_4"]), abs=1e-6)
+    assert list(own.bins) == ["0", "0.25", "0.5", "0.75"]
+
+
+def test_every_plot_has_one_table_with_the_first_heads_of_all_runs(parameters):
+    evaluate_stage(parameters, DATASET)
+    tables = {path.stem: pd.read_csv(path) for path in paths.curves(DATASET, "runs").with_suffix("").iterdir()}
+    assert set(tables) == PLOTS
+    for table in tables.values():
+        assert list(dict.fromkeys(table["model"])) == ["squeezenet1_0", "resnet18"]
+        assert (table["dataset"] == DATASET).all()
+    assert tables["training"]["loss"].tolist() == [0.7, 0.5] * 2
+    assert tables["confusion"].groupby("model")["images"].sum().tolist() == [3100, 3100]
+
+
+def test_scores_of_other_images_are_refused_and_nothing_is_written(parameters, refused):
+    path = paths.scores(DATASET, parameters.runs["resnet18-paper"])
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-5]))
+    with refused("resnet18 under paper has scores of 3095 images, there are 3100 test images; run `dvc repro`"):
+        evaluate_stage(parameters, DATASET)
+    assert not paths.metrics(DATASET, "").parent.exists()
+    assert not paths.results(DATASET, "runs").exists()
+
+
+def test_torch_is_not_loaded():
+    code = "import sys, stages.evaluate; sys.exit('torch' in sys.modules)"
+    assert run([sys.executable, "-c", code], ROOT).returncode == 0
