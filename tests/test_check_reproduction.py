@@ -95,12 +95,13 @@ def count(value):
 
 @pytest.fixture
 def results(tmp_path):
-    """A repository with a nested file of results, in a subfolder of a git repository."""
+    """A repository with a file in each folder of results, in a subfolder of a git repository."""
     folder = tmp_path / "project"
     (folder / "reference").mkdir(parents=True)
-    (folder / "metrics/phantom").mkdir(parents=True)
     (folder / "reference/tolerances.yaml").write_text((ROOT / "reference/tolerances.yaml").read_text())
-    (folder / "metrics/phantom/nets.json").write_text(json.dumps(NETS))
+    for name, value in FILES.items():
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text(json.dumps(value))
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@t"]
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "results"]):
         subprocess.run([*git, *command], cwd=tmp_path, check=True)
@@ -113,15 +114,22 @@ NETS = {
 }
 
 
+FILES = {
+    "results/phantom/nets.json": NETS,
+    "metrics/phantom/resnet18-paper.json": {"auc": 0.9, "tp": 90, "flags": 0},
+    "metrics/audits/phantom/leakage.json": {"flags": 3},
+}
+
+
 def check(folder, *options):
     return run([sys.executable, "-m", "tools.check_reproduction", *options], folder, PYTHONPATH=str(ROOT))
 
 
 def test_results_are_compared_by_name_within_the_projects_own_tolerances(results):
-    path = results / "metrics/phantom/nets.json"
+    path = results / "results/phantom/nets.json"
     equal = check(results)
     assert equal.returncode == 0
-    assert "6 metrics reproduced, 0 not" in equal.stdout
+    assert "10 metrics reproduced, 0 not" in equal.stdout
     moved = json.loads(json.dumps(NETS))
     moved["pairs"]["paper/a-b"]["auc"]["difference"]["value"] += 0.009
     moved["pairs"]["paper/a-b"]["sensitivity"] = {"only_first": 5, "p_value": 0.9}
@@ -136,8 +144,23 @@ def test_results_are_compared_by_name_within_the_projects_own_tolerances(results
     assert named == {"rungs.up-1.flipped", "rungs.up-1.auc.value", "pairs.paper/a-c.first"}
 
 
-def test_an_unknown_revision_or_folder_is_one_line(results):
-    for options in (["--revision", "nowhere"], ["--folder", "metrics/nowhere"]):
+@pytest.mark.parametrize(
+    ("name", "key", "near", "far"),
+    [
+        ("metrics/phantom/resnet18-paper.json", "auc", 0.904, 0.91),
+        ("metrics/phantom/resnet18-paper.json", "tp", 92, 93),
+        ("metrics/phantom/resnet18-paper.json", "flags", 1, 2),
+        ("metrics/audits/phantom/leakage.json", "flags", 3, 4),
+    ],
+)
+def test_the_few_numbers_of_runs_and_audits_are_compared_too(results, name, key, near, far):
+    for value, status in ((near, 0), (far, 1)):
+        (results / name).write_text(json.dumps(FILES[name] | {key: value}))
+        assert check(results).returncode == status
+
+
+def test_an_unknown_revision_or_data_set_is_one_line(results):
+    for options in (["--revision", "nowhere"], ["--dataset", "nowhere"]):
         result = check(results, *options)
         assert result.returncode == 1
         assert result.stderr.startswith("error: ")

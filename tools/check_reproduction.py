@@ -1,7 +1,7 @@
-"""Compare the metrics in the working tree with those of a git revision, within tolerances named per metric.
+"""Compare the results in the working tree with those of a git revision, within tolerances named per metric.
 
-Every value of every metrics file counts; a list counts as one value. Prints the largest difference under each
-tolerance. Exits with 1 and names every metric that is too far off, missing or new.
+Every value of every file in metrics/ and results/ counts; a list counts as one value. Prints the largest difference
+under each tolerance. Exits with 1 and names every metric that is too far off, missing or new.
 """
 
 import argparse
@@ -9,7 +9,7 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import groupby
@@ -19,6 +19,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 TOLERANCES = Path("reference/tolerances.yaml")
+FOLDERS = ("metrics/{}", "metrics/audits/{}", "results/{}")  # of a data set
 EQUAL = "(any other)"  # keys that no pattern fits must be equal
 MISSING = "(missing)"
 
@@ -83,15 +84,15 @@ def flat(value: Any, path: str = "") -> dict[str, Any]:
     return {key: leaf for part in parts for key, leaf in part.items()}
 
 
-def committed(revision: str, folder: str) -> Files:
-    """Return the metrics files below `folder` as a git revision has them."""
-    names = git("ls-tree", "-r", "--name-only", revision, "--", folder).splitlines()
+def committed(revision: str, folders: Sequence[str]) -> Files:
+    """Return the files of results below `folders` as a git revision has them."""
+    names = git("ls-tree", "-r", "--name-only", revision, "--", *folders).splitlines()
     return {name: flat(json.loads(git("show", f"{revision}:./{name}"))) for name in names if name.endswith(".json")}
 
 
-def reproduced(folder: str) -> Files:
-    """Return the metrics files below `folder` as they are now."""
-    paths = sorted(Path(folder).rglob("*.json"))
+def reproduced(folders: Sequence[str]) -> Files:
+    """Return the files of results below `folders` as they are now."""
+    paths = [path for folder in folders for path in sorted(Path(folder).rglob("*.json"))]
     return {path.as_posix(): flat(json.loads(path.read_text(encoding="utf-8"))) for path in paths}
 
 
@@ -123,13 +124,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog="example: dvc repro && python -m tools.check_reproduction --revision main"
     )
-    parser.add_argument("--revision", default="HEAD", help="git revision with the metrics to agree with (HEAD)")
-    parser.add_argument("--folder", default="metrics/phantom", help="metrics files to compare (metrics/phantom)")
+    parser.add_argument("--revision", default="HEAD", help="git revision with the results to agree with (HEAD)")
+    parser.add_argument("--dataset", default="phantom", help="data set whose results to compare (phantom)")
     options = parser.parse_args()
     tolerances = YAML(typ="safe", pure=True).load(TOLERANCES)
-    results = compare(committed(options.revision, options.folder), reproduced(options.folder), tolerances)
+    folders = [folder.format(options.dataset) for folder in FOLDERS]
+    results = compare(committed(options.revision, folders), reproduced(folders), tolerances)
     if not results:
-        sys.exit(f"error: no metrics below {options.folder} in {options.revision} and here; run `dvc repro` first")
+        sys.exit(f"error: no results of {options.dataset} in {options.revision} and here; run `dvc repro` first")
     report(results)
     sys.exit(0 if all(result.passes for result in results) else 1)
 
