@@ -3,7 +3,6 @@
 from deepcovid import catalogue
 from deepcovid.arrays import batches, load_array
 from deepcovid.audits.baselines import FIGURES, Baselines, Input, baseline, figures, fitted_scores
-from deepcovid.heads.head_files import read_head
 from deepcovid.heads.scoring import heads_of
 from deepcovid.heads.sweep import train_and_score
 from deepcovid.nets.zoo import title_of
@@ -32,8 +31,8 @@ def baselines(parameters: Parameters, dataset: str) -> None:
     weights = weights_of(parameters.weights.source)
     for model in parameters.models:
         run = parameters.runs[f"{model}-{recipe}"]
-        left, head = read_scores(dataset, run), read_head(paths.head(dataset, run))
-        given = Input(f"{title_of(model)}, {weights}", "pipeline", head.weight.shape[1])
+        left, features = read_scores(dataset, run), load_array(paths.features(dataset, model))
+        given = Input(f"{title_of(model)}, {weights}", "pipeline", features.shape[1])
         covid, scores = catalogue.covid(left).to_numpy(), heads_of(left).to_numpy()
         found[model] = baseline(given, covid, scores, left["patient_id"], parameters.evaluate)
     _audit.write(Baselines(recipe=recipe, baselines=found), dataset, "baselines")

@@ -26,7 +26,7 @@ ALONE = changed(ACQUISITION, together=changed(ACQUISITION.together, auc=None, sk
 
 
 def test_each_audit_has_its_main_number_with_its_interval_as_headline():
-    assert LEAKAGE.headline() == Headline(flags=2)
+    assert LEAKAGE.headline() == Headline(sensitivity=LEAKAGE.near_duplicates.search.sensitivity.value)
     assert ACQUISITION.headline() == Headline(auc=0.97, auc_low=area(0.97).low, auc_high=0.99)
     assert BASELINES.headline() == Headline(auc=0.96, auc_low=area(0.96).low, auc_high=0.98)
     assert HIDDEN.headline() == {"resnet18": Headline(auc=0.95, auc_low=area(0.95).low, auc_high=0.97)}

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stages.contact_sheets import contact_sheets
+from stages.filter import filter_stage
 
 from deepcovid import sources
 from deepcovid.archives import Archive
 from deepcovid.images.decoding import decode
 from deepcovid.settings import FolderSource, validate
 from stages.augment import augment
-from stages.contact_sheets import contact_sheets
 from stages.download import download
-from stages.filter import filter_stage
 from stages.split import split
 from tests.radiographs import dicom, jpeg, noise
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from stages.overlays import overlays
 
 from deepcovid import catalogue
 from deepcovid.settings import validate
 from stages.maps import read_maps
-from stages.overlays import overlays
 
 IMAGES = ["a", "b", "c"]
 CHOSEN = ["c", "a"]

@@ -122,8 +122,9 @@ class Leakage(Audit):
     pairs_left_out: int
 
     def headline(self) -> Headline:
-        """Return how many test images leak, as `flags`."""
-        return Headline(flags=self.leaked.test_images)
+        """Return the sensitivity of the search for near-duplicates; how many test images leak stands in the result."""
+        search = self.near_duplicates.search
+        return Headline(sensitivity=search.sensitivity.value if search else None)
 
     def sentences(self, ways: Sequence[Way]) -> Iterator[str]:
         """Yield how many test images leak, in which ways, and how well near-duplicates are found."""

@@ -66,8 +66,6 @@ class Headline(Strict):
         fn: COVID images that are called non.
         fp: Other images that are called covid.
         tn: Other images that are called non.
-        flags: What should be none: for a run, heads that call every test image alike; for the audit `leakage`, test
-            images that are in training too.
     """
 
     auc: Number | None = None
@@ -79,7 +77,6 @@ class Headline(Strict):
     fn: int | None = None
     fp: int | None = None
     tn: int | None = None
-    flags: int | None = None
 
 
 Model = TypeVar("Model", bound=Strict)

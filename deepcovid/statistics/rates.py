@@ -144,7 +144,6 @@ def headline(result: RunResult) -> Headline:
         sensitivity=result.sensitivity.value,
         specificity=result.specificity.value,
         **dict(result.confusion),
-        flags=result.collapsed_heads,
     )
 
 
