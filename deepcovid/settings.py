@@ -169,7 +169,7 @@ class HeatmapImages(_Strict):
         true_positives: Of the COVID images that the head detects, all or a seeded sample of so many.
         sample: A seeded sample of so many of all test images.
         worst: So many false positives with the highest scores, and as many false negatives with the lowest.
-        seed: Of the samples.
+        seed: Seed of the samples.
     """
 
     true_positives: Literal["all"] | NonNegativeInt
@@ -335,13 +335,13 @@ class AuditSettings(_Strict):
     """What the audits share.
 
     Attributes:
-        recipe: Of the heads that are trained on images with the lungs hidden, and on untrained nets.
+        recipe: Recipe of the heads that are trained on images with the middle hidden, and on untrained nets.
         near_duplicate_sensitivity: Share of the augmented copies that is to be found by their originals; it sets from
             how many matched points on a pair is a near-duplicate.
-        folds: Of the cross-validation by patient.
-        seed: Of the folds, and of the untrained nets.
+        folds: Folds of the cross-validation by patient.
+        seed: Seed of the folds, and of the random weights of untrained nets.
         hidden_share: The hidden square whose AUC stands in the verdict; each data set's `hiding.hidden` has it.
-        calibration_bins: Of the reliability curve.
+        calibration_bins: Bins of the reliability curve.
     """
 
     recipe: Name
@@ -357,9 +357,9 @@ class OutlierSettings(_Strict):
 
     Attributes:
         components: Principal axes of the training images' features; what lies off them counts as noise.
-        share: Of the training images, each measured without those of its patient's fold, that lie beyond the threshold.
+        share: Share of the training images that lie beyond the threshold, each measured without its patient's fold.
         folds: Of that cross-validation by patient.
-        seed: Of the folds.
+        seed: Seed of the folds.
     """
 
     components: Annotated[int, Field(ge=1, le=512)]

@@ -23,7 +23,7 @@ class Header(NamedTuple):
     Attributes:
         format: JPEG, PNG, DICOM, ...
         mode: How pixels are coded: Pillow's mode (L is grey, P a palette, ...) or DICOM's photometric interpretation.
-        bits: Of each channel.
+        bits: Bits of each channel.
         width: In pixels, of the file.
         height: In pixels, of the file.
     """

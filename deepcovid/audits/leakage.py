@@ -208,7 +208,7 @@ def leakage(
         table: The catalogue (images), with its split.
         pixels: The images in the catalogue's order, in batches (batch, height, width, channels).
         features: (images, features), frozen, of the net called `model`.
-        model: For the result to name.
+        model: Name of the net, for the result to name.
         near_duplicate_sensitivity: The share of the augmented copies that is to be found by their originals; it sets
             from how many matched points on a pair is a near-duplicate.
 

@@ -40,7 +40,7 @@ class TrainedHeads:
 
     Attributes:
         model: torchvision's name of the net.
-        weights_sha256: Of the file of the net's weights.
+        weights_sha256: SHA-256 of the file of the net's weights.
         dataset: Name of the data set.
         recipe: Name of the recipe.
         choices: The recipe.

@@ -52,9 +52,9 @@ def fit(features: NDArray[np.floating], components: int, seed: int) -> Gaussian:
     What does not vary is given the variance of its rounding, so that anything else there is far away.
 
     Args:
-        features: Of the training images.
+        features: Features of the training images.
         components: Axes.
-        seed: Of the solver's first guess.
+        seed: Seed of the solver's first guess.
     """
     images, length = features.shape
     values = features.astype(np.float64)

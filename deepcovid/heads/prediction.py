@@ -46,7 +46,7 @@ class Head:
 
     Attributes:
         model: torchvision's name of the net.
-        weights_sha256: Of the file of the net's weights.
+        weights_sha256: SHA-256 of the file of the net's weights.
         dataset: Name of the data set that the heads were trained on.
         recipe: Name of the recipe.
         cut_off: An image is called covid from this score on.

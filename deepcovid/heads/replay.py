@@ -74,7 +74,7 @@ def replay(net: "Net", train: Images, test: Images, recipe: Recipe, seeds: list[
         train: Uncropped (see `Images`) if the recipe draws crops.
         test: 224 x 224.
         recipe: What to do.
-        seeds: Of the heads' initial weights.
+        seeds: A head each; a seed fixes its initial weights.
         run: Seed of the order of the images and of the crops, which the heads share.
 
     Raises:

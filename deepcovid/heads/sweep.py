@@ -26,7 +26,7 @@ def train_and_score(
         features: (images, features), frozen.
         table: The catalogue (images), with its split.
         recipes: None that needs the whole net.
-        seeds: Of the heads.
+        seeds: A head each.
     """
     groups: dict[Any, list[Recipe]] = {}
     for recipe in dict.fromkeys(recipe.without_cut_off() for recipe in recipes):

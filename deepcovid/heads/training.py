@@ -66,7 +66,7 @@ def train(train: Data, test: Data, recipes: list[Recipe], seeds: list[int]) -> l
         train: What to train on.
         test: What best-accuracy selection looks at, as the released code's does.
         recipes: Alike in optimiser and batch size.
-        seeds: Of the heads.
+        seeds: A head each.
     """
     heads = Heads(train.features.shape[1], recipes, seeds)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]

@@ -123,8 +123,8 @@ def localised(
         maps: By the name of the method, (images, height, width) each.
         masks: (images, height, width), at least one; each has pixels inside and outside.
         patient: (images), for the bootstrap; blank stands for a patient of its own.
-        seed: Of the random baseline.
-        settings: Of the bootstrap.
+        seed: Seed of the random baseline.
+        settings: Number and seed of the bootstrap samples.
 
     Raises:
         UserError: Maps and masks are of different shapes, or a map is not finite.

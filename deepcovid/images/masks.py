@@ -62,7 +62,7 @@ def _read(raw: Path, rows: pd.DataFrame, places: Iterable[tuple[str, str]]) -> l
 
     Args:
         raw: Folder of the archives.
-        rows: Of the catalogue.
+        rows: Catalogue rows.
         places: Archive and name of each row's mask.
 
     Raises:

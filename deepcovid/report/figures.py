@@ -53,7 +53,7 @@ def ladder(rungs: Sequence[RungResult]) -> Figure:
     """Draw a net's ladder: a row per rung, in the order of each direction; AUC, rates and collapsed share.
 
     Args:
-        rungs: In the order of the paths.
+        rungs: Rungs in the order in which they are climbed.
     """
     groups = [(name, [rung for rung in rungs if rung.direction == name]) for name in DIRECTIONS]
     groups = [(name, members) for name, members in groups if members]
@@ -99,7 +99,7 @@ def confusions(matrices: Sequence[tuple[str, Confusion]], columns: int, size: fl
     Args:
         matrices: A title and the counts each, row by row.
         columns: Panels in a row.
-        size: Of a panel, inches.
+        size: Side of a panel, inches.
     """
     rows = -(-len(matrices) // columns)
     figure = Figure(figsize=(columns * size, rows * (size * 0.74 + 0.3)), layout="constrained")
@@ -137,7 +137,7 @@ def roc_of_nets(runs: Sequence[ShownRun], samples: int, seed: int, marks: Sequen
     Args:
         runs: One per net, under one recipe.
         samples: Bootstrap samples over patients.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap samples.
         marks: Published points.
     """
     figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")

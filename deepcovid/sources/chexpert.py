@@ -90,7 +90,7 @@ def fetch_images(remote: RemoteFile, folder: Path, mirrors: Sequence[Path], numb
         folder: Where the archive goes.
         mirrors: Folders that are asked for the images.
         number: Images wanted; fewer where there are fewer.
-        seed: Of the sample.
+        seed: Seed of the sample.
 
     Returns:
         What is to be recorded: of the archive as of any file, and how many rows there are and how many have no file.

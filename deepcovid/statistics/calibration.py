@@ -73,7 +73,7 @@ def calibration(positive: Mask, score: Score, patient: pd.Series, bins: int, set
         score: (images), P(covid) in 0..1.
         patient: (images), for the bootstrap.
         bins: Equally wide ones of the score.
-        settings: Of the bootstrap.
+        settings: Number and seed of the bootstrap samples.
 
     Raises:
         UserError: The images are of one class only.

@@ -188,7 +188,7 @@ def measure(runs: Sequence[Run], settings: EvaluateSettings) -> list[Measured]:
 
     Args:
         runs: Their scores are of the same test images, in whatever order.
-        settings: Of the bootstrap.
+        settings: Number and seed of the bootstrap samples.
 
     Raises:
         UserError: A run has no score for some image.

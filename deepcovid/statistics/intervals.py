@@ -60,7 +60,7 @@ def patient_weights(positive: NDArray[np.bool_], patient: pd.Series, samples: in
         positive: (images).
         patient: (images), who each image is of; blank stands for a patient of its own.
         samples: Bootstrap samples.
-        seed: Of the draws.
+        seed: Seed of the bootstrap samples.
     """
     rng = np.random.default_rng(seed)
     names = patient.reset_index(drop=True)

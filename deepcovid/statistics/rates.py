@@ -180,7 +180,7 @@ def evaluate(
         scores: (images, seeds), P(covid).
         patient: (images), for the bootstrap.
         cut_off: An image is called covid from this score on.
-        settings: Of the bootstrap.
+        settings: Number and seed of the bootstrap samples.
 
     Raises:
         UserError: The test images are of one class only, or a score is not a number.

@@ -24,7 +24,7 @@ def roc_band(
         score: (images), larger for positive.
         patient: (images), who each image is of; blank stands for a patient of its own.
         samples: Bootstrap samples.
-        seed: Of the draws.
+        seed: Seed of the bootstrap samples.
     """
     weights = patient_weights(positive, patient, samples, seed)
     rates = [weighted_sensitivity(positive, score, weights[row : row + ROWS]) for row in range(0, samples, ROWS)]

@@ -45,8 +45,8 @@ class Pose:
 
     Attributes:
         view: AP, PA, L (lateral) or Axial (a CT-like slice).
-        rotation: In the image plane, degrees.
-        shift: Of the chest's middle from the image's, cm.
+        rotation: Rotation in the image plane, degrees.
+        shift: Distance of the chest's middle from the image's, cm.
         breath: Height of the lungs, 1 is a full breath; AP images of lying patients show less.
     """
 
