@@ -194,7 +194,6 @@ def all_contents(**changes):
     recorded += [step("ladder@phantom"), step("evaluate@phantom")]
     recorded += [step("localisation@phantom-resnet18")]
     recorded += [found.step for found in audited(audits.external()).values()]
-    recorded += [step("evaluate@phantom")]
     recorded += [made for one in runs for made in (one.trained, one.evaluated)]
     contents = Contents(
         dataset="phantom",
