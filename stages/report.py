@@ -8,15 +8,15 @@ from deepcovid.audits.registry import results_of
 from deepcovid.drawing.steps import Sourced, Step
 from deepcovid.files import replacing
 from deepcovid.heatmaps.localisation import NetHeat
-from deepcovid.ladder.finding import finding
 from deepcovid.ladder.measuring import Ladders
 from deepcovid.nets.zoo import title_of
 from deepcovid.parameters import Parameters, RunParameters
 from deepcovid.report.contents import Contents, ShownRun
 from deepcovid.report.page import render
+from deepcovid.report.sentences import claim_sentence, finding
 from deepcovid.settings import DatasetSettings, Recipe
 from deepcovid.statistics.calibration import Calibrations
-from deepcovid.statistics.comparison import AgainstPublished, NetsCompared, claim_sentence
+from deepcovid.statistics.comparison import AgainstPublished, NetsCompared
 from deepcovid.statistics.estimate import Model, read_result
 from deepcovid.statistics.rates import RunResult, Runs
 from stages import _run, paths

@@ -12,11 +12,11 @@ from scipy.stats import ttest_1samp
 from deepcovid.heads import training
 from deepcovid.heads.scoring import score
 from deepcovid.heads.sweep import train_and_score
-from deepcovid.ladder.finding import finding
 from deepcovid.ladder.measuring import measured, of_heads, over_seeds, paired, rows
 from deepcovid.ladder.rungs import differences, rungs, subsets
 from deepcovid.nets.zoo import NETS
 from deepcovid.parameters import validate
+from deepcovid.report.sentences import finding
 from deepcovid.settings import Detection, LadderSettings, Recipe
 from deepcovid.statistics.estimate import Estimate, PairedTest
 from deepcovid.statistics.rates import rates

@@ -16,8 +16,8 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from deepcovid import catalogue
-from deepcovid.ladder.finding import finding
 from deepcovid.nets.zoo import title_of
+from deepcovid.report.sentences import finding
 from tests.checkouts import copy_of_checkout, edit_params, run, smaller
 from tests.radiographs import dicom
 

@@ -24,8 +24,8 @@ from deepcovid.heatmaps.localisation import NotLocated
 from deepcovid.ladder.measuring import Below, FrozenFailure, Ladders, NetLadder, RungResult
 from deepcovid.report import figures
 from deepcovid.report.contents import Contents, ShownRun
-from deepcovid.report.heatmaps import sentences as heat_sentences
 from deepcovid.report.page import render, slug
+from deepcovid.report.sentences import heat_sentences
 from deepcovid.settings import Detection, EvaluateSettings
 from deepcovid.statistics.comparison import (
     AgainstPublished,

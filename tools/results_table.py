@@ -17,12 +17,11 @@ from deepcovid.audits import enough
 from deepcovid.audits.registry import read_results, sentences, ways_of
 from deepcovid.drawing.tables import Table, rate, spread
 from deepcovid.heatmaps.localisation import NetHeat
-from deepcovid.ladder.finding import finding
 from deepcovid.ladder.measuring import Ladders, NetLadder
 from deepcovid.nets.zoo import NETS, title_of
-from deepcovid.report.heatmaps import sentences as sentences_on_heat
+from deepcovid.report.sentences import claim_sentence, finding, heat_sentences
 from deepcovid.statistics import published
-from deepcovid.statistics.comparison import AgainstPublished, NetsCompared, claim_sentence
+from deepcovid.statistics.comparison import AgainstPublished, NetsCompared
 from deepcovid.statistics.estimate import Model, read_result
 from deepcovid.statistics.published import Group
 from deepcovid.statistics.rates import Counts, RunResult, Runs
@@ -83,7 +82,7 @@ def audits(dataset: str) -> list[str]:
 def heatmaps(dataset: str) -> list[str]:
     """Return what was measured of the heat maps, or nothing where none were made."""
     found = [read(dataset, f"heatmaps/{net}", NetHeat) for net in NETS]
-    said = " ".join(sentence for net in found if net for sentence in sentences_on_heat(net))
+    said = " ".join(sentence for net in found if net for sentence in heat_sentences(net))
     return [f"The heat maps, computed from `results/{dataset}/heatmaps`: {said}"] if said else []
 
 

@@ -5,5 +5,4 @@ whole net (`Recipe.whole_net`) are given, and left out where they were not run.
 
 rungs.py      which recipes make up the ladder
 measuring.py  what each rung reaches over its seeds, and how it differs from the rung below
-finding.py    the ladder's finding in words
 """

@@ -12,12 +12,12 @@ from scipy.stats import binomtest
 
 from deepcovid.errors import UserError
 from deepcovid.heads.scoring import heads_of
-from deepcovid.nets.zoo import title_of
 from deepcovid.schema import Strict
 from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.estimate import Estimate, Number, PairedTest
 from deepcovid.statistics.intervals import (
     Interval,
+    bootstrap_p_value,
     patient_weights,
     percentile_interval,
     weighted_auc,
@@ -378,15 +378,6 @@ def _pair(first: Measured, second: Measured) -> Pair:
     )
 
 
-def bootstrap_p_value(draws: NDArray[np.float64]) -> float:
-    """Return the two-sided p-value of a difference being 0: twice the smaller share of samples on or beyond 0.
-
-    Each share counts one sample more than there is, so that no p-value is 0 (Davison and Hinkley 1997, section 4.2).
-    """
-    beyond = 1 + min(int((draws <= 0).sum()), int((draws >= 0).sum()))
-    return min(1.0, 2 * beyond / (1 + len(draws)))
-
-
 def _mcnemar(first_right: Mask, second_right: Mask) -> RatePair:
     """Return the rates of images that each net has right, and McNemar's exact test of their being equal."""
     only_first = int((first_right & ~second_right).sum())
@@ -413,41 +404,3 @@ def difference_of_auc(pairs: Iterable[Pair], recipe: str, first: str, second: st
                 difference=Estimate(value=-own.value, low=-own.high, high=-own.low), p_value=pair.auc.p_value
             )
     return None
-
-
-def claim_sentence(nets: NetsCompared, dataset: str, papers_images: bool) -> str:
-    """Return one sentence that answers the paper's claim: SqueezeNet has the highest AUC, ResNet18 close.
-
-    Args:
-        nets: What `between_nets` returned.
-        dataset: Its name.
-        papers_images: Whether the data set is the paper's; on any other, nothing follows for the claim.
-    """
-    highest, close = title_of(HIGHEST), title_of(CLOSE)
-    if nets.claim is None:
-        return (
-            f"The paper's claim that {highest} has the highest AUC, {close} close, has no answer on {dataset}: run "
-            f"both nets under the recipe {CLAIMED_UNDER}."
-        )
-    pairs = [pair for pair in nets.pairs.values() if pair.recipe == CLAIMED_UNDER]
-    aucs = {pair.first: pair.auc.first for pair in pairs} | {pair.second: pair.auc.second for pair in pairs}
-    best = max(aucs, key=lambda net: aucs[net])
-    text = f"Under the recipe {CLAIMED_UNDER} on {dataset}, {title_of(best)} has the highest AUC of {len(aucs)} nets "
-    text += f"({aucs[best]:.4f})"
-    if papers_images:
-        text += ", as the paper reports" if best == HIGHEST else f", where the paper reports {highest}"
-    ahead = difference_of_auc(pairs, CLAIMED_UNDER, best, HIGHEST)
-    if ahead and best != CLOSE:
-        text += f"; its AUC less that of {highest} is {_in_words(ahead)}"
-    claim = nets.claim.difference
-    text += f"; the AUC of {highest} less that of {close} is {_in_words(nets.claim)}, "
-    if claim.low <= 0 <= claim.high:
-        text += "so these images do not show which of the two heads is better"
-    else:
-        text += f"so {highest if claim.low > 0 else close} has the better of the two heads on these images"
-    return f"{text}." if papers_images else f"{text}; nothing follows for the paper's claim, which is of other images."
-
-
-def _in_words(test: PairedTest) -> str:
-    own = test.difference
-    return f"{own.value:+.4f} (95 % interval {own.low:+.4f} to {own.high:+.4f}, p = {test.p_value:.2g})"

@@ -43,6 +43,15 @@ def percentile_interval(draws: Weights) -> Interval:
     return float(low), float(high)
 
 
+def bootstrap_p_value(draws: Weights) -> float:
+    """Return the two-sided p-value of a difference being 0: twice the smaller share of samples on or beyond 0.
+
+    Each share counts one sample more than there is, so that no p-value is 0 (Davison and Hinkley 1997, section 4.2).
+    """
+    beyond = 1 + min(int((draws <= 0).sum()), int((draws >= 0).sum()))
+    return min(1.0, 2 * beyond / (1 + len(draws)))
+
+
 def auc_interval(
     positive: NDArray[np.bool_], score: NDArray[np.float64], patient: pd.Series, samples: int, seed: int
 ) -> Interval:
