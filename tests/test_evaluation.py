@@ -27,7 +27,6 @@ from deepcovid.statistics.rates import (
     evaluate,
     headline,
     rates,
-    rounded,
 )
 from tests.strategies import labelled_scores
 
@@ -182,13 +181,6 @@ def test_test_images_of_one_class_are_refused(refused, positive):
 def test_a_score_of_any_seed_that_is_not_a_number_is_refused(refused, score):
     with refused("evaluate: ", "not a number", "learning rate"):
         measured(np.array([True, False]), np.array([0.5, 0.5]), np.array([0.5, score]))
-
-
-def test_rounding_reaches_nested_floats_and_leaves_whole_numbers():
-    assert rounded({"a": {"b": np.float64(1 / 3), "c": 2}, "d": [2 / 3, "e"]}, digits=2) == {
-        "a": {"b": 0.33, "c": 2},
-        "d": [0.67, "e"],
-    }
 
 
 def test_the_reported_threshold_gives_the_reported_rates_when_applied():

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -266,12 +265,3 @@ def _rate(successes: int, trials: int) -> Rate:
 def _spread(values: Sequence[float], largest: float = 1) -> Spread:
     mean = Estimate.of(float(np.mean(values)), mean_interval(values, largest=largest)) if len(values) > 1 else None
     return Spread(mean=mean, min=min(values), max=max(values))
-
-
-def rounded(value: Any, digits: int = 6) -> Any:
-    """Return nested numbers with floats rounded, so that files differ only where results do."""
-    if isinstance(value, dict):
-        return {key: rounded(part, digits) for key, part in value.items()}
-    if isinstance(value, list):
-        return [rounded(part, digits) for part in value]
-    return round(float(value), digits) if isinstance(value, float | np.floating) else value
