@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -10,8 +10,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from deepcovid.errors import UserError
-from deepcovid.heads.scoring import heads_of
 from deepcovid.schema import Strict
 from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.estimate import Estimate, Number, PairedTest
@@ -198,7 +196,7 @@ def measure(runs: Sequence[Run], settings: EvaluateSettings) -> list[Measured]:
         runs[0].positive, images["patient_id"], settings.bootstrap_samples, settings.bootstrap_seed
     )
     results = []
-    for run in (_in_the_order_of(images["image_id"], run) for run in runs):
+    for run in (run.in_the_order_of(images["image_id"]) for run in runs):
         positive, first = runs[0].positive, run.score
         draws = {
             "auc": weighted_auc(positive, first, weights),
@@ -207,18 +205,6 @@ def measure(runs: Sequence[Run], settings: EvaluateSettings) -> list[Measured]:
         by_seed = pd.DataFrame([_metrics(run, seed) for seed in run.heads], index=run.heads.columns)
         results.append(Measured(run, by_seed, draws))
     return results
-
-
-def _in_the_order_of(images: pd.Series, run: Run) -> Run:
-    """Return the run with its scores in the order of `images`, names of test images."""
-    scores = run.scores.set_index("image_id").reindex(images)
-    covered = int(heads_of(scores).notna().all(axis=1).sum())
-    if covered != len(images):
-        raise UserError(
-            f"{run.model} under {run.recipe} has scores of {covered} images, there are {len(images)} test images; "
-            "run `dvc repro`"
-        )
-    return replace(run, scores=scores.reset_index())
 
 
 def _metrics(run: Run, seed: Hashable) -> dict[str, float]:

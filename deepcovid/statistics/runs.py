@@ -1,12 +1,14 @@
 """One run: the scores of a net under a recipe."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from deepcovid import catalogue
+from deepcovid.errors import UserError
 from deepcovid.heads.scoring import heads_of
 
 
@@ -45,3 +47,18 @@ class Run:
     def called(self) -> NDArray[np.bool_]:
         """Return (images), whether the first head calls an image covid."""
         return self.score >= self.cut_off
+
+    def in_the_order_of(self, images: pd.Series) -> Self:
+        """Return the run with its scores in the order of `images`, names of test images.
+
+        Raises:
+            UserError: The run has no score for some image.
+        """
+        scores = self.scores.set_index("image_id").reindex(images)
+        covered = int(heads_of(scores).notna().all(axis=1).sum())
+        if covered != len(images):
+            raise UserError(
+                f"{self.model} under {self.recipe} has scores of {covered} images, there are {len(images)} test images; "
+                "run `dvc repro`"
+            )
+        return replace(self, scores=scores.reset_index())
