@@ -8,17 +8,17 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.contingency_tables import mcnemar
 
+from deepcovid.report.sentences import claim_sentence
 from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.comparison import (
     AgainstPublished,
     OverHeads,
     beside_published,
     between_nets,
-    bootstrap_p_value,
-    claim_sentence,
     measure,
 )
 from deepcovid.statistics.estimate import Estimate
+from deepcovid.statistics.intervals import bootstrap_p_value
 from deepcovid.statistics.published import Group
 from deepcovid.statistics.rates import evaluate
 from deepcovid.statistics.runs import Run

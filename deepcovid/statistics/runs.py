@@ -58,7 +58,7 @@ class Run:
         covered = int(heads_of(scores).notna().all(axis=1).sum())
         if covered != len(images):
             raise UserError(
-                f"{self.model} under {self.recipe} has scores of {covered} images, there are {len(images)} test images; "
-                "run `dvc repro`"
+                f"{self.model} under {self.recipe} has scores of {covered} images, there are {len(images)} test "
+                "images; run `dvc repro`"
             )
         return replace(self, scores=scores.reset_index())
