@@ -13,7 +13,7 @@ PIPELINE = YAML(typ="safe").load(TEXT)
 PICTURE = "plots/heatmaps/${item.dataset}/${item.model}.png"
 # Folders of JSON and CSV files.
 FOLDERS = {"resolved", "plots/tables"} | {
-    f"{name}" + "/${item.dataset}" + rest
+    name + "/${item.dataset}" + rest
     for name, rest in (("metrics", ""), ("provenance", "/weights"), ("results", "/curves/runs"))
 }
 
