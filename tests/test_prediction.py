@@ -25,7 +25,7 @@ from stages.features import features
 from stages.split import split
 from stages.train import train_stage
 from stages.weights import weights_stage
-from tests.checkouts import copy_of_checkout, edit_params, parameters_in, smaller
+from tests.checkouts import copy_of_checkout, edit_params, parameters, smaller
 from tests.radiographs import dicom, jpeg, noise, png
 from tests.trained import MODEL, random_head, random_weights, trained_folder
 
@@ -246,11 +246,10 @@ def pipeline(tmp_path_factory):
     edit_params(folder, edit)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        parameters = parameters_in(folder)
         for stage in (download, split, augment, weights_stage):
-            stage(parameters, "phantom")
+            stage(parameters(), "phantom")
         for stage in (features, train_stage):
-            stage(parameters, "phantom", MODEL)
+            stage(parameters(), "phantom", MODEL)
     return folder / "data/phantom"
 
 
