@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stages.contact_sheets import contact_sheets
-from stages.filter import filter_stage
 
 from deepcovid import sources
 from deepcovid.archives import Archive
