@@ -17,9 +17,9 @@ from ruamel.yaml import YAML
 
 from deepcovid import catalogue
 from deepcovid.audits.external import External
-from deepcovid.ladder.finding import finding
 from deepcovid.ladder.measuring import Ladders
 from deepcovid.nets.zoo import title_of
+from deepcovid.report.sentences import finding
 from deepcovid.statistics.estimate import Headline, read_result
 from deepcovid.statistics.rates import Runs
 from tests.checkouts import ROOT, copy_of_checkout, edit_params, run, smaller
