@@ -1,7 +1,7 @@
 # make repro   set up and run the whole pipeline on the embedded data set
-# make test    set up and pass the tests
+# make test    set up and pass the tests, but for those that run the pipeline
 # make lint    ruff and mypy
-# make check   run the pipeline and compare its metrics with the committed ones
+# make check   run the pipeline, compare its results with the committed ones, pass the tests that run the pipeline
 # make real    the committed results on real images; wants DEEPCOVID_MIRROR=FOLDER; params.yaml stays as it is
 # make lock    pin today's versions of everything that the requirements bring along; downloads it all (5 GB)
 
@@ -24,8 +24,9 @@ $(READY): requirements.txt requirements-dev.txt constraints.txt pyproject.toml
 repro: $(READY)
 	dvc repro
 
+# A test file has a worker to itself, so that what its tests share is made once.
 test: $(READY)
-	python -m pytest
+	python -m pytest -n 2 --dist loadfile
 
 lint: $(READY)
 	ruff check .
@@ -34,6 +35,7 @@ lint: $(READY)
 
 check: repro
 	python -m tools.check_reproduction
+	python -m pytest -m pipeline
 
 # `dvc exp run -S` writes its values into params.yaml; however the runs end, the file is put back.
 REAL := -S 'models=[resnet18,squeezenet1_0,resnet50]' -S 'audited_models=[resnet18,squeezenet1_0]' -S 'test_sets=[cohen]'

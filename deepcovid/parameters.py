@@ -259,7 +259,7 @@ def validate(values: Any, origin: str, nets: Collection[str]) -> Settings:
     for name, block in blocks.items():
         if not isinstance(block, dict):
             raise UserError(f"{origin}: dataset.{name}: a table is needed, of what differs from defaults")
-    merged = {name: _merged(shared, block, f"{origin}: dataset.{name}") for name, block in blocks.items()}
+    merged = {name: _merged(shared, block, f"{origin}: dataset.{name}", "defaults") for name, block in blocks.items()}
     for path in _leaves(shared):
         if all(_holds(block, path) for block in blocks.values()):
             raise UserError(
@@ -281,17 +281,21 @@ def validate(values: Any, origin: str, nets: Collection[str]) -> Settings:
     return checked(Settings, whole, origin, written, {"nets": nets})
 
 
-def _merged(shared: Values, own: Values, place: str) -> Values:
-    """Return `shared` with the values of `own` in place of its own, tables merged key by key."""
+def _merged(shared: Values, own: Values, place: str, default: str) -> Values:
+    """Return `shared` with the values of `own` in place of its own, tables merged key by key.
+
+    `place` and `default` say in errors where the two stand.
+    """
     result = dict(shared)
     for key, value in own.items():
         if key in shared and isinstance(value, dict) != isinstance(shared[key], dict):
             kinds = {True: "a table", False: "a single value or a list"}
             raise UserError(
-                f"{place}.{key}: {kinds[isinstance(value, dict)]}, where defaults.{key} is "
+                f"{place}.{key}: {kinds[isinstance(value, dict)]}, where {default}.{key} is "
                 f"{kinds[isinstance(shared[key], dict)]}; write it as there"
             )
-        result[key] = _merged(shared[key], value, f"{place}.{key}") if isinstance(shared.get(key), dict) else value
+        nested = isinstance(shared.get(key), dict)
+        result[key] = _merged(shared[key], value, f"{place}.{key}", f"{default}.{key}") if nested else value
     return result
 
 

@@ -3,14 +3,20 @@
 import os
 import shutil
 import subprocess
+import sys
+from contextlib import chdir
+from functools import cache
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
 from deepcovid.nets.zoo import NETS
+from deepcovid.parameters import validate
 from stages._resolved import read_settings
+from stages.resolve import resolve as resolve_stage
 
 ROOT = Path(__file__).parent.parent
+MADE = ("metrics/", "plots/", "provenance/", "resolved/", "results/", "dvc.lock")  # by the pipeline
 
 
 def run(command, cwd, **environment):
@@ -18,17 +24,22 @@ def run(command, cwd, **environment):
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=os.environ | environment, check=False)
 
 
-def copy_of_checkout(target):
-    """Copy the working tree's tracked and new files, no ignored ones; no data, no results."""
+def stage(folder, name, *options, **environment):
+    """Run a stage as DVC does."""
+    return run([sys.executable, "-m", f"stages.{name}", *options], folder, **environment)
+
+
+@cache
+def _names():
     listed = run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], ROOT).stdout.splitlines()
-    for name in listed:
-        if (
-            not name.startswith(("metrics/", "plots/", "provenance/"))
-            and name != "dvc.lock"
-            and (ROOT / name).is_file()
-        ):
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, target / name)
+    return [name for name in listed if not name.startswith(MADE) and (ROOT / name).is_file()]
+
+
+def copy_of_checkout(target):
+    """Copy the working tree's tracked and new files, no ignored ones; nothing that the pipeline makes."""
+    for name in _names():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, target / name)
     return target
 
 
@@ -38,6 +49,17 @@ def edit_params(folder, edit):
     values = yaml.load(folder / "params.yaml")
     edit(values)
     yaml.dump(values, folder / "params.yaml")
+
+
+def resolve(folder):
+    """Run the stage `resolve` in `folder`, a copy whose code is unchanged."""
+    with chdir(folder):
+        resolve_stage(read_settings())
+
+
+def settings_of(values):
+    """Return the settings that plain values of params.yaml come to."""
+    return validate(values, "params.yaml", NETS)
 
 
 def parameters(dataset="phantom"):
@@ -52,12 +74,10 @@ def smaller(values):
     phantom = values["dataset"]["phantom"]
     phantom["source"]["patients"] = {"covid": 14, "normal": 14, "other": 14}
     phantom["split"] |= {"covid": {"train": 4, "test": 6}, "non": {"train": 9, "test": 9}}
-    phantom["augment"]["copies"] = 1
+    phantom["augment"] = {"copies": 1}
     phantom["weights"]["calibration_images"] = 8
-    phantom["seeds"], phantom["ladder_seeds"] = [0, 1], [0, 1]
-    phantom["replay"] = {"runs": [0], "epochs": 1, "precision": "fp32"}
-    phantom["heatmaps"] |= {"window": 64, "stride": 64}
-    phantom["heatmaps"]["images"] |= {"true_positives": 2, "sample": 2, "worst": 1}
+    phantom["seeds"] = phantom["ladder_seeds"] = 2
+    phantom["heatmaps"] |= {"window": 64, "stride": 64, "images": {"true_positives": 2, "sample": 2, "worst": 1}}
     values["replays"] = ["failed-reproduction-replayed"]
     for recipe in values["recipe"].values():
         recipe["epochs"] = 4

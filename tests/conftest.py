@@ -1,11 +1,11 @@
 """What test files share: the hypothesis profile, the repository's parameters, the form of an error."""
 
+import os
 import zipfile
 from contextlib import contextmanager
 
 import hypothesis
 import pytest
-import torch
 from ruamel.yaml import YAML
 
 from deepcovid.errors import UserError
@@ -16,13 +16,14 @@ hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=No
 hypothesis.settings.register_profile("search", deadline=None, max_examples=300, database=None)
 hypothesis.settings.load_profile("repeatable")
 
-# The tests' arrays are too small to share out; on a machine with other work, threads that wait for each other crawl.
-torch.set_num_threads(1)
+# Before torch is loaded, here or in a stage that a test starts: the tests' arrays are too small to share out, and on a
+# machine with other work threads that wait for each other crawl.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture
 def params():
-    """The repository's params.yaml as plain values, to be changed freely."""
+    """The repository's params.yaml as plain values, as it is written: sparse, to be changed freely."""
     return YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
 
 

@@ -348,11 +348,11 @@ def test_many_images_of_one_name_get_a_place_each():
 
 
 def test_neither_the_head_nor_its_weights_are_overwritten(folder, predict, head):
-    for path in (head, head.parent.parent / f"weights/{MODEL}.safetensors"):
+    own = head.parents[3] / f"weights/{MODEL}.safetensors"
+    for path in (head, own):
         before = path.read_bytes()
         (folder / "link.csv").symlink_to(path)
-        weights = ["--weights", head.parent.parent / f"weights/{MODEL}.safetensors"]
-        status, _, err = predict("images", *weights, "--csv", "link.csv")
+        status, _, err = predict("images", "--weights", own, "--csv", "link.csv")
         assert status == 1
         assert "--csv: link.csv is read here and would be overwritten" in err
         assert path.read_bytes() == before

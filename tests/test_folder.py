@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stages.contact_sheets import contact_sheets
-from stages.filter import filter_stage
 
 from deepcovid import sources
 from deepcovid.archives import Archive
 from deepcovid.images.decoding import decode
-from deepcovid.settings import FolderSource, validate
+from deepcovid.nets.zoo import NETS
+from deepcovid.settings import FolderSource
 from stages.augment import augment
 from stages.download import download
 from stages.split import split
+from tests.checkouts import settings_of
 from tests.radiographs import dicom, jpeg, noise
 
 HEADER = {"ViewPosition": "AP", "PatientID": "X1", "PatientSex": "M", "PatientAge": "050Y"}
@@ -243,11 +243,11 @@ def test_where_no_image_can_be_used_nothing_is_written(tmp_path, params, monkeyp
     Path("mine/table.csv").write_text("file,label\na.jpg,covid\nb.jpg,non\n")
     params["dataset"]["folder"]["source"] |= {"images": "mine", "table": "mine/table.csv"}
     params["dataset"]["folder"]["max_quarantined_share"] = 1.0
-    settings = validate(params, "params.yaml")
-    for stage in (download, filter_stage, split):
-        stage(settings, "folder")
+    parameters = settings_of(params).parameters("folder", NETS)
+    for stage in (download, split):
+        stage(parameters, "folder")
     with refused("folder: none of its 2 images can be used; first 'a.jpg': not an image"):
-        augment(settings, "folder")
+        augment(parameters, "folder")
     assert not [path for path in Path("data/folder").iterdir() if path.name.strip(".").startswith(("pixels", "images"))]
 
 
@@ -264,13 +264,13 @@ def test_stages_make_a_test_set_of_a_folder_and_quarantine_what_is_no_radiograph
     params["dataset"]["folder"]["source"] |= {"images": "mine", "table": "mine/table.csv"}
     params["dataset"]["folder"]["max_quarantined_share"] = 0.2
 
-    for stage in (download, filter_stage, split, augment, contact_sheets):
-        stage(validate(params, "params.yaml"), "folder")
+    for stage in (download, split, augment):
+        stage(settings_of(params).parameters("folder", NETS), "folder")
     counts, images, quarantined = (
         json.loads(Path(path).read_text())
         for path in (
-            "metrics/folder/split.json",
-            "metrics/folder/images.json",
+            "results/folder/split.json",
+            "results/folder/images.json",
             "provenance/folder/quarantined.json",
         )
     )
@@ -279,4 +279,4 @@ def test_stages_make_a_test_set_of_a_folder_and_quarantine_what_is_no_radiograph
     assert list(quarantined) == ["slice.dcm"]
     assert "modality CT" in quarantined["slice.dcm"]
     assert np.load("data/folder/pixels.npy").shape == (7, 224, 224, 1)
-    assert {path.name for path in Path("data/folder/contact_sheets").iterdir()} == {"covid.png", "other.png"}
+    assert {path.name for path in Path("data/contact_sheets/folder").iterdir()} == {"covid.png", "other.png"}

@@ -19,15 +19,13 @@ from deepcovid.images.decoding import decoded_images, write_images
 from deepcovid.nets.features import extract, normalised
 from deepcovid.nets.trunks import trunk, write_state
 from deepcovid.nets.weights import random_state
-from deepcovid.nets.zoo import NETS
 from deepcovid.settings import FeatureSettings, PhantomSource
 from deepcovid.sources.phantom import source as phantom
 from deepcovid.statistics.estimate import read_result
 from stages import paths
-from stages._resolved import read_settings
 from stages.heatmaps import heatmaps
 from stages.localisation import file_name, localisation
-from tests.checkouts import copy_of_checkout, edit_params
+from tests.checkouts import copy_of_checkout, edit_params, parameters
 from tests.trained import random_head
 
 MODEL = "squeezenet1_1"
@@ -36,7 +34,7 @@ CPU = FeatureSettings(device="cpu", precision="fp32", batch_size=20)
 
 
 def edit(values):
-    values["models"] = values["audited_models"] = values["heatmapped_models"] = [MODEL]
+    values["models"], values["heatmapped_models"] = [MODEL], [MODEL]
     values["recipes"], values["replays"] = ["paper"], []
     values["features"] |= {"device": "cpu", "batch_size": 20}
     values["evaluate"]["bootstrap_samples"] = 100
@@ -85,12 +83,12 @@ def ready(prepared, tmp_path, monkeypatch):
 
 def traced(dataset):
     """Run the stage heatmaps."""
-    heatmaps(read_settings().parameters(dataset, NETS), dataset, MODEL)
+    heatmaps(parameters(dataset), dataset, MODEL)
 
 
 def located(dataset):
     """Run the stage localisation and return what it measured."""
-    localisation(read_settings().parameters(dataset, NETS), dataset, MODEL)
+    localisation(parameters(dataset), dataset, MODEL)
     return read_result(paths.results(dataset, f"heatmaps/{MODEL}"), NetHeat)
 
 
@@ -220,6 +218,19 @@ def test_a_net_that_detects_nothing_has_maps_and_pictures_all_the_same(ready):
         assert net.lesions == NotLocated(skipped="no chosen COVID image that is detected has a lesion mask")
         assert net.chosen["false_negative"] == 1
         assert paths.picture(dataset, MODEL).stat().st_size > 1000
+
+
+def test_a_net_that_does_not_run_has_empty_outputs(ready, capsys):
+    edit_params(ready, lambda values: values.update(models=["resnet18"]))
+    assert parameters().heatmapped_models == []
+    for stage in (heatmaps, localisation):
+        stage(parameters(), "phantom", MODEL)
+    for name in (f"data/phantom/heatmaps/{MODEL}", f"data/phantom/overlays/{MODEL}"):
+        assert not list((ready / name).iterdir())
+    for name in (f"results/phantom/heatmaps/{MODEL}.json", f"plots/heatmaps/phantom/{MODEL}.png"):
+        assert (ready / name).read_bytes() == b""
+    said = capsys.readouterr().err.splitlines()
+    assert [line.startswith(f"nothing to do: {MODEL} is not named in models") for line in said] == [True, True]
 
 
 def test_maps_of_other_images_are_refused(ready, refused):

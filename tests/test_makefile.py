@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import tomllib
 
 import pytest
 
@@ -37,7 +38,11 @@ def folder(tmp_path):
     shutil.copy(ROOT / "Makefile", folder)
     for name in ("requirements.txt", "requirements-dev.txt", "constraints.txt", "pyproject.toml", "params.yaml"):
         (folder / name).write_text(f"{name} as it was\n")
-    for path, script in ((folder / ".venv/bin/dvc", DVC), (folder / "python", PYTHON)):
+    for path, script in (
+        (folder / ".venv/bin/dvc", DVC),
+        (folder / ".venv/bin/python", PYTHON),
+        (folder / "python", PYTHON),
+    ):
         path.write_text(script)
         path.chmod(0o755)
     (folder / ".venv/.ready").touch()
@@ -49,6 +54,22 @@ def make(folder, *arguments, **environment):
     done = subprocess.run(["make", *arguments], cwd=folder, capture_output=True, check=False, env=environment or None)
     commands = folder.parent / "commands"
     return done.returncode, commands.read_text().splitlines() if commands.exists() else []
+
+
+def test_check_runs_the_pipeline_compares_its_results_and_runs_the_tests_of_the_pipeline(folder):
+    assert make(folder, "check") == (0, ["repro", "-m tools.check_reproduction", "-m pytest -m pipeline"])
+
+
+def test_a_repro_that_fails_ends_check(folder):
+    status, commands = make(folder, "check", FAILS_ON="repro", PATH="/usr/bin:/bin")
+    assert status != 0
+    assert commands == ["repro"]
+
+
+def test_test_leaves_out_the_tests_of_the_pipeline(folder):
+    assert make(folder, "test") == (0, ["-m pytest -n 2 --dist loadfile"])
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["addopts"]
+    assert options.endswith("-m 'not pipeline'")
 
 
 def test_real_makes_the_committed_results_and_leaves_the_parameters_as_they_were(folder):

@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from stages.overlays import overlays
 
 from deepcovid import catalogue
-from deepcovid.settings import validate
+from deepcovid.nets.zoo import NETS
+from stages.localisation import localisation
 from stages.maps import read_maps
+from tests.checkouts import settings_of
 
 IMAGES = ["a", "b", "c"]
 CHOSEN = ["c", "a"]
@@ -92,4 +93,4 @@ def test_another_table_of_images_is_refused(folder, refused, content, why):
 def test_pixels_of_fewer_images_than_the_catalogue_has_are_refused(folder, refused, params):
     np.save(folder.parents[1] / "pixels.npy", np.zeros((2, 224, 224, 1), np.uint8))
     with refused("data/phantom/pixels.npy", "not the images of images.csv", "dvc repro"):
-        overlays(validate(params, "params.yaml"), "phantom", "resnet18")
+        localisation(settings_of(params).parameters("phantom", NETS), "phantom", "resnet18")

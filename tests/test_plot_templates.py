@@ -65,7 +65,7 @@ ROWS = {
 LADDER = {
     "template": "ladder",
     "x": "mean",
-    "y": {"plots/phantom/ladder.csv": "rung"},
+    "y": {"plots/tables/ladder.csv": "rung"},
     "x_label": "mean over seeds",
     "y_label": "rung",
 }

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,15 +18,14 @@ import deepcovid
 from deepcovid import load_head
 from deepcovid.errors import BadImageError
 from deepcovid.files import sha256_of
-from stages._run import read_settings
+from deepcovid.heads.prediction import weights_near
 from stages.augment import augment
 from stages.download import download
 from stages.features import features
-from stages.filter import filter_stage
 from stages.split import split
-from stages.train import train
+from stages.train import train_stage
 from stages.weights import weights_stage
-from tests.checkouts import copy_of_checkout, edit_params, smaller
+from tests.checkouts import copy_of_checkout, edit_params, parameters, smaller
 from tests.radiographs import dicom, jpeg, noise, png
 from tests.trained import MODEL, random_head, random_weights, trained_folder
 
@@ -92,7 +92,7 @@ def test_the_decision_is_at_the_recipes_cut_off_and_the_warning_at_the_threshold
 def test_a_head_says_what_it_is(head, trained):
     assert (head.model, head.recipe, head.dataset, head.cut_off) == (MODEL, "paper", "phantom", 0.3)
     assert (head.classes, head.seeds) == (("covid", "non"), [4, 0])
-    assert head.weights_sha256 == sha256_of(trained.parent.parent / f"weights/{MODEL}.safetensors")
+    assert head.weights_sha256 == sha256_of(trained.parents[3] / f"weights/{MODEL}.safetensors")
     assert head.transform["resize"] == head.transform["crop"] == 224
     assert "under the recipe paper, trained on phantom; called covid from a score of 0.3 on" in head.about
 
@@ -164,11 +164,27 @@ def test_missing_weights_are_refused_with_where_they_were_looked_for(tmp_path, r
     path = trained_folder(tmp_path)
     where = tmp_path / f"data/phantom/weights/{MODEL}.safetensors"
     elsewhere = where.rename(tmp_path / "elsewhere")
-    with refused(path, where, "--weights", f"dvc repro weights@phantom-{MODEL}"):
+    with refused(path, where, "--weights", "dvc repro weights@phantom`"):
         load_head(path)
     assert load_head(path, elsewhere, "cpu").score([noise()]).shape == (1,)
     with refused(path, "none.safetensors"):
         load_head(path, tmp_path / "none.safetensors")
+
+
+def test_the_nearest_weights_above_a_head_are_its_own(tmp_path, refused):
+    path = trained_folder(tmp_path)
+    near = path.parent.parent / f"weights/{MODEL}.safetensors"
+    near.parent.mkdir()
+    near.write_bytes(b"other")
+    with refused(path, near, "get the weights they were trained on"):
+        load_head(path)
+    near.unlink()
+    assert load_head(path, device="cpu").model == MODEL
+
+
+def test_weights_are_looked_for_above_a_head_near_the_root_of_the_file_system():
+    assert weights_near(Path("/head.safetensors"), MODEL) == Path(f"/weights/{MODEL}.safetensors")
+    assert weights_near(Path("/a/b/c/d/e/f"), MODEL) == Path(f"/a/b/weights/{MODEL}.safetensors")
 
 
 def test_other_weights_are_refused_with_both_hashes(tmp_path, refused):
@@ -223,20 +239,17 @@ def pipeline(tmp_path_factory):
 
     def edit(values):
         smaller(values)
-        values["models"] = values["audited_models"] = values["heatmapped_models"] = [MODEL]
-        values["replayed_models"], values["replays"] = [], []
+        values["models"], values["recipes"], values["replays"] = [MODEL], ["paper"], []
         values["features"]["device"] = "cpu"
 
     folder = copy_of_checkout(tmp_path_factory.mktemp("pipeline"))
     edit_params(folder, edit)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        settings = read_settings()
-        for stage in (download, filter_stage, split, augment):
-            stage(settings, "phantom")
-        for stage in (weights_stage, features):
-            stage(settings, "phantom", MODEL)
-        train(settings, "phantom", MODEL, "paper")
+        for stage in (download, split, augment, weights_stage):
+            stage(parameters(), "phantom")
+        for stage in (features, train_stage):
+            stage(parameters(), "phantom", MODEL)
     return folder / "data/phantom"
 
 
@@ -244,8 +257,8 @@ def test_the_raw_files_get_the_scores_that_the_pipeline_gave_them(pipeline):
     table = pd.read_csv(pipeline / "images.csv", keep_default_na=False).query("split == 'test'")
     with zipfile.ZipFile(pipeline / "raw/phantom.zip") as archive:
         pictures = [Image.open(io.BytesIO(archive.read(name))) for name in table["member"]]
-    head = load_head(pipeline / f"heads/{MODEL}-paper.safetensors", device="cpu")
-    written = pd.read_csv(pipeline / f"scores/{MODEL}-paper.csv")
+    head = load_head(pipeline / f"heads/frozen/{MODEL}/paper.safetensors", device="cpu")
+    written = pd.read_csv(pipeline / f"scores/frozen/{MODEL}/paper.csv")
     assert written["image_id"].tolist() == table["image_id"].tolist()
     predicted = head.predict(pictures)
     np.testing.assert_allclose(predicted["score"], written["seed_0"], atol=1e-5)
@@ -254,7 +267,7 @@ def test_the_raw_files_get_the_scores_that_the_pipeline_gave_them(pipeline):
 
 def test_noise_is_unlike_the_training_images_and_test_images_are_like_them(pipeline):
     rows = (pd.read_csv(pipeline / "images.csv")["split"] == "test").to_numpy()
-    head = load_head(pipeline / f"heads/{MODEL}-paper.safetensors", device="cpu")
+    head = load_head(pipeline / f"heads/frozen/{MODEL}/paper.safetensors", device="cpu")
     table = head.predict(np.load(pipeline / "pixels.npy")[rows][..., 0])
     assert table["unlike"].mean() < 0.2
     assert head.predict([noise(), Image.open(io.BytesIO(jpeg(1, (300, 300))))])["unlike"].all()

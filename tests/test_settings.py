@@ -1,6 +1,9 @@
 import pytest
+from dvc.utils.hydra import apply_overrides
 
-from deepcovid.settings import validate
+from deepcovid.errors import UserError, describe
+from stages._resolved import read_yaml
+from tests.checkouts import ROOT, parameters, settings_of
 
 DELETED = object()
 
@@ -10,7 +13,7 @@ def changed(values, path, value):
     *parents, last = path.split("/")
     node = values
     for key in parents:
-        node = node[key]
+        node = node.setdefault(key, {})
     if value is DELETED:
         del node[last]
     else:
@@ -18,9 +21,26 @@ def changed(values, path, value):
     return values
 
 
-def test_the_repositorys_own_parameters_are_valid(params):
-    settings = validate(params, "params.yaml")
-    assert settings.model_dump() == params
+def merged(shared, own):
+    """Return `own` with what it does not say taken from `shared`, table by table."""
+    if not isinstance(shared, dict) or not isinstance(own, dict):
+        return own
+    return {key: merged(shared.get(key), own.get(key, shared.get(key))) for key in {**shared, **own}}
+
+
+def test_the_repositorys_own_parameters_are_valid_and_spelled_out(params):
+    settings = settings_of(params).model_dump()
+    recipes = params["recipe"]
+    likes = {name: recipe.pop("like") for name, recipe in recipes.items() if "like" in recipe}
+    for name, like in likes.items():
+        recipes[name] = merged(recipes[like], recipes[name])
+    assert len(likes) > 3
+    shared = params.pop("defaults")
+    for name, own in params["dataset"].items():
+        params["dataset"][name] = whole = merged(shared, own)
+        for seeds in ("seeds", "ladder_seeds"):
+            whole[seeds] = list(range(whole[seeds]))
+    assert settings == params
 
 
 @pytest.mark.parametrize(
@@ -35,7 +55,7 @@ def test_the_repositorys_own_parameters_are_valid(params):
         ("recipe/paper/learning_rate", float("inf"), "finite number"),
         ("dataset/phantom/filter/views", "AP", "'all' or Input should be a valid list (got 'AP')"),
         ("evaluate", DELETED, "required"),
-        ("dataset/phantom/split/covid/train", DELETED, "required"),
+        ("dataset/phantom/split/non/train", "many", "valid integer (got 'many')"),
         ("dataset/phantom/source/seed", DELETED, "required"),
         ("recipe/paper/learning_rate", DELETED, "required"),
         ("recipe/released-code/schedule/gamma", DELETED, "required"),
@@ -67,22 +87,22 @@ def test_a_wrong_value_is_named_by_its_path_as_the_file_has_it(params, refused, 
     if path.endswith("source/views"):
         keys += ".Oblique"
     with refused(f"params.yaml: {keys}: ", allowed):
-        validate(changed(params, path, value), "params.yaml")
+        settings_of(changed(params, path, value))
 
 
 def test_an_item_of_a_list_is_named_by_its_place(params, refused):
     with refused("params.yaml: dataset.phantom.seeds.1: ", "valid integer (got 'one')"):
-        validate(changed(params, "dataset/phantom/seeds", [0, "one"]), "params.yaml")
+        settings_of(changed(params, "dataset/phantom/seeds", [0, "one"]))
 
 
 def test_a_wrong_item_where_a_word_would_do_too_is_named_by_its_place(params, refused):
     with refused("params.yaml: dataset.phantom.filter.views.1: ", "valid string (got 3)"):
-        validate(changed(params, "dataset/phantom/filter/views", ["AP", 3]), "params.yaml")
+        settings_of(changed(params, "dataset/phantom/filter/views", ["AP", 3]))
 
 
 def test_shares_of_views_must_sum_to_one(params, refused):
     with refused("params.yaml: dataset.phantom.source: ", "views", "sum to 1", "0.5"):
-        validate(changed(params, "dataset/phantom/source/views", {"AP": 0.5}), "params.yaml")
+        settings_of(changed(params, "dataset/phantom/source/views", {"AP": 0.5}))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +110,7 @@ def test_shares_of_views_must_sum_to_one(params, refused):
 )
 def test_a_name_that_is_nowhere_defined_is_refused_with_those_that_are(params, refused, key, known):
     with refused(f"params.yaml: {key} names mystery; known are ", known):
-        validate(changed(params, key, [params[key][0], "mystery"]), "params.yaml")
+        settings_of(changed(params, key, [params[key][0], "mystery"]))
 
 
 @pytest.mark.parametrize(
@@ -101,36 +121,192 @@ def test_a_name_that_is_nowhere_defined_is_refused_with_those_that_are(params, r
         ("test_sets", ["mystery"], ["test_sets names mystery; known are phantom"]),
         ("test_sets", ["covid-xray-5k"], ["only a part are test images", "dataset.covid-xray-5k.split.strategy"]),
         ("datasets", ["folder"], ["datasets names folder, which has no training images", "dataset.folder.split"]),
-        (
-            "audited_models",
-            ["densenet161"],
-            ["audited_models names densenet161, which models does not", "one of resnet18"],
-        ),
+        ("audited_models", ["mystery"], ["audited_models names mystery; known are resnet18"]),
         ("audit/recipe", "released-readme", ["audit.recipe names released-readme, which recipes does not"]),
         ("audit/hidden_share", 0.7, ["audit.hidden_share is 0.7", "dataset.phantom.hiding.hidden does not name"]),
-        ("dataset/phantom/hiding/hidden", [], ["dataset.phantom.hiding.hidden: ", "at least 1 item"]),
+        ("dataset/phantom/hiding/hidden", [], ["audit.hidden_share is 0.75", "dataset.phantom.hiding.hidden does not"]),
         ("dataset/phantom/hiding/visible", [1.0], ["dataset.phantom.hiding.visible.0: ", "less than 1"]),
     ],
 )
 def test_test_sets_and_audits_that_cannot_be_run_are_refused(params, refused, path, value, parts):
     with refused("params.yaml: ", *parts):
-        validate(changed(params, path, value), "params.yaml")
+        settings_of(changed(params, path, value))
 
 
 @pytest.mark.parametrize(
     ("path", "value"), [("test_sets", ["cohen", "folder"]), ("dataset/phantom/hiding/visible", [])]
 )
 def test_several_test_sets_and_no_visible_square_are_valid(params, path, value):
-    validate(changed(params, path, value), "params.yaml")
+    settings_of(changed(params, path, value))
 
 
 def test_further_problems_are_counted(params, refused):
     changed(params, "features/batch_size", 0)
     with refused("; and 1 more"):
-        validate(changed(params, "features/precision", "fp8"), "params.yaml")
+        settings_of(changed(params, "features/precision", "fp8"))
 
 
-@pytest.mark.parametrize("values", [None, [], "text"])
-def test_a_file_that_is_no_mapping_is_refused(refused, values):
-    with refused("params.yaml: ", "valid dictionary"):
-        validate(values, "params.yaml")
+@pytest.mark.parametrize("values", [None, [], "text", {}, {"dataset": ["phantom"]}, {"defaults": {}}])
+def test_a_file_without_a_table_of_data_sets_is_refused(refused, values):
+    with refused("params.yaml: dataset: a table of data sets is needed"):
+        settings_of(values)
+
+
+@pytest.mark.parametrize("value", [DELETED, None, [], "text"])
+def test_defaults_that_are_no_table_are_refused(params, refused, value):
+    with refused("params.yaml: defaults: a table is needed"):
+        settings_of(changed(params, "defaults", value))
+
+
+def test_a_data_set_that_is_no_table_is_refused(params, refused):
+    with refused("params.yaml: dataset.cohen: a table is needed"):
+        settings_of(changed(params, "dataset/cohen", None))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "parts"),
+    [
+        ("colour", 1, ["no such key; known are source, filter, split"]),
+        ("augment/colour", 1, ["no such key; known are source, copies"]),
+        ("augment/copies", -1, ["greater than or equal to 0 (got -1)"]),
+        ("filter/views", "AP", ["'all' or Input should be a valid list (got 'AP')"]),
+        ("hiding/hidden", [0.75, 0.75], ["each value may be named once"]),
+        ("hiding/hidden", [0.75, 1.5], ["less than 1 (got 1.5)"]),
+    ],
+)
+def test_a_wrong_default_is_named_where_it_stands(params, refused, path, value, parts):
+    with refused(f"params.yaml: defaults.{path.replace('/', '.')}", *parts):
+        settings_of(changed(params, f"defaults/{path}", value))
+
+
+def test_a_default_that_is_missing_is_named_in_the_data_set_that_lacks_it(params, refused):
+    with refused("params.yaml: dataset.phantom.split.covid.train: ", "required"):
+        settings_of(changed(params, "defaults/split/covid/train", DELETED))
+
+
+def test_a_default_that_no_data_set_uses_is_refused(params, refused):
+    for dataset in params["dataset"].values():
+        dataset.setdefault("augment", {})["copies"] = 2
+    with refused("params.yaml: defaults.augment.copies: every data set sets its own", "remove it"):
+        settings_of(params)
+    del params["dataset"]["cohen"]["augment"]["copies"]
+    settings_of(params)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "parts"),
+    [
+        ("augment", 4, ["dataset.phantom.augment: a single value", "where defaults.augment is a table"]),
+        ("augment", None, ["dataset.phantom.augment: a single value", "defaults.augment is a table"]),
+        (
+            "split/covid",
+            [84, 100],
+            ["dataset.phantom.split.covid: a single value or a list", "defaults.split.covid is a table"],
+        ),
+        (
+            "augment/copies",
+            {"train": 4},
+            ["augment.copies: a table, where defaults.augment.copies is a single value or a list"],
+        ),
+        ("seeds", {"first": 0}, ["dataset.phantom.seeds: a table", "defaults.seeds is a single value or a list"]),
+    ],
+)
+def test_a_block_that_overrides_a_table_with_a_value_or_a_value_with_a_table_is_refused(
+    params, refused, path, value, parts
+):
+    with refused("params.yaml: ", *parts, "write it as there"):
+        settings_of(changed(params, f"dataset/phantom/{path}", value))
+
+
+def test_a_recipe_is_like_another_but_for_what_it_says(params):
+    params["recipe"]["near"] = {"like": "released-code-replayed-at-half", "batch_size": 7}
+    whole = settings_of(params).recipe
+    expected = whole["released-code"].model_copy(
+        update={"random_crop": True, "batch_norm": "training", "cut_off": 0.5, "batch_size": 7}
+    )
+    assert whole["near"] == expected
+
+
+@pytest.mark.parametrize("like", ["mystery", "released-readme", 3, None, ["paper"]])
+def test_a_recipe_is_like_another_that_is_there_and_not_itself(params, refused, like):
+    with refused("params.yaml: recipe.released-readme.like: ", repr(like), "no other recipe; known are paper"):
+        settings_of(changed(params, "recipe/released-readme/like", like))
+
+
+def test_recipes_that_are_like_each_other_are_refused(params, refused):
+    params["recipe"]["one"], params["recipe"]["other"] = {"like": "other"}, {"like": "one", "epochs": 3}
+    with refused("params.yaml: recipe.other.like: 'one' is no other recipe; known are paper"):
+        settings_of(params)
+
+
+@pytest.mark.parametrize("seeds", [2, 5])
+def test_seeds_may_be_their_number(params, seeds):
+    whole = settings_of(changed(params, "dataset/phantom/seeds", seeds)).dataset["phantom"]
+    assert whole.seeds == list(range(seeds))
+    assert whole == settings_of(changed(params, "dataset/phantom/seeds", list(range(seeds)))).dataset["phantom"]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "part"),
+    [
+        (1, "at least 2 items"),
+        (1001, "at most 1000 items"),
+        (0, "valid list"),
+        (-2, "valid list"),
+        (True, "valid list"),
+    ],
+)
+def test_a_number_of_seeds_that_cannot_be_is_refused(params, refused, seeds, part):
+    with refused("params.yaml: dataset.phantom.seeds: ", part):
+        settings_of(changed(params, "dataset/phantom/seeds", seeds))
+
+
+def test_two_data_sets_of_one_name_are_refused(tmp_path, refused):
+    path = tmp_path / "params.yaml"
+    text = (ROOT / "params.yaml").read_text()
+    path.write_text(text.replace("  cohen:\n", "  phantom:\n", 1))
+    assert path.read_text() != text
+    with pytest.raises(UserError) as caught:
+        read_yaml(path)
+    message = describe(caught.value)
+    assert message.startswith(f"{path}: not valid YAML: ")
+    assert 'duplicate key "phantom"' in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "other"),
+    [
+        ("recipe.paper.epochs", "100", "99"),
+        ("recipe.released-code.optimiser.momentum", "0.9", "0.8"),
+        ("recipe.failed-reproduction.augmented", "false", "true"),
+        ("defaults.seeds", "10", "11"),
+        ("defaults.heatmaps.images.sample", "8", "9"),
+        ("defaults.hiding.visible", "[0.1,0.25,0.5,0.75]", "[0.1,0.25]"),
+        ("dataset.phantom.split.non.train", "150", "151"),
+        ("dataset.phantom.source.seed", "2020", "2021"),
+        ("dataset.folder.source.images", "''", "/images"),
+        ("audit.hidden_share", "0.75", "0.9"),
+        ("features.device", "auto", "cpu"),
+    ],
+)
+def test_dvc_writes_one_value_into_one_line_and_an_unchanged_one_into_none(tmp_path, key, value, other):
+    path, text = tmp_path / "params.yaml", (ROOT / "params.yaml").read_text()
+    path.write_text(text)
+    apply_overrides(path, [f"{key}={value}"])
+    assert path.read_text() == text
+    apply_overrides(path, [f"{key}={other}"])
+    before, after = text.splitlines(), path.read_text().splitlines()
+    assert len(before) == len(after)
+    assert sum(one != two for one, two in zip(before, after, strict=True)) == 1
+    settings_of(read_yaml(path))
+
+
+def test_dvc_gives_a_data_set_a_value_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path, text = tmp_path / "params.yaml", (ROOT / "params.yaml").read_text()
+    path.write_text(text)
+    apply_overrides(path, ["+dataset.phantom.augment.copies=2"])
+    assert set(path.read_text().splitlines()) - set(text.splitlines()) == {"    augment:", "      copies: 2"}
+    assert parameters().augment.copies == 2
+    assert parameters("cohen").augment.copies == 4

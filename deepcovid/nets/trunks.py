@@ -2,14 +2,19 @@
 
 from pathlib import Path
 
+import torch
 import torchvision
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from deepcovid.errors import UserError
+from deepcovid.images.transform import SIZE
 from deepcovid.nets.zoo import NETS
+from deepcovid.settings import Net
 
 State = dict[str, Tensor]
+CLASSES = 1000  # of ImageNet
 
 
 def build(model: str) -> nn.Module:
@@ -26,9 +31,83 @@ def trunk(model: str, state: State) -> nn.Module:
     over the image. For SqueezeNet, whose last layer is a convolution, see `deepcovid/heads/training.py`.
     """
     net, line = build(model), NETS[model]
+    check_line(model, line)
     net.load_state_dict(state)
-    setattr(net, line.last_layer, nn.AdaptiveAvgPool2d(1) if line.averages else nn.Identity())
+    _replace_last_layer(net, line)
     return net.eval().requires_grad_(False)
+
+
+def check_line(model: str, line: Net) -> int:
+    """Check what a net's line in the zoo says of it, and return how many features the net gives.
+
+    The net is built and run on torch's device `meta`, which knows the shapes of tensors and no numbers. That takes a
+    fraction of a second and draws no random number.
+
+    Raises:
+        UserError: torchvision has no such net; a submodule that the line names is not there; the last layer does not
+            give the 1,000 classes; the net without it does not give features; or the last stage's output has no places.
+    """
+    if model not in torchvision.models.list_models():
+        raise UserError(
+            f"the net {model}: torchvision has none of that name; correct its line in deepcovid/nets/zoo.py"
+        )
+    with torch.device("meta"), torch.inference_mode():
+        net, images = build(model).eval(), torch.empty(2, 3, SIZE, SIZE)
+        known = dict(net.named_modules())
+        for field, name in (("last_layer", line.last_layer), ("last_stage", line.last_stage)):
+            if not name or name not in known:
+                top = ", ".join(child for child, _ in net.named_children())
+                raise _wrong(model, field, name, f"which is no layer of the net; at its top are {top}")
+        seen = _shapes(net, {line.last_layer, line.last_stage}, images)
+        for field, name in (("last_layer", line.last_layer), ("last_stage", line.last_stage)):
+            if name not in seen:
+                raise _wrong(model, field, name, "which takes no part when the net runs, or gives no tensor")
+        (before, after), stage = seen[line.last_layer], seen[line.last_stage][1]
+        if after[:2] != (2, CLASSES) or len(after) not in (2, 4):
+            raise _wrong(
+                model, "last_layer", line.last_layer, f"which gives {_dims(after)} instead of {CLASSES} classes"
+            )
+        if len(before) != (4 if line.averages else 2):
+            means = "a convolution, set averages=True" if len(before) == 4 else "a linear layer, leave averages out"
+            raise _wrong(model, "last_layer", line.last_layer, f"which takes {_dims(before)}; it is {means}")
+        if len(stage) != 4 or stage[2] * stage[3] == 1:
+            raise _wrong(model, "last_stage", line.last_stage, f"whose output, {_dims(stage)}, has no places")
+        _replace_last_layer(net, line)
+        features = net(images).flatten(1).shape
+    if features != before[:2]:
+        raise _wrong(model, "last_layer", line.last_layer, f"without which the net gives {_dims(features)}")
+    return int(before[1])
+
+
+def _shapes(net: nn.Module, names: set[str], images: Tensor) -> dict[str, tuple[torch.Size, torch.Size]]:
+    """Run the net and return the shapes of what some of its layers take and give, of those that give tensors."""
+    seen: dict[str, tuple[torch.Size, torch.Size]] = {}
+
+    def record(name: str) -> None:
+        def hook(_: nn.Module, given: tuple[Tensor, ...], made: object) -> None:
+            if isinstance(made, Tensor):
+                seen[name] = (given[0].shape, made.shape)
+
+        net.get_submodule(name).register_forward_hook(hook)
+
+    for name in names:
+        record(name)
+    net(images)
+    return seen
+
+
+def _replace_last_layer(net: nn.Module, line: Net) -> None:
+    parent, _, name = line.last_layer.rpartition(".")
+    setattr(net.get_submodule(parent), name, nn.AdaptiveAvgPool2d(1) if line.averages else nn.Identity())
+
+
+def _wrong(model: str, field: str, name: str, why: str) -> UserError:
+    return UserError(f"the net {model}: {field} is {name!r}, {why}; correct its line in deepcovid/nets/zoo.py")
+
+
+def _dims(shape: torch.Size) -> str:
+    """Return a shape in words, without the batch."""
+    return f"{' x '.join(map(str, shape[1:]))} numbers an image"
 
 
 def write_state(path: Path, model: str, state: State) -> None:
