@@ -12,16 +12,15 @@ import argparse
 import math
 import statistics
 import time
-from pathlib import Path
 
 import torch
-from ruamel.yaml import YAML
 from torch import nn
 
 import stages  # noqa: F401  # as the stage runs: its threads wait asleep
 from deepcovid.heads.training import Data, Heads
 from deepcovid.ladder.rungs import subsets
-from deepcovid.settings import Recipe, validate
+from deepcovid.settings import Recipe
+from stages._resolved import read_settings
 
 TRAIN, TEST, ORIGINALS = 2420, 3100, 2084
 
@@ -33,7 +32,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    settings = validate(YAML(typ="safe").load(Path("params.yaml")), "params.yaml")
+    settings = read_settings()
     recipes = list(subsets(settings.ladder, settings.recipe).values())
     adam = [recipe for recipe in recipes if recipe.optimiser.kind == "adam" and recipe.augmented]
     train, test = (random_data(images, options.features) for images in (TRAIN, TEST))
