@@ -50,12 +50,10 @@ class NetParameters(Strict):
     Attributes:
         net: Its line in the zoo.
         runs: Whether `models` names it. A list of nets may name more, which are then passed over.
-        audit: Its passes for the audits; None where `audited_models` does not name it.
     """
 
     net: Net
     runs: bool
-    audit: AuditPasses | None
 
 
 class RunParameters(Strict):
@@ -73,6 +71,7 @@ class Parameters(DatasetSettings):
     Attributes:
         models: Nets whose features heads are trained on.
         nets: Every net that a list names, `models` first.
+        audit_passes: The passes of each of these nets for the audits; None where `audited_models` does not name it.
         trained: Recipes of heads on frozen features, by name.
         replayed: Recipes of heads on whole nets, by name.
         runs: Every net under every recipe that it runs under, by `<net>-<recipe>`; those on whole nets last.
@@ -85,6 +84,7 @@ class Parameters(DatasetSettings):
 
     models: list[Name]
     nets: dict[Name, NetParameters]
+    audit_passes: dict[Name, AuditPasses | None]
     trained: dict[Name, Recipe]
     replayed: dict[Name, Recipe]
     runs: dict[str, RunParameters]
@@ -122,6 +122,8 @@ class Settings(Strict):
 
     @model_validator(mode="after")
     def _names_are_known(self, info: ValidationInfo) -> Self:
+        if reserved := {"audits", "contact_sheets"} & self.dataset.keys():
+            raise ValueError(f"dataset.{min(reserved)}: the pipeline has a folder of that name; choose another")
         nets, recipes = list((info.context or {})["nets"]), list(self.recipe)
         for key, named, known in (
             ("datasets", self.datasets, list(self.dataset)),
@@ -184,7 +186,7 @@ class Settings(Strict):
         return self
 
     @model_validator(mode="after")
-    def _the_verdicts_square_is_hidden(self) -> Self:
+    def _the_headlines_square_is_hidden(self) -> Self:
         for name in self.datasets:
             hidden = self.dataset[name].hiding.hidden
             if self.audited_models and self.audit.hidden_share not in hidden:
@@ -207,14 +209,8 @@ class Settings(Strict):
         return Parameters(
             **{name: getattr(own, name) for name in DatasetSettings.model_fields},
             models=self.models,
-            nets={
-                name: NetParameters(
-                    net=nets[name],
-                    runs=name in self.models,
-                    audit=passes if name in running(self.audited_models) else None,
-                )
-                for name in dict.fromkeys(named)
-            },
+            nets={name: NetParameters(net=nets[name], runs=name in self.models) for name in dict.fromkeys(named)},
+            audit_passes={name: passes if name in running(self.audited_models) else None for name in named},
             trained={name: self.recipe[name] for name in self.recipes},
             replayed={name: self.recipe[name] for name in self.replays},
             runs={
@@ -251,7 +247,16 @@ def validate(values: Any, origin: str, nets: Collection[str]) -> Settings:
         UserError: The first wrong key, by its path in the file, with what is allowed there; or a default that no data
             set uses.
     """
-    if not isinstance(values, dict) or not isinstance(values.get("dataset"), dict):
+    try:
+        return _validate(values, origin, nets)
+    except RecursionError:
+        raise UserError(f"{origin}: nested too deep, or in itself; write it without") from None
+
+
+def _validate(values: Any, origin: str, nets: Collection[str]) -> Settings:
+    if not isinstance(values, dict):
+        raise UserError(f"{origin}: empty, or no table of keys; get it back with `git checkout {origin}`")
+    if not isinstance(values.get("dataset"), dict) or not values["dataset"]:
         raise UserError(f"{origin}: dataset: a table of data sets is needed, a block by name")
     shared, blocks = values.get("defaults"), values["dataset"]
     if not isinstance(shared, dict):

@@ -9,6 +9,8 @@ from pydantic_core import ErrorDetails
 
 from deepcovid.errors import UserError
 
+SHOWN = 200  # characters of a wrong value
+
 
 class Strict(BaseModel):
     """A model that converts nothing, ignores nothing and does not change."""
@@ -49,10 +51,19 @@ def checked(
         path = max((path for path in by_path if path.startswith(first)), key=len)
         got = by_path[path][0]["input"]
         message = " or ".join(dict.fromkeys(_allowed(schema, problem) for problem in by_path[path]))
-        shown = f" (got {got!r})" if isinstance(got, str | int | float) else ""
+        shown = f" (got {_short(got)})" if isinstance(got, str | int | float) else ""
         others = sum(not path.startswith(other) for other in by_path)
         more = f"; and {others} more" if others else ""
         raise UserError(f"{origin}: {written(path) + ': ' if path else ''}{message}{shown}{more}") from None
+
+
+def _short(value: str | float) -> str:
+    """Return a value as a user may recognise it."""
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of thousands of digits
+        return "a very large number"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _key_path(values: Any, problem: ErrorDetails) -> str:

@@ -28,17 +28,25 @@ def distinct(values: list[Item]) -> list[Item]:
 
 Share = Annotated[float, Field(ge=0, le=1)]
 OpenShare = Annotated[float, Field(gt=0, lt=1)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Names = Annotated[list[Name], Field(min_length=1), AfterValidator(distinct)]
+
+MOST_SEEDS = 1000
 
 
 def counted(seeds: object) -> object:
     """Return the seeds 0 to n - 1 for a number n, and anything else as it is."""
-    return list(range(seeds)) if isinstance(seeds, int) and not isinstance(seeds, bool) and seeds > 0 else seeds
+    if not isinstance(seeds, int) or isinstance(seeds, bool):
+        return seeds
+    if not 2 <= seeds <= MOST_SEEDS:
+        raise ValueError(f"write 2 to {MOST_SEEDS} seeds, as a number or as a list")
+    return list(range(seeds))
 
 
-Seeds = Annotated[list[Seed], Field(min_length=2, max_length=1000), BeforeValidator(counted), AfterValidator(distinct)]
+Seeds = Annotated[
+    list[Seed], Field(min_length=2, max_length=MOST_SEEDS), BeforeValidator(counted), AfterValidator(distinct)
+]
 
 
 class PhantomSource(_Strict):
@@ -238,7 +246,7 @@ class Net(_Strict):
 class FeatureSettings(_Strict):
     """How the frozen nets run."""
 
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:(0|[1-9][0-9]?))?)$")]
     precision: Literal["fp32", "bf16"]
     batch_size: Annotated[int, Field(ge=1, le=4096)]
 
@@ -335,12 +343,12 @@ class AuditSettings(_Strict):
     """What the audits share.
 
     Attributes:
-        recipe: Recipe of the heads that are trained on images with the middle hidden, and on untrained nets.
+        recipe: Recipe of the heads that the audits and the calibration are about.
         near_duplicate_sensitivity: Share of the augmented copies that is to be found by their originals; it sets from
             how many matched points on a pair is a near-duplicate.
         folds: Folds of the cross-validation by patient.
         seed: Seed of the folds, and of the random weights of untrained nets.
-        hidden_share: The hidden square whose AUC stands in the verdict; each data set's `hiding.hidden` has it.
+        hidden_share: The hidden square whose AUC is the headline; each data set's `hiding.hidden` has it.
         calibration_bins: Bins of the reliability curve.
     """
 

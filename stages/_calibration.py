@@ -1,4 +1,4 @@
-"""The training images on which random weights are brought to order one."""
+"""The training images that set the scale of random weights."""
 
 import torch
 

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
-from deepcovid.errors import UserError
+from deepcovid.errors import UserError, reason_of
 
 ROOT = Path(__file__).parent.parent
 OURS = ("deepcovid", "stages")
@@ -41,7 +41,7 @@ class Module(NamedTuple):
 def stages() -> list[str]:
     """Return the names of the scripts that are stages."""
     scripts = sorted((ROOT / "stages").glob("[!_]*.py"))
-    return [path.stem for path in scripts if "__main__" in path.read_text("utf-8")]
+    return [path.stem for path in scripts if b"__main__" in path.read_bytes()]
 
 
 @cache
@@ -79,20 +79,30 @@ def modules_of(stage: str) -> frozenset[str]:
 
 @cache
 def module_at(name: str) -> Module:
-    """Return the module of ours with a dotted name."""
+    """Return the module of ours with a dotted name.
+
+    Raises:
+        UserError: It cannot be parsed, or imports a module of ours that does not exist.
+    """
     path = _file(name)
     assert path is not None, name
-    tree = ast.parse(path.read_text("utf-8"))
+    try:
+        tree = ast.parse(path.read_text("utf-8"))
+        imported = list(_imports(tree))
+        digest = hashlib.sha256(ast.unparse(_without_docstrings(tree)).encode()).hexdigest()
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not Python that can be read ({reason_of(error)}); correct it") from None
     ours, packages = set(), set()
-    for imported in _imports(tree):
-        top = imported.split(".")[0]
+    for module, names in imported:
+        top = module.split(".")[0]
         if top in OURS:
-            parts = imported.split(".")
-            names = [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
-            ours |= {module for module in names if _file(module)}
+            if not _file(module):
+                raise UserError(f"{path}: imports {module}, which does not exist; correct the import")
+            parts = module.split(".")
+            whole = [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
+            ours |= {*whole, *(f"{module}.{one}" for one in names if _file(f"{module}.{one}"))}
         elif top not in sys.stdlib_module_names:
             packages.add(INSTALLED_AS.get(top, top))
-    digest = hashlib.sha256(ast.unparse(_without_docstrings(tree)).encode()).hexdigest()
     return Module(frozenset(ours), frozenset(packages), digest)
 
 
@@ -101,15 +111,15 @@ def _file(name: str) -> Path | None:
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
 
-def _imports(node: ast.AST) -> Iterator[str]:
-    """Yield what is imported, by dotted name; of `from a import b` both `a` and `a.b`, since b may be a module."""
+def _imports(node: ast.AST) -> Iterator[tuple[str, list[str]]]:
+    """Yield what is imported: a module by dotted name, and the names from it, each of which may be a module too."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Import):
-            yield from (alias.name for alias in child.names)
+            yield from ((alias.name, []) for alias in child.names)
         elif isinstance(child, ast.ImportFrom):
-            assert child.module, "imports are absolute"
-            yield child.module
-            yield from (f"{child.module}.{alias.name}" for alias in child.names)
+            if not child.module or child.level:
+                raise ValueError("relative import")
+            yield child.module, [alias.name for alias in child.names]
         elif not _is_aside(child):
             yield from _imports(child)
 
@@ -136,7 +146,7 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
 def _version(package: str) -> str:
     try:
         found = version(package)
-    except PackageNotFoundError:
+    except (PackageNotFoundError, UnicodeDecodeError):
         found = None
     if not found:
         raise UserError(

@@ -10,7 +10,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from deepcovid.errors import UserError
+from deepcovid.errors import UserError, reason_of
 from deepcovid.nets.zoo import NETS
 from deepcovid.parameters import Parameters, Settings, validate
 from stages import _fingerprints, paths
@@ -31,8 +31,12 @@ def read_yaml(path: Path) -> Any:
     """
     try:
         return YAML(typ="safe", pure=True).load(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; get it back with `git checkout {path}`") from None
     except YAMLError as error:
         raise UserError(f"{path}: not valid YAML: {error}") from None
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:  # what a value may raise
+        raise UserError(f"{path}: holds a value that YAML cannot read ({reason_of(error)}); correct it") from None
 
 
 def resolved(settings: Settings, dataset: str, stages: list[str]) -> dict[str, Any]:
@@ -55,7 +59,7 @@ def read_parameters(settings: Settings, dataset: str, stage: str) -> Parameters:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: not there yet; {REMEDY}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON ({error}); {REMEDY}") from None
     now = resolved(settings, dataset, [stage])
     for part, key, value in [

@@ -31,6 +31,7 @@ def run(stage: Callable[..., None]) -> None:
     )
     for name in names:
         parser.add_argument(f"--{name}", required=True, help=f"a name from params.yaml, `{KEYS.get(name, name)}`")
+    parser.error = lambda message: sys.exit(f"error: {message}; see --help")  # type: ignore[method-assign]
     options = vars(parser.parse_args())
     with in_one_line():
         settings = read_settings()

@@ -3,6 +3,7 @@
 The tables behind the plots, of the first seed's heads, are drawn up here too.
 """
 
+import shutil
 from collections import defaultdict
 
 import pandas as pd
@@ -46,6 +47,25 @@ def evaluate_stage(parameters: Parameters, dataset: str) -> None:
     write_result(paths.results(dataset, "published"), beside_published(measured, groups))
     write_result(paths.results(dataset, "nets"), between_nets(measured))
     write_curves(parameters, dataset, runs)
+    hand_on_explained(parameters, dataset)
+
+
+def hand_on_explained(parameters: Parameters, dataset: str) -> None:
+    """Put aside the heads and scores that heat maps explain, so that other heads make no heat map stale.
+
+    For a net that is passed over there is an empty file.
+    """
+    with replacing(paths.explained(dataset, "").parent / "explained") as folder:
+        folder.mkdir()
+        for model, choices in parameters.nets.items():
+            own = folder / model
+            own.mkdir()
+            if not choices.runs:
+                (own / "head.safetensors").touch()
+            elif model in parameters.heatmapped_models:
+                run = parameters.runs[f"{model}-{parameters.heatmap_recipe}"]
+                shutil.copyfile(paths.head(dataset, run), own / "head.safetensors")
+                shutil.copyfile(paths.scores(dataset, run), own / "scores.csv")
 
 
 def write_curves(parameters: Parameters, dataset: str, runs: dict[str, Run]) -> None:

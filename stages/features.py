@@ -33,7 +33,7 @@ def features(parameters: Parameters, dataset: str, model: str) -> None:
     with replacing(paths.features(dataset, model).parent) as folder:
         folder.mkdir()
         extract(net, batches(pixels, options.batch_size), images, folder / "images.npy", "images")
-        if audit := parameters.nets[model].audit:
+        if audit := parameters.audit_passes[model]:
             sweep = squares(audit.hiding)
             hidden = (hide(batch, square) for square in sweep for batch in batches(pixels, options.batch_size))
             if sweep:

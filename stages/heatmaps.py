@@ -14,9 +14,9 @@ from deepcovid.heatmaps.grad_cam import grad_cam
 from deepcovid.heatmaps.occlusion import Window, occlusion
 from deepcovid.heatmaps.selection import choose
 from deepcovid.nets.trunks import read_state, trunk
-from deepcovid.parameters import Parameters, RunParameters
+from deepcovid.parameters import Parameters
 from stages import _run, paths
-from stages.runs import read_scores
+from stages.runs import read_score_table
 
 
 def heatmaps(parameters: Parameters, dataset: str, model: str) -> None:
@@ -27,9 +27,8 @@ def heatmaps(parameters: Parameters, dataset: str, model: str) -> None:
         print(f"nothing to do: {model} is not named in models, so that its scores are not traced", file=sys.stderr)
         return
     options, recipe = parameters.heatmaps, parameters.heatmap_recipe
-    cut_off = parameters.trained[recipe].cut_off
-    run = RunParameters(model=model, recipe=recipe, whole_net=False, cut_off=cut_off)
-    scores = read_scores(dataset, run)
+    explained, cut_off = paths.explained(dataset, model), parameters.trained[recipe].cut_off
+    scores = read_score_table(explained / "scores.csv")
     test = scores[["image_id", "label", "patient_id"]].assign(score=heads_of(scores).iloc[:, 0])
     chosen = choose(test, cut_off, options.images)
 
@@ -42,7 +41,7 @@ def heatmaps(parameters: Parameters, dataset: str, model: str) -> None:
         )
     images = pixels[table.reset_index().set_index("image_id")["index"][chosen["image_id"]]]
     net = trunk(*read_state(paths.weights(dataset, model)))
-    head = read_head(paths.head(dataset, run))
+    head = read_head(explained / "head.safetensors")
     weight, bias = head.weight[:1], head.bias[:1]
     window = Window(options.window, options.stride, options.fill)
     maps = {

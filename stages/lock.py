@@ -1,4 +1,4 @@
-"""What dvc.lock says of the stages that ran. DVC writes it after each, so all before the one that reads are in it."""
+"""Reads dvc.lock. DVC updates it after each stage, so it records every stage before the one that reads it."""
 
 import hashlib
 import json

@@ -61,6 +61,11 @@ def _of_run(dataset: str, what: str, run: RunParameters, suffix: str) -> Path:
     return of_net(dataset, what, run.model, whole_net=run.whole_net) / f"{run.recipe}.{suffix}"
 
 
+def explained(dataset: str, model: str) -> Path:
+    """Return the folder with the heads and scores that a net's heat maps explain: head.safetensors, scores.csv."""
+    return data(dataset, f"explained/{model}")
+
+
 def metrics(dataset: str, run: str) -> Path:
     """Return the few numbers of a run that people compare, kept by git."""
     return Path("metrics") / dataset / f"{run}.json"

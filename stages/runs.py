@@ -1,5 +1,7 @@
 """What was scored: the test images, a column a head."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from deepcovid.parameters import RunParameters
@@ -13,8 +15,13 @@ def read_run(dataset: str, run: RunParameters) -> Run:
 
 
 def read_scores(dataset: str, run: RunParameters) -> pd.DataFrame:
-    """Return what the train and replay stages wrote: deepcovid.heads.scoring.score_table."""
-    return pd.read_csv(paths.scores(dataset, run), dtype={"patient_id": str}, keep_default_na=False)
+    """Return what the train and replay stages wrote of a run."""
+    return read_score_table(paths.scores(dataset, run))
+
+
+def read_score_table(path: Path) -> pd.DataFrame:
+    """Return a table that deepcovid.heads.scoring.score_table made."""
+    return pd.read_csv(path, dtype={"patient_id": str}, keep_default_na=False)
 
 
 def read_log(dataset: str, run: RunParameters) -> pd.DataFrame:

@@ -146,7 +146,13 @@ def test_further_problems_are_counted(params, refused):
         settings_of(changed(params, "features/precision", "fp8"))
 
 
-@pytest.mark.parametrize("values", [None, [], "text", {}, {"dataset": ["phantom"]}, {"defaults": {}}])
+@pytest.mark.parametrize("values", [None, [], "text"])
+def test_a_file_that_holds_no_table_is_refused(refused, values):
+    with refused("params.yaml: empty, or no table of keys"):
+        settings_of(values)
+
+
+@pytest.mark.parametrize("values", [{}, {"dataset": ["phantom"]}, {"defaults": {}}, {"dataset": {}}])
 def test_a_file_without_a_table_of_data_sets_is_refused(refused, values):
     with refused("params.yaml: dataset: a table of data sets is needed"):
         settings_of(values)
@@ -249,10 +255,7 @@ def test_seeds_may_be_their_number(params, seeds):
 @pytest.mark.parametrize(
     ("seeds", "part"),
     [
-        (1, "at least 2 items"),
-        (1001, "at most 1000 items"),
-        (0, "valid list"),
-        (-2, "valid list"),
+        *((seeds, "2 to 1000 seeds") for seeds in (1, 0, -2, 1001, 10**9, 10**30)),
         (True, "valid list"),
     ],
 )
@@ -310,3 +313,15 @@ def test_dvc_gives_a_data_set_a_value_of_its_own(tmp_path, monkeypatch):
     assert set(path.read_text().splitlines()) - set(text.splitlines()) == {"    augment:", "      copies: 2"}
     assert parameters().augment.copies == 2
     assert parameters("cohen").augment.copies == 4
+
+
+@pytest.mark.parametrize("name", ["audits", "contact_sheets"])
+def test_a_data_set_may_not_be_named_as_a_folder_of_the_pipeline(params, refused, name):
+    with refused(f"params.yaml: dataset.{name}: the pipeline has a folder of that name"):
+        settings_of(changed(params, f"dataset/{name}", params["dataset"]["cohen"]))
+
+
+def test_what_is_nested_in_itself_is_refused(params, refused):
+    params["defaults"]["foo"] = params["defaults"]
+    with refused("params.yaml: nested too deep, or in itself"):
+        settings_of(params)

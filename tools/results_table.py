@@ -5,11 +5,9 @@ python -m tools.results_table --write                     bring README.md up to 
 """
 
 import argparse
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -95,12 +93,6 @@ def read(dataset: str, name: str, kind: type[Model]) -> Model | None:
     """Return a result of a data set, or None where it is not there."""
     path = paths.results(dataset, name)
     return read_result(path, kind) if path.is_file() else None
-
-
-def read_json(dataset: str, name: str) -> Any:
-    """Return a metrics file of a data set, or None where it is not there."""
-    path = paths.metrics(dataset, name)
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def results(runs: dict[tuple[str, str], RunResult], groups: Mapping[str, Group]) -> str:

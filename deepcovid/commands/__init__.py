@@ -88,7 +88,7 @@ def parser() -> argparse.ArgumentParser:
 def _add_predict(predict: argparse.ArgumentParser) -> None:
     add = predict.add_argument
     add("images", nargs="+", type=Path, metavar="IMAGE-OR-FOLDER", help="PNG, JPEG, DICOM ...; a folder, or a .zip")
-    add("--head", required=True, type=Path, metavar="FILE", help="data/DATASET/heads/NET-RECIPE.safetensors")
+    add("--head", required=True, type=Path, metavar="FILE", help="data/DATASET/heads/frozen/NET/RECIPE.safetensors")
     add("--weights", type=Path, metavar="FILE", help="the net's; default: weights/NET.safetensors above the head")
     add("--heatmap", type=Path, metavar="DIR", help="write a picture an image of where its score comes from")
     sides = _number(1, 224)

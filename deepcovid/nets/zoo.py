@@ -1,6 +1,7 @@
 """The nets the pipeline knows, by torchvision's name. Adding one is adding a line; tests/test_zoo.py checks it.
 
-A stage reads a net's line from the resolved parameters, so that adding a line makes nothing stale.
+The stages track a net's line in the resolved parameters instead of this file's code, so that adding one makes nothing
+stale.
 """
 
 from deepcovid.settings import Net

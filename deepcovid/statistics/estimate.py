@@ -60,8 +60,9 @@ class Headline(Strict):
         auc: Area under the ROC curve of the first seed's head.
         auc_low: Lower end of its interval, a bootstrap over patients.
         auc_high: Upper end.
-        sensitivity: Share of COVID images that are called so, at the recipe's cut-off.
-        specificity: Share of the others that are called so.
+        sensitivity: Share of COVID images that are called covid, at the recipe's cut-off; of the audit `leakage`, share
+            of the augmented copies that are found.
+        specificity: Share of the other images that are called non, at the same cut-off.
         tp: COVID images that are called covid.
         fn: COVID images that are called non.
         fp: Other images that are called covid.
