@@ -5,8 +5,8 @@ import dataclasses
 import hashlib
 import json
 import re
-import sys
 import tomllib
+from contextlib import chdir
 from html.parser import HTMLParser
 
 import numpy as np
@@ -20,6 +20,7 @@ from deepcovid.audits.leakage import NearDuplicates
 from deepcovid.audits.registry import AUDITS, sentences
 from deepcovid.drawing.steps import File, Sourced, Step
 from deepcovid.drawing.svg import STYLE, inline_svg
+from deepcovid.errors import UserError, describe
 from deepcovid.heatmaps.localisation import NotLocated
 from deepcovid.ladder.measuring import Below, FrozenFailure, Ladders, NetLadder, RungResult
 from deepcovid.report import figures
@@ -38,9 +39,10 @@ from deepcovid.statistics.comparison import (
 )
 from deepcovid.statistics.estimate import Estimate, PairedTest
 from deepcovid.statistics.rates import Runs, evaluate
+from stages.report import report
 from tests import audits
 from tests.browser import visit
-from tests.checkouts import ROOT, run
+from tests.checkouts import ROOT, parameters, resolve, stage
 from tests.radiographs import noise, png
 
 BOOTSTRAP = EvaluateSettings(bootstrap_samples=100, bootstrap_seed=1)
@@ -513,7 +515,7 @@ def results(checkout, tmp_path):
     params["models"], params["recipes"], params["replays"] = ["resnet18"], list(RECIPES), []
     params["evaluate"]["bootstrap_samples"] = 100
     yaml.dump(params, checkout / "params.yaml")
-    assert run([sys.executable, "-m", "stages.resolve"], checkout).returncode == 0
+    resolve(checkout)
     made = all_contents()
     outputs = {"data/phantom/images.csv": "image_id\n"}
     shown = {f"{one.model}-{one.recipe}": one for one in made.runs if one.model == "resnet18" and not one.replayed}
@@ -545,12 +547,8 @@ def results(checkout, tmp_path):
     return checkout
 
 
-def report(folder):
-    return run([sys.executable, "-m", "stages.report", "--dataset", "phantom"], folder)
-
-
 def test_the_stage_writes_the_page_with_the_hashes_of_dvc_lock(results):
-    first = report(results)
+    first = stage(results, "report", "--dataset", "phantom")
     assert first.returncode == 0, first.stderr
     text = (results / "data/phantom/report.html").read_text()
     lock = YAML(typ="safe").load(results / "dvc.lock")["stages"]
@@ -559,7 +557,8 @@ def test_the_stage_writes_the_page_with_the_hashes_of_dvc_lock(results):
         assert all(out["md5"] in text for out in entry["outs"])
     order = [text.index(f'id="{slug(name)}"') for name in ("images@phantom", "train@phantom")]
     assert order == sorted(order)
-    assert report(results).returncode == 0
+    with chdir(results):
+        report(parameters(), "phantom")
     assert (results / "data/phantom/report.html").read_text() == text
 
 
@@ -591,11 +590,12 @@ def test_the_stage_writes_the_page_with_the_hashes_of_dvc_lock(results):
 )
 def test_a_record_that_does_not_fit_is_one_line_with_the_remedy(results, spoil, said):
     spoil(results)
-    result = report(results)
-    assert result.returncode == 1
-    assert result.stderr.startswith(f"error: {said}")
-    assert "dvc repro" in result.stderr
-    assert result.stderr.count("\n") == 1
+    with chdir(results), pytest.raises((UserError, OSError)) as caught:
+        report(parameters(), "phantom")
+    message = describe(caught.value)
+    assert message.startswith(said)
+    assert "dvc repro" in message
+    assert "\n" not in message
     assert not (results / "data/phantom/report.html").exists()
 
 
