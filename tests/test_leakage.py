@@ -128,7 +128,7 @@ def test_a_test_image_that_leaks_in_several_ways_counts_once():
     leaked = found.leaked
     assert (leaked.test_images, leaked.share.value, leaked.covid + leaked.non) == (1, 0.05, 1)
     assert (leaked.share.low, leaked.share.high) == pytest.approx((low, high), abs=1e-6)
-    assert found.headline() == Headline()
+    assert found.headline() == Headline(sensitivity=found.near_duplicates.search.sensitivity.value)
 
 
 def test_a_copy_that_is_a_test_image_is_reported_by_its_originals_name():
