@@ -49,6 +49,8 @@ def parameters(checkout, monkeypatch):
         ):
             path.parent.mkdir(parents=True, exist_ok=True)
             written.to_csv(path, index=False)
+        paths.head(DATASET, own).parent.mkdir(parents=True)
+        paths.head(DATASET, own).write_bytes(f"heads of {own.model}".encode())
         table = table.sample(frac=1, random_state=1)
     return parameters
 
@@ -106,6 +108,16 @@ def test_every_plot_has_one_table_with_the_first_heads_of_all_runs(parameters):
         assert (table["dataset"] == DATASET).all()
     assert tables["training"]["loss"].tolist() == [0.7, 0.5] * 2
     assert tables["confusion"].groupby("model")["images"].sum().tolist() == [3100, 3100]
+
+
+def test_the_head_and_the_scores_that_heat_maps_explain_are_put_aside(parameters):
+    assert parameters.heatmapped_models == ["resnet18"]
+    evaluate_stage(parameters, DATASET)
+    run = parameters.runs["resnet18-paper"]
+    folder = paths.explained(DATASET, "resnet18")
+    assert (folder / "head.safetensors").read_bytes() == b"heads of resnet18"
+    assert (folder / "scores.csv").read_bytes() == paths.scores(DATASET, run).read_bytes()
+    assert not list(paths.explained(DATASET, "squeezenet1_0").iterdir())
 
 
 def test_scores_of_other_images_are_refused_and_nothing_is_written(parameters, refused):

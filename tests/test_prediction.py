@@ -203,9 +203,11 @@ def test_options_that_make_no_sense_are_refused(trained, refused):
 
 def test_a_device_that_is_not_there_is_refused_with_the_option(trained, refused, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    for device in ("cuda", "cuda:7", "cuda:99999999999999999999"):
+    for device in ("cuda", "cuda:7", "cuda:99"):
         with refused(device, "--device", "choose auto or cpu"):
             load_head(trained, device=device)
+    with refused(trained, "device: ", "(got 'cuda:99999999999999999999')"):
+        load_head(trained, device="cuda:99999999999999999999")
 
 
 def test_what_is_no_file_is_no_head(tmp_path, refused):
