@@ -299,6 +299,17 @@ def test_fingerprints_follow_every_import():
         assert not re.search(r"(?<!\.)\b(import_module|__import__|exec|eval)\(|importlib\.import|runpy", text), path
 
 
+def resolved_with(folder, name, line):
+    """Return what `resolve` says while the file `name` ends with another line."""
+    path = folder / name
+    text = path.read_text("utf-8")
+    try:
+        path.write_text(f"{text}\n{line}\n", "utf-8")
+        return resolve(folder)
+    finally:
+        path.write_text(text, "utf-8")
+
+
 @pytest.mark.parametrize(
     ("code", "message"),
     [
@@ -308,25 +319,13 @@ def test_fingerprints_follow_every_import():
     ],
 )
 def test_code_that_cannot_be_followed_is_refused_before_anything_runs(pipeline, code, message):
-    path = pipeline / "deepcovid/splitting.py"
-    text = path.read_text("utf-8")
-    try:
-        path.write_text(f"{text}\n{code}\n", "utf-8")
-        result = resolve(pipeline)
-    finally:
-        path.write_text(text, "utf-8")
+    result = resolved_with(pipeline, "deepcovid/splitting.py", code)
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
     assert f"deepcovid/splitting.py: {message}" in result.stderr
 
 
 @pytest.mark.parametrize("value", ["2020-13-45", "!!int x", '!!int ""', "!!bool x", "{[[1], 2]: 3}"])
 def test_a_value_that_yaml_cannot_read_is_refused_in_one_line(pipeline, value):
-    path = pipeline / "params.yaml"
-    text = path.read_text("utf-8")
-    try:
-        path.write_text(f"{text}\nextra: {value}\n", "utf-8")
-        result = resolve(pipeline)
-    finally:
-        path.write_text(text, "utf-8")
+    result = resolved_with(pipeline, "params.yaml", f"extra: {value}")
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
     assert result.stderr.startswith("error: params.yaml: holds a value that YAML cannot read")
