@@ -144,6 +144,18 @@ def fetch(remote: RemoteFile, target: Path, mirrors: Sequence[Path]) -> dict[str
     return record
 
 
+def record_of(path: Path, name: str, origin: str, edition: str) -> dict[str, Any]:
+    """Return what is to be recorded of a file that has no address: its `name`, where it came from, and its bytes."""
+    return {
+        "name": name,
+        "origin": origin,
+        "url": "",
+        "bytes": path.stat().st_size,
+        "sha256": sha256_of(path),
+        "edition": f"{edition}; checked by content only",
+    }
+
+
 def fetch_all(remotes: Iterable[RemoteFile], folder: Path, mirrors: Sequence[Path]) -> list[dict[str, Any]]:
     """Copy files into `folder`, optional ones only where a mirror has them, and return what to record of each."""
     wanted = [remote for remote in remotes if not remote.optional or find(mirrors, remote.path)]

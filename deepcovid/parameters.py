@@ -65,7 +65,18 @@ class RunParameters(Strict):
     cut_off: float
 
 
-class Parameters(DatasetSettings):
+class Shared(Strict):
+    """What all data sets share."""
+
+    features: FeatureSettings
+    recipe: dict[Name, Recipe]
+    ladder: LadderSettings
+    evaluate: EvaluateSettings
+    audit: AuditSettings
+    outliers: OutlierSettings
+
+
+class Parameters(DatasetSettings, Shared):
     """Every value that one data set runs with.
 
     Attributes:
@@ -75,10 +86,11 @@ class Parameters(DatasetSettings):
         trained: Recipes of heads on frozen features, by name.
         replayed: Recipes of heads on whole nets, by name.
         runs: Every net under every recipe that it runs under, by `<net>-<recipe>`; those on whole nets last.
+        replayed_models: Nets that are trained as a whole; may be empty.
         audited_models: Nets of the audits that run a net; may be empty.
         heatmapped_models: Nets whose scores are traced to places; may be empty.
         test_sets: Data sets that heads are tested on only.
-        recipe: All recipes, by name.
+        ladder_recipes: Recipes that the ladder names, by name.
         heatmap_recipe: Recipe of the heads whose scores are traced to places.
     """
 
@@ -88,19 +100,15 @@ class Parameters(DatasetSettings):
     trained: dict[Name, Recipe]
     replayed: dict[Name, Recipe]
     runs: dict[str, RunParameters]
+    replayed_models: list[Name]
     audited_models: list[Name]
     heatmapped_models: list[Name]
     test_sets: list[Name]
-    features: FeatureSettings
-    recipe: dict[Name, Recipe]
-    ladder: LadderSettings
-    evaluate: EvaluateSettings
-    audit: AuditSettings
-    outliers: OutlierSettings
+    ladder_recipes: dict[Name, Recipe]
     heatmap_recipe: Name
 
 
-class Settings(Strict):
+class Settings(Shared):
     """The whole of params.yaml, defaults merged into each data set."""
 
     datasets: Names
@@ -112,12 +120,6 @@ class Settings(Strict):
     audited_models: SomeNames
     heatmapped_models: SomeNames
     dataset: dict[Name, DatasetSettings]
-    features: FeatureSettings
-    recipe: dict[Name, Recipe]
-    ladder: LadderSettings
-    evaluate: EvaluateSettings
-    audit: AuditSettings
-    outliers: OutlierSettings
     heatmaps: SharedHeatmapSettings
 
     @model_validator(mode="after")
@@ -206,8 +208,10 @@ class Settings(Strict):
             return [name for name in models if name in self.models]
 
         pairs = [*product(self.models, self.recipes), *product(running(self.replayed_models), self.replays)]
+        on_ladder = (self.ladder.bottom, self.ladder.top, *self.ladder.asides)
         return Parameters(
             **{name: getattr(own, name) for name in DatasetSettings.model_fields},
+            **{name: getattr(self, name) for name in Shared.model_fields},
             models=self.models,
             nets={name: NetParameters(net=nets[name], runs=name in self.models) for name in dict.fromkeys(named)},
             audit_passes={name: passes if name in running(self.audited_models) else None for name in named},
@@ -222,15 +226,11 @@ class Settings(Strict):
                 )
                 for model, recipe in pairs
             },
+            replayed_models=running(self.replayed_models),
             audited_models=running(self.audited_models),
             heatmapped_models=running(self.heatmapped_models),
             test_sets=self.test_sets,
-            features=self.features,
-            recipe=self.recipe,
-            ladder=self.ladder,
-            evaluate=self.evaluate,
-            audit=self.audit,
-            outliers=self.outliers,
+            ladder_recipes={name: self.recipe[name] for name in on_ladder},
             heatmap_recipe=self.heatmaps.recipe,
         )
 

@@ -8,11 +8,11 @@ from stages import paths
 
 def write(found: Audit, dataset: str, name: str) -> None:
     """Write what an audit of a data set found; the metrics are a folder with a file a net where it is of nets."""
-    headline, metrics = found.headline(), paths.audit_metrics(dataset, name)
+    headline, metrics = found.headline(), paths.audit_metrics(dataset)
     if isinstance(headline, Headline):
-        write_result(metrics, headline)
+        write_result(metrics / f"{name}.json", headline)
     else:
-        with replacing(metrics.parent / name) as folder:
+        with replacing(metrics / name) as folder:
             folder.mkdir()
             for model, own in headline.items():
                 write_result(folder / f"{model}.json", own)

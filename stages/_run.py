@@ -51,11 +51,11 @@ def run(stage: Callable[..., None]) -> None:
         stage(parameters, **options)
 
 
-def leave_nothing(files: Iterable[Path], why: str) -> None:
-    """Write empty files for a stage of a net that is switched off, and say why."""
-    for file in files:
-        with replacing(file) as partial:
-            partial.touch()
+def leave_nothing(targets: Iterable[Path], why: str) -> None:
+    """Write empty files and folders (names without an ending) for a stage of a net that is passed over; say why."""
+    for target in targets:
+        with replacing(target) as partial:
+            partial.touch() if target.suffix else partial.mkdir()
     print(f"nothing to do: {why}", file=sys.stderr)
 
 

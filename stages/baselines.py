@@ -8,7 +8,7 @@ from deepcovid.heads.sweep import train_and_score
 from deepcovid.nets.zoo import title_of
 from deepcovid.parameters import Parameters
 from stages import _audit, _run, paths
-from stages.runs import read_scores
+from stages.runs import read_score_table
 
 BATCH = 64  # images read at a time; bounds memory
 
@@ -30,8 +30,8 @@ def baselines(parameters: Parameters, dataset: str) -> None:
         found[f"untrained-{model}"] = baseline(given, positive, heads.to_numpy(), patient, parameters.evaluate)
     weights = weights_of(parameters.weights.source)
     for model in parameters.models:
-        run = parameters.runs[f"{model}-{recipe}"]
-        left, features = read_scores(dataset, run), load_array(paths.features(dataset, model))
+        left = read_score_table(paths.handed_on(dataset, "audited") / f"{model}-{recipe}.csv")
+        features = load_array(paths.features(dataset, model))
         given = Input(f"{title_of(model)}, {weights}", "pipeline", features.shape[1])
         covid, scores = catalogue.covid(left).to_numpy(), heads_of(left).to_numpy()
         found[model] = baseline(given, covid, scores, left["patient_id"], parameters.evaluate)

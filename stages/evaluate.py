@@ -38,7 +38,7 @@ def evaluate_stage(parameters: Parameters, dataset: str) -> None:
     measured = measure(list(runs.values()), bootstrap)
     groups = published.validate(read_yaml(paths.PUBLISHED), str(paths.PUBLISHED)).of(dataset)
 
-    with replacing(paths.metrics(dataset, "").parent) as folder:
+    with replacing(paths.metrics(dataset)) as folder:
         folder.mkdir()
         for name, result in results.items():
             write_result(folder / f"{name}.json", headline(result))
@@ -47,25 +47,28 @@ def evaluate_stage(parameters: Parameters, dataset: str) -> None:
     write_result(paths.results(dataset, "published"), beside_published(measured, groups))
     write_result(paths.results(dataset, "nets"), between_nets(measured))
     write_curves(parameters, dataset, runs)
-    hand_on_explained(parameters, dataset)
+    hand_on(parameters, dataset)
 
 
-def hand_on_explained(parameters: Parameters, dataset: str) -> None:
-    """Put aside the heads and scores that heat maps explain, so that other heads make no heat map stale.
-
-    For a net that is passed over there is an empty file.
-    """
-    with replacing(paths.explained(dataset, "").parent / "explained") as folder:
-        folder.mkdir()
+def hand_on(parameters: Parameters, dataset: str) -> None:
+    """Copy what other stages need of single runs to folders of their own, so that no other run makes them stale."""
+    with replacing(paths.handed_on(dataset, "explained")) as folder:
         for model, choices in parameters.nets.items():
-            own = folder / model
-            own.mkdir()
-            if not choices.runs:
-                (own / "head.safetensors").touch()
+            (folder / model).mkdir(parents=True)
+            if not choices.runs:  # its stages find that there is nothing to do
+                (folder / model / "head.safetensors").touch()
             elif model in parameters.heatmapped_models:
                 run = parameters.runs[f"{model}-{parameters.heatmap_recipe}"]
-                shutil.copyfile(paths.head(dataset, run), own / "head.safetensors")
-                shutil.copyfile(paths.scores(dataset, run), own / "scores.csv")
+                shutil.copyfile(paths.head(dataset, run), folder / model / "head.safetensors")
+                shutil.copyfile(paths.scores(dataset, run), folder / model / "scores.csv")
+    for name, wanted in (
+        ("audited", [run for run in parameters.runs.values() if run.recipe == parameters.audit.recipe]),
+        ("replayed", [run for run in parameters.runs.values() if run.whole_net]),
+    ):
+        with replacing(paths.handed_on(dataset, name)) as folder:
+            folder.mkdir()
+            for run in wanted:
+                shutil.copyfile(paths.scores(dataset, run), folder / f"{run.model}-{run.recipe}.csv")
 
 
 def write_curves(parameters: Parameters, dataset: str, runs: dict[str, Run]) -> None:
@@ -75,7 +78,7 @@ def write_curves(parameters: Parameters, dataset: str, runs: dict[str, Run]) -> 
         known = {"dataset": dataset, "model": run.model, "recipe": run.recipe}
         for plot, table in curves_of(run, read_log(dataset, parameters.runs[name])).items():
             parts[plot].append(pd.DataFrame(known, index=table.index).join(table))
-    with replacing(paths.curves(dataset, "runs").with_suffix("")) as folder:
+    with replacing(paths.curves(dataset) / "runs") as folder:
         folder.mkdir()
         for plot, tables in parts.items():
             write_csv(folder / f"{plot}.csv", pd.concat(tables))

@@ -1,7 +1,5 @@
 """Find where in the image the score of the first head comes from, with a window that slides over it and by Grad-CAM."""
 
-import sys
-
 import numpy as np
 
 from deepcovid import catalogue
@@ -22,12 +20,10 @@ from stages.runs import read_score_table
 def heatmaps(parameters: Parameters, dataset: str, model: str) -> None:
     target = paths.data(dataset, f"heatmaps/{model}")
     if not parameters.nets[model].runs:
-        with replacing(target) as folder:
-            folder.mkdir()
-        print(f"nothing to do: {model} is not named in models, so that its scores are not traced", file=sys.stderr)
+        _run.leave_nothing([target], f"{model} is not named in models, so that its scores are not traced")
         return
     options, recipe = parameters.heatmaps, parameters.heatmap_recipe
-    explained, cut_off = paths.explained(dataset, model), parameters.trained[recipe].cut_off
+    explained, cut_off = paths.handed_on(dataset, "explained") / model, parameters.trained[recipe].cut_off
     scores = read_score_table(explained / "scores.csv")
     test = scores[["image_id", "label", "patient_id"]].assign(score=heads_of(scores).iloc[:, 0])
     chosen = choose(test, cut_off, options.images)

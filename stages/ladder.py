@@ -12,33 +12,35 @@ from deepcovid.ladder.rungs import rungs, subsets
 from deepcovid.parameters import Parameters
 from deepcovid.statistics.estimate import write_result
 from stages import _run, paths
-from stages.runs import read_scores
+from stages.runs import read_score_table
 
 
 def ladder_stage(parameters: Parameters, dataset: str) -> None:
     table = catalogue.read(paths.data(dataset, "images.csv"))
     positive = catalogue.covid(table)[catalogue.in_test(table)].to_numpy()
-    ladders, table_rows = {}, []
+    ladders, table_rows, named = {}, [], parameters.ladder_recipes
     for model in parameters.models:
         scores = replayed(parameters, dataset, model)
-        chosen = [rung.recipe for rung in rungs(parameters.ladder, parameters.recipe, scores)]
-        chosen += subsets(parameters.ladder, parameters.recipe).values()
+        chosen = [rung.recipe for rung in rungs(parameters.ladder, named, scores)]
+        chosen += subsets(parameters.ladder, named).values()
         features = load_array(paths.features(dataset, model))
         frozen = [recipe for recipe in chosen if not recipe.whole_net]
         scores |= train_and_score(features, table, frozen, parameters.ladder_seeds)
-        ladders[model] = measured(parameters.ladder, parameters.recipe, scores, positive, parameters.replay.epochs)
+        ladders[model] = measured(parameters.ladder, named, scores, positive, parameters.replay.epochs)
         known = {"dataset": dataset, "model": model}
         table_rows += [known | row for row in rows(ladders[model], len(positive))]
     write_result(paths.results(dataset, "ladder"), Ladders(nets=ladders))
-    write_csv(paths.curves(dataset, "ladder"), pd.DataFrame(table_rows))
+    write_csv(paths.curves(dataset) / "ladder.csv", pd.DataFrame(table_rows))
 
 
 def replayed(parameters: Parameters, dataset: str, model: str) -> Scores:
     """Return the scores of the recipes that were run on the whole net."""
+    if model not in parameters.replayed_models:
+        return {}
+    folder = paths.handed_on(dataset, "replayed")
     return {
-        parameters.replayed[run.recipe].without_cut_off(): heads_of(read_scores(dataset, run))
-        for run in parameters.runs.values()
-        if run.whole_net and run.model == model
+        recipe.without_cut_off(): heads_of(read_score_table(folder / f"{model}-{name}.csv"))
+        for name, recipe in parameters.replayed.items()
     }
 
 

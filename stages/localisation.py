@@ -34,9 +34,7 @@ Masks = Sequence[NDArray[np.bool_] | None]
 def localisation(parameters: Parameters, dataset: str, model: str) -> None:
     target, drawn = paths.results(dataset, f"heatmaps/{model}"), paths.data(dataset, f"overlays/{model}")
     if not parameters.nets[model].runs:
-        with replacing(drawn) as folder:
-            folder.mkdir()
-        _run.leave_nothing([target, paths.picture(dataset, model)], f"{model} is not named in models")
+        _run.leave_nothing([target, drawn, paths.picture(dataset, model)], f"{model} is not named in models")
         return
     rows, maps = read_maps(dataset, model)
     lesions = lesion_masks(paths.data(dataset, "raw"), rows)

@@ -10,6 +10,7 @@ PUBLISHED = REFERENCE / "published.yaml"
 LOCK = Path("dvc.lock")
 RESOLVED = Path("resolved")
 PLOTS = Path("plots")
+RESULTS = Path("results")
 
 
 def resolved(dataset: str) -> Path:
@@ -61,29 +62,33 @@ def _of_run(dataset: str, what: str, run: RunParameters, suffix: str) -> Path:
     return of_net(dataset, what, run.model, whole_net=run.whole_net) / f"{run.recipe}.{suffix}"
 
 
-def explained(dataset: str, model: str) -> Path:
-    """Return the folder with the heads and scores that a net's heat maps explain: head.safetensors, scores.csv."""
-    return data(dataset, f"explained/{model}")
+def handed_on(dataset: str, name: str) -> Path:
+    """Return a folder with copies of what other stages need of single runs.
+
+    explained/<net>/ has the heads and scores that a net's heat maps explain, head.safetensors and scores.csv;
+    audited/ the scores under the audits' recipe, <net>-<recipe>.csv, and replayed/ those of whole nets.
+    """
+    return data(dataset, f"handed_on/{name}")
 
 
-def metrics(dataset: str, run: str) -> Path:
-    """Return the few numbers of a run that people compare, kept by git."""
-    return Path("metrics") / dataset / f"{run}.json"
+def metrics(dataset: str) -> Path:
+    """Return the folder of the few numbers of each run that people compare, <run>.json, kept by git."""
+    return Path("metrics") / dataset
 
 
-def audit_metrics(dataset: str, audit: str) -> Path:
-    """Return the few numbers of an audit that people compare, kept by git."""
-    return Path("metrics/audits") / dataset / f"{audit}.json"
+def audit_metrics(dataset: str) -> Path:
+    """Return the folder of the few numbers of each audit that people compare, kept by git."""
+    return Path("metrics/audits") / dataset
 
 
 def results(dataset: str, name: str) -> Path:
     """Return a file of results, kept by git."""
-    return Path("results") / dataset / f"{name}.json"
+    return RESULTS / dataset / f"{name}.json"
 
 
-def curves(dataset: str, name: str) -> Path:
-    """Return a data set's table behind a plot, kept by git."""
-    return Path("results") / dataset / "curves" / f"{name}.csv"
+def curves(dataset: str) -> Path:
+    """Return the folder of a data set's tables behind plots, kept by git."""
+    return RESULTS / dataset / "curves"
 
 
 def picture(dataset: str, model: str) -> Path:

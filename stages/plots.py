@@ -15,11 +15,11 @@ from stages import _run, paths
 def plots(settings: Settings) -> None:
     parts = defaultdict(list)
     for dataset in settings.datasets:
-        for file in sorted(paths.curves(dataset, "").parent.rglob("*.csv")):
+        for file in sorted(paths.curves(dataset).rglob("*.csv")):
             # As text, so that what is gathered is what was written.
             parts[file.stem].append(pd.read_csv(file, dtype=str, keep_default_na=False))
         calibrations = read_result(paths.results(dataset, "calibration"), Calibrations)
-        audits = read_results(paths.results(dataset, "").parent)
+        audits = read_results(paths.RESULTS / dataset)
         for name, table in plots_of(dataset, calibrations, audits).items():
             parts[name].append(table)
     with replacing(paths.PLOTS / "tables") as target:

@@ -60,7 +60,7 @@ def scores_of(parameters, run):
 
 
 def test_every_run_has_its_numbers_and_a_headline_in_the_folder_of_metrics(parameters):
-    left_over = paths.metrics(DATASET, "resnet18-a-recipe-that-was-removed")
+    left_over = paths.metrics(DATASET) / "resnet18-a-recipe-that-was-removed.json"
     left_over.parent.mkdir(parents=True)
     left_over.write_text("{}")
     evaluate_stage(parameters, DATASET)
@@ -73,7 +73,7 @@ def test_every_run_has_its_numbers_and_a_headline_in_the_folder_of_metrics(param
         assert result.auc.value == pytest.approx(roc_auc_score(covid, table["seed_4"]), abs=1e-6)
         assert result.confusion.tp == (covid & (table["seed_4"] >= 0.5)).sum()  # the recipe's cut-off
         assert result.over_seeds.heads == 2
-        assert read_result(paths.metrics(DATASET, name), Headline) == headline(result)
+        assert read_result(paths.metrics(DATASET) / f"{name}.json", Headline) == headline(result)
 
 
 def test_the_first_heads_stand_beside_published_numbers_and_net_against_net(parameters):
@@ -101,7 +101,7 @@ def test_each_nets_first_head_is_calibrated_under_the_audits_recipe(parameters):
 
 def test_every_plot_has_one_table_with_the_first_heads_of_all_runs(parameters):
     evaluate_stage(parameters, DATASET)
-    tables = {path.stem: pd.read_csv(path) for path in paths.curves(DATASET, "runs").with_suffix("").iterdir()}
+    tables = {path.stem: pd.read_csv(path) for path in (paths.curves(DATASET) / "runs").iterdir()}
     assert set(tables) == PLOTS
     for table in tables.values():
         assert list(dict.fromkeys(table["model"])) == ["squeezenet1_0", "resnet18"]
@@ -110,14 +110,18 @@ def test_every_plot_has_one_table_with_the_first_heads_of_all_runs(parameters):
     assert tables["confusion"].groupby("model")["images"].sum().tolist() == [3100, 3100]
 
 
-def test_the_head_and_the_scores_that_heat_maps_explain_are_put_aside(parameters):
+def test_what_other_stages_need_of_single_runs_is_handed_on(parameters):
     assert parameters.heatmapped_models == ["resnet18"]
     evaluate_stage(parameters, DATASET)
     run = parameters.runs["resnet18-paper"]
-    folder = paths.explained(DATASET, "resnet18")
+    folder = paths.handed_on(DATASET, "explained") / "resnet18"
     assert (folder / "head.safetensors").read_bytes() == b"heads of resnet18"
     assert (folder / "scores.csv").read_bytes() == paths.scores(DATASET, run).read_bytes()
-    assert not list(paths.explained(DATASET, "squeezenet1_0").iterdir())
+    assert not list((folder.parent / "squeezenet1_0").iterdir())
+    audited = paths.handed_on(DATASET, "audited")
+    assert {path.name for path in audited.iterdir()} == {"resnet18-paper.csv", "squeezenet1_0-paper.csv"}
+    assert (audited / "resnet18-paper.csv").read_bytes() == paths.scores(DATASET, run).read_bytes()
+    assert not list(paths.handed_on(DATASET, "replayed").iterdir())  # this data set has no whole nets
 
 
 def test_scores_of_other_images_are_refused_and_nothing_is_written(parameters, refused):
@@ -125,7 +129,7 @@ def test_scores_of_other_images_are_refused_and_nothing_is_written(parameters, r
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-5]))
     with refused("resnet18 under paper has scores of 3095 images, there are 3100 test images; run `dvc repro`"):
         evaluate_stage(parameters, DATASET)
-    assert not paths.metrics(DATASET, "").parent.exists()
+    assert not paths.metrics(DATASET).exists()
     assert not paths.results(DATASET, "runs").exists()
 
 

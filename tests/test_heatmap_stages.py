@@ -29,7 +29,7 @@ from tests.checkouts import copy_of_checkout, edit_params, parameters
 from tests.trained import random_head
 
 MODEL = "squeezenet1_1"
-SCORES = paths.explained("phantom", MODEL) / "scores.csv"
+SCORES = paths.handed_on("phantom", "explained") / MODEL / "scores.csv"
 CPU = FeatureSettings(device="cpu", precision="fp32", batch_size=20)
 
 
@@ -66,9 +66,9 @@ def prepared(tmp_path_factory):
     bias = torch.zeros(2, 2)
     bias[0, 1] = margin.median()  # ties with the cut-off: called covid
     weight, bias = weight / margin.std(), bias / margin.std()
-    (folder / paths.explained("phantom", MODEL)).mkdir(parents=True)
+    (folder / paths.handed_on("phantom", "explained") / MODEL).mkdir(parents=True)
     head = random_head(weight=weight.numpy(), bias=bias.numpy())
-    write_head(folder / paths.explained("phantom", MODEL) / "head.safetensors", head)
+    write_head(folder / paths.handed_on("phantom", "explained") / MODEL / "head.safetensors", head)
     scores = score(features, weight.numpy(), bias.numpy())
     write_csv(folder / SCORES, score_table(table, scores, ["seed_5", "seed_6"]), digits=17)
     return folder
@@ -123,7 +123,7 @@ def test_maps_are_written_with_why_each_image_was_chosen(ready):
     image[:, :100, :100] = 128
     state = random_state(MODEL, 0, normalised(torch.from_numpy(pixels)))
     (features,) = extract(trunk(MODEL, state), [image], CPU)
-    head = read_head(ready / paths.explained("phantom", MODEL) / "head.safetensors")
+    head = read_head(ready / paths.handed_on("phantom", "explained") / MODEL / "head.safetensors")
     covered = score(features, head.weight, head.bias)[0, 0]
     assert np.ptp(occlusion[number, :62, :62]) == 0
     assert occlusion[number, 0, 0] == pytest.approx(rows["score"][number] - covered, abs=1e-5)

@@ -52,6 +52,8 @@ def test_a_net_that_was_not_replayed_starts_at_the_frozen_failure(settings):
     chosen = rungs(settings.ladder, settings.recipe, [])
     assert not any(rung.recipe.whole_net for rung in chosen)
     assert chosen[0].label(settings.recipe) == "failed-reproduction"
+    named = {name: settings.recipe[name] for name in (settings.ladder.bottom, settings.ladder.top)}
+    assert chosen[0].label(named) == "failed-reproduction-replayed, frozen"
     assert chosen[0].flipped == ()
     assert [rung.label(settings.recipe) for rung in chosen[1:3]] == ["augmented: yes", "schedule: constant"]
 

@@ -46,7 +46,7 @@ def test_the_repositorys_own_parameters_are_valid_and_spelled_out(params):
 @pytest.mark.parametrize(
     ("path", "value", "allowed"),
     [
-        ("colour", 1, "no such key; known are datasets, test_sets, models"),
+        ("colour", 1, "no such key; known are features, recipe, ladder"),
         ("dataset/phantom/split/startegy", "patient", "no such key; known are strategy, seed"),
         ("dataset/phantom/source/colour", 1, "no such key; known are kind, seed, height"),
         ("dataset/phantom/source/phantom", 1, "no such key; known are kind, seed, height"),

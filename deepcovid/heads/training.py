@@ -7,19 +7,23 @@ head sees the channels' means; with the ReLU between them they could not, and tw
 favour a class beyond zero. Number and meaning of the trained weights stay the same.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
+from torch.optim.adam import adam
+from torch.optim.sgd import sgd
 
 from deepcovid.catalogue import LABELS
 from deepcovid.heads.schedules import factor
 from deepcovid.progress import track
-from deepcovid.settings import Recipe
+from deepcovid.settings import Adam, Recipe, Sgd
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,9 @@ class Heads:
     """Heads of several recipes and seeds on one net, trained in step.
 
     Recipes that differ only in what is kept at the end (epochs, selection) or how it is used (cut-off) share one
-    trajectory. torch.optim knows one learning rate a tensor, so it runs at rate 1 on a tensor that starts each step at
-    zero; what it leaves there is the step, which each trajectory takes at its own rate.
+    trajectory. The optimiser runs at learning rate 1; each trajectory takes its steps at its own rate. Steps are small,
+    so that their time is that of starting operations: weights and biases share one tensor, and what only the log needs
+    is computed once an epoch.
     """
 
     def __init__(
@@ -98,13 +103,21 @@ class Heads:
         self._of_recipe = torch.tensor([self._trajectories.index(rate) for rate in rates], device=device)
         # Weights (seeds, trajectories, classes, features) and biases (seeds, trajectories, classes, 1): products over
         # the last dimension are several times faster than over another.
-        self._parts = [
+        initial = [
             part.to(device)[:, None].repeat(1, len(self._trajectories), 1, 1) for part in _initial(features, seeds)
         ]
-        self._steps = [torch.zeros_like(part) for part in self._parts]
-        kinds = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
-        options = recipes[0].optimiser.model_dump(exclude={"kind"})
-        self._optimiser = kinds[recipes[0].optimiser.kind](self._steps, lr=1.0, fused=True, **options)
+        self._shapes = [part.shape for part in initial]
+        self._values = torch.cat([part.flatten() for part in initial])
+        self._gradient = torch.zeros_like(self._values)
+        self._direction = _direction(recipes[0].optimiser, self._gradient)
+        sizes = [shape.numel() for shape in self._shapes]
+        self._parts = [part.view(shape) for part, shape in zip(self._values.split(sizes), self._shapes, strict=True)]
+        of_weights, of_biases = self._gradient.split(sizes)
+        columns = self._shapes[0][1] * len(LABELS)
+        self._gradients = of_weights.view(len(seeds), columns, features), of_biases.view(len(seeds), columns)
+        # (seeds, features, columns) and (seeds, 1, columns), a column per trajectory and class
+        self._weight, self._bias = (part.flatten(1, 2).transpose(1, 2) for part in self._parts)
+        self._wanted = torch.eye(len(LABELS), device=device)
         self._kept = [part[:, self._of_recipe] for part in self._parts]
         # Below any accuracy, so that the first epoch is kept even if it gets every image wrong.
         self._best = torch.full((len(seeds), len(recipes)), -1.0, device=device)
@@ -114,27 +127,20 @@ class Heads:
         """Set the learning rates of `epoch`, counted from 1."""
         self.epoch = epoch
         rates = [rate * factor(schedule, epoch) for rate, schedule in self._trajectories]
-        device = self._parts[0].device
-        self._rate = torch.tensor(rates, device=device)[:, None, None]
-        self._loss = torch.zeros(self._parts[0].shape[:2], device=device)
-        self._right, self._seen = torch.zeros_like(self._loss), 0
+        rate = torch.tensor(rates, device=self._values.device)[:, None, None]
+        self._rate = torch.cat([rate.expand(shape).flatten() for shape in self._shapes])
+        self._seen: list[tuple[Tensor, Tensor]] = []
 
+    @torch.inference_mode()
     def step(self, features: Tensor, classes: Tensor) -> None:
         """Take one step on a batch for each seed: features (seeds, batch, features), classes (seeds, batch)."""
-        with torch.no_grad():
-            log_p = self._logits(features).log_softmax(-1)
-            wanted = one_hot(classes, len(LABELS))[:, :, None]
-            gradient = ((log_p.exp() - wanted) / classes.shape[1]).flatten(2)
-            by_part = torch.bmm(gradient.transpose(1, 2), features), gradient.sum(1)
-            for step, of_part in zip(self._steps, by_part, strict=True):
-                step.grad = of_part.view_as(step)
-            self._optimiser.step()
-            for part, step in zip(self._parts, self._steps, strict=True):
-                part.addcmul_(step, self._rate)
-                step.zero_()
-            self._loss -= (log_p * wanted).sum((1, 3))
-            self._right += (log_p.argmax(-1) == classes[:, :, None]).sum(1)
-            self._seen += classes.shape[1]
+        log_p = self._logits(features).log_softmax(-1)
+        error = (log_p.exp() - self._wanted[classes][:, :, None]).div_(classes.shape[1]).flatten(2)
+        of_weights, of_biases = self._gradients
+        torch.bmm(error.transpose(1, 2), features, out=of_weights)
+        torch.sum(error, 1, out=of_biases)
+        self._values.addcmul_(self._direction(), self._rate)
+        self._seen.append((log_p, classes))
 
     def select(self, test: Data) -> Tensor:
         """End the epoch: log it and keep what each recipe's selection keeps.
@@ -167,14 +173,15 @@ class Heads:
 
     def _logits(self, features: Tensor) -> Tensor:
         """Return (seeds, images, trajectories, classes) for features (seeds, images, features)."""
-        weight, bias = (part.flatten(1, 2).transpose(1, 2) for part in self._parts)
-        return torch.baddbmm(bias, features, weight).unflatten(2, self._parts[0].shape[1:3])
+        return torch.baddbmm(self._bias, features, self._weight).unflatten(2, self._shapes[0][1:3])
 
     def _log(self, accuracy: Tensor, areas: Tensor) -> None:
         recipe, seed = np.meshgrid(np.arange(len(self.recipes)), self.seeds)
+        log_p, classes = (torch.cat(parts, 1) for parts in zip(*self._seen, strict=True))
+        wanted = classes[:, :, None, None].expand(*log_p.shape[:3], 1)
         measured = {
-            "loss": (self._loss / self._seen)[:, self._of_recipe],
-            "train_accuracy": (self._right / self._seen)[:, self._of_recipe],
+            "loss": -log_p.gather(3, wanted).mean((1, 3))[:, self._of_recipe],
+            "train_accuracy": (log_p.argmax(-1) == classes[:, :, None]).float().mean(1)[:, self._of_recipe],
             "test_accuracy": accuracy,
             "test_auc": areas,
         }
@@ -196,6 +203,31 @@ def auc(margin: Tensor, positive: Tensor) -> Tensor:
     others = by_column[..., ~positive].sort(-1).values
     below = torch.searchsorted(others, wanted) + torch.searchsorted(others, wanted, right=True)
     return below.float().mean(-1) / (2 * others.shape[-1])
+
+
+def _direction(optimiser: Adam | Sgd, gradient: Tensor) -> Callable[[], Tensor]:
+    """Return a function that computes the next step, at learning rate 1, from what `gradient` then holds.
+
+    The arithmetic is torch.optim's, in its functional form, which takes half the time a step and does not load the
+    compiler. Options that a recipe does not name are those of torch.optim's classes.
+    """
+    step = torch.zeros_like(gradient)
+    common: dict[str, Any] = {"lr": 1.0, "weight_decay": 0.0, "maximize": False, "fused": True}
+    if isinstance(optimiser, Sgd):
+        buffers: list[Tensor | None] = [None]
+        options = common | {"momentum": optimiser.momentum, "dampening": 0.0, "nesterov": False}
+        update = partial(sgd, [step], [gradient], buffers, **options)
+    else:
+        first, second, count = torch.zeros_like(gradient), torch.zeros_like(gradient), torch.zeros_like(gradient[0])
+        options = common | {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "amsgrad": False}
+        update = partial(adam, [step], [gradient], [first], [second], [], [count], **options)
+
+    def direction() -> Tensor:
+        step.zero_()
+        update()
+        return step
+
+    return direction
 
 
 def _initial(features: int, seeds: list[int]) -> tuple[Tensor, Tensor]:

@@ -19,10 +19,15 @@ class Rung:
     flipped: tuple[str, ...]
 
     def label(self, recipes: dict[str, Recipe]) -> str:
-        """Return the recipe's name at the start of a path and beside it, else the flipped switches and their values."""
+        """Return the flipped switches and their values; at the start of a path and beside it, the recipe's name.
+
+        `recipes` are those that the ladder names. Where the whole net was not run, a path starts on frozen features.
+        """
         if self.flipped and self.direction != "aside":
             return ", ".join(f"{switch}: {value_of(self.recipe, switch)}" for switch in self.flipped)
-        return next((name for name, recipe in recipes.items() if recipe == self.recipe), f"step {self.step}")
+        names = {recipe.model_copy(update=FROZEN): f"{name}, frozen" for name, recipe in recipes.items()}
+        names |= {recipe: name for name, recipe in reversed(recipes.items())}
+        return names.get(self.recipe, f"step {self.step}")
 
 
 def value_of(recipe: Recipe, switch: str) -> str:

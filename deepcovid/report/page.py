@@ -28,7 +28,7 @@ def render(contents: Contents) -> str:
         """Return the next number of a figure or a table."""
         return f"{kind} {next(numbers[kind])}"
 
-    made: dict[str, Any] = {"contents": contents, "sections": list(sections(contents)), "label": label}
+    made: dict[str, Any] = {"contents": contents, "sections": sections(contents), "label": label}
     made["style"] = Markup((files("deepcovid.report") / "templates" / "style.css").read_text(encoding="utf-8"))
     return environment.get_template("report.html.j2").render(made).lstrip()
 

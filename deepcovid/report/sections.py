@@ -1,6 +1,8 @@
 """What stands where on the page: sections with their figures, tables and the steps behind each."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+
+from joblib import Parallel, cpu_count, delayed
 
 from deepcovid.drawing.blocks import NOT_RUN, Block, Section, Tile, drawn
 from deepcovid.drawing.steps import Step
@@ -17,22 +19,27 @@ from deepcovid.statistics.rates import SENSITIVITY_WANTED, Confusion
 FIRST_SEED = "Numbers and curves are those of the first seed's head."
 
 
-def sections(contents: Contents) -> Iterator[Section]:
-    """Yield the page's sections in order."""
-    yield question(contents)
-    yield finding(contents)
-    yield ladder(contents)
-    yield audit(contents)
-    yield heatmaps(contents)
-    yield confusion(contents)
-    yield roc(contents)
-    yield histogram(contents)
-    yield training(contents)
-    yield published(contents)
-    yield nets(contents)
-    yield numbers(contents)
-    yield provenance(contents)
-    yield parameters(contents)
+def sections(contents: Contents) -> list[Section]:
+    """Return the page's sections in order. Drawing takes nearly all the time, so the cores share it."""
+    order = (
+        question,
+        finding,
+        ladder,
+        audit,
+        heatmaps,
+        confusion,
+        roc,
+        histogram,
+        training,
+        published,
+        nets,
+        numbers,
+        provenance,
+        parameters,
+    )
+    work = [delayed(part)(contents) for part in order]
+    made: list[Section] = Parallel(min(len(work), cpu_count()), backend="multiprocessing")(work)
+    return made
 
 
 def question(contents: Contents) -> Section:

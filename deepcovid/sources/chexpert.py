@@ -11,8 +11,8 @@ import pandas as pd
 from deepcovid.archives import Archive, add_member, opened
 from deepcovid.catalogue import NORMAL, read_text_table, require_columns
 from deepcovid.errors import UserError
-from deepcovid.fetching import RemoteFile, fetch, find, where_looked
-from deepcovid.files import replacing, sha256_of
+from deepcovid.fetching import RemoteFile, fetch, find, record_of, where_looked
+from deepcovid.files import replacing
 from deepcovid.progress import track
 
 NAME = "CheXpert-v1.0-small"  # of the folder, and of the zip
@@ -77,7 +77,7 @@ def fetch_table(remote: RemoteFile, folder: Path, mirrors: Sequence[Path]) -> di
         return fetch(remote, folder / TABLE, mirrors)
     with Archive(whole) as archive, replacing(folder / TABLE) as partial:
         partial.write_bytes(archive.read(remote.path))
-    return _record(folder / TABLE, f"{whole.name}: {TABLE}")
+    return record_of(folder / TABLE, f"{whole.name}: {TABLE}", "mirror", "not seen before")
 
 
 def fetch_images(remote: RemoteFile, folder: Path, mirrors: Sequence[Path], number: int, seed: int) -> dict[str, Any]:
@@ -118,15 +118,4 @@ def fetch_images(remote: RemoteFile, folder: Path, mirrors: Sequence[Path], numb
                 add_member(archive, name, source.read(there[name]))
     counts = {"frontal_rows": len(frontal), "without_file": len(frontal) - len(available), "images": len(chosen)}
     edition = f"{len(chosen)} of {len(available)} frontal images, drawn with seed {seed}"
-    return _record(folder / ARCHIVE, remote.path) | {"edition": edition} | counts
-
-
-def _record(path: Path, name: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "origin": "mirror",
-        "url": "",
-        "bytes": path.stat().st_size,
-        "sha256": sha256_of(path),
-        "edition": "not seen before; checked by content only",
-    }
+    return record_of(folder / ARCHIVE, remote.path, "mirror", "not seen before") | {"edition": edition} | counts

@@ -12,7 +12,8 @@ import pandas as pd
 from deepcovid.archives import MAX_MEMBER_BYTES, Archive, Folder, add_member, opened, own_files
 from deepcovid.catalogue import CONTROL, LABELS, read_text_table
 from deepcovid.errors import UserError
-from deepcovid.files import replacing, sha256_of
+from deepcovid.fetching import record_of
+from deepcovid.files import replacing
 from deepcovid.images import dicom
 from deepcovid.progress import track, warn
 from deepcovid.settings import FolderSource
@@ -22,6 +23,7 @@ TABLE = "images.csv"
 NEEDED = ("file", "label")
 COLUMNS = (*NEEDED, "finding", "view", "patient")
 COVID_FINDING = "COVID-19"
+OWN = ("folder", "a user's own")  # origin and edition of a user's file
 
 
 def fetch(source: FolderSource, folder: Path, reference: Path, mirrors: Sequence[Path]) -> list[dict[str, Any]]:
@@ -58,8 +60,8 @@ def fetch(source: FolderSource, folder: Path, reference: Path, mirrors: Sequence
     if ignored:
         warn(f"{table_path}: nothing reads its columns {', '.join(ignored)}; what is read is {', '.join(COLUMNS)}")
     return [
-        _record(folder / ARCHIVE, images.name) | {"left_out": len(left_out), "left_out_files": left_out},
-        _record(folder / TABLE, table_path.name) | {"ignored_columns": ignored},
+        record_of(folder / ARCHIVE, images.name, *OWN) | {"left_out": len(left_out), "left_out_files": left_out},
+        record_of(folder / TABLE, table_path.name, *OWN) | {"ignored_columns": ignored},
     ]
 
 
@@ -180,14 +182,3 @@ def _check_files(folder: Path, files: Iterable[str], path: Path) -> None:
 def _printable(name: str) -> str:
     """Return a file's name with bytes that are no UTF-8 as \\xNN."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def _record(path: Path, name: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "origin": "folder",
-        "url": "",
-        "bytes": path.stat().st_size,
-        "sha256": sha256_of(path),
-        "edition": "a user's own; checked by content only",
-    }
