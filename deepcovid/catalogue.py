@@ -16,6 +16,7 @@ Every value is text; a blank means not known. Columns:
     augmentation_of  image_id of the original, for a published or generated copy
     width, height    of the original file, pixels, where the source's edition is a reduced one
     sha256           of the file's bytes
+    collection       which of a source's collections the image is from; in the table only where there are several
     split            train or test; the split stage sets it
 """
 
@@ -53,6 +54,7 @@ COLUMNS = (
     "height",
     "sha256",
 )
+OPTIONAL = ("collection", "split")
 
 
 def checked(table: pd.DataFrame, origin: str) -> pd.DataFrame:
@@ -65,7 +67,9 @@ def checked(table: pd.DataFrame, origin: str) -> pd.DataFrame:
     for column in ("image_id", "archive", "member", "label"):
         if column not in table:
             raise UserError(f"{origin}: column {column!r} is missing; every image needs one")
-    table = table.reindex(columns=[*COLUMNS, *(c for c in table if c == "split")], fill_value="").fillna("").astype(str)
+    table = (
+        table.reindex(columns=[*COLUMNS, *(c for c in OPTIONAL if c in table)], fill_value="").fillna("").astype(str)
+    )
     for column in ("image_id", "archive", "member", "label"):
         blank = table.index[table[column] == ""]
         if len(blank):

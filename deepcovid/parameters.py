@@ -264,6 +264,7 @@ def _validate(values: Any, origin: str, nets: Collection[str]) -> Settings:
     for name, block in blocks.items():
         if not isinstance(block, dict):
             raise UserError(f"{origin}: dataset.{name}: a table is needed, of what differs from defaults")
+    blocks = {name: _like(name, blocks, f"{origin}: dataset") for name in blocks}
     merged = {name: _merged(shared, block, f"{origin}: dataset.{name}", "defaults") for name, block in blocks.items()}
     for path in _leaves(shared):
         if all(_holds(block, path) for block in blocks.values()):
@@ -282,7 +283,7 @@ def _validate(values: Any, origin: str, nets: Collection[str]) -> Settings:
 
     whole = {key: value for key, value in values.items() if key != "defaults"} | {"dataset": merged}
     if isinstance(values.get("recipe"), dict):
-        whole["recipe"] = {name: _recipe(name, values["recipe"], origin) for name in values["recipe"]}
+        whole["recipe"] = {name: _like(name, values["recipe"], f"{origin}: recipe") for name in values["recipe"]}
     return checked(Settings, whole, origin, written, {"nets": nets})
 
 
@@ -304,17 +305,21 @@ def _merged(shared: Values, own: Values, place: str, default: str) -> Values:
     return result
 
 
-def _recipe(name: str, recipes: Values, origin: str, followed: tuple[str, ...] = ()) -> Any:
-    """Return a recipe with all its choices: its own, and those of the recipe that it is `like`."""
-    own = recipes[name]
+def _like(name: str, blocks: Values, place: str, followed: tuple[str, ...] = ()) -> Any:
+    """Return a block with all its values: its own, and those of the block that it is `like`.
+
+    `place` says in errors where the blocks stand.
+    """
+    own = blocks[name]
     if not isinstance(own, dict) or "like" not in own:
         return own
     other, path = own["like"], (*followed, name)
-    if not isinstance(other, str) or other not in recipes or other in path:
-        known = ", ".join(known for known in recipes if known not in path)
-        raise UserError(f"{origin}: recipe.{name}.like: {other!r} is no other recipe; known are {known}")
-    whole = _recipe(other, recipes, origin, path)
-    return whole | {key: value for key, value in own.items() if key != "like"} if isinstance(whole, dict) else whole
+    if not isinstance(other, str) or other not in blocks or other in path:
+        known = ", ".join(known for known in blocks if known not in path)
+        raise UserError(f"{place}.{name}.like: {other!r} is no other block; known are {known}")
+    whole = _like(other, blocks, place, path)
+    differing = {key: value for key, value in own.items() if key != "like"}
+    return _merged(whole, differing, f"{place}.{name}", other) if isinstance(whole, dict) else whole
 
 
 def _leaves(values: Values) -> list[list[str]]:

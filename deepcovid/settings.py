@@ -1,6 +1,6 @@
 """The sections of params.yaml: every knob, its type and its range. The file as a whole is in parameters.py."""
 
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -17,6 +17,7 @@ from deepcovid.schema import Strict as _Strict
 
 Item = TypeVar("Item")
 Group = Literal["covid", "normal", "other"]
+Collection = Literal["A", "B"]
 
 
 def distinct(values: list[Item]) -> list[Item]:
@@ -33,6 +34,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Names = Annotated[list[Name], Field(min_length=1), AfterValidator(distinct)]
 
 MOST_SEEDS = 1000
+MOST_PHANTOMS = 100_000
 
 
 def counted(seeds: object) -> object:
@@ -49,20 +51,69 @@ Seeds = Annotated[
 ]
 
 
+class GroupCounts(_Strict):
+    """How many images of each group there are."""
+
+    covid: Annotated[int, Field(ge=0, le=MOST_PHANTOMS)]
+    normal: Annotated[int, Field(ge=0, le=MOST_PHANTOMS)]
+    other: Annotated[int, Field(ge=0, le=MOST_PHANTOMS)]
+
+
+class PhantomImages(_Strict):
+    """AP radiographs on each side of the published split; images of other views come on top, for the filter to drop."""
+
+    train: GroupCounts
+    test: GroupCounts
+
+    @model_validator(mode="after")
+    def _no_class_is_empty(self) -> Self:
+        for side in ("train", "test"):
+            counts: GroupCounts = getattr(self, side)
+            non = counts.normal + counts.other
+            if bool(counts.covid) != bool(non) or (side == "test" and not non):
+                raise ValueError(
+                    f"{side} has {counts.covid} images with covid and {non} without; both classes are needed"
+                    + (", or none of either" if side == "train" else "")
+                )
+        return self
+
+
 class PhantomSource(_Strict):
-    """Synthetic radiographs: see deepcovid/sources/phantom."""
+    """Synthetic radiographs: see deepcovid/sources/phantom.
+
+    Attributes:
+        seed: Of patients and images. Patients of different seeds are different patients.
+        height: Of the drawn images, pixels; the width varies with the patient.
+        images: How many there are.
+        collections: Where the images of each group come from.
+        lesion: Factor on the centimetres of lung that findings fill, and on how much a heart is enlarged; 0 is no
+            disease at all.
+        shortcut: How differently the two collections process their images; 0 is alike, 1 as much as the paper's two.
+        repeat_share: Share of patients with a second and a third image.
+        views: Shares of the images.
+    """
 
     kind: Literal["phantom"]
     seed: Seed
-    height: Annotated[int, Field(ge=224, le=1024)]
-    patients: dict[Group, NonNegativeInt]
+    height: Annotated[int, Field(ge=64, le=1024)]
+    images: PhantomImages
+    collections: dict[Group, Collection]
+    lesion: Share
+    shortcut: Annotated[float, Field(ge=0, le=2)]
     repeat_share: Share
     views: dict[Literal["AP", "PA", "L", "Axial"], Share]
 
     @model_validator(mode="after")
-    def _there_are_patients(self) -> Self:
-        if not sum(self.patients.values()):
-            raise ValueError("patients must be more than none")
+    def _every_group_has_a_collection(self) -> Self:
+        missing = [group for group in get_args(Group) if group not in self.collections]
+        if missing:
+            raise ValueError(f"collections: {missing[0]} has none; name A or B")
+        return self
+
+    @model_validator(mode="after")
+    def _some_images_are_ap(self) -> Self:
+        if self.views.get("AP", 0) < 0.1:
+            raise ValueError("views: a share of at least 0.1 must be AP, the view that is counted")
         return self
 
     @model_validator(mode="after")

@@ -26,11 +26,13 @@ class Exposure:
         dose: Photons relative to the view's usual number.
         window: Percentiles of the log image shown as black and as white.
         gamma: Exponent of the display curve.
+        blur: Standard deviation of the detector's blur, pixels.
     """
 
     dose: float
     window: tuple[float, float]
     gamma: float
+    blur: float
 
 
 def image(rng: np.random.Generator, chest: Chest, view: str, exposure: Exposure) -> NDArray[np.uint8]:
@@ -41,7 +43,7 @@ def image(rng: np.random.Generator, chest: Chest, view: str, exposure: Exposure)
     primary = np.exp(-(SOFT_TISSUE * soft + LUNG * lung + BONE * chest.bone))
     reach = SCATTER_REACH * chest.lung.shape[0] / FIELD_HEIGHT
     total = primary + SCATTER[view] * gaussian_filter(primary, reach, truncate=3.0)
-    photons = total * PHOTONS[view] * exposure.dose
+    photons = gaussian_filter(total, exposure.blur) * PHOTONS[view] * exposure.dose
     counted = photons + np.sqrt(photons) * rng.standard_normal(photons.shape, dtype=np.float32)
     return _display(-np.log(np.maximum(counted, 1.0)), exposure)
 

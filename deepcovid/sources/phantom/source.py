@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from joblib import cpu_count
 from numpy.typing import NDArray
@@ -13,10 +14,11 @@ from PIL import Image
 
 from deepcovid.archives import Archive, add_member
 from deepcovid.catalogue import read_text_table
-from deepcovid.files import replacing, sha256_of
+from deepcovid.fetching import record_of
+from deepcovid.files import replacing
 from deepcovid.progress import track
 from deepcovid.settings import PhantomSource
-from deepcovid.sources.phantom.population import population
+from deepcovid.sources.phantom.population import planned, population
 
 ARCHIVE = "phantom.zip"
 TABLE = "images.csv"
@@ -26,32 +28,17 @@ def fetch(source: PhantomSource, folder: Path, reference: Path, mirrors: Sequenc
     """Draw the phantoms and write them to one archive; the same source gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, str]] = []
-    patients = track(
-        population(source, workers=cpu_count()),
-        "drawing phantoms",
-        total=sum(source.patients.values()),
-        unit="patients",
-    )
+    wanted = planned(source)
+    patients = track(population(wanted, source, cpu_count()), "drawing phantoms", total=len(wanted), unit="patients")
     with replacing(folder / ARCHIVE) as partial, zipfile.ZipFile(partial, "w") as archive:
         for phantoms in patients:
             for phantom in phantoms:
                 name = phantom.row["image_id"]
-                add_member(archive, f"images/{name}.jpg", _encoded(phantom.pixels, "JPEG", quality=92))
-                add_member(archive, f"masks/{name}.png", _encoded(phantom.mask, "PNG"))
+                add_member(archive, f"images/{name}.jpg", phantom.file)
+                add_member(archive, f"masks/{name}.png", _png(phantom.mask))
                 rows.append(phantom.row)
         add_member(archive, TABLE, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n").encode())
-    path = folder / ARCHIVE
-    edition = f"drawn by deepcovid.phantom with seed {source.seed}"
-    return [
-        {
-            "name": ARCHIVE,
-            "origin": "generated",
-            "url": "",
-            "bytes": path.stat().st_size,
-            "sha256": sha256_of(path),
-            "edition": edition,
-        }
-    ]
+    return [record_of(folder / ARCHIVE, ARCHIVE, "generated", f"drawn with seed {source.seed}")]
 
 
 def catalogue(folder: Path, reference: Path) -> pd.DataFrame:
@@ -68,7 +55,7 @@ def catalogue(folder: Path, reference: Path) -> pd.DataFrame:
     return table
 
 
-def _encoded(pixels: NDArray[Any], file_format: str, **options: int) -> bytes:
+def _png(mask: NDArray[np.bool_]) -> bytes:
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, file_format, **options)
+    Image.fromarray(mask).save(stream, "PNG")
     return stream.getvalue()
