@@ -95,6 +95,7 @@ def trained(checkout, monkeypatch):
     def edit(values):
         values["models"], values["recipes"], values["replays"] = [MODEL], ["paper"], []
         values["test_sets"] = ["cohen"]
+        values["dataset"]["phantom"]["image_size"] = 224
         values["features"] |= {"device": "cpu", "batch_size": 3}
         values["evaluate"]["bootstrap_samples"] = 100
 

@@ -20,10 +20,10 @@ from deepcovid.heatmaps.localisation import (
     pointing_game,
 )
 from deepcovid.heatmaps.occlusion import Window, occlusion
-from deepcovid.images.decoding import resize_and_crop
 from deepcovid.settings import EvaluateSettings, FeatureSettings, PhantomSource
 from deepcovid.sources.phantom.population import patient_images
 from deepcovid.statistics.estimate import Estimate, read_result, write_result
+from tests.radiographs import framed
 
 BOOTSTRAP = EvaluateSettings(bootstrap_samples=300, bootstrap_seed=1)
 
@@ -171,8 +171,7 @@ def phantoms():
     )
     drawn = [patient_images(source, number, "covid")[0] for number in range(8)]
     framed = [
-        [np.asarray(resize_and_crop(Image.fromarray(part))) for part in (phantom.pixels, phantom.mask)]
-        for phantom in drawn
+        [np.asarray(framed(Image.fromarray(part))) for part in (phantom.pixels, phantom.mask)] for phantom in drawn
     ]
     return [np.stack(parts) for parts in zip(*framed, strict=True)]
 

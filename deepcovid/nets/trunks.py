@@ -81,13 +81,13 @@ def check_line(model: str, line: Net) -> int:
 
 
 def check_size(model: str, size: int) -> None:
-    """Check that a net of the zoo takes images of `size` x `size` pixels; it is run on the device `meta`.
+    """Check that a net of the zoo takes images of `size` x `size` pixels, on the device `meta` like `check_line`.
 
     Raises:
-        UserError: It does not, or makes so little of them that the last stage's output has no places.
+        UserError: Its line is wrong; or it does not take them, or leaves no places of them in the last stage's output.
     """
-    remedy = "choose another image_size, or leave the net out of models"
-    stage = NETS[model].last_stage
+    check_line(model, NETS[model])
+    stage, remedy = NETS[model].last_stage, "choose another image_size, or leave the net out of models"
     with torch.device("meta"), torch.inference_mode():
         net, images = build(model).eval(), torch.empty(2, 3, size, size)
         try:
@@ -98,7 +98,8 @@ def check_size(model: str, size: int) -> None:
             ) from None
     if made[2] * made[3] == 1:
         raise UserError(
-            f"the net {model} makes {_dims(made)} of {size} x {size} pixels, so that it tells no places apart; {remedy}"
+            f"the net {model} cannot take images of {size} x {size} pixels, of which its {stage} leaves no places; "
+            f"{remedy}"
         )
 
 
