@@ -170,10 +170,10 @@ def phantoms():
         kind="phantom", seed=3, height=224, patients={"covid": 8}, repeat_share=0.0, views={"AP": 1.0}
     )
     drawn = [patient_images(source, number, "covid")[0] for number in range(8)]
-    framed = [
+    pairs = [
         [np.asarray(framed(Image.fromarray(part))) for part in (phantom.pixels, phantom.mask)] for phantom in drawn
     ]
-    return [np.stack(parts) for parts in zip(*framed, strict=True)]
+    return [np.stack(parts) for parts in zip(*pairs, strict=True)]
 
 
 def test_a_score_of_brightness_in_the_lesion_is_traced_to_it_and_noise_is_at_chance(phantoms):
