@@ -32,6 +32,9 @@ OpenShare = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Names = Annotated[list[Name], Field(min_length=1), AfterValidator(distinct)]
+LARGEST = 512  # pixels
+# Side of what a net is shown, pixels. Nets halve it up to five times, and audits divide it by 16.
+ImageSize = Annotated[int, Field(ge=64, le=LARGEST, multiple_of=16)]
 
 MOST_SEEDS = 1000
 MOST_PHANTOMS = 100_000
@@ -238,17 +241,17 @@ class HeatmapImages(_Strict):
 
 
 class HeatmapSettings(_Strict):
-    """The grey window that slides over an image of 224 x 224 pixels (paper, section 4.7), and over which images.
+    """The grey window that slides over an image (paper, section 4.7), and over which images.
 
     Attributes:
-        window: Side of the window, N in the paper, pixels.
+        window: Side of the window, N in the paper, pixels; at most the data set's image_size.
         stride: From one place of the window to the next, S in the paper, pixels.
         fill: Grey level of the window.
         images: Which images.
     """
 
-    window: Annotated[int, Field(ge=1, le=224)]
-    stride: Annotated[int, Field(ge=1, le=224)]
+    window: Annotated[int, Field(ge=1, le=LARGEST)]
+    stride: Annotated[int, Field(ge=1, le=LARGEST)]
     fill: Annotated[int, Field(ge=0, le=255)]
     images: HeatmapImages
 
@@ -269,6 +272,7 @@ class DatasetSettings(_Strict):
     filter: FilterSettings
     split: SplitSettings
     max_quarantined_share: Share
+    image_size: ImageSize
     augment: AugmentSettings
     weights: WeightSettings
     seeds: Seeds
@@ -276,6 +280,15 @@ class DatasetSettings(_Strict):
     replay: ReplaySettings
     hiding: HidingSettings
     heatmaps: HeatmapSettings
+
+    @model_validator(mode="after")
+    def _the_window_fits_into_the_image(self) -> Self:
+        if self.heatmaps.window > self.image_size:
+            raise ValueError(
+                f"heatmaps.window is {self.heatmaps.window} pixels, more than the image_size of {self.image_size}; "
+                "lower the window or raise image_size"
+            )
+        return self
 
 
 class Net(_Strict):

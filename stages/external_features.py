@@ -1,10 +1,15 @@
-"""Turn the test images of another data set into feature vectors, with a net of this data set."""
+"""Turn the test images of another data set into feature vectors, with a net of this data set.
+
+Where they were decoded at another image_size than this data set's, they are resized to its size, so that nets and heads
+see what they know. The resampling is that of decoding, bilinear and antialiased.
+"""
 
 from deepcovid import catalogue
 from deepcovid.arrays import batches, load_array
 from deepcovid.audits.external import candidates, chosen
 from deepcovid.errors import UserError
 from deepcovid.files import replacing
+from deepcovid.images.resizing import resized
 from deepcovid.nets.features import write_features
 from deepcovid.nets.trunks import read_state, trunk
 from deepcovid.parameters import Parameters
@@ -28,7 +33,9 @@ def external_features(parameters: Parameters, dataset: str, model: str, images: 
     net = trunk(*read_state(paths.weights(dataset, model)))
     decoded = chosen(batches(pixels, options.batch_size), table.index.isin(rows.index))
     with replacing(paths.external_features(dataset, model, images)) as partial:
-        write_features(partial, net, decoded, len(rows), options, f"{model} on {images}")
+        write_features(
+            partial, net, resized(decoded, parameters.image_size), len(rows), options, f"{model} on {images}"
+        )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from deepcovid.arrays import batches, load_array
+from deepcovid.arrays import batches
 from deepcovid.audits.hiding import hide, squares
 from deepcovid.files import replacing
 from deepcovid.nets.features import write_features
@@ -20,11 +20,13 @@ from deepcovid.nets.weights import random_state
 from deepcovid.parameters import Parameters
 from stages import _run, paths
 from stages._calibration import calibration_images
+from stages._pixels import read_pixels
 
 
 def features(parameters: Parameters, dataset: str, model: str) -> None:
     pixels, options = paths.data(dataset, "pixels.npy"), parameters.features
-    images = len(load_array(pixels))
+    size, count = parameters.image_size, parameters.weights.calibration_images
+    images = len(read_pixels(dataset, size))
 
     def extract(net: nn.Module, seen: Iterable[NDArray[np.uint8]], number: int, target: Path, what: str) -> None:
         write_features(target, net, seen, number, options, f"{model}, {what}")
@@ -38,7 +40,7 @@ def features(parameters: Parameters, dataset: str, model: str) -> None:
             hidden = (hide(batch, square) for square in sweep for batch in batches(pixels, options.batch_size))
             if sweep:
                 extract(net, hidden, len(sweep) * images, folder / "hidden.npy", "middle hidden")
-            sample = calibration_images(dataset, audit.untrained_seed, parameters.weights.calibration_images)
+            sample = calibration_images(dataset, size, audit.untrained_seed, count)
             net = trunk(model, random_state(model, audit.untrained_seed, sample))
             extract(net, batches(pixels, options.batch_size), images, folder / "untrained.npy", "untrained")
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from deepcovid import catalogue
-from deepcovid.arrays import ArrayWriter, load_array
+from deepcovid.arrays import ArrayWriter
 from deepcovid.errors import UserError
 from deepcovid.files import replacing, write_csv
 from deepcovid.heads.head_files import read_head
@@ -14,6 +14,7 @@ from deepcovid.heatmaps.selection import choose
 from deepcovid.nets.trunks import read_state, trunk
 from deepcovid.parameters import Parameters
 from stages import _run, paths
+from stages._pixels import read_pixels
 from stages.runs import read_score_table
 
 
@@ -28,7 +29,7 @@ def heatmaps(parameters: Parameters, dataset: str, model: str) -> None:
     test = scores[["image_id", "label", "patient_id"]].assign(score=heads_of(scores).iloc[:, 0])
     chosen = choose(test, cut_off, options.images)
 
-    table, pixels = catalogue.read(paths.data(dataset, "images.csv")), load_array(paths.data(dataset, "pixels.npy"))
+    table, pixels = catalogue.read(paths.data(dataset, "images.csv")), read_pixels(dataset, parameters.image_size)
     known = chosen["image_id"].isin(table["image_id"]).all()
     if not known or len(pixels) != len(table):
         raise UserError(

@@ -17,7 +17,7 @@ from stages import _audit, _run, paths
 def hidden(parameters: Parameters, dataset: str) -> None:
     recipe = parameters.trained[parameters.audit.recipe]
     table = catalogue.read(paths.data(dataset, "images.csv"))
-    sweep, lesions = squares(parameters.hiding), known_lesions(dataset, table)
+    sweep, lesions = squares(parameters.hiding), known_lesions(dataset, table, parameters.image_size)
     nets = {}
     for model in parameters.audited_models:
         path = paths.features(dataset, model, "hidden")
@@ -40,10 +40,11 @@ def hidden(parameters: Parameters, dataset: str) -> None:
     _audit.write(found, dataset, "hidden")
 
 
-def known_lesions(dataset: str, table: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return the lesions of the COVID test images, (images, 224, 224); none where they are not known."""
+def known_lesions(dataset: str, table: pd.DataFrame, image_size: int) -> NDArray[np.bool_]:
+    """Return the lesions of the COVID test images, (images, side, side); none where they are not known."""
     rows = table[catalogue.in_test(table) & catalogue.covid(table)].reset_index(drop=True)
-    return np.array([mask for mask in lesion_masks(paths.data(dataset, "raw"), rows) if mask is not None])
+    masks = lesion_masks(paths.data(dataset, "raw"), rows, image_size)
+    return np.array([mask for mask in masks if mask is not None])
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from deepcovid.arrays import load_array
 from deepcovid.errors import UserError
 from deepcovid.files import replacing
 from deepcovid.heatmaps.localisation import Located, NetHeat, NotLocated, localised
@@ -24,6 +23,7 @@ from deepcovid.parameters import Parameters
 from deepcovid.progress import track
 from deepcovid.statistics.estimate import write_result
 from stages import _run, paths
+from stages._pixels import read_pixels
 from stages.maps import METHODS, Maps, detected, read_maps
 
 PER_PAGE = 12  # of a montage
@@ -36,8 +36,9 @@ def localisation(parameters: Parameters, dataset: str, model: str) -> None:
     if not parameters.nets[model].runs:
         _run.leave_nothing([target, drawn, paths.picture(dataset, model)], f"{model} is not named in models")
         return
-    rows, maps = read_maps(dataset, model)
-    lesions = lesion_masks(paths.data(dataset, "raw"), rows)
+    size = parameters.image_size
+    rows, maps = read_maps(dataset, model, size)
+    lesions = lesion_masks(paths.data(dataset, "raw"), rows, size)
     write_result(target, measured(parameters, dataset, model, rows, maps, lesions))
     draw(parameters, dataset, model, rows, maps, lesions)
 
@@ -70,7 +71,7 @@ def measured(
         fill=options.fill,
         chosen=Counter(rows["why"].str.replace(" ", "_")),
         lesions=compared(lesions, "no chosen COVID image that is detected has a lesion mask"),
-        lungs=compared(lung_masks(raw, rows, members), no_lungs),
+        lungs=compared(lung_masks(raw, rows, members, parameters.image_size), no_lungs),
     )
 
 
@@ -80,7 +81,7 @@ def draw(parameters: Parameters, dataset: str, model: str, rows: pd.DataFrame, m
     name = f"{dataset} (synthetic images)" if synthetic else dataset
     window = f"window N = {options.window}, stride S = {options.stride}, fill {options.fill}"
     facts = f"{name}: {title_of(model)}, recipe {parameters.heatmap_recipe}, {window}"
-    pixels = load_array(paths.data(dataset, "pixels.npy"))
+    pixels = read_pixels(dataset, parameters.image_size)
     if rows["place"].max() >= len(pixels):
         raise UserError(
             f"{paths.data(dataset, 'pixels.npy')}: not the images of images.csv; run `dvc repro`, which makes them anew"

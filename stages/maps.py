@@ -10,20 +10,19 @@ from numpy.typing import NDArray
 from deepcovid import catalogue
 from deepcovid.arrays import load_array
 from deepcovid.errors import UserError, reason_of
-from deepcovid.images.transform import SIZE
 from stages import paths
 
-Maps = Mapping[str, NDArray[Any]]  # (images, 224, 224) by method
+Maps = Mapping[str, NDArray[Any]]  # (images, side, side) by method
 METHODS = {"occlusion": "occlusion", "grad_cam": "Grad-CAM"}  # by file and in pictures
 
 
-def read_maps(dataset: str, model: str) -> tuple[pd.DataFrame, Maps]:
-    """Return what the heatmaps stage wrote, in its order: a row per image, and maps (images, 224, 224) by method.
+def read_maps(dataset: str, model: str, image_size: int) -> tuple[pd.DataFrame, Maps]:
+    """Return what the heatmaps stage wrote, in its order: a row per image, and maps (images, side, side) by method.
 
     A row is the catalogue's, with `place`, its row there; why it was chosen; its score, and the cut-off.
 
     Raises:
-        UserError: They are damaged, or not of the images in the catalogue.
+        UserError: They are damaged, not of the images in the catalogue, or their side is not `image_size` pixels.
     """
     folder = paths.data(dataset, f"heatmaps/{model}")
     kinds = {"image_id": str, "why": str, "score": float, "cut_off": float}
@@ -36,7 +35,7 @@ def read_maps(dataset: str, model: str) -> tuple[pd.DataFrame, Maps]:
         maps = {name: load_array(folder / f"{name}.npy") for name in METHODS}
     except (ValueError, EOFError) as error:
         raise UserError(f"{folder}: damaged ({reason_of(error)}); run `dvc repro`, or the stage heatmaps") from None
-    shape = (len(rows), SIZE, SIZE)
+    shape = (len(rows), image_size, image_size)
     if any(part.shape != shape or part.dtype != np.float32 for part in maps.values()) or len(rows) != len(chosen):
         raise UserError(f"{folder}: not maps of the images in images.csv; run `dvc repro`, or the stage heatmaps")
     for name, part in maps.items():

@@ -8,7 +8,6 @@ import pandas as pd
 import torch
 
 from deepcovid import catalogue
-from deepcovid.arrays import load_array
 from deepcovid.errors import UserError
 from deepcovid.files import replacing, sha256_of, write_csv
 from deepcovid.heads.head_files import write_head
@@ -21,6 +20,7 @@ from deepcovid.nets.trunks import read_state, trunk
 from deepcovid.parameters import Parameters
 from deepcovid.settings import Recipe
 from stages import _run, paths
+from stages._pixels import read_pixels
 from stages._run import leave_nothing
 
 
@@ -51,6 +51,7 @@ def replay_stage(parameters: Parameters, dataset: str, model: str, recipe: str) 
         "dataset": dataset,
         "recipe": recipe,
         "choices": capped,
+        "image_size": parameters.image_size,
         "seeds": seeds,
     }
     with replacing(files[0]) as partial:
@@ -64,13 +65,14 @@ def replay_stage(parameters: Parameters, dataset: str, model: str, recipe: str) 
 
 def images(parameters: Parameters, dataset: str, rows: pd.DataFrame, recipe: Recipe | None = None) -> Images:
     """Return images of the data set, uncropped if `recipe` draws crops."""
-    pixels = load_array(paths.data(dataset, "pixels.npy"))[rows.index]
+    size = parameters.image_size
+    pixels = read_pixels(dataset, size)[rows.index]
     if recipe and recipe.random_crop:
         generated = parameters.augment.source == "generated"
         found = uncropped(rows, paths.data(dataset, "raw"), pixels, generated)
     else:
         found = list(pixels)
-    return Images([torch.from_numpy(image.copy()) for image in found], classes_of(rows["label"]))
+    return Images([torch.from_numpy(image.copy()) for image in found], classes_of(rows["label"]), size)
 
 
 if __name__ == "__main__":

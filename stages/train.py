@@ -9,10 +9,12 @@ from deepcovid.heads.scoring import score, score_table
 from deepcovid.heads.sweep import train_recipes
 from deepcovid.parameters import Parameters
 from stages import _run, paths
+from stages._pixels import read_pixels
 
 
 def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
     table, seeds = catalogue.read(paths.data(dataset, "images.csv")), parameters.seeds
+    read_pixels(dataset, parameters.image_size)  # refuses pixels of another size, whose features these then are
     features, weights = load_array(paths.features(dataset, model)), sha256_of(paths.weights(dataset, model))
     in_test, known = catalogue.in_test(table), {}
     for augmented in {recipe.augmented for recipe in parameters.trained.values()}:
@@ -34,6 +36,7 @@ def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
                 dataset=dataset,
                 recipe=name,
                 choices=recipe,
+                image_size=parameters.image_size,
                 seeds=seeds,
                 weight=weight,
                 bias=bias,

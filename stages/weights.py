@@ -7,13 +7,16 @@ from deepcovid.fetching import editions, located, mirror_folders
 from deepcovid.files import replacing, sha256_of, write_json
 from deepcovid.nets import weights
 from deepcovid.nets.features import keep_large_buffers
-from deepcovid.nets.trunks import write_state
+from deepcovid.nets.trunks import check_size, write_state
 from deepcovid.parameters import Parameters
 from stages import _run, paths
 from stages._calibration import calibration_images
 
 
 def weights_stage(parameters: Parameters, dataset: str) -> None:
+    for model, choices in parameters.nets.items():
+        if choices.runs:
+            check_size(model, parameters.image_size)
     recorded = paths.provenance_of_weights(dataset)
     with replacing(paths.data(dataset, "weights")) as folder, replacing(recorded) as records:
         folder.mkdir()
@@ -33,7 +36,7 @@ def get(parameters: Parameters, dataset: str, model: str, target: Path) -> dict[
     record: dict[str, Any]
     if options.source == "random":
         keep_large_buffers()
-        images = calibration_images(dataset, options.seed, options.calibration_images)
+        images = calibration_images(dataset, parameters.image_size, options.seed, options.calibration_images)
         state = weights.random_state(model, options.seed, images)
         record = {"origin": "random", "seed": options.seed, "calibration_images": len(images)}
     elif options.source == "imagenet":

@@ -1,4 +1,4 @@
-"""Image files for tests: noise, as DICOM, PNG or JPEG."""
+"""Image files for tests: noise, as DICOM, PNG or JPEG; and what decoding makes of them at 224 x 224 pixels."""
 
 import io
 
@@ -7,6 +7,16 @@ from PIL import Image
 from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
+
+from deepcovid.images import decoding
+
+SIDE = 224
+framed = decoding.resize_and_crop(SIDE)
+
+
+def decode(content):
+    """What nets are shown of an image file."""
+    return decoding.decode(content, framed)
 
 
 def dataset(pixels, photometric="MONOCHROME2", bits=None, **facts):

@@ -249,22 +249,22 @@ def test_blanks_are_not_known(table):
     assert list(measured[COLUMNS].columns) == COLUMNS
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_brightness_is_that_of_the_border_and_of_the_corners(table, channels):
-    images = np.full((2, 224, 224, channels), 50, np.uint8)
+@pytest.mark.parametrize(("channels", "side"), [(1, 224), (3, 224), (1, 96)])
+def test_brightness_is_that_of_the_border_and_of_the_corners(table, channels, side):
+    images = np.full((2, side, side, channels), 50, np.uint8)
     images[0, 4:-4, 4:-4] = 100
     images[0, :4, :] = 70  # half of the border's rows, nearly
     images[1, 10:20, 10:20] = 255  # a marker of 100 pixels
-    images[1, 100:120, 100:120] = 255  # in the middle, where it is none
+    images[1, side // 2 - 10 : side // 2 + 10, side // 2 - 10 : side // 2 + 10] = 255  # in the middle, where it is none
     measured = measurements(table[:2], file_headers(2), [images[:1], images[1:]])
-    border = np.r_[np.full(4 * 224, 70), np.full(4 * 224 + 2 * 4 * 216, 50)]
+    border = np.r_[np.full(4 * side, 70), np.full(4 * side + 2 * 4 * (side - 8), 50)]
     assert measured["border_mean"].tolist() == pytest.approx([border.mean(), 50])
     assert measured["border_deviation"].tolist() == pytest.approx([border.std(), 0])
-    pixels = 4 * 56 * 56
+    pixels = side * side // 4
     assert measured["corner_near_white"].tolist() == pytest.approx([0, 100 / pixels])
     brightest = pixels // 100
     assert measured["corner_brightest"].tolist() == pytest.approx(
-        [100, (100 * 255 + (brightest - 100) * 50) / brightest]
+        [100, (min(100, brightest) * 255 + max(brightest - 100, 0) * 50) / brightest]
     )
 
 

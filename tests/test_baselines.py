@@ -85,6 +85,13 @@ def test_frame_sees_the_outer_eight_pixels_and_no_others(row, column, seen):
     assert numbers.sum() == pytest.approx(255 / 64 if seen else 0)
 
 
+@pytest.mark.parametrize("side", [64, 96, 512])
+def test_figures_take_images_of_every_size(side):
+    found = figures([np.zeros((2, side, side, 1), np.uint8)])
+    frame_squares = 4 * (side // 8 - 1)
+    assert [numbers.shape for numbers in found.values()] == [(2, 3), (2, 32), (2, 64), (2, 256), (2, frame_squares)]
+
+
 @given(images=greys, size=st.integers(1, 3), data=st.data())
 def test_figures_average_colours_and_do_not_depend_on_the_batches(images, size, data):
     same = np.repeat(images[..., None].astype(np.uint8), 3, axis=3)

@@ -21,6 +21,7 @@ from deepcovid.commands import main
 from deepcovid.commands.inputs import Input, _distinct
 from deepcovid.errors import UserError
 from deepcovid.heatmaps.overlays import overlay
+from deepcovid.settings import LARGEST
 from tests.checkouts import ROOT, run
 from tests.radiographs import dicom, jpeg, noise, png
 from tests.trained import MODEL, random_head, trained_folder
@@ -101,7 +102,7 @@ def test_the_examples_of_help_are_understood(text):
     [
         [],
         ["--window", "0"],
-        ["--window", "225"],
+        ["--window", str(LARGEST + 1)],
         ["--stride", "-1"],
         ["--stride", "x"],
         ["--fill", "256"],
@@ -276,12 +277,9 @@ def test_nothing_to_score_is_an_error(folder, predict, names, reason):
         (["--csv", "pipe"], "--csv pipe: is no ordinary file"),
         (["single.png", "--csv", "single.png"], "--csv: single.png is read here"),
         (["single.png", "single.png.png", "--heatmap", "."], "--heatmap: single.png.png is read here"),
-        (["--heatmap", "maps", "--window", "16", "--stride", "20"], "stride is 20 pixels"),
     ],
 )
-def test_outputs_and_windows_that_cannot_be_are_refused_before_an_image_is_scored(
-    folder, predict, monkeypatch, options, reason
-):
+def test_outputs_that_cannot_be_are_refused_before_an_image_is_scored(folder, predict, monkeypatch, options, reason):
     (folder / "file").write_text("taken")
     os.mkfifo("pipe")
     for name in ("single.png", "single.png.png"):
@@ -293,6 +291,20 @@ def test_outputs_and_windows_that_cannot_be_are_refused_before_an_image_is_score
     assert reason in err.splitlines()[-1]
     assert err.splitlines()[-1].startswith("error: ")
     assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("window", "stride", "reason"),
+    [
+        ("16", "20", "error: the stride is 20 pixels, more than the window's side of 16"),
+        ("225", "8", "error: the window's side is 225 pixels, more than an image of 224 x 224 has"),
+    ],
+)
+def test_a_window_that_does_not_fit_the_heads_images_is_refused(folder, predict, window, stride, reason):
+    status, out, err = predict("images", "--heatmap", "maps", "--window", window, "--stride", stride)
+    assert (status, out) == (1, "")
+    assert err.splitlines()[-1].startswith(reason)
+    assert not (folder / "maps").exists()
 
 
 def test_heat_maps_are_written_under_distinct_names_with_a_warning(folder, predict):

@@ -18,9 +18,8 @@ from pydicom.uid import (
 )
 
 from deepcovid.errors import BadImageError
-from deepcovid.images.decoding import decode
 from deepcovid.images.dicom import MAX_INFLATED, facts, is_dicom
-from tests.radiographs import dataset, dicom, jpeg, noise, written
+from tests.radiographs import dataset, decode, dicom, jpeg, noise, written
 
 
 def windowed(x, centre, width, function):

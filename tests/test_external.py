@@ -7,6 +7,7 @@ import torch
 import torchvision
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from deepcovid import catalogue
@@ -95,6 +96,7 @@ def trained(checkout, monkeypatch):
     def edit(values):
         values["models"], values["recipes"], values["replays"] = [MODEL], ["paper"], []
         values["test_sets"] = ["cohen"]
+        values["dataset"]["phantom"]["image_size"] = 224
         values["features"] |= {"device": "cpu", "batch_size": 3}
         values["evaluate"]["bootstrap_samples"] = 100
 
@@ -184,6 +186,20 @@ def test_scores_do_not_depend_on_which_images_are_in_a_batch(trained, batch_size
     head = random_head()
     expected = expected_scores(trained, list(range(1, 11)))
     assert score(features, head.weight, head.bias)[:, 0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_images_of_another_size_are_resized_to_that_of_the_heads(trained):
+    """As Pillow, by which decoding resizes, does it to a grey level or so; training and tests see one size."""
+    path = trained / "data/cohen/pixels.npy"
+    small = np.load(path)[:, :96, :96]
+    np.save(path, small)
+    external_features(parameters(), "phantom", MODEL, "cohen")
+    found = np.load(trained / f"data/phantom/external/cohen/{MODEL}.npy")
+    resize = torchvision.transforms.Resize(224)
+    np.save(path, np.stack([np.asarray(resize(Image.fromarray(image[..., 0])))[..., None] for image in small]))
+    external_features(parameters(), "phantom", MODEL, "cohen")
+    expected = np.load(trained / f"data/phantom/external/cohen/{MODEL}.npy")
+    np.testing.assert_allclose(found, expected, atol=0.02 * expected.max())
 
 
 def test_other_heads_are_tested_without_running_a_net(trained, monkeypatch):

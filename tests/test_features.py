@@ -7,11 +7,11 @@ from PIL import Image
 from torchvision import transforms
 
 from deepcovid.errors import UserError
-from deepcovid.images.decoding import decode
 from deepcovid.nets.features import choose_device, extract
 from deepcovid.nets.trunks import trunk
 from deepcovid.nets.weights import random_state
 from deepcovid.settings import FeatureSettings
+from tests.radiographs import decode
 
 SETTINGS = FeatureSettings(device="cpu", precision="fp32", batch_size=4)
 IMAGES = torch.rand(4, 3, 224, 224, generator=torch.Generator().manual_seed(0))

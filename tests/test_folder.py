@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 
 from deepcovid import sources
 from deepcovid.archives import Archive
-from deepcovid.images.decoding import decode
 from deepcovid.nets.zoo import NETS
 from deepcovid.settings import FolderSource
 from stages.augment import augment
 from stages.download import download
 from stages.split import split
 from tests.checkouts import settings_of
-from tests.radiographs import dicom, jpeg, noise
+from tests.radiographs import decode, dicom, jpeg, noise
 
 HEADER = {"ViewPosition": "AP", "PatientID": "X1", "PatientSex": "M", "PatientAge": "050Y"}
 FILES = {

@@ -54,6 +54,13 @@ def test_a_head_is_read_as_it_was_written_and_its_bytes_repeat(tmp_path_factory,
     assert (folder / "a").read_bytes() == (folder / "b").read_bytes()
 
 
+def test_a_head_says_of_which_size_its_images_were(tmp_path):
+    write_head(tmp_path / "head", random_head(image_size=96))
+    assert read_head(tmp_path / "head").image_size == 96
+    transform = contents(tmp_path / "head")[0]["transform"]
+    assert (transform["resize"], transform["crop"]) == (96, 96)
+
+
 def test_the_file_says_in_plain_json_what_is_needed_to_use_it(path):
     facts, _ = contents(path)
     assert facts["classes"] == ["covid", "non"]
@@ -175,6 +182,10 @@ def test_a_head_of_a_replay_is_refused_with_the_reason(path, refused, version):
         ({"classes": ["non", "covid"]}, ["heads that tell non, covid, not covid, non"]),
         ({"transform": {"resize": 256, "crop": 224, "mean": [0.5], "std": [0.5]}}, ["'resize': 256", "'resize': 224"]),
         ({"transform": {"resize": 256}}, ["transform.crop", "required"]),
+        (
+            {"transform": {"resize": 100, "crop": 100, "mean": [], "std": []}},
+            ["transform.crop", "multiple of 16"],
+        ),
         ({"choices": {"cut_off": 0.5}}, ["choices", "required"]),
         ({"seeds": []}, ["seeds", "at least 1"]),
         ({"dataset": "\x1b[2J"}, ["dataset", "pattern"]),

@@ -15,7 +15,7 @@ from deepcovid.heads.head_files import read_head, write_head
 from deepcovid.heads.scoring import score, score_table
 from deepcovid.heatmaps.localisation import GRAD_CAM, RANDOM, NetHeat, NotLocated, auc
 from deepcovid.images import masks
-from deepcovid.images.decoding import decoded_images, write_images
+from deepcovid.images.decoding import decoded_images, resize_and_crop, write_images
 from deepcovid.nets.features import extract, normalised
 from deepcovid.nets.trunks import trunk, write_state
 from deepcovid.nets.weights import random_state
@@ -40,6 +40,7 @@ def edit(values):
     values["evaluate"]["bootstrap_samples"] = 100
     images = {"true_positives": 2, "sample": 2, "worst": 1, "seed": 3}
     for dataset in ("phantom", "cohen"):
+        values["dataset"][dataset]["image_size"] = 224
         values["dataset"][dataset]["heatmaps"] = {"window": 100, "stride": 62, "fill": 128, "images": images}
 
 
@@ -53,7 +54,8 @@ def prepared(tmp_path_factory):
     source = PhantomSource(kind="phantom", seed=2, height=224, patients=groups, repeat_share=0.0, views={"AP": 1.0})
     phantom.fetch(source, data / "raw", folder, [])
     table = catalogue.checked(phantom.catalogue(data / "raw", folder), "phantom")
-    table = write_images(decoded_images(table, data / "raw", {}), data / "pixels.npy").assign(split="test")
+    images = decoded_images(table, data / "raw", {}, resize_and_crop(224))
+    table = write_images(images, data / "pixels.npy", 224).assign(split="test")
     catalogue.write(data / "images.csv", table)
     pixels = np.load(data / "pixels.npy")
     state = random_state(MODEL, 0, normalised(torch.from_numpy(pixels)))

@@ -16,7 +16,6 @@ from deepcovid.audits.hidden import Hidden, left_visible, swept
 from deepcovid.audits.hiding import WHOLE, Square, hide, squares
 from deepcovid.drawing.steps import Step
 from deepcovid.heads.sweep import train_and_score
-from deepcovid.images.decoding import resize_and_crop
 from deepcovid.nets.features import extract, normalised
 from deepcovid.nets.trunks import trunk
 from deepcovid.nets.weights import random_state
@@ -28,6 +27,7 @@ from deepcovid.statistics.estimate import Headline, read_result
 from stages import _audit
 from stages.hidden import hidden as hidden_stage
 from tests.audits import HIDDEN
+from tests.radiographs import framed
 
 NO_LESIONS = np.empty((0, 224, 224), bool)
 BOOTSTRAP = EvaluateSettings(bootstrap_samples=200, bootstrap_seed=1)
@@ -155,7 +155,7 @@ def phantoms():
     drawn = [patient_images(source, number, group)[0] for number, group in enumerate(groups)]
     table = pd.DataFrame([phantom.row for phantom in drawn]).assign(augmentation_of="")
     table["split"] = np.where(table.groupby("label").cumcount() % 2 == 0, "train", "test")
-    pixels = [np.asarray(resize_and_crop(Image.fromarray(phantom.pixels))) for phantom in drawn]
+    pixels = [np.asarray(framed(Image.fromarray(phantom.pixels))) for phantom in drawn]
     return table, np.stack(pixels)[..., None]
 
 

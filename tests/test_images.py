@@ -14,8 +14,9 @@ from deepcovid import catalogue
 from deepcovid.archives import Archive
 from deepcovid.arrays import ArrayWriter, batches, load_array
 from deepcovid.errors import UserError, reason_of
-from deepcovid.images.decoding import BadImageError, check_quarantine, decode, decoded_images, write_images
+from deepcovid.images.decoding import BadImageError, check_quarantine, decoded_images, write_images
 from deepcovid.nets.features import normalised
+from tests.radiographs import SIDE, decode, framed
 
 # The released code's evaluation transform, as the paper's repository describes it.
 RELEASED = transforms.Compose(
@@ -134,7 +135,7 @@ def test_bad_images_are_left_out_and_named_with_their_copies(raw, tmp_path):
         {"good": GOOD["grey JPEG"], "bad": b"no", "copy of bad": GOOD["grey JPEG"]}, {"copy of bad": "bad"}
     )
     quarantined = {}
-    used = write_images(decoded_images(table, folder, quarantined), tmp_path / "p.npy")
+    used = write_images(decoded_images(table, folder, quarantined, framed), tmp_path / "p.npy", SIDE)
     assert list(used["image_id"]) == ["good"]
     assert set(quarantined) == {"bad", "copy of bad"}
     assert load_array(tmp_path / "p.npy").shape == (1, 224, 224, 1)
@@ -149,7 +150,7 @@ def test_too_many_bad_images_stop_the_run_and_one_is_named():
 def test_grey_and_colour_images_share_one_array(raw, tmp_path):
     files = {"1": GOOD["grey JPEG"], "2": GOOD["colour JPEG"], "3": GOOD["grey JPEG"]}
     table, folder = raw(files)
-    write_images(decoded_images(table, folder, {}), tmp_path / "p.npy")
+    write_images(decoded_images(table, folder, {}, framed), tmp_path / "p.npy", SIDE)
     pixels = load_array(tmp_path / "p.npy")
     assert pixels.shape == (3, 224, 224, 3)
     for index, content in enumerate(files.values()):
@@ -160,7 +161,7 @@ def test_grey_and_colour_images_share_one_array(raw, tmp_path):
 def test_rows_keep_the_order_of_the_catalogue_over_many_chunks(raw, tmp_path, monkeypatch):
     monkeypatch.setattr("deepcovid.images.decoding.CHUNK", 3)
     table, folder = raw({str(seed): encoded("L", seed=seed) for seed in range(10)})
-    used = write_images(decoded_images(table, folder, {}), tmp_path / "p.npy")
+    used = write_images(decoded_images(table, folder, {}, framed), tmp_path / "p.npy", SIDE)
     assert list(used["image_id"]) == list(table["image_id"])
     with Archive(folder / "a.zip") as archive:
         for row, name in zip(load_array(tmp_path / "p.npy"), used["member"], strict=True):

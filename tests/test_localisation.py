@@ -20,10 +20,10 @@ from deepcovid.heatmaps.localisation import (
     pointing_game,
 )
 from deepcovid.heatmaps.occlusion import Window, occlusion
-from deepcovid.images.decoding import resize_and_crop
 from deepcovid.settings import EvaluateSettings, FeatureSettings, PhantomSource
 from deepcovid.sources.phantom.population import patient_images
 from deepcovid.statistics.estimate import Estimate, read_result, write_result
+from tests.radiographs import framed
 
 BOOTSTRAP = EvaluateSettings(bootstrap_samples=300, bootstrap_seed=1)
 
@@ -170,11 +170,10 @@ def phantoms():
         kind="phantom", seed=3, height=224, patients={"covid": 8}, repeat_share=0.0, views={"AP": 1.0}
     )
     drawn = [patient_images(source, number, "covid")[0] for number in range(8)]
-    framed = [
-        [np.asarray(resize_and_crop(Image.fromarray(part))) for part in (phantom.pixels, phantom.mask)]
-        for phantom in drawn
+    pairs = [
+        [np.asarray(framed(Image.fromarray(part))) for part in (phantom.pixels, phantom.mask)] for phantom in drawn
     ]
-    return [np.stack(parts) for parts in zip(*framed, strict=True)]
+    return [np.stack(parts) for parts in zip(*pairs, strict=True)]
 
 
 def test_a_score_of_brightness_in_the_lesion_is_traced_to_it_and_noise_is_at_chance(phantoms):

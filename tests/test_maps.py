@@ -32,7 +32,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_rows_and_maps_come_in_the_order_in_which_the_images_were_chosen(folder):
-    rows, maps = read_maps("phantom", "resnet18")
+    rows, maps = read_maps("phantom", "resnet18", 224)
     assert rows[["image_id", "place", "label", "score"]].to_numpy().tolist() == [
         ["c", 2, "covid", 0.1],
         ["a", 0, "covid", 0.9],
@@ -52,26 +52,26 @@ def test_rows_and_maps_come_in_the_order_in_which_the_images_were_chosen(folder)
 def test_maps_of_another_shape_or_kind_are_refused(folder, refused, array):
     np.save(folder / "occlusion.npy", array)
     with refused(folder.relative_to(folder.parents[3]), "not maps of the images in images.csv", "the stage heatmaps"):
-        read_maps("phantom", "resnet18")
+        read_maps("phantom", "resnet18", 224)
 
 
 def test_a_map_that_is_not_finite_is_refused(folder, refused):
     np.save(folder / "grad_cam.npy", np.full((2, 224, 224), np.nan, np.float32))
     with refused("heatmaps/resnet18/grad_cam.npy", "not finite", "make the maps anew"):
-        read_maps("phantom", "resnet18")
+        read_maps("phantom", "resnet18", 224)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"no array"])
 def test_damaged_maps_are_refused(folder, refused, content):
     (folder / "occlusion.npy").write_bytes(content)
     with refused("heatmaps/resnet18", "damaged", "the stage heatmaps"):
-        read_maps("phantom", "resnet18")
+        read_maps("phantom", "resnet18", 224)
 
 
 def test_maps_of_pickled_objects_are_refused(folder, refused):
     np.save(folder / "occlusion.npy", np.array([{}, {}], object), allow_pickle=True)
     with refused("heatmaps/resnet18", "damaged"):
-        read_maps("phantom", "resnet18")
+        read_maps("phantom", "resnet18", 224)
 
 
 @pytest.mark.parametrize(
@@ -87,10 +87,11 @@ def test_maps_of_pickled_objects_are_refused(folder, refused):
 def test_another_table_of_images_is_refused(folder, refused, content, why):
     (folder / "images.csv").write_text(content)
     with refused("heatmaps/resnet18", why, "the stage heatmaps"):
-        read_maps("phantom", "resnet18")
+        read_maps("phantom", "resnet18", 224)
 
 
 def test_pixels_of_fewer_images_than_the_catalogue_has_are_refused(folder, refused, params):
+    params["dataset"]["phantom"]["image_size"] = 224
     np.save(folder.parents[1] / "pixels.npy", np.zeros((2, 224, 224, 1), np.uint8))
     with refused("data/phantom/pixels.npy", "not the images of images.csv", "dvc repro"):
         localisation(settings_of(params).parameters("phantom", NETS), "phantom", "resnet18")

@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 
 from deepcovid.images import masks
-from deepcovid.images.decoding import decode
 from deepcovid.images.masks import framed_mask, lesion_masks, lung_masks, lung_members
 from deepcovid.sources import cohen
-from tests.radiographs import encoded, noise, png
+from tests.radiographs import SIDE, decode, encoded, noise, png
 
 FOLDER = "covid-chestxray-dataset-master/annotations/lungVAE-masks"
 
@@ -55,7 +54,7 @@ def test_masks_are_found_by_their_images_name_and_nothing_else_is_one(raw):
 
 def test_a_mask_lies_over_its_image_as_the_pipeline_frames_it_whatever_its_size(raw):
     table = rows(OWN, REDUCED)
-    found = lung_masks(raw, table, lung_members(raw))
+    found = lung_masks(raw, table, lung_members(raw), SIDE)
     for mask, (archive, member) in zip(found, table[["archive", "member"]].itertuples(index=False), strict=True):
         with zipfile.ZipFile(raw / archive) as opened:
             bright = decode(opened.read(member)) > 127
@@ -67,27 +66,29 @@ def test_a_mask_lies_over_its_image_as_the_pipeline_frames_it_whatever_its_size(
 def test_an_image_of_another_source_or_without_a_mask_has_none(raw):
     other = ("c", "somewhere else", *OWN[2:])
     unknown = ("d", masks.SOURCE, "unknown.jpg", *REDUCED[3:])
-    found = lung_masks(raw, rows(other, OWN, unknown), lung_members(raw))
+    found = lung_masks(raw, rows(other, OWN, unknown), lung_members(raw), SIDE)
     assert [mask is None for mask in found] == [True, False, True]
 
 
 def test_an_edition_without_annotations_and_no_archive_at_all_have_no_masks(tmp_path):
     assert lung_members(tmp_path) == {}
-    assert lung_masks(tmp_path, rows(OWN), {}) == [None]
+    assert lung_masks(tmp_path, rows(OWN), {}, SIDE) == [None]
     with zipfile.ZipFile(tmp_path / masks.ARCHIVE, "w") as archive:
         archive.writestr("covid-chestxray-dataset-master/metadata.csv", "filename")
     assert lung_members(tmp_path) == {}
 
 
 @pytest.mark.parametrize(("white", "mode"), [(1, None), (255, None), (1, "RGB"), (255, "RGB"), (255, "1")])
-def test_white_may_be_one_or_255_and_the_file_grey_or_coloured(white, mode):
-    found = framed_mask(png(square(448, 448, white), mode=mode), (448, 448))
-    expected = square(224, 224) > 0
-    assert (found ^ expected).sum() < 0.06 * expected.sum()
+@pytest.mark.parametrize("side", [SIDE, 96])
+def test_white_may_be_one_or_255_and_the_file_grey_or_coloured(white, mode, side):
+    found = framed_mask(png(square(448, 448, white), mode=mode), (448, 448), side)
+    expected = square(side, side) > 0
+    assert found.shape == expected.shape
+    assert (found ^ expected).sum() < 0.1 * expected.sum()
 
 
 def test_a_black_mask_shows_nothing():
-    assert not framed_mask(png(np.zeros((300, 300), np.uint8)), (300, 300)).any()
+    assert not framed_mask(png(np.zeros((300, 300), np.uint8)), (300, 300), SIDE).any()
 
 
 def test_a_mask_that_cannot_be_read_is_refused_and_named(raw, refused):
@@ -95,7 +96,7 @@ def test_a_mask_that_cannot_be_read_is_refused_and_named(raw, refused):
         archive.writestr(OWN[-1], encoded(square(300, 400), "JPEG"))
         archive.writestr(f"{FOLDER}/a b.c_mask.png", b"not an image")
     with refused(masks.ARCHIVE, "a b.c_mask.png", "not an image that can be read"):
-        lung_masks(raw, rows(OWN), lung_members(raw))
+        lung_masks(raw, rows(OWN), lung_members(raw), SIDE)
 
 
 @pytest.mark.parametrize(
@@ -106,16 +107,16 @@ def test_a_lesion_mask_that_cannot_be_used_is_named(tmp_path, refused, zipped, c
     good[:100] = 255
     zipped(("image.png", png(noise())), ("good.png", png(good)), ("bad.png", content))
     table = pd.DataFrame({"archive": "images.zip", "member": "image.png", "mask": ["", "good.png"]})
-    none, mask = lesion_masks(tmp_path, table)
+    none, mask = lesion_masks(tmp_path, table, SIDE)
     assert none is None
     assert (mask == (good > 0)).all()
     with refused("images.zip: bad.png: ", why):
-        lesion_masks(tmp_path, table.replace("good.png", "bad.png"))
+        lesion_masks(tmp_path, table.replace("good.png", "bad.png"), SIDE)
 
 
 def test_a_lesion_mask_of_another_size_lies_over_its_image(tmp_path, zipped):
     zipped(("image.png", png(square(300, 400))), ("mask.png", png(square(600, 800, white=1))))
     table = pd.DataFrame({"archive": ["images.zip"], "member": ["image.png"], "mask": ["mask.png"]})
-    (mask,) = lesion_masks(tmp_path, table)
+    (mask,) = lesion_masks(tmp_path, table, SIDE)
     bright = decode(png(square(300, 400))) > 127
     assert (mask & bright).sum() > 0.9 * (mask | bright).sum()

@@ -40,13 +40,13 @@ def trunk():
     return net.eval().requires_grad_(False)
 
 
-def images(count, seed, width=224):
+def images(count, seed, size=224, width=None):
     """Return images whose brightness and texture hint at their class."""
     rng = np.random.default_rng(seed)
     classes = rng.integers(0, 2, count)
     brighter = 60 * classes * rng.random(count)
-    pixels = rng.integers(0, 150, (count, 224, width, 1)) + brighter[:, None, None, None]
-    return Images([torch.from_numpy(image.astype(np.uint8)) for image in pixels], torch.from_numpy(classes))
+    pixels = rng.integers(0, 150, (count, size, width or size, 1)) + brighter[:, None, None, None]
+    return Images([torch.from_numpy(image.astype(np.uint8)) for image in pixels], torch.from_numpy(classes), size)
 
 
 def as_described(trunk, train, test, recipe, seed, run):
@@ -56,7 +56,7 @@ def as_described(trunk, train, test, recipe, seed, run):
     net = nn.Sequential(copy.deepcopy(trunk), nn.Linear(6, 2))
     optimiser = torch.optim.SGD(net[1].parameters(), lr=recipe.learning_rate, momentum=recipe.optimiser.momentum)
     schedule = torch.optim.lr_scheduler.StepLR(optimiser, recipe.schedule.size, recipe.schedule.gamma)
-    crop = v2.RandomResizedCrop(224, antialias=True)
+    crop = v2.RandomResizedCrop(train.size, antialias=True)
     shown = normalised(torch.stack(test.pixels))
     best, kept = -1.0, None
     torch.manual_seed(run)
@@ -83,9 +83,10 @@ def as_described(trunk, train, test, recipe, seed, run):
     [{}, {"batch_norm": "evaluation"}, {"random_crop": False}],
     ids=["crops and drift", "crops only", "drift only"],
 )
-def test_a_replay_does_what_the_script_does(trunk, change):
+@pytest.mark.parametrize("size", [224, 96])
+def test_a_replay_does_what_the_script_does(trunk, change, size):
     recipe = Recipe.model_validate(RELEASED | change)
-    train, test = images(30, 1, width=256 if recipe.random_crop else 224), images(20, 2)
+    train, test = images(30, 1, size, width=size + 32 if recipe.random_crop else size), images(20, 2, size)
     replayed = replay(Net(copy.deepcopy(trunk), torch.device("cpu"), "fp32"), train, test, recipe, [5, 9], run=3)
     for column, seed in enumerate([5, 9]):
         expected = as_described(trunk, train, test, recipe, seed, run=3)
@@ -120,7 +121,7 @@ def test_scores_are_numbers_even_if_every_epoch_gets_every_image_wrong(trunk):
     features = trunk(normalised(torch.stack(train.pixels)))
     torch.manual_seed(5)
     called = nn.Linear(6, 2)(features).argmax(1)
-    test = Images(train.pixels, 1 - called)
+    test = Images(train.pixels, 1 - called, train.size)
     replayed = replay(Net(trunk, torch.device("cpu"), "fp32"), train, test, recipe, [5], run=1)
     assert (replayed.log["test_accuracy"] == 0).all()
     assert np.isfinite(replayed.scores).all()
@@ -145,7 +146,7 @@ def test_the_file_holds_the_net_that_each_head_was_kept_with(trunk, tmp_path, re
     }
     facts = {"model": "resnet18", "weights_sha256": "ab" * 32, "dataset": "phantom", "recipe": "released"}
     path = tmp_path / "heads.safetensors"
-    write_head(path, head_file(runs, **facts, choices=recipe, seeds=[5, 9]))
+    write_head(path, head_file(runs, **facts, choices=recipe, image_size=224, seeds=[5, 9]))
     with refused(path, "of a replay", "BatchNorm", "only heads on frozen features can be loaded", "`recipes`"):
         read_head(path)
     head = read_replay(path)

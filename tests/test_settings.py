@@ -62,6 +62,10 @@ def test_the_repositorys_own_parameters_are_valid_and_spelled_out(params):
         ("features/batch_size", 0, "greater than or equal to 1 (got 0)"),
         ("dataset/phantom/source/seed", -1, "greater than or equal to 0 (got -1)"),
         ("dataset/phantom/source/patients/covid", -1, "greater than or equal to 0 (got -1)"),
+        ("dataset/phantom/image_size", 100, "multiple of 16 (got 100)"),
+        ("dataset/phantom/image_size", 48, "greater than or equal to 64 (got 48)"),
+        ("dataset/phantom/image_size", 528, "less than or equal to 512 (got 528)"),
+        ("dataset/phantom/image_size", "96", "valid integer (got '96')"),
         ("dataset/phantom/max_quarantined_share", 1.5, "less than or equal to 1 (got 1.5)"),
         ("recipe/paper/learning_rate", -1.0, "greater than 0 (got -1.0)"),
         ("recipe/released-code/schedule/gamma", 1.5, "less than or equal to 1 (got 1.5)"),
@@ -175,6 +179,7 @@ def test_a_data_set_that_is_no_table_is_refused(params, refused):
         ("colour", 1, ["no such key; known are source, filter, split"]),
         ("augment/colour", 1, ["no such key; known are source, copies"]),
         ("augment/copies", -1, ["greater than or equal to 0 (got -1)"]),
+        ("image_size", 100, ["multiple of 16 (got 100)"]),
         ("filter/views", "AP", ["'all' or Input should be a valid list (got 'AP')"]),
         ("hiding/hidden", [0.75, 0.75], ["each value may be named once"]),
         ("hiding/hidden", [0.75, 1.5], ["less than 1 (got 1.5)"]),
@@ -183,6 +188,14 @@ def test_a_data_set_that_is_no_table_is_refused(params, refused):
 def test_a_wrong_default_is_named_where_it_stands(params, refused, path, value, parts):
     with refused(f"params.yaml: defaults.{path.replace('/', '.')}", *parts):
         settings_of(changed(params, f"defaults/{path}", value))
+
+
+def test_a_window_larger_than_the_data_sets_image_is_refused(params, refused):
+    changed(params, "dataset/cohen/heatmaps", {"window": 96})
+    found = settings_of(changed(params, "dataset/cohen/image_size", 96))
+    assert (found.dataset["cohen"].image_size, found.dataset["folder"].image_size) == (96, 224)
+    with refused("params.yaml: dataset.cohen: heatmaps.window is 96 pixels, more than the image_size of 80", "lower"):
+        settings_of(changed(params, "dataset/cohen/image_size", 80))
 
 
 def test_a_default_that_is_missing_is_named_in_the_data_set_that_lacks_it(params, refused):
@@ -284,6 +297,7 @@ def test_two_data_sets_of_one_name_are_refused(tmp_path, refused):
         ("recipe.released-code.optimiser.momentum", "0.9", "0.8"),
         ("recipe.failed-reproduction.augmented", "false", "true"),
         ("defaults.seeds", "10", "11"),
+        ("defaults.image_size", "224", "96"),
         ("defaults.heatmaps.images.sample", "8", "9"),
         ("defaults.hiding.visible", "[0.1,0.25,0.5,0.75]", "[0.1,0.25]"),
         ("dataset.phantom.split.non.train", "150", "151"),

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from deepcovid.images.decoding import decode
 from deepcovid.images.uncropped import uncropped
+from tests.radiographs import decode
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from deepcovid.nets.trunks import build, check_line, trunk
+from deepcovid.nets.trunks import build, check_line, check_size, trunk
 from deepcovid.nets.zoo import NETS
 from deepcovid.settings import Net
 
@@ -49,9 +49,29 @@ def test_another_net_of_torchvisions_needs_no_more_than_a_line(model, monkeypatc
         assert trunk(model, net.state_dict())(IMAGES).flatten(1).shape == (2, width)
 
 
+@pytest.mark.parametrize("model", NETS)
+def test_a_net_of_the_zoo_takes_images_of_every_size(model):
+    for size in (64, 96, 512):
+        check_size(model, size)
+
+
+@pytest.mark.parametrize(
+    ("model", "last_layer", "last_stage", "size", "part"),
+    [
+        ("vit_b_16", "heads.head", "conv_proj", 96, "(Wrong image height! Expected 224 but got 96!)"),
+        ("alexnet", "classifier", "features", 64, ", of which its features leaves no places"),
+        ("inception_v3", "fc", "Mixed_7c", 64, "Output size is too small"),
+    ],
+)
+def test_a_size_that_a_net_cannot_take_is_refused(refused, monkeypatch, model, last_layer, last_stage, size, part):
+    monkeypatch.setitem(NETS, model, Net(title="Some net", last_layer=last_layer, last_stage=last_stage))
+    with refused(f"the net {model} cannot take images of {size} x {size} pixels", part, "another image_size"):
+        check_size(model, size)
+
+
 def test_a_check_draws_no_random_number():
     state = torch.get_rng_state()
-    check_line("squeezenet1_1", NETS["squeezenet1_1"])
+    check_size("squeezenet1_1", 96)
     assert torch.equal(torch.get_rng_state(), state)
 
 

@@ -36,6 +36,7 @@ def random_head(seeds=(4, 0), features=FEATURES, **changes):
         "dataset": "phantom",
         "recipe": "paper",
         "choices": Recipe.model_validate(PAPER),
+        "image_size": 224,
         "seeds": list(seeds),
         "weight": rng.normal(0, 0.1, (len(seeds), features, 2)).astype(np.float32),
         "bias": rng.standard_normal((len(seeds), 2)).astype(np.float32),

@@ -29,8 +29,8 @@ from deepcovid.statistics.estimate import Estimate, Headline
 from deepcovid.statistics.intervals import patient_weights, percentile_interval, weighted_auc
 from deepcovid.statistics.rates import Counts
 
-FRAME = 4  # pixels of the 224 x 224 image: the border
-CORNER = 56  # pixels: a side of each corner, where markers and text stand
+FRAME = 4  # pixels: the border
+CORNERS = 4  # a corner's side, where markers and text stand, is a quarter of the image's
 NEAR_WHITE = 240  # of 255
 AGE = re.compile(r"(\d+(?:\.\d+)?)Y?\+?")  # 65, 065Y as DICOM writes it, 90+
 MAX_CATEGORIES = 250  # the trees tell 255 apart; rarer ones count as one
@@ -140,14 +140,14 @@ def measurements(table: pd.DataFrame, headers: pd.DataFrame, pixels: Iterable[ND
     Args:
         table: The catalogue (images).
         headers: (images), as deepcovid.audits.headers.headers returns them.
-        pixels: The images in the catalogue's order, in batches (batch, 224, 224, 1 or 3).
+        pixels: The images in the catalogue's order, in batches (batch, side, side, 1 or 3).
 
     Returns:
         With the index of `table`. `view` is AP where the patient lay, too. `width` and `height` are the catalogue's
         where it has both, that is, of the original of a reduced edition, else the file's; in an archive whose files
         differ from the catalogue, sizes that it lacks are not known. `border_` is of the outermost 4 pixels;
-        `corner_brightest` the mean of the brightest 1 % of the pixels in the four corners of 56 x 56,
-        `corner_near_white` the share of those pixels from 240 of 255 on.
+        `corner_brightest` the mean of the brightest 1 % of the pixels in the four corners, whose sides are a quarter of
+        the image's; `corner_near_white` the share of those pixels from 240 of 255 on.
     """
     catalogued = table[["width", "height"]].apply(pd.to_numeric, errors="coerce")
     listed, own = catalogued.notna().all(axis="columns"), headers[["width", "height"]]
@@ -286,7 +286,8 @@ def _brightness(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     inside = np.zeros(grey.shape[1:], dtype=bool)
     inside[FRAME:-FRAME, FRAME:-FRAME] = True
     border = grey[:, ~inside]
-    ends = np.r_[:CORNER, -CORNER:0]
+    corner = grey.shape[1] // CORNERS
+    ends = np.r_[:corner, -corner:0]
     corners = np.sort(grey[:, ends][:, :, ends].reshape(len(grey), -1), axis=1)
     brightest = corners[:, -(corners.shape[1] // 100) :].mean(axis=1)
     return np.column_stack(

@@ -160,7 +160,7 @@ def figures(batches: Iterable[NDArray[np.uint8]]) -> dict[str, Numbers]:
     """Return each of FIGURES for all images, (images, numbers); memory is that of one batch and of the numbers.
 
     Args:
-        batches: Each uint8 (batch, 224, 224, 1 or 3); colours are averaged.
+        batches: Each uint8 (batch, side, side, 1 or 3), the side a multiple of 16; colours are averaged.
     """
     parts: dict[str, list[Numbers]] = {name: [] for name in FIGURES}
     for batch in batches:

@@ -17,7 +17,7 @@ from deepcovid.progress import track
 
 POINTS = 200  # an image, the strongest
 RATIO = 0.85  # the nearest descriptor is that much nearer than the next (Lowe's test)
-REACH = 4.0  # pixels of the 224 x 224 image that a point may lie off its place under the map
+REACH = 4.0  # pixels that a point may lie off its place under the map
 TRIALS = 300  # of RANSAC
 CHUNK = 2000  # pairs that a process compares at a time
 Rows = NDArray[np.intp]

@@ -3,10 +3,11 @@
 Pairs whose frozen features, whitened, are alike are compared point by point (deepcovid/audits/keypoints.py). From how
 many points on a pair is a near-duplicate is set on the augmented copies, which are duplicates that are known.
 
-Measured on covid-xray-5k with ResNet18's features (336 published copies, zoomed, turned and distorted, against their
-originals; 2.16 million pairs of different patients): all copies share 21 points at least, half of them 91, and no pair
-of different patients, of 4,000 drawn from those whose features are alike, more than 13. The features alone, at the
-cosine that one pair of different patients in a million reaches, find half of the copies; a 64-bit perceptual hash 18 %.
+Measured on covid-xray-5k at 224 x 224 pixels with ResNet18's features (336 published copies, zoomed, turned and
+distorted, against their originals; 2.16 million pairs of different patients): all copies share 21 points at least, half
+of them 91, and no pair of different patients, of 4,000 drawn from those whose features are alike, more than 13. The
+features alone, at the cosine that one pair of different patients in a million reaches, find half of the copies; a
+64-bit perceptual hash 18 %.
 """
 
 import math

@@ -20,8 +20,7 @@ from deepcovid.errors import UserError, cause, printable
 from deepcovid.files import write_csv
 from deepcovid.heads.prediction import Head, attempts, load_head
 from deepcovid.heatmaps.occlusion import Window, check_window
-from deepcovid.images.decoding import Pixels, decode
-from deepcovid.images.transform import SIZE
+from deepcovid.images.decoding import Pixels
 from deepcovid.progress import bar, warn
 
 
@@ -30,8 +29,6 @@ def run(options: argparse.Namespace) -> int:
     # Such an image is refused, in a line; and letters that a picture's font has not are drawn as boxes.
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     warnings.filterwarnings("ignore", "Glyph .* missing from font")
-    window = Window(options.window, options.stride, options.fill)
-    check_window(window, SIZE, SIZE)
     _check_outputs(options)
     with ExitStack() as stack:
         inputs, failures = listed(options.images, stack)
@@ -39,6 +36,8 @@ def run(options: argparse.Namespace) -> int:
             raise UserError("no image to score: " + "; ".join(f"{name}: {why}" for name, why in failures.items()))
         _check_inputs_are_kept(options, inputs)
         head = load_head(options.head, options.weights, options.device, options.batch_size)
+        window = Window(options.window, options.stride, options.fill)
+        check_window(window, head.image_size, head.image_size)
         print(head.about, file=sys.stderr)
         if options.heatmap:
             warn(f"the pictures in {options.heatmap} show the patients; keep them where the images themselves may be")
@@ -112,7 +111,7 @@ def _scored(
     tables = []
     waiting = iter(inputs)
     with bar("scoring", total=len(inputs)) as progress:
-        for batch in attempts((partial(_decoded, given) for given in inputs), head.batch_size):
+        for batch in attempts((partial(_decoded, head, given) for given in inputs), head.batch_size):
             named = [(next(waiting), attempt) for attempt in batch]
             failures |= {given.name: cause(error) for given, error in named if isinstance(error, Exception)}
             usable = [(given, pixels) for given, pixels in named if not isinstance(pixels, Exception)]
@@ -126,8 +125,8 @@ def _scored(
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
-def _decoded(given: Input) -> Pixels:
-    return decode(given.read())
+def _decoded(head: Head, given: Input) -> Pixels:
+    return head.decode(given.read())
 
 
 def _lines(results: pd.DataFrame) -> Iterable[str]:

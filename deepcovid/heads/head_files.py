@@ -23,15 +23,19 @@ from deepcovid.catalogue import LABELS
 from deepcovid.errors import UserError
 from deepcovid.files import sha256_of
 from deepcovid.heads.outliers import Gaussian
-from deepcovid.images.transform import MEAN, SIZE, STD
+from deepcovid.images.transform import MEAN, STD
 from deepcovid.nets.zoo import NETS
 from deepcovid.schema import Strict, checked
-from deepcovid.settings import Name, Recipe, Seed
+from deepcovid.settings import ImageSize, Name, Recipe, Seed
 
 FORMAT = 1  # raised when a file's contents change
-TRANSFORM: dict[str, Any] = {"resize": SIZE, "crop": SIZE, "mean": list(MEAN), "std": list(STD)}
 
 Tensors = dict[str, NDArray[Any]]
+
+
+def transform_of(image_size: int) -> dict[str, Any]:
+    """Return how images are prepared: resize and crop in pixels; mean and std of red, green and blue in 0..1."""
+    return {"resize": image_size, "crop": image_size, "mean": list(MEAN), "std": list(STD)}
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class TrainedHeads:
         dataset: Name of the data set.
         recipe: Name of the recipe.
         choices: The recipe.
+        image_size: Side of the images that they were trained on, pixels.
         seeds: A head each, in a replay one a run; the first is what the pipeline reports, the others show the spread.
         weight: float32 (heads, features, classes), classes as in LABELS.
         bias: float32 (heads, classes).
@@ -54,6 +59,7 @@ class TrainedHeads:
     dataset: str
     recipe: str
     choices: Recipe
+    image_size: int
     seeds: list[int]
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
@@ -87,7 +93,7 @@ class ReplayFile(TrainedHeads):
 
 class _Transform(Strict):
     resize: int
-    crop: int
+    crop: ImageSize
     mean: list[float]
     std: list[float]
 
@@ -125,7 +131,7 @@ def write_head(path: Path, head: HeadFile | ReplayFile) -> None:
         "recipe": head.recipe,
         "choices": head.choices.model_dump(),
         "classes": list(LABELS),
-        "transform": TRANSFORM,
+        "transform": transform_of(head.image_size),
         "seeds": head.seeds,
     }
     if isinstance(head, ReplayFile):
@@ -183,10 +189,11 @@ def _checked(path: Path, facts: dict[str, Any], tensors: Tensors) -> HeadFile | 
             f"have {found}); get it again, or run the train stage again"
         )
     known = checked(_Facts, facts, f"{path}: not a head file of this version; run the train stage again")
-    if known.transform.model_dump() != TRANSFORM:
+    image_size = known.transform.crop
+    if known.transform.model_dump() != transform_of(image_size):
         raise UserError(
             f"{path}: for images prepared as {known.transform.model_dump()}, this version of deepcovid prepares them "
-            f"as {TRANSFORM}; run the train stage again"
+            f"as {transform_of(image_size)}; run the train stage again"
         )
     if tuple(known.classes) != LABELS:
         raise UserError(
@@ -204,6 +211,7 @@ def _checked(path: Path, facts: dict[str, Any], tensors: Tensors) -> HeadFile | 
         known.dataset,
         known.recipe,
         known.choices,
+        image_size,
         known.seeds,
         tensors["weight"],
         tensors["bias"],

@@ -28,9 +28,9 @@ from safetensors import SafetensorError
 from deepcovid.archives import MAX_MEMBER_BYTES
 from deepcovid.catalogue import LABELS
 from deepcovid.errors import BadImageError, UserError, reason_of
-from deepcovid.heads.head_files import TRANSFORM, HeadFile, check_weights, read_head
+from deepcovid.heads.head_files import HeadFile, check_weights, read_head, transform_of
 from deepcovid.heads.scoring import score
-from deepcovid.images.decoding import Pixels, decode
+from deepcovid.images.decoding import Pixels, decode, resize_and_crop
 from deepcovid.nets.features import choose_device, extract
 from deepcovid.nets.trunks import State, read_state, trunk
 from deepcovid.nets.zoo import title_of
@@ -52,6 +52,7 @@ class Head:
         cut_off: An image is called covid from this score on.
         classes: covid and non, in the order of a head's outputs.
         seeds: A head each; the first gives the score, the others show the spread.
+        image_size: Side of the images that the heads are shown, pixels.
         transform: resize and crop in pixels; mean and std of red, green and blue in 0..1.
         threshold: An image whose distance from the training images is larger is unlike them.
         about: What the heads are, in a line.
@@ -65,7 +66,8 @@ class Head:
         self.file, self.settings = file, settings
         self.model, self.weights_sha256 = file.model, file.weights_sha256
         self.dataset, self.recipe, self.cut_off = file.dataset, file.recipe, file.choices.cut_off
-        self.classes, self.seeds, self.transform = LABELS, file.seeds, TRANSFORM
+        self.classes, self.seeds = LABELS, file.seeds
+        self.image_size, self.transform = file.image_size, transform_of(file.image_size)
         self.threshold = file.threshold
         self.net = trunk(file.model, state)
         self.about = (
@@ -103,7 +105,8 @@ class Head:
         """
         if isinstance(images, str | os.PathLike | Image.Image):
             raise TypeError("images are to be several; put a single one in a list")
-        batches = attempts((partial(_decoded, *numbered) for numbered in enumerate(images)), self.batch_size)
+        decoding = (partial(self._decoded, *numbered) for numbered in enumerate(images))
+        batches = attempts(decoding, self.batch_size)
         tables = [self.predict_pixels([_whole(attempt) for attempt in batch]) for batch in batches]
         none = _predicted(np.empty((0, len(self.seeds))), np.empty(0), self.cut_off, self.threshold)
         return pd.concat(tables or [none], ignore_index=True)
@@ -113,11 +116,24 @@ class Head:
         """Images that go through the net at a time."""
         return self.settings.batch_size
 
+    def decode(self, content: bytes) -> Pixels:
+        """Return an image file as the heads are shown it, uint8: see `deepcovid.images.decoding.decode`."""
+        return decode(content, resize_and_crop(self.image_size))
+
     def predict_pixels(self, pixels: Sequence[Pixels]) -> pd.DataFrame:
-        """Return what `predict` does of one batch of images that `deepcovid.images.decoding.decode` returned."""
+        """Return what `predict` does of one batch of images that `decode` returned."""
         (features,) = extract(self.net, [stacked(pixels)], self.settings)
         scores = score(features, self.file.weight, self.file.bias)
         return _predicted(scores, self.file.training.distances(features), self.cut_off, self.threshold)
+
+    def _decoded(self, index: int, picture: Picture) -> Pixels:
+        name = f"image {index}"
+        if isinstance(picture, str | os.PathLike):
+            name = str(Path(picture))
+        try:
+            return self.decode(_content(picture))
+        except BadImageError as error:
+            raise BadImageError(f"{name}: {error}") from None
 
 
 def weights_near(path: Path, model: str) -> Path:
@@ -198,7 +214,7 @@ def read_file(path: Path) -> bytes:
 
 
 def stacked(pixels: Sequence[Pixels]) -> Pixels:
-    """Return images (224, 224) or (224, 224, 3) as one array (images, 224, 224, 1 or 3)."""
+    """Return images (side, side) or (side, side, 3) as one array (images, side, side, 1 or 3)."""
     deep = [np.atleast_3d(image) for image in pixels]
     channels = max(image.shape[2] for image in deep)
     return np.stack([np.broadcast_to(image, (*image.shape[:2], channels)) for image in deep])
@@ -215,16 +231,6 @@ def _whole(attempt: Pixels | UserError | OSError) -> Pixels:
     if isinstance(attempt, Exception):
         raise attempt
     return attempt
-
-
-def _decoded(index: int, picture: Picture) -> Pixels:
-    name = f"image {index}"
-    if isinstance(picture, str | os.PathLike):
-        name = str(Path(picture))
-    try:
-        return decode(_content(picture))
-    except BadImageError as error:
-        raise BadImageError(f"{name}: {error}") from None
 
 
 def _content(picture: Picture) -> bytes:

@@ -6,7 +6,7 @@ evaluation uses drift, although no weight of the net is trained. Heads are the o
 act back on the net; so heads of several seeds share one run of the net, and each is what it would be alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,6 @@ from deepcovid.errors import UserError
 from deepcovid.heads.head_files import ReplayFile
 from deepcovid.heads.scoring import score
 from deepcovid.heads.training import Data, Heads
-from deepcovid.images.transform import SIZE
 from deepcovid.nets.features import normalised
 from deepcovid.progress import bar
 from deepcovid.settings import Recipe
@@ -33,16 +32,18 @@ class Images:
     """Images and their classes.
 
     Attributes:
-        pixels: uint8 (height, width, 1 or 3) each; 224 x 224, or with short side 224 where crops are drawn.
+        pixels: uint8 (height, width, 1 or 3) each; size x size, or with short side `size` where crops are drawn.
         classes: (images), indices into LABELS.
+        size: Side of what the net is shown, pixels.
     """
 
     pixels: list[Tensor]
     classes: Tensor
+    size: int
 
     def to(self, device: torch.device) -> "Images":
         """Return the same on `device`."""
-        return Images([image.to(device) for image in self.pixels], self.classes.to(device))
+        return replace(self, pixels=[image.to(device) for image in self.pixels], classes=self.classes.to(device))
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def replay(net: "Net", train: Images, test: Images, recipe: Recipe, seeds: list[
     Args:
         net: Changed in place where BatchNorm is in training mode.
         train: Uncropped (see `Images`) if the recipe draws crops.
-        test: 224 x 224.
+        test: Cropped.
         recipe: What to do.
         seeds: A head each; a seed fixes its initial weights.
         run: Seed of the order of the images and of the crops, which the heads share.
@@ -100,7 +101,7 @@ class Net:
         torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
 
     def features(self, views: Tensor) -> Tensor:
-        """Return float32 (batch, features) of uint8 (batch, 224, 224, 1 or 3)."""
+        """Return float32 (batch, features) of uint8 (batch, side, side, 1 or 3)."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
             features: Tensor = self.trunk(normalised(views))
         return features.float()
@@ -108,7 +109,7 @@ class Net:
 
 def _replay(net: Net, train: Images, test: Images, recipe: Recipe, seeds: list[int]) -> Replayed:
     drifts = recipe.batch_norm == "training"
-    at_rest = _evaluated(net, test if not drifts else Images(test.pixels[:1], test.classes[:1]))
+    at_rest = _evaluated(net, test if not drifts else replace(test, pixels=test.pixels[:1], classes=test.classes[:1]))
     heads = Heads(at_rest.features.shape[1], [recipe], seeds, net.device)
     scores = np.full((len(test.pixels), len(seeds)), np.nan)
     kept_from = np.zeros(len(seeds), dtype=int)
@@ -118,7 +119,7 @@ def _replay(net: Net, train: Images, test: Images, recipe: Recipe, seeds: list[i
         net.trunk.train(drifts)
         with bar(f"epoch {epoch} of {recipe.epochs}", total=len(train.pixels)) as progress:
             for batch in torch.randperm(len(train.pixels)).split(recipe.batch_size):
-                features = net.features(_views(train.pixels, batch, recipe.random_crop))
+                features = net.features(_views(train, batch, recipe.random_crop))
                 classes = train.classes[batch.to(net.device)]
                 heads.step(features.expand(len(seeds), -1, -1), classes.expand(len(seeds), -1))
                 progress.update(len(batch))
@@ -139,17 +140,15 @@ def _evaluated(net: Net, images: Images) -> Data:
     """Return the features of images as the net gives them in evaluation mode."""
     net.trunk.eval()
     parts = torch.arange(len(images.pixels)).split(EVALUATION_BATCH)
-    features = [net.features(_views(images.pixels, part, random_crop=False)) for part in parts]
+    features = [net.features(_views(images, part, random_crop=False)) for part in parts]
     return Data(torch.cat(features), images.classes)
 
 
-crop = v2.RandomResizedCrop(SIZE, antialias=True)  # torchvision's defaults, as in the script
-
-
-def _views(pixels: list[Tensor], chosen: Tensor, random_crop: bool) -> Tensor:
-    """Return what the net is shown of the chosen images, uint8 (batch, 224, 224, 1 or 3)."""
-    views = [pixels[index] for index in chosen.tolist()]
+def _views(images: Images, chosen: Tensor, random_crop: bool) -> Tensor:
+    """Return what the net is shown of the chosen images, uint8 (batch, size, size, 1 or 3)."""
+    views = [images.pixels[index] for index in chosen.tolist()]
     if random_crop:
+        crop = v2.RandomResizedCrop(images.size, antialias=True)  # torchvision's defaults, as in the script
         views = [crop(view.permute(2, 0, 1)).permute(1, 2, 0) for view in views]
     return torch.stack(views)
 

@@ -1,8 +1,8 @@
 """From image files to one uint8 array: decoded once per data set, shared by every net.
 
 The array holds what the released code's evaluation transform feeds its net before scaling to floats: RGB, short side
-resized to 224 pixels, centre 224 x 224 cut out. One channel where every image is grey (red, green and blue alike),
-three otherwise.
+resized to the data set's image_size, a centred square of that side cut out. One channel where every image is grey (red,
+green and blue alike), three otherwise.
 """
 
 import io
@@ -22,7 +22,6 @@ from deepcovid.archives import Archive
 from deepcovid.arrays import ArrayWriter
 from deepcovid.errors import BadImageError, UserError, reason_of
 from deepcovid.images.dicom import is_dicom, open_radiograph, shown
-from deepcovid.images.transform import SIZE
 from deepcovid.progress import bar
 
 MIN_SIDE = 32  # pixels; a smaller file is no radiograph
@@ -35,14 +34,22 @@ Pixels = NDArray[np.uint8]
 Row = tuple[dict[str, str], Pixels]  # a catalogue row and its image
 
 Framing = Callable[[Image.Image], Image.Image]
-resize: Framing = Resize(SIZE)
-resize_and_crop: Framing = Compose([Resize(SIZE), CenterCrop(SIZE)])
 
 
-def decode(content: bytes, framing: Framing = resize_and_crop) -> Pixels:
-    """Return an image file as uint8, (224, 224) if it is grey and (224, 224, 3) if not.
+def resize(size: int) -> Framing:
+    """Return the framing that brings an image's short side to `size` pixels and keeps its proportions."""
+    framing: Framing = Resize(size)
+    return framing
 
-    With the framing `resize` the long side is left at its length.
+
+def resize_and_crop(size: int) -> Framing:
+    """Return the framing of what nets are shown: as `resize`, then the centred square of `size` x `size` pixels."""
+    framing: Framing = Compose([Resize(size), CenterCrop(size)])
+    return framing
+
+
+def decode(content: bytes, framing: Framing) -> Pixels:
+    """Return an image file as uint8, framed, (height, width) if it is grey and (height, width, 3) if not.
 
     Raises:
         BadImageError: The bytes are no image, or one whose meaning in 8-bit grey or RGB is not certain: animated,
@@ -109,9 +116,7 @@ def _alpha_minimum(picture: Image.Image) -> int:
     return int(np.asarray(picture.convert("RGBA").getchannel("A")).min())
 
 
-def decoded_images(
-    table: pd.DataFrame, raw: Path, quarantined: dict[str, str], framing: Framing = resize_and_crop
-) -> Iterator[Row]:
+def decoded_images(table: pd.DataFrame, raw: Path, quarantined: dict[str, str], framing: Framing) -> Iterator[Row]:
     """Yield each row of a catalogue with its pixels.
 
     Args:
@@ -119,7 +124,7 @@ def decoded_images(
         raw: Folder of the archives that it names.
         quarantined: Filled with the images that cannot be used, by image_id, and why; they are not yielded, nor are
             their copies.
-        framing: See `decode`.
+        framing: What is kept of an image, and at which size: `resize` or `resize_and_crop`.
     """
     with ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(cpu_count()))
@@ -145,17 +150,17 @@ def decoded_images(
                     yield row, result
 
 
-def write_images(rows: Iterable[Row], target: Path) -> pd.DataFrame:
-    """Write the pixels of `rows` to `target`, uint8 (images, 224, 224, 1 or 3) as .npy, and return the rows.
+def write_images(rows: Iterable[Row], target: Path, size: int) -> pd.DataFrame:
+    """Write the pixels of `rows` to `target`, uint8 (images, size, size, 1 or 3) as .npy, and return the rows.
 
     Images are written as they come, so memory stays small whatever their number.
     """
     kept = []
-    with ArrayWriter(target, (SIZE, SIZE, 1), np.uint8) as writer:
+    with ArrayWriter(target, (size, size, 1), np.uint8) as writer:
         for row, pixels in rows:
             if pixels.ndim == 3 and writer.row_shape[-1] == 1:
-                writer.widen((SIZE, SIZE, 3))
-            writer.append(np.broadcast_to(pixels.reshape(1, SIZE, SIZE, -1), (1, *writer.row_shape)))
+                writer.widen((size, size, 3))
+            writer.append(np.broadcast_to(pixels.reshape(1, size, size, -1), (1, *writer.row_shape)))
             kept.append(row)
     return pd.DataFrame(kept)
 

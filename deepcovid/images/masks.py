@@ -26,19 +26,19 @@ FOLDER, ENDING = "annotations/lungVAE-masks", "_mask.png"
 Mask = NDArray[np.bool_]
 
 
-def lesion_masks(raw: Path, rows: pd.DataFrame) -> list[Mask | None]:
+def lesion_masks(raw: Path, rows: pd.DataFrame, image_size: int) -> list[Mask | None]:
     """Return the lesion mask of each catalogue row, or None where the catalogue names none: see `_read`."""
-    return _read(raw, rows, zip(rows["archive"], rows["mask"], strict=True))
+    return _read(raw, rows, zip(rows["archive"], rows["mask"], strict=True), image_size)
 
 
-def lung_masks(raw: Path, rows: pd.DataFrame, members: dict[str, str]) -> list[Mask | None]:
+def lung_masks(raw: Path, rows: pd.DataFrame, members: dict[str, str], image_size: int) -> list[Mask | None]:
     """Return the lung mask of each catalogue row, or None where there is none: see `_read`.
 
     `members` is what `lung_members` returns.
     """
     images = zip(rows["source"], rows["source_image"], strict=True)
     names = [members.get(PurePosixPath(image).stem, "") if source == SOURCE else "" for source, image in images]
-    return _read(raw, rows, ((ARCHIVE, name) for name in names))
+    return _read(raw, rows, ((ARCHIVE, name) for name in names), image_size)
 
 
 def lung_members(raw: Path) -> dict[str, str]:
@@ -57,13 +57,14 @@ def lung_members(raw: Path) -> dict[str, str]:
     }
 
 
-def _read(raw: Path, rows: pd.DataFrame, places: Iterable[tuple[str, str]]) -> list[Mask | None]:
-    """Return one mask a row, (224, 224), true where the mask is white, or None where its name is blank.
+def _read(raw: Path, rows: pd.DataFrame, places: Iterable[tuple[str, str]], image_size: int) -> list[Mask | None]:
+    """Return one mask a row, (image_size, image_size), true where it is white, or None where its name is blank.
 
     Args:
         raw: Folder of the archives.
         rows: Catalogue rows.
         places: Archive and name of each row's mask.
+        image_size: Side of the images that nets are shown, pixels.
 
     Raises:
         UserError: A mask cannot be read, or is in colour.
@@ -84,14 +85,14 @@ def _read(raw: Path, rows: pd.DataFrame, places: Iterable[tuple[str, str]]) -> l
                 continue
             size = Image.open(io.BytesIO(content(*image))).size
             try:
-                masks.append(framed_mask(content(archive, mask), size))
+                masks.append(framed_mask(content(archive, mask), size, image_size))
             except BadImageError as error:
                 raise UserError(f"{raw / archive}: {mask}: {error}") from None
     return masks
 
 
-def framed_mask(content: bytes, size: tuple[int, int]) -> Mask:
-    """Return a mask as (224, 224), framed as the pipeline frames an image of `size` (width, height).
+def framed_mask(content: bytes, size: tuple[int, int], image_size: int) -> Mask:
+    """Return a mask as (image_size, image_size), framed as the pipeline frames an image of `size` (width, height).
 
     The mask may be of another size than the image, whose edition may be a reduced one. White may be 1 or 255: all that
     is brighter than half of the brightest pixel is white.
@@ -103,4 +104,5 @@ def framed_mask(content: bytes, size: tuple[int, int]) -> Mask:
     if pixels.ndim != 2:
         raise BadImageError("a mask in colour; save it as greyscale")
     white = Image.fromarray(np.where(pixels > pixels.max() / 2, np.uint8(255), np.uint8(0)))
-    return np.asarray(resize_and_crop(white.resize(size, Image.Resampling.NEAREST))) > 127
+    framed = resize_and_crop(image_size)(white.resize(size, Image.Resampling.NEAREST))
+    return np.asarray(framed) > 127

@@ -14,12 +14,12 @@ Pixels = NDArray[np.uint8]
 
 
 def uncropped(table: pd.DataFrame, raw: Path, cropped: Pixels, generated: bool) -> list[Pixels]:
-    """Return the images of a catalogue with their short side resized to 224 pixels and their long side whole.
+    """Return the images of a catalogue with their short side at the size of `cropped` and their long side whole.
 
     Args:
         table: The catalogue.
         raw: Folder of the archives that it names.
-        cropped: (images, 224, 224, channels), the same images with their centre cut out.
+        cropped: (images, side, side, channels), the same images with their centre cut out.
         generated: The copies in `table` are the pipeline's own. They were made from cropped images and stay so.
 
     Returns:
@@ -30,7 +30,8 @@ def uncropped(table: pd.DataFrame, raw: Path, cropped: Pixels, generated: bool) 
     """
     here = catalogue.copies(table) & generated
     unreadable: dict[str, str] = {}
-    found = {row["image_id"]: pixels for row, pixels in decoded_images(table[~here], raw, unreadable, resize)}
+    framing = resize(cropped.shape[1])
+    found = {row["image_id"]: pixels for row, pixels in decoded_images(table[~here], raw, unreadable, framing)}
     if unreadable:
         name, why = next(iter(unreadable.items()))
         raise UserError(f"{raw}: image {name!r} has changed since it was decoded ({why}); run `dvc repro` again")

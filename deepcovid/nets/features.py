@@ -19,7 +19,10 @@ from deepcovid.settings import FeatureSettings
 
 
 def normalised(pixels: Tensor) -> Tensor:
-    """Return uint8 images (batch, 224, 224, 1 or 3) as the net's input: float32 (batch, 3, 224, 224), channels last."""
+    """Return uint8 images (batch, side, side, 1 or 3) as the net's input: float32 (batch, 3, side, side).
+
+    Channels come last in memory.
+    """
     scaled = pixels.float().div_(255)
     colour = scaled.sub(torch.tensor(MEAN, device=pixels.device)).div_(torch.tensor(STD, device=pixels.device))
     return colour.permute(0, 3, 1, 2)
@@ -32,7 +35,7 @@ def extract(
 
     Args:
         net: What `deepcovid.nets.trunks.trunk` returns.
-        batches: Each uint8 (batch, 224, 224, 1 or 3).
+        batches: Each uint8 (batch, side, side, 1 or 3).
         settings: Device and precision.
 
     Raises:

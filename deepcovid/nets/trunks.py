@@ -8,13 +8,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from deepcovid.errors import UserError
-from deepcovid.images.transform import SIZE
+from deepcovid.errors import UserError, reason_of
 from deepcovid.nets.zoo import NETS
 from deepcovid.settings import Net
 
 State = dict[str, Tensor]
 CLASSES = 1000  # of ImageNet
+MADE_FOR = 224  # pixels, the side of the images that torchvision's nets were made for
 
 
 def build(model: str) -> nn.Module:
@@ -27,8 +27,8 @@ def build(model: str) -> nn.Module:
 def trunk(model: str, state: State) -> nn.Module:
     """Return the frozen net without its last layer, in evaluation mode.
 
-    It maps images (batch, 3, 224, 224) to features (batch, channels): the channels that enter the last layer, averaged
-    over the image. For SqueezeNet, whose last layer is a convolution, see `deepcovid/heads/training.py`.
+    It maps images (batch, 3, side, side) to features (batch, channels): the channels that enter the last layer,
+    averaged over the image. For SqueezeNet, whose last layer is a convolution, see `deepcovid/heads/training.py`.
     """
     net, line = build(model), NETS[model]
     check_line(model, line)
@@ -41,7 +41,8 @@ def check_line(model: str, line: Net) -> int:
     """Check what a net's line in the zoo says of it, and return how many features the net gives.
 
     The net is built and run on torch's device `meta`, which knows the shapes of tensors and no numbers. That takes a
-    fraction of a second and draws no random number.
+    fraction of a second and draws no random number. The images are of the side that the net was made for; whether it
+    takes those of a data set is for `check_size` to say.
 
     Raises:
         UserError: torchvision has no such net; a submodule that the line names is not there; the last layer does not
@@ -52,7 +53,7 @@ def check_line(model: str, line: Net) -> int:
             f"the net {model}: torchvision has none of that name; correct its line in deepcovid/nets/zoo.py"
         )
     with torch.device("meta"), torch.inference_mode():
-        net, images = build(model).eval(), torch.empty(2, 3, SIZE, SIZE)
+        net, images = build(model).eval(), torch.empty(2, 3, MADE_FOR, MADE_FOR)
         known = dict(net.named_modules())
         for field, name in (("last_layer", line.last_layer), ("last_stage", line.last_stage)):
             if not name or name not in known:
@@ -77,6 +78,29 @@ def check_line(model: str, line: Net) -> int:
     if features != before[:2]:
         raise _wrong(model, "last_layer", line.last_layer, f"without which the net gives {_dims(features)}")
     return int(before[1])
+
+
+def check_size(model: str, size: int) -> None:
+    """Check that a net of the zoo takes images of `size` x `size` pixels, on the device `meta` like `check_line`.
+
+    Raises:
+        UserError: Its line is wrong; or it does not take them, or leaves no places of them in the last stage's output.
+    """
+    check_line(model, NETS[model])
+    stage, remedy = NETS[model].last_stage, "choose another image_size, or leave the net out of models"
+    with torch.device("meta"), torch.inference_mode():
+        net, images = build(model).eval(), torch.empty(2, 3, size, size)
+        try:
+            made = _shapes(net, {stage}, images)[stage][1]
+        except (RuntimeError, ValueError, AssertionError) as error:
+            raise UserError(
+                f"the net {model} cannot take images of {size} x {size} pixels ({reason_of(error)}); {remedy}"
+            ) from None
+    if made[2] * made[3] == 1:
+        raise UserError(
+            f"the net {model} cannot take images of {size} x {size} pixels, of which its {stage} leaves no places; "
+            f"{remedy}"
+        )
 
 
 def _shapes(net: nn.Module, names: set[str], images: Tensor) -> dict[str, tuple[torch.Size, torch.Size]]:

@@ -83,7 +83,7 @@ def random_state(model: str, seed: int, images: Tensor) -> State:
     Args:
         model: Architecture.
         seed: Seed of the draw.
-        images: (batch, 3, 224, 224), as the net sees them.
+        images: (batch, 3, side, side), as the net sees them.
     """
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
         torch.manual_seed(seed)
