@@ -37,11 +37,11 @@ class AuditPasses(Strict):
 
     Attributes:
         hiding: Squares that hide the middle, or all but the middle; a pass for each.
-        untrained_seed: Seed of the random weights of one more pass.
+        untrained_seed: Seed of the random weights of one more pass; None where the net has random weights already.
     """
 
     hiding: HidingSettings
-    untrained_seed: Seed
+    untrained_seed: Seed | None
 
 
 class NetParameters(Strict):
@@ -201,7 +201,8 @@ class Settings(Shared):
     def parameters(self, dataset: str, nets: Mapping[str, Net]) -> Parameters:
         """Return every value that one data set runs with; `nets` is the zoo."""
         own = self.dataset[dataset]
-        passes = AuditPasses(hiding=own.hiding, untrained_seed=self.audit.seed)
+        untrained_seed = None if own.weights.source == "random" else self.audit.seed
+        passes = AuditPasses(hiding=own.hiding, untrained_seed=untrained_seed)
         named = [*self.models, *self.replayed_models, *self.audited_models, *self.heatmapped_models]
 
         def running(models: list[str]) -> list[str]:

@@ -23,7 +23,8 @@ def baselines(parameters: Parameters, dataset: str) -> None:
         scores = fitted_scores(numbers, table)[:, None]
         given = Input(FIGURES[name][0], "hand-made", numbers.shape[1])
         found[name] = baseline(given, positive, scores, patient, parameters.evaluate)
-    for model in parameters.audited_models:
+    untrained = parameters.audited_models if parameters.weights.source != "random" else []
+    for model in untrained:
         features = load_array(paths.features(dataset, model, "untrained"))
         (heads,) = train_and_score(features, table, [parameters.trained[recipe]], parameters.seeds).values()
         given = Input(f"{title_of(model)}, random weights", "untrained", features.shape[1])

@@ -8,6 +8,7 @@ from deepcovid.heads.head_files import check_weights, read_head
 from deepcovid.heads.scoring import score
 from deepcovid.parameters import Parameters
 from stages import _audit, _run, paths
+from stages.runs import read_scores
 
 
 def external(parameters: Parameters, dataset: str, images: str) -> None:
@@ -18,7 +19,7 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
     check_images(test[left], left_out(seen), f"--images {images}")
     nets: dict[str, dict[str, ExternalRun]] = {}
     for model in parameters.models:
-        path = paths.external_features(dataset, model, images)
+        path = paths.external_features(dataset, images) / f"{model}.npy"
         features = load_array(path)
         if len(features) != len(test):
             raise UserError(
@@ -26,7 +27,8 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
             )
         nets[model] = {}
         for recipe in parameters.trained:
-            file = paths.head(dataset, parameters.runs[f"{model}-{recipe}"])
+            run = parameters.runs[f"{model}-{recipe}"]
+            file = paths.head(dataset, run)
             head = read_head(file)
             check_weights(file, head, paths.weights(dataset, model))
             try:
@@ -34,7 +36,8 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
             except UserError as error:
                 raise UserError(f"{file}: {error}") from None
             bins, cut_off = parameters.audit.calibration_bins, head.choices.cut_off
-            nets[model][recipe] = measured(test[left], scores, cut_off, bins, parameters.evaluate)
+            own_scores = read_scores(dataset, run)
+            nets[model][recipe] = measured(test[left], scores, own_scores, cut_off, bins, parameters.evaluate)
     found = External(heads=dataset, images=images, recipe=parameters.audit.recipe, left_out=left_out(seen), nets=nets)
     _audit.write(found, dataset, f"external-{images}")
 

@@ -1,4 +1,4 @@
-"""Turn the test images of another data set into feature vectors, with a net of this data set.
+"""Turn the test images of another data set into feature vectors, with each net of this data set.
 
 Where they were decoded at another image_size than this data set's, they are resized to its size, so that nets and heads
 see what they know. The resampling is that of decoding, bilinear and antialiased.
@@ -16,12 +16,9 @@ from deepcovid.parameters import Parameters
 from stages import _run, paths
 
 
-def external_features(parameters: Parameters, dataset: str, model: str, images: str) -> None:
-    table, pixels, options = (
-        catalogue.read(paths.data(images, "images.csv")),
-        paths.data(images, "pixels.npy"),
-        parameters.features,
-    )
+def external_features(parameters: Parameters, dataset: str, images: str) -> None:
+    table, pixels = catalogue.read(paths.data(images, "images.csv")), paths.data(images, "pixels.npy")
+    options = parameters.features
     if len(load_array(pixels)) != len(table):
         raise UserError(
             f"{pixels}: {len(load_array(pixels))} images, but images.csv beside it has {len(table)} rows; run "
@@ -30,12 +27,13 @@ def external_features(parameters: Parameters, dataset: str, model: str, images: 
     rows = candidates(table)
     if rows.empty:
         raise UserError(f"--images {images}: no test image; name a data set with other images")
-    net = trunk(*read_state(paths.weights(dataset, model)))
-    decoded = chosen(batches(pixels, options.batch_size), table.index.isin(rows.index))
-    with replacing(paths.external_features(dataset, model, images)) as partial:
-        write_features(
-            partial, net, resized(decoded, parameters.image_size), len(rows), options, f"{model} on {images}"
-        )
+    with replacing(paths.external_features(dataset, images)) as folder:
+        folder.mkdir()
+        for model in parameters.models:
+            net = trunk(*read_state(paths.weights(dataset, model)))
+            decoded = chosen(batches(pixels, options.batch_size), table.index.isin(rows.index))
+            seen = resized(decoded, parameters.image_size)
+            write_features(folder / f"{model}.npy", net, seen, len(rows), options, f"{model} on {images}")
 
 
 if __name__ == "__main__":

@@ -40,9 +40,10 @@ def features(parameters: Parameters, dataset: str, model: str) -> None:
             hidden = (hide(batch, square) for square in sweep for batch in batches(pixels, options.batch_size))
             if sweep:
                 extract(net, hidden, len(sweep) * images, folder / "hidden.npy", "middle hidden")
-            sample = calibration_images(dataset, size, audit.untrained_seed, count)
-            net = trunk(model, random_state(model, audit.untrained_seed, sample))
-            extract(net, batches(pixels, options.batch_size), images, folder / "untrained.npy", "untrained")
+            if audit.untrained_seed is not None:
+                sample = calibration_images(dataset, size, audit.untrained_seed, count)
+                net = trunk(model, random_state(model, audit.untrained_seed, sample))
+                extract(net, batches(pixels, options.batch_size), images, folder / "untrained.npy", "untrained")
 
 
 if __name__ == "__main__":

@@ -33,9 +33,9 @@ def features(dataset: str, model: str, of: str = "images") -> Path:
     return data(dataset, f"features/{model}/{of}.npy")
 
 
-def external_features(dataset: str, model: str, images: str) -> Path:
-    """Return a net's features of the test images of another data set, `images`."""
-    return data(dataset, f"external/{images}/{model}.npy")
+def external_features(dataset: str, images: str) -> Path:
+    """Return the folder of the nets' features of the test images of another data set, `images`: <net>.npy."""
+    return data(dataset, f"external/{images}")
 
 
 def head(dataset: str, run: RunParameters) -> Path:

@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
 from deepcovid.audits.audit import Audit
@@ -16,11 +17,13 @@ from deepcovid.drawing.blocks import Block
 from deepcovid.drawing.steps import Step
 from deepcovid.drawing.tables import Table, rate, spread
 from deepcovid.errors import UserError
+from deepcovid.heads.scoring import heads_of
 from deepcovid.nets.zoo import title_of
 from deepcovid.schema import Strict
 from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.calibration import Calibration, calibration
 from deepcovid.statistics.estimate import Estimate, Headline
+from deepcovid.statistics.intervals import auc_interval
 from deepcovid.statistics.rates import Counts, RunResult, evaluate, headline
 
 FEWEST = 10  # images of each class from which a view is measured alone
@@ -59,11 +62,17 @@ class ExternalRun(Strict):
         run: The numbers of all images.
         views: By view, those of its images alone, where there are FEWEST of each class.
         calibration: How well the first head's scores are calibrated.
+        inside: The first head's AUC on the test images of its own data set; the interval is a bootstrap over patients.
+        collection: The AUC with which the first head's scores tell these images without COVID-19 from its own data
+            set's, neither of which it should call covid. At 0.5 it does not see where an image comes from; near the
+            AUC inside, that is all it needs to see.
     """
 
     run: RunResult
     views: dict[str, View]
     calibration: Calibration
+    inside: Estimate
+    collection: Estimate
 
 
 class External(Audit):
@@ -112,6 +121,11 @@ class External(Audit):
             f"patient in training), the pipeline's own heads reach "
             f"{by_net({model: own.run.auc for model, own in told.items()})}; sensitivity and specificity at their "
             f"cut-off are {rates}."
+        )
+        yield (
+            f"On their own test images they reach {by_net({model: own.inside for model, own in told.items()})}. Their "
+            f"scores tell images without COVID-19 of {self.images} from those of their own test set, which say nothing "
+            f"about the disease, with an AUC of {by_net({model: own.collection for model, own in told.items()})}."
         )
         for view, alone in next(iter(told.values())).views.items():
             areas = by_net({model: own.views[view].auc for model, own in told.items()})
@@ -215,13 +229,19 @@ def chosen(batches: Iterable[NDArray[np.uint8]], rows: NDArray[np.bool_]) -> Ite
 
 
 def measured(
-    rows: pd.DataFrame, scores: NDArray[np.float64], cut_off: float, bins: int, settings: EvaluateSettings
+    rows: pd.DataFrame,
+    scores: NDArray[np.float64],
+    own: pd.DataFrame,
+    cut_off: float,
+    bins: int,
+    settings: EvaluateSettings,
 ) -> ExternalRun:
     """Return what one recipe's heads reach.
 
     Args:
         rows: Catalogue rows of the images.
         scores: (images, heads), P(covid).
+        own: The heads' scores of their own data set's test images, as deepcovid.heads.scoring.score_table has them.
         cut_off: An image is called covid from this score on.
         bins: How many bins the reliability curve has.
         settings: Samples and seed of the bootstraps.
@@ -233,8 +253,24 @@ def measured(
         if view and min(positive[inside].sum(), (~positive[inside]).sum()) >= FEWEST:
             alone = evaluate(positive[inside], scores[inside], patient[inside], cut_off, settings)
             views[str(view)] = View(auc=alone.auc, n_test=alone.n_test)
+    own_score = heads_of(own).iloc[:, 0].to_numpy()
+    others = np.flatnonzero(~catalogue.covid(own))
     return ExternalRun(
         run=evaluate(positive, scores, patient, cut_off, settings),
         views=views,
         calibration=calibration(positive, scores[:, 0], patient, bins, settings),
+        inside=_area(catalogue.covid(own).to_numpy(), own_score, own["patient_id"], settings),
+        collection=_area(
+            np.repeat([True, False], [(~positive).sum(), len(others)]),
+            np.concatenate([scores[~positive, 0], own_score[others]]),
+            pd.concat([patient[~positive], own["patient_id"].iloc[others]]),
+            settings,
+        ),
     )
+
+
+def _area(
+    positive: NDArray[np.bool_], score: NDArray[np.float64], patient: "pd.Series[str]", settings: EvaluateSettings
+) -> Estimate:
+    interval = auc_interval(positive, score, patient, settings.bootstrap_samples, settings.bootstrap_seed)
+    return Estimate.of(float(roc_auc_score(positive, score)), interval)

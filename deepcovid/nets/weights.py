@@ -77,8 +77,10 @@ def _current_name(key: str) -> str:
 def random_state(model: str, seed: int, images: Tensor) -> State:
     """Return random weights under which the features of `images` are of order one.
 
-    Weights are drawn as torchvision draws them. BatchNorm's statistics are then those of `images`; a net without
-    BatchNorm has each convolution divided by the standard deviation of its output on `images`.
+    Weights are drawn as torchvision draws them. Then every channel is brought to mean 0 and deviation 1 over `images`
+    before its activation (data-dependent initialisation, Krahenbuhl et al. 2016): by BatchNorm's statistics, or where a
+    net has none, by the weights and biases of each layer in turn. Without that, SqueezeNet's features hardly vary from
+    image to image.
 
     Args:
         model: Architecture.
@@ -94,18 +96,23 @@ def random_state(model: str, seed: int, images: Tensor) -> State:
                 norm.momentum = None  # running statistics become plain averages
             net.train()(images)
         else:
-            convolutions = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
-            hooks = [module.register_forward_hook(_scale_to_one) for module in convolutions]
+            layers = [module for module in net.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+            hooks = [module.register_forward_hook(_standardise) for module in layers]
             net.eval()(images)
             for hook in hooks:
                 hook.remove()
     return net.state_dict()
 
 
-def _scale_to_one(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-    assert isinstance(module, nn.Conv2d)
-    scale = output.std()
-    module.weight.div_(scale)
-    if module.bias is not None:
-        module.bias.div_(scale)
-    return output / scale
+def _standardise(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    """Change a layer so that each channel of its output has mean 0 and deviation 1; return that output."""
+    assert isinstance(module, nn.Conv2d | nn.Linear)
+    over = (0, 2, 3) if isinstance(module, nn.Conv2d) else (0,)
+    mean, deviation = output.mean(over, keepdim=True), output.std(over, keepdim=True)
+    deviation = torch.where(deviation > 0, deviation, 1.0)  # a channel that does not vary is only shifted
+    if module.bias is None:
+        mean = torch.zeros_like(mean)
+    else:
+        module.bias.sub_(mean.flatten()).div_(deviation.flatten())
+    module.weight.div_(deviation.reshape(-1, *[1] * (module.weight.ndim - 1)))
+    return (output - mean) / deviation
