@@ -14,6 +14,7 @@ from deepcovid.schema import Strict, checked
 from deepcovid.settings import (
     AuditSettings,
     DatasetSettings,
+    DialSettings,
     EvaluateSettings,
     FeatureSettings,
     HidingSettings,
@@ -73,6 +74,7 @@ class Shared(Strict):
     ladder: LadderSettings
     evaluate: EvaluateSettings
     audit: AuditSettings
+    dials: DialSettings
     outliers: OutlierSettings
 
 
@@ -119,6 +121,7 @@ class Settings(Shared):
     replays: SomeNames
     audited_models: SomeNames
     heatmapped_models: SomeNames
+    dialled: SomeNames
     dataset: dict[Name, DatasetSettings]
     heatmaps: SharedHeatmapSettings
 
@@ -136,6 +139,7 @@ class Settings(Shared):
             ("replays", self.replays, recipes),
             ("audited_models", self.audited_models, nets),
             ("heatmapped_models", self.heatmapped_models, nets),
+            ("dialled", self.dialled, list(self.dataset)),
             ("ladder.bottom", [self.ladder.bottom], recipes),
             ("ladder.top", [self.ladder.top], recipes),
             ("ladder.asides", self.ladder.asides, recipes),

@@ -106,6 +106,15 @@ class PhantomSource(_Strict):
     repeat_share: Share
     views: dict[Literal["AP", "PA", "L", "Axial"], Share]
 
+    def scaled(self, share: float) -> Self:
+        """Return the source with a share of its images, at least one where there are any."""
+
+        def fewer(counts: GroupCounts) -> GroupCounts:
+            return GroupCounts(**{group: -int(-count * share // 1) for group, count in counts.model_dump().items()})
+
+        images = PhantomImages(train=fewer(self.images.train), test=fewer(self.images.test))
+        return self.model_copy(update={"images": images})
+
     @model_validator(mode="after")
     def _every_group_has_a_collection(self) -> Self:
         missing = [group for group in get_args(Group) if group not in self.collections]
@@ -422,6 +431,20 @@ class AuditSettings(_Strict):
     seed: Seed
     hidden_share: OpenShare
     calibration_bins: Annotated[int, Field(ge=2, le=100)]
+
+
+class DialSettings(_Strict):
+    """At which settings of the phantoms' dials the audits are read: see deepcovid/audits/dials.py.
+
+    Attributes:
+        shortcut: Settings of `source.shortcut`.
+        lesion: Settings of `source.lesion`.
+        share: Share of the data sets' images that is drawn at each.
+    """
+
+    shortcut: Annotated[list[Annotated[float, Field(ge=0, le=2)]], Field(min_length=1), AfterValidator(distinct)]
+    lesion: Annotated[list[Share], Field(min_length=1), AfterValidator(distinct)]
+    share: Annotated[float, Field(gt=0, le=1)]
 
 
 class OutlierSettings(_Strict):

@@ -1,5 +1,6 @@
 """The training images that set the scale of random weights."""
 
+import pandas as pd
 import torch
 
 from deepcovid import catalogue
@@ -11,6 +12,10 @@ from stages._pixels import read_pixels
 def calibration_images(dataset: str, image_size: int, seed: int, count: int) -> torch.Tensor:
     """Return a fixed sample of training images, as the net sees them."""
     table = catalogue.read(paths.data(dataset, "images.csv"))
+    return normalised(torch.from_numpy(read_pixels(dataset, image_size)[sampled(table, seed, count)]))
+
+
+def sampled(table: pd.DataFrame, seed: int, count: int) -> "pd.Index[int]":
+    """Return the places in the catalogue of a sample of training originals, rising."""
     rows = table[catalogue.in_training(table, augmented=False)]
-    sample = rows.sample(min(count, len(rows)), random_state=seed).index.sort_values()
-    return normalised(torch.from_numpy(read_pixels(dataset, image_size)[sample]))
+    return rows.sample(min(count, len(rows)), random_state=seed).index.sort_values()

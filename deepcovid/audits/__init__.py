@@ -12,6 +12,7 @@ headers.py          what a file's header says of how it was taken
 views.py            which views are the same
 baselines.py        how little of an image is enough?
 hidden.py           what heads reach on images with their middle hidden
+dials.py          what the audits read on phantoms whose truth is known
 hiding.py           images with their middle hidden
 external.py         heads on other people's images
 

@@ -4,7 +4,7 @@ Five small sets of numbers an image, each under a logistic regression, fitted an
 the nets' scores come from elsewhere.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -171,7 +171,20 @@ def figures(batches: Iterable[NDArray[np.uint8]]) -> dict[str, Numbers]:
 
 
 def fitted_scores(numbers: Numbers, table: pd.DataFrame) -> NDArray[np.float64]:
-    """Return the test images' scores, larger for covid, of a logistic regression on standardised numbers.
+    """Return the test images' scores (test images) under `fitted_log_odds`, whose arguments these are.
+
+    Raises:
+        UserError: The training originals are of one class only, or there are no test images.
+    """
+    test = catalogue.in_test(table).to_numpy()
+    log_odds = fitted_log_odds(numbers, table)
+    if not test.any():
+        raise UserError("baselines: there are no test images; widen the filter or change the split")
+    return log_odds(numbers[test])
+
+
+def fitted_log_odds(numbers: Numbers, table: pd.DataFrame) -> Callable[[Numbers], NDArray[np.float64]]:
+    """Return what maps numbers of images to scores, larger for covid: a logistic regression on standardised numbers.
 
     It is fitted on the training originals, with scikit-learn's defaults.
 
@@ -179,21 +192,16 @@ def fitted_scores(numbers: Numbers, table: pd.DataFrame) -> NDArray[np.float64]:
         numbers: (images, numbers).
         table: The catalogue (images), with its split.
 
-    Returns:
-        (test images), log odds.
-
     Raises:
-        UserError: The training originals are of one class only, or there are no test images.
+        UserError: The training originals are of one class only.
     """
-    train, test = catalogue.in_training(table, augmented=False).to_numpy(), catalogue.in_test(table).to_numpy()
+    train = catalogue.in_training(table, augmented=False).to_numpy()
     positive = catalogue.covid(table).to_numpy()[train]
     if positive.all() or not positive.any():
         raise UserError("baselines: the training images are of one class only; widen the filter or change the split")
-    if not test.any():
-        raise UserError("baselines: there are no test images; widen the filter or change the split")
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=ITERATIONS))
     model.fit(numbers[train], positive)
-    return np.asarray(model.decision_function(numbers[test]), dtype=np.float64)
+    return lambda others: np.asarray(model.decision_function(others), dtype=np.float64)
 
 
 def baseline(

@@ -1,0 +1,196 @@
+"""The audits meet their controls: phantoms whose truth is set by two dials, and what each audit then reads.
+
+Not an audit of a data set but a test of the audits: where the disease is turned off, nothing that is read can come from
+it; where the collections process their images alike, nothing can come from that.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from deepcovid import catalogue
+from deepcovid.audits.baselines import FIGURES, Grey, fitted_log_odds
+from deepcovid.audits.hidden import left_visible
+from deepcovid.audits.hiding import Square
+from deepcovid.drawing.marks import BLUE, GREEN, ORANGE, PINK, dot
+from deepcovid.drawing.svg import INK, WIDTH, styled
+from deepcovid.heads.scoring import score
+from deepcovid.heads.sweep import train_and_score, train_recipes
+from deepcovid.schema import Strict
+from deepcovid.settings import EvaluateSettings, Recipe
+from deepcovid.statistics.estimate import Estimate, Number
+from deepcovid.statistics.intervals import auc_interval
+
+SIMPLE = ("sharpness", "thumbnail-8")  # of baselines.FIGURES
+
+
+class Images(NamedTuple):
+    """Images of one setting of the dials.
+
+    Attributes:
+        table: The catalogue (images), with its split.
+        grey: (images, side, side), 0..255.
+        features: (images, features), of the net.
+    """
+
+    table: pd.DataFrame
+    grey: Grey
+    features: NDArray[np.float32]
+
+
+class Simple(Strict):
+    """The AUCs of a logistic regression on a few numbers of the image, inside and outside."""
+
+    inside: Estimate
+    outside: Estimate
+
+
+class Cell(Strict):
+    """What is read at one setting of the dials. Intervals are bootstraps over patients, of the first head.
+
+    Attributes:
+        lesion: How much of the lung findings fill; 0 is no disease.
+        shortcut: How differently the collections process their images; 0 is alike.
+        inside: AUC on test images of the same two collections as in training.
+        outside: AUC on other patients, all of collection A.
+        collection: AUC with which the same scores tell images without COVID-19 of collection A from those of B.
+        hidden: AUC inside of heads that are trained and tested with the middle hidden.
+        lesions_visible: Share of the lesions' area that is then left to be seen; None where there are no lesions.
+        simple: By name, what a few numbers of the image reach.
+    """
+
+    lesion: float
+    shortcut: float
+    inside: Estimate
+    outside: Estimate
+    collection: Estimate
+    hidden: Estimate
+    lesions_visible: Number | None
+    simple: dict[str, Simple]
+
+
+class Dials(Strict):
+    """results/<data set>/dials.json: a cell per setting of the dials, by `shortcut-<value>/lesion-<value>`.
+
+    Attributes:
+        model: The net, with random weights.
+        recipe: Recipe of its heads.
+        hidden_share: Side of the hidden square, share of the image's.
+        cells: By setting.
+    """
+
+    model: str
+    recipe: str
+    hidden_share: float
+    cells: dict[str, Cell]
+
+
+def cell(
+    own: Images,
+    other: Images,
+    hidden: tuple[Square, NDArray[np.float32]],
+    lesions: NDArray[np.bool_],
+    recipe: Recipe,
+    seeds: list[int],
+    settings: EvaluateSettings,
+    *,
+    lesion: float,
+    shortcut: float,
+) -> Cell:
+    """Return what is read at one setting of the dials.
+
+    Args:
+        own: Images of both collections, to train and to test on.
+        other: Test images of other patients, all of collection A.
+        hidden: The square, and the features (images, features) of `own` with it hidden.
+        lesions: (lesions, side, side), masks of the COVID test images; there may be none.
+        recipe: Recipe of the heads.
+        seeds: A head each; the first is read.
+        settings: Samples and seed of the bootstraps.
+        lesion, shortcut: The setting.
+    """
+    square, hidden_features = hidden
+    test = own.table[catalogue.in_test(own.table)]
+    (heads,) = train_recipes(own.features, own.table, [recipe], seeds).values()
+    weight, bias = heads.weight[:1].numpy(), heads.bias[:1].numpy()
+    inside, outside = (score(part, weight, bias)[:, 0] for part in (own.features[test.index], other.features))
+    (blind,) = train_and_score(hidden_features, own.table, [recipe], seeds).values()
+    without, others = ~catalogue.covid(test).to_numpy(), ~catalogue.covid(other.table).to_numpy()
+    simple = {}
+    for name in SIMPLE:
+        numbers = [FIGURES[name][1](part.grey) for part in (own, other)]
+        fitted = fitted_log_odds(numbers[0], own.table)
+        simple[name] = Simple(
+            inside=_area(test, fitted(numbers[0][test.index]), settings),
+            outside=_area(other.table, fitted(numbers[1]), settings),
+        )
+    seen = left_visible(lesions, square) if lesions.any() else None
+    return Cell(
+        lesion=lesion,
+        shortcut=shortcut,
+        inside=_area(test, inside, settings),
+        outside=_area(other.table, outside, settings),
+        collection=_area(
+            pd.concat([other.table[others].assign(label="covid"), test[without]]),
+            np.concatenate([outside[others], inside[without]]),
+            settings,
+        ),
+        hidden=_area(test, blind.iloc[:, 0].to_numpy(), settings),
+        lesions_visible=seen,
+        simple=simple,
+    )
+
+
+def _area(rows: pd.DataFrame, scores: NDArray[np.float64], settings: EvaluateSettings) -> Estimate:
+    """Return the AUC of `scores` of catalogue rows, those labelled covid against the rest."""
+    positive = catalogue.covid(rows).to_numpy()
+    interval = auc_interval(positive, scores, rows["patient_id"], settings.bootstrap_samples, settings.bootstrap_seed)
+    return Estimate.of(float(roc_auc_score(positive, scores)), interval)
+
+
+READINGS: dict[str, tuple[str, Callable[[Cell], Estimate]]] = {
+    "the heads, inside": (BLUE, lambda cell: cell.inside),
+    "the heads, outside": (ORANGE, lambda cell: cell.outside),
+    "the heads, collection": (PINK, lambda cell: cell.collection),
+    "the middle hidden, inside": (INK, lambda cell: cell.hidden),
+    "sharpness, inside": (GREEN, lambda cell: cell.simple["sharpness"].inside),
+    "sharpness, outside": (ORANGE, lambda cell: cell.simple["sharpness"].outside),
+    "8 x 8 thumbnail, inside": (GREEN, lambda cell: cell.simple["thumbnail-8"].inside),
+    "8 x 8 thumbnail, outside": (ORANGE, lambda cell: cell.simple["thumbnail-8"].outside),
+}
+
+
+@styled
+def figure(found: Dials) -> Figure:
+    """Draw a panel per reading, a row per setting of the shortcut, and in it a dot per setting of the lesions."""
+    lesions = sorted({cell.lesion for cell in found.cells.values()})
+    shortcuts = sorted({cell.shortcut for cell in found.cells.values()})
+    drawing = Figure(figsize=(WIDTH, 4.6), layout="constrained")
+    panels = drawing.subplots(2, 4, sharex=True, sharey=True).ravel()
+    for axis, (title, (colour, reading)) in zip(panels, READINGS.items(), strict=True):
+        for row, shortcut in enumerate(shortcuts):
+            for place, lesion in enumerate(lesions):
+                own = found.cells[key(shortcut, lesion)]
+                height = row + 0.22 * (place - (len(lesions) - 1) / 2)
+                dot(axis, reading(own), height, colour, hollow=lesion == 0)
+                axis.annotate(f"{lesion:g}", (0.99, height), (1.04, height), fontsize=6.5, va="center")
+        axis.axvline(0.5, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
+        axis.set_title(title, fontsize=8.5)
+        axis.set(xlim=(0.35, 1.13), ylim=(len(shortcuts) - 0.4, -0.6))
+        axis.set_xticks([0.5, 0.75, 1.0])
+        axis.set_yticks(range(len(shortcuts)), [f"shortcut {shortcut:g}" for shortcut in shortcuts])
+        axis.tick_params(left=False)
+        axis.spines["left"].set_visible(False)
+    told = "AUC, 95 % interval; at the right the setting of the lesions, hollow where there is no disease"
+    drawing.supxlabel(told, fontsize=8)
+    return drawing
+
+
+def key(shortcut: float, lesion: float) -> str:
+    """Return the name of a cell."""
+    return f"shortcut-{shortcut:g}/lesion-{lesion:g}"
