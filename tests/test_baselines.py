@@ -207,7 +207,7 @@ def trained(checkout, monkeypatch):
     def edit(values):
         values["models"], values["audited_models"], values["replays"] = ["squeezenet1_1"], ["squeezenet1_1"], []
         values["recipe"]["paper"]["epochs"], values["evaluate"]["bootstrap_samples"] = 4, 100
-        values["dataset"]["phantom"]["seeds"] = 2
+        values["dataset"]["phantom"] |= {"seeds": 2, "image_size": SIDE}
 
     edit_params(checkout, edit)
     monkeypatch.chdir(checkout)
