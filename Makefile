@@ -3,6 +3,8 @@
 # make lint    ruff and mypy
 # make check   run the pipeline, compare its results with the committed ones, pass the tests that run the pipeline
 # make real    the committed results on real images; wants DEEPCOVID_MIRROR=FOLDER; params.yaml stays as it is
+# make replays the released script on whole nets, on phantoms: a quarter of an hour
+# make dials   what the audits read on phantoms whose truth is set by two dials: a quarter of an hour
 # make lock    pin today's versions of everything that the requirements bring along; downloads it all (5 GB)
 
 PYTHON ?= python3
@@ -11,7 +13,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 READY := .venv/.ready
 
-.PHONY: repro test lint check real lock
+.PHONY: repro test lint check real replays dials lock
 .DELETE_ON_ERROR:
 
 $(READY): requirements.txt requirements-dev.txt constraints.txt pyproject.toml
@@ -38,12 +40,18 @@ check: repro
 	python -m pytest -m pipeline
 
 # `dvc exp run -S` writes its values into params.yaml; however the runs end, the file is put back.
+KEEPING := cp params.yaml .venv/params.yaml; trap 'cp .venv/params.yaml params.yaml' EXIT; trap 'exit 130' INT TERM;
+REPLAYS := -S 'replays=[failed-reproduction-replayed,released-code-replayed,failed-reproduction-cropped]'
 REAL := -S 'models=[resnet18,squeezenet1_0,resnet50]' -S 'audited_models=[resnet18,squeezenet1_0]' -S 'test_sets=[cohen]'
 real: $(READY)
-	cp params.yaml .venv/params.yaml
-	trap 'cp .venv/params.yaml params.yaml' EXIT; trap 'exit 130' INT TERM; \
-	dvc exp run -S 'datasets=[covid-xray-5k]' $(REAL) && \
-	dvc exp run -S 'datasets=[cohen-chexpert]' -S 'replays=[]' $(REAL)
+	$(KEEPING) dvc exp run -S 'datasets=[covid-xray-5k]' $(REPLAYS) $(REAL) && \
+	dvc exp run -S 'datasets=[cohen-chexpert]' $(REAL)
+
+replays: $(READY)
+	$(KEEPING) dvc exp run -S 'datasets=[phantom-replayed]' -S 'models=[resnet18]' -S 'test_sets=[]' $(REPLAYS)
+
+dials: $(READY)
+	$(KEEPING) dvc exp run -S 'dialled=[phantom]' dials
 
 # A fresh environment, without constraints.txt: otherwise that file would pin what it is to renew.
 lock:

@@ -1,9 +1,7 @@
 """Decode the chosen images into one array of square images, with the augmented COVID training images among them.
 
-A contact sheet of each group shows what the images look like; DVC keeps it, since no image of a patient may enter git.
+A contact sheet shows what the images look like; DVC keeps it, since no image of a patient may enter git.
 """
-
-from pathlib import Path
 
 import pandas as pd
 import torch
@@ -13,7 +11,7 @@ from deepcovid.arrays import load_array
 from deepcovid.errors import UserError
 from deepcovid.files import replacing, write_json
 from deepcovid.images.augmentation import with_copies
-from deepcovid.images.contact_sheet import SHOWN, contact_sheet
+from deepcovid.images.contact_sheet import chosen, contact_sheet
 from deepcovid.images.decoding import check_quarantine, decoded_images, resize_and_crop, write_images
 from deepcovid.images.masks import lesion_masks
 from deepcovid.parameters import Parameters
@@ -46,21 +44,17 @@ def augment(parameters: Parameters, dataset: str) -> None:
     write_json(
         paths.results(dataset, "images"), {"images": len(used), "copies": copies, "quarantined": len(quarantined)}
     )
-    with replacing(paths.contact_sheets(dataset)) as folder:
-        folder.mkdir()
-        draw_contact_sheets(dataset, used, size, folder)
+    draw_contact_sheet(dataset, used, size)
 
 
-def draw_contact_sheets(dataset: str, table: pd.DataFrame, size: int, folder: Path) -> None:
-    """Draw a sheet of each of the paper's groups, of originals only."""
-    pixels, group = load_array(paths.data(dataset, "pixels.npy")), catalogue.group_of(table)
-    for name in sorted(group.unique()):
-        rows = table[catalogue.originals(table) & (group == name)].head(SHOWN)
-        shown = f"{size} x {size} pixels as the nets see them"
-        title = f"{dataset}: group {name!r}, {shown}; research only, not for diagnosis"
-        images = [pixels[place].squeeze() for place in rows.index]
-        sheet = contact_sheet(rows, images, lesion_masks(paths.data(dataset, "raw"), rows, size), title)
-        sheet.savefig(folder / f"{name}.png", dpi=80, metadata={"Software": None})
+def draw_contact_sheet(dataset: str, table: pd.DataFrame, size: int) -> None:
+    """Draw a few originals of each of the paper's groups, and of each collection."""
+    pixels, rows = load_array(paths.data(dataset, "pixels.npy")), chosen(table)
+    title = f"{dataset}: {size} x {size} pixels as the nets see them; research only, not for diagnosis"
+    masks = lesion_masks(paths.data(dataset, "raw"), rows, size)
+    images = {place: pixels[place].squeeze() for place in rows.index}
+    with replacing(paths.contact_sheet(dataset)) as partial:
+        contact_sheet(rows, images, masks, title).savefig(partial, format="png", dpi=80, metadata={"Software": None})
 
 
 if __name__ == "__main__":

@@ -96,9 +96,9 @@ def picture(dataset: str, model: str) -> Path:
     return PLOTS / "heatmaps" / dataset / f"{model}.png"
 
 
-def contact_sheets(dataset: str) -> Path:
-    """Return the folder of a data set's contact sheets, which DVC keeps."""
-    return Path("data/contact_sheets") / dataset
+def contact_sheet(dataset: str) -> Path:
+    """Return a picture of a few of a data set's images, which DVC keeps."""
+    return Path("data/contact_sheets") / f"{dataset}.png"
 
 
 def provenance_of_weights(dataset: str) -> Path:

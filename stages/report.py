@@ -68,7 +68,7 @@ def report(parameters: Parameters, dataset: str) -> None:
             heatmaps=located,
             heatmap_pictures=pictures,
             nets_sentence=claim_sentence(nets.value, dataset, papers_images),
-            findings=tuple(finding(title_of(model), part) for model, part in ladder.value.nets.items()),
+            findings={model: finding(title_of(model), part) for model, part in ladder.value.nets.items()},
         )
     )
     with replacing(paths.data(dataset, "report.html")) as partial:

@@ -42,6 +42,10 @@ class Audit(Strict, ABC):
     def blocks(self, step: Step) -> Iterable[Block]:
         """Yield the audit's figures and tables; `step` made this result."""
 
+    def meaning(self, step: Step) -> Iterable[Block]:
+        """Yield blocks on what the score means, which stand near the top of the page; most audits have none."""
+        return ()
+
     def ways(self) -> Iterable[Way]:
         """Yield what was tried here to tell the classes apart, for the figure that compares the audits."""
         return ()

@@ -53,7 +53,7 @@ class Contents:
         synthetic: True where the images were drawn, so that the numbers say nothing about COVID-19.
         runs: One per net and recipe, in the order in which they are to be shown; replayed ones among them.
         bootstrap: Samples and seed for the bands of the ROC curves.
-        findings: Sentences that the ladder's table says.
+        findings: By net, what the ladder says in sentences.
         ladder: The ladder of each net; a net may be missing.
         published: Published numbers beside ours.
         nets: The paired differences between nets.
@@ -78,7 +78,7 @@ class Contents:
     recipes: Mapping[str, Mapping[str, Any]]
     steps: tuple[Step, ...]
     command: str
-    findings: tuple[str, ...] = ()
+    findings: Mapping[str, str] = field(default_factory=dict)
     ladder: Sourced[Ladders] | None = None
     published: Sourced[AgainstPublished] | None = None
     nets: Sourced[NetsCompared] | None = None

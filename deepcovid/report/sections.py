@@ -23,7 +23,8 @@ def sections(contents: Contents) -> list[Section]:
     """Return the page's sections in order. Drawing takes nearly all the time, so the cores share it."""
     order = (
         question,
-        finding,
+        failure,
+        meaning,
         ladder,
         audit,
         heatmaps,
@@ -73,12 +74,40 @@ def question(contents: Contents) -> Section:
     )
 
 
-def finding(contents: Contents) -> Section:
-    """What the ladder says, in sentences that were computed from it."""
-    if not contents.findings or contents.ladder is None:
-        return Section("finding", "The finding", notes=(NOT_RUN.format("ladder"),))
-    block = Block("Computed from the ladder below.", (contents.ladder.step,), sentences=contents.findings)
-    return Section("finding", "The finding", blocks=(block,))
+def failure(contents: Contents) -> Section:
+    """The published failure beside ours and the paper's recipe, and what turns one into the other."""
+    main, net = contents.of_model(contents.main_model), title_of(contents.main_model)
+    told = published_confusions(contents)
+    matrices = [(f"published\n{figures.stacked(group)}", cells) for group, cells in told.items()]
+    matrices += [(f"{figures.stacked(run.recipe)}\ncut-off {run.cut_off:g}", run.result.confusion) for run in main]
+    caption = f"{net}: from the failed reproduction to the paper's recipe. " + (
+        "The first is as published, the others are ours. " if told else ""
+    )
+    caption += (
+        "Rows are what images are, columns what they are called; blue is right, red is wrong, tinted by the share of "
+        f"the row. {FIRST_SEED}"
+    )
+    steps = _evaluated(main)
+    if told and contents.published:
+        steps = (contents.published.step, *steps)
+    alt = f"Confusion matrices of {net}. " + "; ".join(_in_words(run) for run in main)
+    columns = min(len(matrices), 4)
+    figure = figures.confusions(matrices, columns, min(2.6, WIDTH / columns))
+    blocks = [drawn(figure, "confusion-main", alt, caption, steps)]
+    notes = [NOT_RUN.format(f"recipe {name} with {net}") for name in (FAILED, PAPER) if not _any(main, name)]
+    if contents.ladder and contents.main_model in contents.findings:
+        sentence = contents.findings[contents.main_model]
+        blocks.append(Block("Computed from the ladder below.", (contents.ladder.step,), sentences=(sentence,)))
+    else:
+        notes.append(NOT_RUN.format("ladder"))
+    return Section("failure", "The failure, and what turns it", blocks=tuple(blocks), notes=tuple(notes))
+
+
+def meaning(contents: Contents) -> Section:
+    """What the scores say on other people's images, and whether they tell where an image comes from."""
+    blocks = [block for part in contents.audits.values() for block in part.value.meaning(part.step)]
+    notes = () if blocks else (NOT_RUN.format("test on other people's images"),)
+    return Section("meaning", "What the score means", blocks=tuple(blocks), notes=notes)
 
 
 def ladder(contents: Contents) -> Section:
@@ -108,42 +137,25 @@ def ladder(contents: Contents) -> Section:
         alt = f"Ladder of {net}. " + "; ".join(f"{rung.rung}: AUC {rung.auc.value:.3f}" for rung in rungs)
         figure, table = figures.ladder(rungs), tables.ladder(rungs)
         blocks.append(drawn(figure, f"ladder-{model}", alt, caption, (contents.ladder.step,), table))
+        if model != contents.main_model and model in contents.findings:
+            sentence = contents.findings[model]
+            blocks.append(Block("Computed from this ladder.", (contents.ladder.step,), sentences=(sentence,)))
     return Section("ladder", "The ladder", text, tuple(blocks), tuple(notes))
 
 
 def confusion(contents: Contents) -> Section:
-    """Confusion matrices: the main net's recipes side by side, then the other nets smaller."""
-    main, net = contents.of_model(contents.main_model), title_of(contents.main_model)
-    told = published_confusions(contents)
-    matrices = [(f"published\n{figures.stacked(group)}", cells) for group, cells in told.items()]
-    matrices += [(f"{figures.stacked(run.recipe)}\ncut-off {run.cut_off:g}", run.result.confusion) for run in main]
-    caption = f"{net}: from the failed reproduction to the paper's recipe. " + (
-        "The first is as published, the others are ours. " if told else ""
-    )
-    caption += (
-        "Rows are what images are, columns what they are called; blue is right, red is wrong, tinted by the share of "
-        f"the row. {FIRST_SEED}"
-    )
-    steps = _evaluated(main)
-    if told and contents.published:
-        steps = (contents.published.step, *steps)
-    alt = f"Confusion matrices of {net}. " + "; ".join(_in_words(run) for run in main)
-    columns = min(len(matrices), 4)
-    figure = figures.confusions(matrices, columns, min(2.6, WIDTH / columns))
-    blocks = [drawn(figure, "confusion-main", alt, caption, steps)]
+    """Confusion matrices of the nets beside the main one."""
     others = [run for model in contents.models if model != contents.main_model for run in contents.of_model(model)]
+    notes = [] if any(run.replayed for run in contents.runs) else [NOT_RUN.format("released script on the whole net")]
+    blocks = []
     if others:
         matrices = [(f"{run.net}\n{figures.stacked(run.recipe)}", run.result.confusion) for run in others]
         alt = "; ".join(_in_words(run, net=True) for run in others)
         columns = max(len(contents.of_model(model)) for model in contents.models if model != contents.main_model)
         figure = figures.confusions(matrices, columns, min(2.1, WIDTH / columns))
-        blocks.append(
-            drawn(figure, "confusion-others", alt, f"The other nets, drawn alike. {FIRST_SEED}", _evaluated(others))
-        )
-    notes = [NOT_RUN.format(f"recipe {name} with {net}") for name in (FAILED, PAPER) if not _any(main, name)]
-    if not any(run.replayed for run in contents.runs):
-        notes.append(NOT_RUN.format("released script replayed on the whole net"))
-    return Section("confusion", "Who is called what", blocks=tuple(blocks), notes=tuple(notes))
+        caption = f"The other nets, drawn as the first. {FIRST_SEED}"
+        blocks.append(drawn(figure, "confusion-others", alt, caption, _evaluated(others)))
+    return Section("confusion", "Who is called what by the other nets", blocks=tuple(blocks), notes=tuple(notes))
 
 
 def published_confusions(contents: Contents) -> dict[str, Confusion]:
