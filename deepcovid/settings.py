@@ -288,6 +288,7 @@ class DatasetSettings(_Strict):
     ladder_seeds: Seeds
     replay: ReplaySettings
     hiding: HidingSettings
+    compared_pairs: PositiveInt
     heatmaps: HeatmapSettings
 
     @model_validator(mode="after")

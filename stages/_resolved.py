@@ -13,6 +13,8 @@ from ruamel.yaml.error import YAMLError
 from deepcovid.errors import UserError, reason_of
 from deepcovid.nets.zoo import NETS
 from deepcovid.parameters import Parameters, Settings, validate
+from deepcovid.statistics import published
+from deepcovid.statistics.published import Published
 from stages import _fingerprints, paths
 
 REMEDY = "run `dvc repro`, which starts with it, or `python -m stages.resolve`"
@@ -21,6 +23,11 @@ REMEDY = "run `dvc repro`, which starts with it, or `python -m stages.resolve`"
 def read_settings() -> Settings:
     """Read and validate params.yaml."""
     return validate(read_yaml(paths.PARAMS), str(paths.PARAMS), NETS)
+
+
+def read_published() -> Published:
+    """Read and validate what others report, reference/published.yaml."""
+    return published.validate(read_yaml(paths.PUBLISHED), str(paths.PUBLISHED))
 
 
 def read_yaml(path: Path) -> Any:

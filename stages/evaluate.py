@@ -10,14 +10,14 @@ import pandas as pd
 
 from deepcovid.files import replacing, write_csv
 from deepcovid.parameters import Parameters
-from deepcovid.statistics import curves, published
+from deepcovid.statistics import curves
 from deepcovid.statistics.calibration import Calibrations, calibration
 from deepcovid.statistics.comparison import beside_published, between_nets, measure
 from deepcovid.statistics.estimate import write_result
 from deepcovid.statistics.rates import Runs, evaluate, headline
 from deepcovid.statistics.runs import Run
 from stages import _run, paths
-from stages._resolved import read_yaml
+from stages._resolved import read_published
 from stages.runs import read_log, read_run
 
 
@@ -36,7 +36,7 @@ def evaluate_stage(parameters: Parameters, dataset: str) -> None:
         if run.recipe == calibrated_under
     }
     measured = measure(list(runs.values()), bootstrap)
-    groups = published.validate(read_yaml(paths.PUBLISHED), str(paths.PUBLISHED)).of(dataset)
+    groups = read_published().of(dataset)
 
     with replacing(paths.metrics(dataset)) as folder:
         folder.mkdir()

@@ -16,6 +16,7 @@ def leakage_stage(parameters: Parameters, dataset: str) -> None:
         load_array(paths.features(dataset, model)),
         model,
         parameters.audit.near_duplicate_sensitivity,
+        parameters.compared_pairs,
     )
     _audit.write(found, dataset, "leakage")
 

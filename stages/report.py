@@ -11,7 +11,7 @@ from deepcovid.heatmaps.localisation import NetHeat
 from deepcovid.ladder.measuring import Ladders
 from deepcovid.nets.zoo import title_of
 from deepcovid.parameters import Parameters, RunParameters
-from deepcovid.report.contents import Contents, ShownRun
+from deepcovid.report.contents import Contents, ShownRun, main_of
 from deepcovid.report.page import render
 from deepcovid.report.sentences import claim_sentence, finding
 from deepcovid.settings import DatasetSettings, Recipe
@@ -20,6 +20,7 @@ from deepcovid.statistics.comparison import AgainstPublished, NetsCompared
 from deepcovid.statistics.estimate import Model, read_result
 from deepcovid.statistics.rates import RunResult, Runs
 from stages import _run, paths
+from stages._resolved import read_published
 from stages.lock import Lock
 from stages.runs import read_log, read_run
 
@@ -62,6 +63,7 @@ def report(parameters: Parameters, dataset: str) -> None:
             command=f"python -m stages.report --dataset {dataset}",
             ladder=ladder,
             published=published,
+            published_matrices=read_published().confusions(main_of(parameters.models), shown_runs[0].result.n_test),
             nets=nets,
             audits=audits,
             calibration=calibration,

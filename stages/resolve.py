@@ -5,13 +5,12 @@ Everything that a user may have written wrongly is checked here, before anything
 
 from deepcovid.files import replacing, write_json
 from deepcovid.parameters import Settings
-from deepcovid.statistics import published
 from stages import _fingerprints, _run, paths
-from stages._resolved import read_yaml, resolved
+from stages._resolved import read_published, resolved
 
 
 def resolve(settings: Settings) -> None:
-    published.validate(read_yaml(paths.PUBLISHED), str(paths.PUBLISHED))
+    read_published()
     stages = [stage for stage in _fingerprints.stages() if stage != "resolve"]
     with replacing(paths.RESOLVED) as folder:
         folder.mkdir()

@@ -59,9 +59,9 @@ def row_of(table, name):
     return int(table.index[table["image_id"] == name][0])
 
 
-def found_in(table, pixels, features, sensitivity=0.9):
+def found_in(table, pixels, features, sensitivity=0.9, most_pairs=10**6):
     batches = (pixels[start : start + 7] for start in range(0, len(pixels), 7))
-    return leakage(table, batches, features, "a net", sensitivity)
+    return leakage(table, batches, features, "a net", sensitivity, most_pairs)
 
 
 def listed(found):

@@ -18,13 +18,12 @@ from deepcovid.heatmaps.localisation import NetHeat
 from deepcovid.ladder.measuring import Ladders, NetLadder
 from deepcovid.nets.zoo import NETS, title_of
 from deepcovid.report.sentences import claim_sentence, finding, heat_sentences
-from deepcovid.statistics import published
 from deepcovid.statistics.comparison import AgainstPublished, NetsCompared
 from deepcovid.statistics.estimate import Model, read_result
 from deepcovid.statistics.published import Group
 from deepcovid.statistics.rates import Counts, RunResult, Runs
 from stages import paths
-from stages._resolved import read_yaml
+from stages._resolved import read_published
 
 README = Path("README.md")
 BLOCK = re.compile(r"(<!-- results of (?P<dataset>[\w-]+)[^>]*-->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL)
@@ -54,7 +53,7 @@ def tables(dataset: str) -> str:
     found = evaluated.runs if evaluated else {}
     pairs = [(net, recipe) for net in NETS for recipe in recipes]
     runs = {(net, recipe): found[f"{net}-{recipe}"] for net, recipe in pairs if f"{net}-{recipe}" in found}
-    groups = published.validate(read_yaml(paths.PUBLISHED), str(paths.PUBLISHED)).of(dataset)
+    groups = read_published().of(dataset)
     parts = [results(runs, groups), confusions(runs)]
     beside, nets = read(dataset, "published", AgainstPublished), read(dataset, "nets", NetsCompared)
     climbed = read(dataset, "ladder", Ladders)

@@ -201,6 +201,7 @@ def leakage(
     features: NDArray[np.float32],
     model: str,
     near_duplicate_sensitivity: float,
+    most_pairs: int,
 ) -> Leakage:
     """Return which test images are in training too, and how.
 
@@ -211,6 +212,7 @@ def leakage(
         model: Name of the net, for the result to name.
         near_duplicate_sensitivity: The share of the augmented copies that is to be found by their originals; it sets
             from how many matched points on a pair is a near-duplicate.
+        most_pairs: How many pairs of images are compared point by point, at most.
 
     Raises:
         UserError: There are no test images.
@@ -226,7 +228,7 @@ def leakage(
     train, test = _rows(catalogue.in_training(table, augmented=True)), _rows(catalogue.in_test(table))
     originals = train[original[train]]
     vectors = whitened(features[order], original)
-    search, similar = near_duplicates(table, vectors, points, (originals, test), near_duplicate_sensitivity)
+    search, similar = near_duplicates(table, vectors, points, (originals, test), near_duplicate_sensitivity, most_pairs)
     pairs = _merged(
         table,
         {

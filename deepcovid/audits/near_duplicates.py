@@ -97,7 +97,12 @@ class Points(NamedTuple):
 
 
 def near_duplicates(
-    table: pd.DataFrame, vectors: Vectors, points: Points, sides: tuple[Rows, Rows], sensitivity: float
+    table: pd.DataFrame,
+    vectors: Vectors,
+    points: Points,
+    sides: tuple[Rows, Rows],
+    sensitivity: float,
+    most_pairs: int,
 ) -> tuple[Search | None, pd.DataFrame]:
     """Return how near-duplicates were looked for, and the pairs (train, test) of rows that were found.
 
@@ -109,6 +114,8 @@ def near_duplicates(
         points: The keypoints of the images.
         sides: The rows of the training originals, and of the test images.
         sensitivity: Share of the augmented copies that is to be found by their originals.
+        most_pairs: Pairs of train and test that are compared point by point: those most alike, where the features of
+            the copies would let more through. Then fewer copies are found, as the search's sensitivity says.
     """
     copies = np.flatnonzero((catalogue.in_training(table, augmented=True) & catalogue.copies(table)).to_numpy())
     if not len(copies):
@@ -116,9 +123,11 @@ def near_duplicates(
     known = np.column_stack([original_rows(table)[copies], copies])
     cosine = _similarity(vectors, *known.T)
     # Of the copies that may be missed, one half at the first sieve, the other at the second.
-    alike = _reached_by(cosine, (1 + sensitivity) / 2)
-    shared = np.where(cosine >= alike, points.matched(known, "comparing copies"), 0)
-    least = max(int(_reached_by(shared, sensitivity)), FEWEST)
+    first = (1 + sensitivity) / 2
+    alike = max(_reached_by(cosine, first), _reached_by_most(vectors, *sides, most_pairs))
+    compared = cosine >= alike
+    shared = np.where(compared, points.matched(known, "comparing copies"), 0)
+    least = max(int(_reached_by(shared, sensitivity * min(1.0, compared.mean() / first))), FEWEST)
     found = int((shared >= least).sum())
     pairs = _alike(vectors, *sides, alike)
     near = pairs[points.matched(pairs, "comparing train and test") >= least]
@@ -171,6 +180,17 @@ def share_of(part: int, number: int) -> Estimate:
 def _reached_by(values: NDArray[Any], share: float) -> float:
     """Return the highest value that at least this share of `values` reaches."""
     return float(-np.sort(-values)[math.ceil(share * len(values) - 1e-9) - 1])
+
+
+def _reached_by_most(vectors: Vectors, left: Rows, right: Rows, most: int) -> float:
+    """Return the lowest cosine of the `most` pairs that are most alike; minus infinity where there are no more."""
+    if len(left) * len(right) <= most:
+        return -math.inf
+    kept = np.empty(0, np.float32)
+    for _, similarity in _similarities(vectors[left], vectors[right]):
+        kept = np.concatenate([kept, similarity.ravel()])
+        kept = np.partition(kept, max(len(kept) - most, 0))[-most:]
+    return float(kept.min())
 
 
 def _alike(vectors: Vectors, left: Rows, right: Rows, least: float) -> Rows:

@@ -17,7 +17,12 @@ from deepcovid.settings import Recipe
 
 
 def train_recipes(
-    features: NDArray[np.float32], table: pd.DataFrame, recipes: Iterable[Recipe], seeds: list[int]
+    features: NDArray[np.float32],
+    table: pd.DataFrame,
+    recipes: Iterable[Recipe],
+    seeds: list[int],
+    *,
+    logged: bool = True,
 ) -> dict[Recipe, Trained]:
     """Return the heads of each recipe, by the recipe without its cut-off, which no training knows.
 
@@ -28,11 +33,12 @@ def train_recipes(
         table: The catalogue (images), with its split.
         recipes: None that needs the whole net.
         seeds: A head each.
+        logged: Whether the logs are wanted.
     """
     groups: dict[Any, list[Recipe]] = {}
     for recipe in dict.fromkeys(recipe.without_cut_off() for recipe in recipes):
         groups.setdefault((recipe.augmented, recipe.optimiser, recipe.batch_size), []).append(recipe)
-    work = [delayed(_train_group)(np.asarray(features), table, group, seeds) for group in groups.values()]
+    work = [delayed(_train_group)(np.asarray(features), table, group, seeds, logged) for group in groups.values()]
     # Forked processes, as they need not import torch again.
     parts = Parallel(n_jobs=min(len(work), cpu_count()), backend="multiprocessing")(work)
     return {recipe: trained for part in parts for recipe, trained in part.items()}
@@ -46,14 +52,14 @@ def train_and_score(
     columns = [f"seed_{seed}" for seed in seeds]
     return {
         recipe: pd.DataFrame(score(test, trained.weight.numpy(), trained.bias.numpy()), columns=columns)
-        for recipe, trained in train_recipes(features, table, recipes, seeds).items()
+        for recipe, trained in train_recipes(features, table, recipes, seeds, logged=False).items()
     }
 
 
 def _train_group(
-    features: NDArray[np.float32], table: pd.DataFrame, group: list[Recipe], seeds: list[int]
+    features: NDArray[np.float32], table: pd.DataFrame, group: list[Recipe], seeds: list[int], logged: bool
 ) -> dict[Recipe, Trained]:
     torch.set_num_threads(1)  # the steps are too small to share out; in a process of its own, so each must be told
     in_train, in_test = catalogue.in_training(table, augmented=group[0].augmented), catalogue.in_test(table)
     train, test = (training.Data.of(features[rows.to_numpy()], table["label"][rows]) for rows in (in_train, in_test))
-    return dict(zip(group, training.train(train, test, group, seeds), strict=True))
+    return dict(zip(group, training.train(train, test, group, seeds, logged=logged), strict=True))

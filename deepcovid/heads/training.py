@@ -60,7 +60,7 @@ def classes_of(labels: pd.Series) -> Tensor:
     return torch.tensor(labels.map(LABELS.index).to_numpy(dtype=np.int64))
 
 
-def train(train: Data, test: Data, recipes: list[Recipe], seeds: list[int]) -> list[Trained]:
+def train(train: Data, test: Data, recipes: list[Recipe], seeds: list[int], *, logged: bool = True) -> list[Trained]:
     """Train one head per recipe and seed with cross-entropy; return the heads of each recipe.
 
     A seed fixes the initial weights (PyTorch's own for a linear layer) and the order of the images. Heads share the
@@ -71,8 +71,9 @@ def train(train: Data, test: Data, recipes: list[Recipe], seeds: list[int]) -> l
         test: What best-accuracy selection looks at, as the released code's does.
         recipes: Alike in optimiser and batch size.
         seeds: A head each.
+        logged: Whether the log is wanted, which takes a good part of the time; if not it is empty.
     """
-    heads = Heads(train.features.shape[1], recipes, seeds)
+    heads = Heads(train.features.shape[1], recipes, seeds, logged=logged)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     for epoch in track(range(1, heads.epochs + 1), "training heads", unit="epochs"):
         heads.begin(epoch)
@@ -93,7 +94,13 @@ class Heads:
     """
 
     def __init__(
-        self, features: int, recipes: list[Recipe], seeds: list[int], device: torch.device | None = None
+        self,
+        features: int,
+        recipes: list[Recipe],
+        seeds: list[int],
+        device: torch.device | None = None,
+        *,
+        logged: bool = True,
     ) -> None:
         if len({(recipe.optimiser, recipe.batch_size) for recipe in recipes}) > 1:
             raise ValueError("heads are trained together under one optimiser and batch size only")
@@ -121,7 +128,8 @@ class Heads:
         self._kept = [part[:, self._of_recipe] for part in self._parts]
         # Below any accuracy, so that the first epoch is kept even if it gets every image wrong.
         self._best = torch.full((len(seeds), len(recipes)), -1.0, device=device)
-        self._logs: list[pd.DataFrame] = []
+        self._logged = logged
+        self._logs: list[pd.DataFrame] = [] if logged else [pd.DataFrame(columns=["recipe", "seed", "epoch"])]
 
     def begin(self, epoch: int) -> None:
         """Set the learning rates of `epoch`, counted from 1."""
@@ -140,10 +148,11 @@ class Heads:
         torch.bmm(error.transpose(1, 2), features, out=of_weights)
         torch.sum(error, 1, out=of_biases)
         self._values.addcmul_(self._direction(), self._rate)
-        self._seen.append((log_p, classes))
+        if self._logged:
+            self._seen.append((log_p, classes))
 
     def select(self, test: Data) -> Tensor:
-        """End the epoch: log it and keep what each recipe's selection keeps.
+        """End the epoch: keep what each recipe's selection keeps, and log it.
 
         Returns:
             (seeds, recipes), true where this epoch's head was kept.
@@ -151,14 +160,15 @@ class Heads:
         with torch.no_grad():
             logits = self._logits(test.features.expand(len(self.seeds), -1, -1))
             accuracy = (logits.argmax(-1) == test.classes[:, None]).float().mean(1)[:, self._of_recipe]
-        areas = auc(logits[..., 0] - logits[..., 1], test.classes == 0)[:, self._of_recipe]
         live = torch.tensor([self.epoch <= recipe.epochs for recipe in self.recipes], device=accuracy.device)
         last = torch.tensor([recipe.selection == "last-epoch" for recipe in self.recipes], device=accuracy.device)
         keep = live & (last | (accuracy > self._best))
         self._best = torch.where(live, torch.maximum(accuracy, self._best), self._best)
         now = [part[:, self._of_recipe] for part in self._parts]
         self._kept = [torch.where(keep[..., None, None], *pair) for pair in zip(now, self._kept, strict=True)]
-        self._log(accuracy, areas)
+        if self._logged:
+            areas = auc(logits[..., 0] - logits[..., 1], test.classes == 0)[:, self._of_recipe]
+            self._log(accuracy, areas)
         return keep
 
     def trained(self) -> list[Trained]:

@@ -1,6 +1,6 @@
 """What a report is made from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from deepcovid.ladder.measuring import Ladders
 from deepcovid.nets.zoo import title_of
 from deepcovid.statistics.calibration import Calibrations
 from deepcovid.statistics.comparison import AgainstPublished, NetsCompared
-from deepcovid.statistics.rates import RunResult
+from deepcovid.statistics.rates import Confusion, RunResult
 from deepcovid.statistics.runs import Run
 
 # Recipes that the report's story is about; others are shown beside them.
@@ -44,6 +44,11 @@ class ShownRun(Run):
         return title_of(self.model)
 
 
+def main_of(models: Sequence[str]) -> str:
+    """Return ResNet18, the net of the failed reproduction, or the first net where it was not run."""
+    return "resnet18" if "resnet18" in models else models[0]
+
+
 @dataclass(frozen=True)
 class Contents:
     """Everything on the page.
@@ -56,6 +61,7 @@ class Contents:
         findings: By net, what the ladder says in sentences.
         ladder: The ladder of each net; a net may be missing.
         published: Published numbers beside ours.
+        published_matrices: By source, confusion matrices that were published of the main net on as many test images.
         nets: The paired differences between nets.
         nets_sentence: What the comparison of the nets says.
         audits: By name, what the audits found, as deepcovid.audits.registry.results_of names it. Empty where none ran.
@@ -81,6 +87,7 @@ class Contents:
     findings: Mapping[str, str] = field(default_factory=dict)
     ladder: Sourced[Ladders] | None = None
     published: Sourced[AgainstPublished] | None = None
+    published_matrices: Mapping[str, Confusion] = field(default_factory=dict)
     nets: Sourced[NetsCompared] | None = None
     nets_sentence: str = ""
     audits: Mapping[str, Sourced[Audit]] = field(default_factory=dict)
@@ -94,8 +101,8 @@ class Contents:
 
     @property
     def main_model(self) -> str:
-        """ResNet18, the net of the failed reproduction, or the first net where it was not run."""
-        return "resnet18" if "resnet18" in self.models else self.models[0]
+        """The net of the failed reproduction, or the first where it was not run: see `main_of`."""
+        return main_of(self.models)
 
     def of(self, recipe: str) -> tuple[ShownRun, ...]:
         """Return the runs under a recipe, one per net."""

@@ -14,7 +14,7 @@ from deepcovid.report.audit import audit
 from deepcovid.report.contents import FAILED, PAPER, RELEASED, Contents, ShownRun
 from deepcovid.report.heatmaps import heatmaps
 from deepcovid.statistics.comparison import AT_98
-from deepcovid.statistics.rates import SENSITIVITY_WANTED, Confusion
+from deepcovid.statistics.rates import SENSITIVITY_WANTED
 
 FIRST_SEED = "Numbers and curves are those of the first seed's head."
 
@@ -77,11 +77,11 @@ def question(contents: Contents) -> Section:
 def failure(contents: Contents) -> Section:
     """The published failure beside ours and the paper's recipe, and what turns one into the other."""
     main, net = contents.of_model(contents.main_model), title_of(contents.main_model)
-    told = published_confusions(contents)
+    told = contents.published_matrices
     matrices = [(f"published\n{figures.stacked(group)}", cells) for group, cells in told.items()]
     matrices += [(f"{figures.stacked(run.recipe)}\ncut-off {run.cut_off:g}", run.result.confusion) for run in main]
     caption = f"{net}: from the failed reproduction to the paper's recipe. " + (
-        "The first is as published, the others are ours. " if told else ""
+        "The first is as published, on the paper's images; the others are ours. " if told else ""
     )
     caption += (
         "Rows are what images are, columns what they are called; blue is right, red is wrong, tinted by the share of "
@@ -156,16 +156,6 @@ def confusion(contents: Contents) -> Section:
         caption = f"The other nets, drawn as the first. {FIRST_SEED}"
         blocks.append(drawn(figure, "confusion-others", alt, caption, _evaluated(others)))
     return Section("confusion", "Who is called what by the other nets", blocks=tuple(blocks), notes=tuple(notes))
-
-
-def published_confusions(contents: Contents) -> dict[str, Confusion]:
-    """Return the confusion matrices that others published of the main net, by the group of their numbers."""
-    found: dict[str, dict[str, int]] = {}
-    for number in contents.published.value.numbers.values() if contents.published else ():
-        metric, _, cell = number.metric.partition(".")
-        if metric == "confusion" and number.published_for == contents.main_model:
-            found.setdefault(number.group, {})[cell] = int(number.published)
-    return {group: Confusion(**cells) for group, cells in found.items() if len(cells) == 4}
 
 
 def published_points(contents: Contents) -> list[figures.Point]:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveInt, model
 from deepcovid.nets.zoo import NETS
 from deepcovid.schema import Strict, checked
 from deepcovid.settings import Name, Names
-from deepcovid.statistics.rates import Counts
+from deepcovid.statistics.rates import Confusion, Counts
 
 Metric = Literal[
     "auc",
@@ -105,6 +105,19 @@ class Published(Strict):
     def of(self, dataset: str) -> dict[str, Group]:
         """Return the groups whose numbers are set beside runs on `dataset`."""
         return {name: group for name, group in self.groups.items() if group.dataset == dataset}
+
+    def confusions(self, model: str, n_test: Counts) -> dict[str, Confusion]:
+        """Return, by group, the confusion matrices that were published of a net on as many test images."""
+        found = {}
+        for name, group in self.groups.items():
+            cells = {
+                number.metric.removeprefix("confusion."): int(number.value)
+                for number in group.numbers
+                if number.model == model and number.metric.startswith("confusion.")
+            }
+            if len(cells) == 4 and group.test_images.fit(n_test):
+                found[name] = Confusion(**cells)
+        return found
 
 
 def validate(values: Any, origin: str) -> Published:
