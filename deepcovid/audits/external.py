@@ -316,9 +316,9 @@ def measured(
     positive, patient = catalogue.covid(rows).to_numpy(), rows["patient_id"]
     views, view_of = {}, projections(rows["view"]).to_numpy(str)
     for view in np.unique(view_of):
-        inside = view_of == view
-        if view and min(positive[inside].sum(), (~positive[inside]).sum()) >= FEWEST:
-            alone = evaluate(positive[inside], scores[inside], patient[inside], cut_off, settings)
+        shown = view_of == view
+        if view and min(positive[shown].sum(), (~positive[shown]).sum()) >= FEWEST:
+            alone = evaluate(positive[shown], scores[shown], patient[shown], cut_off, settings)
             views[str(view)] = View(auc=alone.auc, n_test=alone.n_test)
     return ExternalRun(
         run=evaluate(positive, scores, patient, cut_off, settings),
