@@ -110,7 +110,12 @@ def test_shares_of_views_must_sum_to_one(params, refused):
 
 
 @pytest.mark.parametrize(
-    ("key", "known"), [("datasets", "phantom, phantom-external, phantom-equal, covid-xray-5k"), ("models", "resnet18"), ("recipes", "released-code")]
+    ("key", "known"),
+    [
+        ("datasets", "phantom, phantom-external, phantom-equal, covid-xray-5k"),
+        ("models", "resnet18"),
+        ("recipes", "released-code"),
+    ],
 )
 def test_a_name_that_is_nowhere_defined_is_refused_with_those_that_are(params, refused, key, known):
     with refused(f"params.yaml: {key} names mystery; known are ", known):
