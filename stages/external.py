@@ -2,11 +2,22 @@
 
 from deepcovid import catalogue
 from deepcovid.arrays import load_array
-from deepcovid.audits.external import External, ExternalRun, candidates, check_images, left_out, measured, trained_on
+from deepcovid.audits.external import (
+    Collections,
+    External,
+    ExternalRun,
+    candidates,
+    check_images,
+    left_out,
+    measured,
+    trained_on,
+)
 from deepcovid.errors import UserError
 from deepcovid.heads.head_files import check_weights, read_head
-from deepcovid.heads.scoring import score
+from deepcovid.heads.scoring import heads_of, score
 from deepcovid.parameters import Parameters
+from deepcovid.statistics.estimate import read_result
+from deepcovid.statistics.rates import Runs
 from stages import _audit, _run, paths
 from stages.runs import read_scores
 
@@ -17,6 +28,9 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
     seen = trained_on(test, own[catalogue.in_training(own, augmented=True)])
     left = ~seen.any(axis=1).to_numpy()
     check_images(test[left], left_out(seen), f"--images {images}")
+    inside = read_result(paths.results(dataset, "runs"), Runs).runs
+    own_test = read_scores(dataset, parameters.runs[f"{parameters.models[0]}-{parameters.audit.recipe}"])
+    collections = Collections(test[left], own_test, parameters.evaluate)
     nets: dict[str, dict[str, ExternalRun]] = {}
     for model in parameters.models:
         path = paths.external_features(dataset, images) / f"{model}.npy"
@@ -27,7 +41,8 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
             )
         nets[model] = {}
         for recipe in parameters.trained:
-            run = parameters.runs[f"{model}-{recipe}"]
+            name = f"{model}-{recipe}"
+            run = parameters.runs[name]
             file = paths.head(dataset, run)
             head = read_head(file)
             check_weights(file, head, paths.weights(dataset, model))
@@ -36,8 +51,10 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
             except UserError as error:
                 raise UserError(f"{file}: {error}") from None
             bins, cut_off = parameters.audit.calibration_bins, head.choices.cut_off
-            own_scores = read_scores(dataset, run)
-            nets[model][recipe] = measured(test[left], scores, own_scores, cut_off, bins, parameters.evaluate)
+            apart = collections.told_apart(scores[:, 0], heads_of(read_scores(dataset, run)).iloc[:, 0].to_numpy())
+            nets[model][recipe] = measured(
+                test[left], scores, inside[name].auc, apart, cut_off, bins, parameters.evaluate
+            )
     found = External(heads=dataset, images=images, recipe=parameters.audit.recipe, left_out=left_out(seen), nets=nets)
     _audit.write(found, dataset, f"external-{images}")
 

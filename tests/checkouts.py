@@ -72,7 +72,11 @@ def smaller(values):
     values["models"] = ["squeezenet1_1", "resnet18"]
     values["recipes"] = ["paper", "failed-reproduction"]
     phantom = values["dataset"]["phantom"]
-    phantom["source"]["patients"] = {"covid": 14, "normal": 14, "other": 14}
+    phantom["source"]["images"] = {
+        "train": {"covid": 4, "normal": 3, "other": 6},
+        "test": {"covid": 6, "normal": 5, "other": 4},
+    }
+    values["dataset"]["phantom-external"]["source"]["images"]["test"] = {"covid": 3, "normal": 2, "other": 2}
     phantom["split"] |= {"covid": {"train": 4, "test": 6}, "non": {"train": 9, "test": 9}}
     phantom["augment"] = {"copies": 1}
     phantom["weights"]["calibration_images"] = 8

@@ -235,7 +235,6 @@ def trained(checkout, monkeypatch):
     ("source", "weights"),
     [
         ("imagenet", "ImageNet weights"),
-        ("random", "random weights of the pipeline"),
         ("~/weights", "weights of a file"),
     ],
 )
@@ -264,8 +263,21 @@ def test_the_stage_trains_untrained_nets_as_the_train_stage_does(trained, source
     assert plotted["auc"].is_monotonic_increasing
 
 
-def test_without_audited_nets_there_is_no_untrained_row(trained):
-    edit_params(trained, lambda values: values.update(audited_models=[]))
+@pytest.mark.parametrize(
+    ("source", "audited", "title"),
+    [
+        ("imagenet", [], "SqueezeNet 1.1, ImageNet weights"),
+        ("random", ["squeezenet1_1"], "SqueezeNet 1.1, random weights of the pipeline"),
+    ],
+)
+def test_without_audited_nets_or_with_random_ones_there_is_no_untrained_row(trained, source, audited, title):
+    def edit(values):
+        values["audited_models"] = audited
+        values["dataset"]["phantom"]["weights"]["source"] = source
+
+    edit_params(trained, edit)
+    (trained / "data/phantom/features/squeezenet1_1/untrained.npy").unlink()
     baselines(parameters(), "phantom")
     found = read_result(trained / "results/phantom/baselines.json", Baselines)
     assert list(found.baselines) == [*FIGURES, "squeezenet1_1"]
+    assert found.baselines["squeezenet1_1"].title == title

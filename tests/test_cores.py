@@ -9,8 +9,8 @@ import pytest
 from deepcovid import sources
 from deepcovid.heads import prediction
 from deepcovid.images import decoding
-from deepcovid.settings import PhantomSource
 from deepcovid.sources.phantom import source as phantom
+from tests.phantoms import phantom_source
 
 
 @pytest.fixture
@@ -51,8 +51,5 @@ def test_a_users_images_are_read_on_the_cores_that_may_be_used(one_core, monkeyp
 
 def test_phantoms_are_drawn_on_the_cores_that_may_be_used(one_core, tmp_path, monkeypatch):
     workers = recorded(monkeypatch, phantom, "population")
-    source = PhantomSource(
-        kind="phantom", seed=1, height=224, patients={"covid": 1}, repeat_share=0.0, views={"AP": 1.0}
-    )
-    sources.prepare(source, tmp_path, tmp_path, [])
+    sources.prepare(phantom_source(), tmp_path, tmp_path, [])
     assert workers == [1]

@@ -12,8 +12,8 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from deepcovid import catalogue
 from deepcovid.audits.external import External, LeftOut, check_images, chosen, left_out, measured, trained_on
-from deepcovid.files import sha256_of
-from deepcovid.heads.scoring import score
+from deepcovid.files import sha256_of, write_csv
+from deepcovid.heads.scoring import score, score_table
 from deepcovid.nets.trunks import write_state
 from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.estimate import Headline, read_result
@@ -86,6 +86,12 @@ def test_too_few_images_are_refused_with_how_many_were_left_out(refused):
         check_images(both[1:], counts, "--images folder")
 
 
+def own_scores(images=12):
+    """Scores of a data set's own test images by two heads, a third of the images covid."""
+    table = rows(*({"label": catalogue.LABELS[bool(n % 3)], "patient_id": f"own {n}"} for n in range(images)))
+    return score_table(table, np.random.default_rng(1).uniform(size=(images, 2)), ["seed_4", "seed_0"])
+
+
 @pytest.fixture
 def trained(checkout, monkeypatch):
     """A checkout with heads of phantom on a random net, and images called cohen, a train and a copied row among them.
@@ -107,6 +113,8 @@ def trained(checkout, monkeypatch):
     cohen.mkdir()
     own = [{"label": "covid", "split": "train", "patient_id": "p3"}, {"label": "non", "split": "test"}]
     catalogue.write(phantom / "images.csv", rows(*own))
+    (phantom / "scores/frozen" / MODEL).mkdir(parents=True)
+    write_csv(phantom / f"scores/frozen/{MODEL}/paper.csv", own_scores(), digits=17)
     table = rows(
         {"label": "covid", "split": "train", "patient_id": "p90"},
         *({"label": catalogue.LABELS[n % 2], "split": "test", "patient_id": f"p{n}"} for n in range(10)),
@@ -122,7 +130,7 @@ def trained(checkout, monkeypatch):
 
 def run_both():
     """Run the stage that runs nets, then the one that tests heads."""
-    external_features(parameters(), "phantom", MODEL, "cohen")
+    external_features(parameters(), "phantom", "cohen")
     external(parameters(), "phantom", "cohen")
 
 
@@ -145,13 +153,32 @@ def test_the_area_is_measured_within_each_view_that_has_enough_images():
     table["label"] = np.where(np.arange(len(views)) % 2 == 0, "covid", "non")
     scores = np.random.default_rng(0).uniform(size=(len(views), 2))
     settings = EvaluateSettings(bootstrap_samples=100, bootstrap_seed=0)
-    found = measured(table, scores, 0.5, 5, settings).views
+    found = measured(table, scores, own_scores(), 0.5, 5, settings).views
     assert set(found) == {"AP", "PA"}  # of L there are six of each class, and a blank is no view
     lying = table["view"].isin(["AP", "AP Supine"])
     assert found["AP"].n_test == Counts(covid=12, non=12)
     expected = roc_auc_score(table["label"][lying] == "covid", scores[lying, 0])
     assert found["AP"].auc.value == pytest.approx(expected)
     assert found["AP"].auc.low <= expected <= found["AP"].auc.high
+
+
+def test_the_first_heads_own_area_and_that_of_telling_the_collections_are_measured_beside():
+    """Elsewhere all scores are higher, covid or not: the head sees where an image comes from and nothing else."""
+    table = rows(*({"label": catalogue.LABELS[n % 2], "patient_id": f"p{n}"} for n in range(40)))
+    own, as_at_home = own_scores(30), np.random.default_rng(0).uniform(size=(40, 2))
+    scores = 0.7 + 0.3 * as_at_home
+    settings = EvaluateSettings(bootstrap_samples=200, bootstrap_seed=0)
+    found, alike = (measured(table, part, own, 0.5, 5, settings) for part in (scores, as_at_home))
+    covid = own["label"] == "covid"
+    assert found.inside.value == pytest.approx(roc_auc_score(covid, own["seed_4"]))
+    here, there = own["seed_4"][~covid], scores[table["label"] == "non", 0]
+    expected = np.mean([[(one > other) + (one == other) / 2 for other in here] for one in there])
+    assert found.collection.value == pytest.approx(expected)
+    assert found.collection.value > 0.8
+    for part in (found.inside, found.collection):
+        assert part.low < part.value < part.high
+    assert alike.collection.low < 0.5 < alike.collection.high
+    assert found.run.auc == alike.run.auc  # is of these images alone
 
 
 def test_the_stage_scores_the_other_sets_test_images_that_training_did_not_see(trained):
@@ -171,6 +198,12 @@ def test_the_stage_scores_the_other_sets_test_images_that_training_did_not_see(t
     assert calibration.brier.value == pytest.approx(brier_score_loss(positive, score), abs=1e-5)
     assert sum(part.images for part in calibration.bins.values()) == 9
     assert own.over_seeds.heads == 2
+    at_home = own_scores()
+    assert tested_on.inside.value == pytest.approx(roc_auc_score(at_home["label"] == "covid", at_home["seed_4"]))
+    others = at_home.loc[at_home["label"] == "non", "seed_4"]
+    elsewhere = np.repeat([True, False], [(~positive).sum(), len(others)])
+    expected = roc_auc_score(elsewhere, np.concatenate([score[~positive], others]))
+    assert tested_on.collection.value == pytest.approx(expected, abs=1e-6)
     headline = read_result(trained / f"metrics/audits/phantom/external-cohen/{MODEL}.json", Headline)
     assert headline == found.headline()[MODEL]
     assert (headline.auc, headline.tp) == (own.auc.value, own.confusion.tp)
@@ -180,7 +213,7 @@ def test_the_stage_scores_the_other_sets_test_images_that_training_did_not_see(t
 def test_scores_do_not_depend_on_which_images_are_in_a_batch(trained, batch_size):
     """Features are kept of images that one data set's heads were trained on, too, and in batches of any size."""
     edit_params(trained, lambda values: values["features"].update(batch_size=batch_size))
-    external_features(parameters(), "phantom", MODEL, "cohen")
+    external_features(parameters(), "phantom", "cohen")
     features = np.load(trained / f"data/phantom/external/cohen/{MODEL}.npy")
     assert len(features) == 10  # the training image and the copy are left out
     head = random_head()
@@ -193,11 +226,11 @@ def test_images_of_another_size_are_resized_to_that_of_the_heads(trained):
     path = trained / "data/cohen/pixels.npy"
     small = np.load(path)[:, :96, :96]
     np.save(path, small)
-    external_features(parameters(), "phantom", MODEL, "cohen")
+    external_features(parameters(), "phantom", "cohen")
     found = np.load(trained / f"data/phantom/external/cohen/{MODEL}.npy")
     resize = torchvision.transforms.Resize(224)
     np.save(path, np.stack([np.asarray(resize(Image.fromarray(image[..., 0])))[..., None] for image in small]))
-    external_features(parameters(), "phantom", MODEL, "cohen")
+    external_features(parameters(), "phantom", "cohen")
     expected = np.load(trained / f"data/phantom/external/cohen/{MODEL}.npy")
     np.testing.assert_allclose(found, expected, atol=0.02 * expected.max())
 
@@ -214,7 +247,7 @@ def test_other_heads_are_tested_without_running_a_net(trained, monkeypatch):
 
 
 def test_the_stage_refuses_features_of_other_test_images(trained, refused):
-    external_features(parameters(), "phantom", MODEL, "cohen")
+    external_features(parameters(), "phantom", "cohen")
     path = trained / f"data/phantom/external/cohen/{MODEL}.npy"
     np.save(path, np.load(path)[:9])
     with refused(f"external/cohen/{MODEL}.npy: of 9 images, but cohen has 10 test images", "dvc repro"):
@@ -240,7 +273,7 @@ def test_the_stage_refuses_heads_of_another_feature_size_and_names_their_file(tr
 def test_the_stage_refuses_pixels_of_another_table(trained, refused, rows):
     np.save(trained / "data/cohen/pixels.npy", np.zeros((rows, 224, 224, 1), np.uint8))
     with refused(f"data/cohen/pixels.npy: {rows} images, but images.csv beside it has 12 rows", "dvc repro"):
-        external_features(parameters(), "phantom", MODEL, "cohen")
+        external_features(parameters(), "phantom", "cohen")
     assert not (trained / "data/phantom/external").exists()
 
 
@@ -256,14 +289,14 @@ def test_a_test_set_without_a_test_image_is_refused(trained, refused):
     path = trained / "data/cohen/images.csv"
     catalogue.write(path, catalogue.read(path).assign(split="train"))
     with refused("--images cohen: no test image", "other images"):
-        external_features(parameters(), "phantom", MODEL, "cohen")
+        external_features(parameters(), "phantom", "cohen")
 
 
 def test_the_option_images_takes_a_test_set(trained):
     assert run([sys.executable, "-m", "stages.resolve"], trained).returncode == 0
-    options = ["--dataset", "phantom", "--model", MODEL, "--images", "cohort"]
+    options = ["--dataset", "phantom", "--images", "cohort"]
     result = run([sys.executable, "-m", "stages.external_features", *options], trained)
     assert (result.returncode, result.stderr) == (1, "error: --images cohort: not known; known are cohen\n")
     shown = " ".join(run([sys.executable, "-m", "stages.external_features", "--help"], trained).stdout.split())
     assert "a name from params.yaml, `dataset`" in shown
-    assert "--dataset phantom --model resnet18 --images cohen" in shown
+    assert "--dataset phantom --images cohen" in shown

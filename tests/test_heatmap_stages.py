@@ -19,13 +19,14 @@ from deepcovid.images.decoding import decoded_images, resize_and_crop, write_ima
 from deepcovid.nets.features import extract, normalised
 from deepcovid.nets.trunks import trunk, write_state
 from deepcovid.nets.weights import random_state
-from deepcovid.settings import FeatureSettings, PhantomSource
+from deepcovid.settings import FeatureSettings
 from deepcovid.sources.phantom import source as phantom
 from deepcovid.statistics.estimate import read_result
 from stages import paths
 from stages.heatmaps import heatmaps
 from stages.localisation import file_name, localisation
 from tests.checkouts import copy_of_checkout, edit_params, parameters
+from tests.phantoms import counts, phantom_source
 from tests.trained import random_head
 
 MODEL = "squeezenet1_1"
@@ -50,8 +51,7 @@ def prepared(tmp_path_factory):
     folder = copy_of_checkout(tmp_path_factory.mktemp("heatmaps") / "checkout")
     edit_params(folder, edit)
     data = folder / "data/phantom"
-    groups = {"covid": 6, "normal": 2, "other": 2}
-    source = PhantomSource(kind="phantom", seed=2, height=224, patients=groups, repeat_share=0.0, views={"AP": 1.0})
+    source = phantom_source(seed=2, images={"train": counts(), "test": counts(6, 2, 2)})
     phantom.fetch(source, data / "raw", folder, [])
     table = catalogue.checked(phantom.catalogue(data / "raw", folder), "phantom")
     images = decoded_images(table, data / "raw", {}, resize_and_crop(224))

@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
@@ -21,13 +20,14 @@ from deepcovid.nets.trunks import trunk
 from deepcovid.nets.weights import random_state
 from deepcovid.nets.zoo import NETS
 from deepcovid.parameters import validate
-from deepcovid.settings import EvaluateSettings, FeatureSettings, HidingSettings, PhantomSource
+from deepcovid.settings import EvaluateSettings, FeatureSettings, HidingSettings
 from deepcovid.sources.phantom.population import patient_images
 from deepcovid.statistics.estimate import Headline, read_result
 from stages import _audit
 from stages.hidden import hidden as hidden_stage
 from tests.audits import HIDDEN
-from tests.radiographs import framed
+from tests.phantoms import patient, phantom_source
+from tests.radiographs import decode
 
 NO_LESIONS = np.empty((0, 224, 224), bool)
 BOOTSTRAP = EvaluateSettings(bootstrap_samples=200, bootstrap_seed=1)
@@ -149,13 +149,12 @@ def test_a_net_that_is_audited_no_more_leaves_no_headline(tmp_path, monkeypatch)
 @pytest.fixture(scope="module")
 def phantoms():
     """Normal and COVID phantoms, 224 x 224, half of each for training; all that differs is in the lungs."""
-    counts = {"covid": 60, "normal": 60}
-    source = PhantomSource(kind="phantom", seed=1, height=224, patients=counts, repeat_share=0.0, views={"AP": 1.0})
-    groups = [group for group, count in counts.items() for _ in range(count)]
-    drawn = [patient_images(source, number, group)[0] for number, group in enumerate(groups)]
+    source = phantom_source(seed=1)
+    groups = ["covid"] * 60 + ["normal"] * 60
+    drawn = [patient_images(source, patient(number, group))[0] for number, group in enumerate(groups)]
     table = pd.DataFrame([phantom.row for phantom in drawn]).assign(augmentation_of="")
     table["split"] = np.where(table.groupby("label").cumcount() % 2 == 0, "train", "test")
-    pixels = [np.asarray(framed(Image.fromarray(phantom.pixels))) for phantom in drawn]
+    pixels = [decode(phantom.file) for phantom in drawn]
     return table, np.stack(pixels)[..., None]
 
 

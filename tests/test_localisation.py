@@ -20,10 +20,11 @@ from deepcovid.heatmaps.localisation import (
     pointing_game,
 )
 from deepcovid.heatmaps.occlusion import Window, occlusion
-from deepcovid.settings import EvaluateSettings, FeatureSettings, PhantomSource
+from deepcovid.settings import EvaluateSettings, FeatureSettings
 from deepcovid.sources.phantom.population import patient_images
 from deepcovid.statistics.estimate import Estimate, read_result, write_result
-from tests.radiographs import framed
+from tests.phantoms import patient, phantom_source
+from tests.radiographs import decode, framed
 
 BOOTSTRAP = EvaluateSettings(bootstrap_samples=300, bootstrap_seed=1)
 
@@ -166,13 +167,8 @@ def test_noise_is_at_chance_within_its_interval():
 @pytest.fixture(scope="module")
 def phantoms():
     """COVID phantoms of 224 x 224 pixels with their lesions, as (images, masks)."""
-    source = PhantomSource(
-        kind="phantom", seed=3, height=224, patients={"covid": 8}, repeat_share=0.0, views={"AP": 1.0}
-    )
-    drawn = [patient_images(source, number, "covid")[0] for number in range(8)]
-    pairs = [
-        [np.asarray(framed(Image.fromarray(part))) for part in (phantom.pixels, phantom.mask)] for phantom in drawn
-    ]
+    drawn = [patient_images(phantom_source(), patient(number, "covid"))[0] for number in range(8)]
+    pairs = [[decode(phantom.file), np.asarray(framed(Image.fromarray(phantom.mask)))] for phantom in drawn]
     return [np.stack(parts) for parts in zip(*pairs, strict=True)]
 
 

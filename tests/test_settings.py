@@ -30,11 +30,11 @@ def merged(shared, own):
 
 def test_the_repositorys_own_parameters_are_valid_and_spelled_out(params):
     settings = settings_of(params).model_dump()
-    recipes = params["recipe"]
-    likes = {name: recipe.pop("like") for name, recipe in recipes.items() if "like" in recipe}
-    for name, like in likes.items():
-        recipes[name] = merged(recipes[like], recipes[name])
-    assert len(likes) > 3
+    for blocks, fewest in ((params["recipe"], 4), (params["dataset"], 2)):
+        likes = {name: block.pop("like") for name, block in blocks.items() if "like" in block}
+        for name, like in likes.items():
+            blocks[name] = merged(blocks[like], blocks[name])
+        assert len(likes) >= fewest
     shared = params.pop("defaults")
     for name, own in params["dataset"].items():
         params["dataset"][name] = whole = merged(shared, own)
@@ -61,7 +61,7 @@ def test_the_repositorys_own_parameters_are_valid_and_spelled_out(params):
         ("recipe/released-code/schedule/gamma", DELETED, "required"),
         ("features/batch_size", 0, "greater than or equal to 1 (got 0)"),
         ("dataset/phantom/source/seed", -1, "greater than or equal to 0 (got -1)"),
-        ("dataset/phantom/source/patients/covid", -1, "greater than or equal to 0 (got -1)"),
+        ("dataset/phantom/source/images/train/covid", -1, "greater than or equal to 0 (got -1)"),
         ("dataset/phantom/image_size", 100, "multiple of 16 (got 100)"),
         ("dataset/phantom/image_size", 48, "greater than or equal to 64 (got 48)"),
         ("dataset/phantom/image_size", 528, "less than or equal to 512 (got 528)"),
@@ -110,7 +110,12 @@ def test_shares_of_views_must_sum_to_one(params, refused):
 
 
 @pytest.mark.parametrize(
-    ("key", "known"), [("datasets", "phantom, covid-xray-5k"), ("models", "resnet18"), ("recipes", "released-code")]
+    ("key", "known"),
+    [
+        ("datasets", "phantom, phantom-external, phantom-equal, covid-xray-5k"),
+        ("models", "resnet18"),
+        ("recipes", "released-code"),
+    ],
 )
 def test_a_name_that_is_nowhere_defined_is_refused_with_those_that_are(params, refused, key, known):
     with refused(f"params.yaml: {key} names mystery; known are ", known):
@@ -248,14 +253,65 @@ def test_a_recipe_is_like_another_but_for_what_it_says(params):
 
 @pytest.mark.parametrize("like", ["mystery", "released-readme", 3, None, ["paper"]])
 def test_a_recipe_is_like_another_that_is_there_and_not_itself(params, refused, like):
-    with refused("params.yaml: recipe.released-readme.like: ", repr(like), "no other recipe; known are paper"):
+    with refused("params.yaml: recipe.released-readme.like: ", repr(like), "no other block; known are paper"):
         settings_of(changed(params, "recipe/released-readme/like", like))
 
 
 def test_recipes_that_are_like_each_other_are_refused(params, refused):
     params["recipe"]["one"], params["recipe"]["other"] = {"like": "other"}, {"like": "one", "epochs": 3}
-    with refused("params.yaml: recipe.other.like: 'one' is no other recipe; known are paper"):
+    with refused("params.yaml: recipe.other.like: 'one' is no other block; known are paper"):
         settings_of(params)
+
+
+def test_a_data_set_is_like_another_but_for_what_it_says(params):
+    params["dataset"]["near"] = {"like": "phantom-equal", "source": {"seed": 7}, "seeds": 4}
+    whole = settings_of(params).dataset
+    source = whole["phantom"].source.model_copy(update={"shortcut": 0.0, "seed": 7})
+    assert whole["near"] == whole["phantom"].model_copy(update={"source": source, "seeds": [0, 1, 2, 3]})
+
+
+@pytest.mark.parametrize("like", ["mystery", "phantom-equal", 3, None, ["phantom"]])
+def test_a_data_set_is_like_another_that_is_there_and_not_itself(params, refused, like):
+    with refused("params.yaml: dataset.phantom-equal.like: ", repr(like), "no other block; known are phantom,"):
+        settings_of(changed(params, "dataset/phantom-equal/like", like))
+
+
+def test_data_sets_that_are_like_each_other_are_refused(params, refused):
+    params["dataset"]["phantom"]["like"] = "phantom-equal"
+    with refused("params.yaml: dataset.phantom-equal.like: 'phantom' is no other block; known are phantom-external,"):
+        settings_of(params)
+
+
+def test_a_wrong_value_that_is_taken_from_another_data_set_is_named_there(params, refused):
+    whole = {name: params["dataset"][name] for name in ("phantom-equal", "phantom")}
+    params["dataset"] = whole | params["dataset"]  # the one that is like it comes first
+    with refused("params.yaml: dataset.phantom.source.lesion: ", "less than or equal to 1 (got 2)"):
+        settings_of(changed(params, "dataset/phantom/source/lesion", 2))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "parts"),
+    [
+        ("lesion", -0.1, [".lesion: ", "greater than or equal to 0 (got -0.1)"]),
+        ("lesion", 1.1, [".lesion: ", "less than or equal to 1 (got 1.1)"]),
+        ("shortcut", -0.5, [".shortcut: ", "greater than or equal to 0 (got -0.5)"]),
+        ("shortcut", 2.5, [".shortcut: ", "less than or equal to 2 (got 2.5)"]),
+        ("shortcut", float("nan"), [".shortcut: ", "(got nan)"]),
+        ("images/test/normal", 100_001, [".images.test.normal: ", "less than or equal to 100000 (got 100001)"]),
+        ("images/test/normal", 1.5, [".images.test.normal: ", "valid integer (got 1.5)"]),
+        ("images/train/covid", 0, [".images: ", "train has 0 images with covid and 2000 without", "or none of either"]),
+        ("images/train", {"covid": 1, "normal": 0, "other": 0}, [".images: ", "train has 1 images with covid and 0"]),
+        ("images/test/covid", 0, [".images: ", "test has 0 images with covid and 3000 without; both classes"]),
+        ("images/test", {"covid": 0, "normal": 0, "other": 0}, [".images: ", "test has 0 images with covid and 0"]),
+        ("collections/other", DELETED, [": ", "collections: other has none; name A or B"]),
+        ("collections/other", "C", [".collections.other: ", "'A' or 'B' (got 'C')"]),
+        ("views", {"PA": 0.5, "L": 0.5}, [": ", "a share of at least 0.1 must be AP, the view that is counted"]),
+        ("views", {"AP": 0.05, "PA": 0.95}, [": ", "a share of at least 0.1 must be AP"]),
+    ],
+)
+def test_phantoms_that_cannot_be_drawn_are_refused(params, refused, path, value, parts):
+    with refused(f"params.yaml: dataset.phantom.source{parts[0]}", *parts[1:]):
+        settings_of(changed(params, f"dataset/phantom/source/{path}", value))
 
 
 @pytest.mark.parametrize("seeds", [2, 5])
@@ -300,10 +356,13 @@ def test_two_data_sets_of_one_name_are_refused(tmp_path, refused):
         ("defaults.image_size", "224", "96"),
         ("defaults.heatmaps.images.sample", "8", "9"),
         ("defaults.hiding.visible", "[0.1,0.25,0.5,0.75]", "[0.1,0.25]"),
-        ("dataset.phantom.split.non.train", "150", "151"),
+        ("defaults.split.non.train", "2000", "2001"),
         ("dataset.phantom.source.seed", "2020", "2021"),
+        ("dataset.phantom.source.images.train.covid", "84", "85"),
+        ("dataset.phantom.source.lesion", "0.35", "0.0"),
+        ("dataset.phantom-equal.source.shortcut", "0.0", "0.5"),
         ("dataset.folder.source.images", "''", "/images"),
-        ("audit.hidden_share", "0.75", "0.9"),
+        ("audit.folds", "5", "6"),
         ("features.device", "auto", "cpu"),
     ],
 )

@@ -1,5 +1,6 @@
 import pickle
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -7,9 +8,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from deepcovid.errors import UserError
+from deepcovid.images.decoding import decode, resize_and_crop
+from deepcovid.nets.features import normalised
 from deepcovid.nets.trunks import build, read_state, trunk, write_state
-from deepcovid.nets.weights import imagenet_file, load, random_state
+from deepcovid.nets.weights import _standardise, imagenet_file, load, random_state
 from deepcovid.nets.zoo import NETS
+from deepcovid.sources.phantom.population import patient_images
+from tests.phantoms import patient, phantom_source
 
 IMAGES = torch.rand(4, 3, 224, 224, generator=torch.Generator().manual_seed(0))
 
@@ -53,6 +58,51 @@ def test_random_weights_are_seeded_and_give_features_of_order_one(model):
     again, other = random_state(model, 1, IMAGES), random_state(model, 2, IMAGES)
     assert all(torch.equal(state[name], again[name]) for name in state)
     assert any(not torch.equal(state[name], other[name]) for name in state)
+
+
+def layer_outputs(model, state, images):
+    """What each convolution and linear layer puts out, (channels, values), by its name."""
+    net, outputs = build(model).eval(), {}
+    net.load_state_dict(state)
+    for name, layer in net.named_modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.register_forward_hook(
+                lambda _, inputs, output, name=name: outputs.update({name: output.transpose(0, 1).flatten(1)})
+            )
+    with torch.inference_mode():
+        net(images)
+    return outputs
+
+
+def test_without_batch_norm_every_channel_has_mean_0_and_deviation_1_before_its_activation():
+    outputs = layer_outputs("squeezenet1_0", random_state("squeezenet1_0", 3, IMAGES), IMAGES)
+    assert len(outputs) == 26  # two convolutions and eight fire modules of three
+    for name, output in outputs.items():
+        torch.testing.assert_close(output.mean(1), torch.zeros(len(output)), atol=1e-3, rtol=0, msg=name)
+        torch.testing.assert_close(output.std(1), torch.ones(len(output)), atol=1e-3, rtol=0, msg=name)
+
+
+def test_a_channel_that_does_not_vary_is_only_shifted():
+    layer = nn.Linear(2, 2)
+    with torch.inference_mode():
+        inputs = torch.tensor([[1.0, 3.0], [1.0, 5.0]])
+        layer.weight.copy_(torch.tensor([[4.0, 0.0], [0.0, 2.0]]))
+        layer.bias.copy_(torch.tensor([1.0, 1.0]))
+        output = _standardise(layer, (inputs,), layer(inputs))
+        torch.testing.assert_close(output, torch.tensor([[0.0, -(0.5**0.5)], [0.0, 0.5**0.5]]))
+        torch.testing.assert_close(layer(inputs), output)
+        assert layer.weight[0].tolist() == [4.0, 0.0]
+
+
+@pytest.mark.parametrize("model", ["squeezenet1_0", "resnet18"])
+def test_the_features_of_random_weights_vary_from_image_to_image(model):
+    """On images that differ little, as radiographs do."""
+    drawn = [patient_images(phantom_source(height=128), patient(number, "normal"))[0] for number in range(24)]
+    pixels = torch.tensor(np.stack([decode(phantom.file, resize_and_crop(96)) for phantom in drawn]))[..., None]
+    images = normalised(pixels)
+    with torch.inference_mode():
+        features = trunk(model, random_state(model, 0, images))(images).flatten(1)
+    assert features.var(0).sum() > 0.05 * features.square().mean(0).sum()
 
 
 def test_a_written_state_is_read_back_with_its_net(tmp_path):

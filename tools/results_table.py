@@ -1,17 +1,19 @@
-"""Print the results tables of a data set from its metrics files, or put them into README.md.
+"""Print the results tables of a data set from its metrics files, or put them into README.md and docs.
 
 python -m tools.results_table --dataset covid-xray-5k     print
-python -m tools.results_table --write                     bring README.md up to date
+python -m tools.results_table --write                     bring README.md and docs up to date
 """
 
 import argparse
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
 from deepcovid.audits import enough
+from deepcovid.audits.baselines import Baselines
+from deepcovid.audits.dials import Dials
 from deepcovid.audits.registry import read_results, sentences, ways_of
 from deepcovid.drawing.tables import Table, rate, spread
 from deepcovid.heatmaps.localisation import NetHeat
@@ -25,25 +27,58 @@ from deepcovid.statistics.rates import Counts, RunResult, Runs
 from stages import paths
 from stages._resolved import read_published
 
-README = Path("README.md")
-BLOCK = re.compile(r"(<!-- results of (?P<dataset>[\w-]+)[^>]*-->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL)
+PAGES = (Path("README.md"), Path("docs/phantom.md"))
+BLOCK = re.compile(
+    r"(<!-- (?P<what>results|dials|sharpness)( of )?(?P<dataset>[\w-]*)[^>]*-->\n)(.*?)(<!-- end -->)", re.DOTALL
+)
 
 
 def main() -> None:
     """Print or write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", default="covid-xray-5k", help="a folder of results/ (covid-xray-5k)")
-    parser.add_argument("--write", action="store_true", help="replace the tables between the marks in README.md")
+    parser.add_argument(
+        "--write", action="store_true", help="replace the tables between the marks in README.md and docs"
+    )
     options = parser.parse_args()
     if options.write:
-        README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
+        for page in PAGES:
+            page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
     else:
         print(tables(options.dataset))
 
 
 def with_tables(text: str) -> str:
     """Return `text` with every marked block of results brought up to date."""
-    return BLOCK.sub(lambda block: f"{block[1]}{tables(block['dataset'])}\n{block[4]}", text)
+    made: dict[str, Callable[[str], str]] = {"results": tables, "dials": dials, "sharpness": sharpness}
+    return BLOCK.sub(lambda block: f"{block[1]}{made[block['what']](block['dataset'])}\n{block[6]}", text)
+
+
+def dials(dataset: str) -> str:
+    """Return a row per setting of a data set's dials, with what the audits read there."""
+    found = read(dataset, "dials", Dials)
+    heads = ["shortcut", "lesion", "inside", "outside", "collection", "middle hidden", "lesions then visible"]
+    heads += [f"{name}, {place}" for name in ("sharpness", "thumbnail") for place in ("inside", "outside")]
+    rows = [
+        [
+            f"{cell.shortcut:g}",
+            f"{cell.lesion:g}",
+            *(spread(area) for area in (cell.inside, cell.outside, cell.collection, cell.hidden)),
+            "" if cell.lesions_visible is None else f"{100 * cell.lesions_visible:.0f} %",
+            *(spread(area) for simple in cell.simple.values() for area in (simple.inside, simple.outside)),
+        ]
+        for cell in (found.cells.values() if found else ())
+    ]
+    return table(heads, rows)
+
+
+def sharpness(_: str) -> str:
+    """Return what three figures of sharpness reach on phantoms and on the paper's images."""
+    rows = []
+    for dataset in ("phantom", "covid-xray-5k"):
+        if found := read(dataset, "baselines", Baselines):
+            rows.append([dataset, spread(found.baselines["sharpness"].auc)])
+    return table(["data set", "AUC of three figures of sharpness (95 % interval)"], rows)
 
 
 def tables(dataset: str) -> str:

@@ -20,13 +20,12 @@ from deepcovid.drawing.steps import Step
 from deepcovid.drawing.svg import INK, WIDTH, styled
 from deepcovid.drawing.tables import Table, rate, spread
 from deepcovid.errors import UserError
-from deepcovid.heads.scoring import heads_of
 from deepcovid.nets.zoo import title_of
 from deepcovid.schema import Strict
 from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.calibration import Calibration, calibration
 from deepcovid.statistics.estimate import Estimate, Headline
-from deepcovid.statistics.intervals import auc_interval
+from deepcovid.statistics.intervals import patient_weights, percentile_interval, weighted_auc
 from deepcovid.statistics.rates import Counts, RunResult, evaluate, headline
 
 PLACES = {"inside": BLUE, "outside": ORANGE, "collection": PINK}
@@ -66,7 +65,7 @@ class ExternalRun(Strict):
         run: The numbers of all images.
         views: By view, those of its images alone, where there are FEWEST of each class.
         calibration: How well the first head's scores are calibrated.
-        inside: The first head's AUC on the test images of its own data set; the interval is a bootstrap over patients.
+        inside: The first head's AUC on the test images of its own data set, as the stage evaluate has it.
         collection: The AUC with which the first head's scores tell these images without COVID-19 from its own data
             set's, neither of which it should call covid. At 0.5 it does not see where an image comes from; near the
             AUC inside, that is all it needs to see.
@@ -274,10 +273,31 @@ def chosen(batches: Iterable[NDArray[np.uint8]], rows: NDArray[np.bool_]) -> Ite
             yield batch[wanted]
 
 
+class Collections:
+    """The images without COVID-19, of the test set and of the heads' own data set, and their bootstrap over patients.
+
+    The weights of the bootstrap serve all heads, as they take most of the time.
+    """
+
+    def __init__(self, rows: pd.DataFrame, own: pd.DataFrame, settings: EvaluateSettings) -> None:
+        """Take catalogue rows of the test set, and the heads' own test images as a score table has them."""
+        self._others, self._own_others = ((~catalogue.covid(part)).to_numpy() for part in (rows, own))
+        self._elsewhere = np.repeat([True, False], [self._others.sum(), self._own_others.sum()])
+        patients = pd.concat([rows["patient_id"][self._others], own["patient_id"][self._own_others]])
+        self._weights = patient_weights(self._elsewhere, patients, settings.bootstrap_samples, settings.bootstrap_seed)
+
+    def told_apart(self, scores: NDArray[np.float64], own: NDArray[np.float64]) -> Estimate:
+        """Return the AUC with which scores (images) of the test set and of its `own` (images) tell the two apart."""
+        joined = np.concatenate([scores[self._others], own[self._own_others]])
+        interval = percentile_interval(weighted_auc(self._elsewhere, joined, self._weights))
+        return Estimate.of(float(roc_auc_score(self._elsewhere, joined)), interval)
+
+
 def measured(
     rows: pd.DataFrame,
     scores: NDArray[np.float64],
-    own: pd.DataFrame,
+    inside: Estimate,
+    collection: Estimate,
     cut_off: float,
     bins: int,
     settings: EvaluateSettings,
@@ -287,7 +307,8 @@ def measured(
     Args:
         rows: Catalogue rows of the images.
         scores: (images, heads), P(covid).
-        own: The heads' scores of their own data set's test images, as deepcovid.heads.scoring.score_table has them.
+        inside: What the first head reaches on its own data set.
+        collection: How well it tells the collections apart.
         cut_off: An image is called covid from this score on.
         bins: How many bins the reliability curve has.
         settings: Samples and seed of the bootstraps.
@@ -295,28 +316,14 @@ def measured(
     positive, patient = catalogue.covid(rows).to_numpy(), rows["patient_id"]
     views, view_of = {}, projections(rows["view"]).to_numpy(str)
     for view in np.unique(view_of):
-        inside = view_of == view
-        if view and min(positive[inside].sum(), (~positive[inside]).sum()) >= FEWEST:
-            alone = evaluate(positive[inside], scores[inside], patient[inside], cut_off, settings)
+        shown = view_of == view
+        if view and min(positive[shown].sum(), (~positive[shown]).sum()) >= FEWEST:
+            alone = evaluate(positive[shown], scores[shown], patient[shown], cut_off, settings)
             views[str(view)] = View(auc=alone.auc, n_test=alone.n_test)
-    own_score = heads_of(own).iloc[:, 0].to_numpy()
-    others = np.flatnonzero(~catalogue.covid(own))
     return ExternalRun(
         run=evaluate(positive, scores, patient, cut_off, settings),
         views=views,
         calibration=calibration(positive, scores[:, 0], patient, bins, settings),
-        inside=_area(catalogue.covid(own).to_numpy(), own_score, own["patient_id"], settings),
-        collection=_area(
-            np.repeat([True, False], [(~positive).sum(), len(others)]),
-            np.concatenate([scores[~positive, 0], own_score[others]]),
-            pd.concat([patient[~positive], own["patient_id"].iloc[others]]),
-            settings,
-        ),
+        inside=inside,
+        collection=collection,
     )
-
-
-def _area(
-    positive: NDArray[np.bool_], score: NDArray[np.float64], patient: "pd.Series[str]", settings: EvaluateSettings
-) -> Estimate:
-    interval = auc_interval(positive, score, patient, settings.bootstrap_samples, settings.bootstrap_seed)
-    return Estimate.of(float(roc_auc_score(positive, score)), interval)

@@ -80,7 +80,7 @@ def drawn(rng: np.random.Generator, machine: Machine, collection: Collection, sh
     }
     again = {
         "sharpening": rng.uniform(1.4, 2.4),
-        "contrast": rng.uniform(0.1, 0.35),
+        "contrast": rng.uniform(0.12, 0.42),
         "gamma": np.exp(rng.normal(-0.15, 0.1)),
         "size": rng.uniform(0.85, 1.3),
         "quality": rng.uniform(55.0, 90.0),
