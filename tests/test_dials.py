@@ -51,7 +51,7 @@ def test_sharpness_tells_the_collections_where_the_shortcut_is_on(turned):
 def test_the_figure_has_a_panel_a_reading_and_stands_in_a_file(turned):
     assert (turned / "plots/dials/phantom.png").read_bytes().startswith(b"\x89PNG")
     drawing = figure(read_result(turned / "results/phantom/dials.json", Dials))
-    assert [axis.get_title() for axis in drawing.axes][:3] == [
+    assert [axis.get_title(loc="left") for axis in drawing.axes][:3] == [
         "the heads, inside",
         "the heads, outside",
         "the heads, collection",
