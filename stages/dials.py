@@ -44,7 +44,7 @@ def dials(parameters: Parameters, dataset: str, images: str) -> None:
     settings = [(shortcut, lesion) for shortcut in options.shortcut for lesion in options.lesion]
     cells = {
         key(shortcut, lesion): read(parameters, external, shortcut, lesion)
-        for shortcut, lesion in track(settings, "settings of the dials", total=len(settings))
+        for shortcut, lesion in track(settings, "settings of the dials", total=len(settings), unit="settings")
     }
     found = Dials(
         model=parameters.audited_models[0],

@@ -17,11 +17,11 @@ from tests.vega import marks
 from tools import plots_page
 
 PLOTS = YAML(typ="safe").load(ROOT / "dvc.yaml")["plots"]
-DATASETS = YAML(typ="safe").load(ROOT / "params.yaml")["datasets"]
+PARAMS = YAML(typ="safe").load(ROOT / "params.yaml")
 TITLES = {next(iter(item)) for item in PLOTS if isinstance(item, dict)}
 PICTURES = [item for item in PLOTS if isinstance(item, str)]
 # Those with patients in them are DVC's to keep, not git's: a fresh clone has none of them.
-MISSING = [f"data_contact_sheets_{dataset}: nothing to draw" for dataset in DATASETS]
+MISSING = [f"data_contact_sheets_{dataset}: nothing to draw" for dataset in PARAMS["datasets"] + PARAMS["test_sets"]]
 # `python` and `dvc` are to be those that run the tests.
 ENVIRONMENT = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 

@@ -19,11 +19,11 @@ from stages import _fingerprints
 from tests.checkouts import ROOT, copy_of_checkout, edit_params, run
 
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-# Of the default data set, which is tested on no other. `plots` is of all data sets.
+# The scripts of the stages that are of one data set.
 EVERY_STAGE = {
-    stage
+    re.search(r"stages\.(\w+)", entry["cmd"])[1]
     for stage, entry in YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"].items()
-    if "${test_sets}" not in str(entry.get("matrix", "")) and stage not in ("resolve", "plots")
+    if stage not in ("resolve", "plots")
 }
 ALWAYS = {"plots", "report"}  # the page shows every stage's parameters and code; the plots are of all data sets
 # Files that a stage reads out of a folder that another leaves.
@@ -195,9 +195,9 @@ def test_a_parameter_reruns_the_stages_that_track_it(edited):
 
 def test_a_recipe_reruns_the_heads_and_no_net(edited):
     found = edited("params.yaml", lambda text: text.replace("    epochs: 150", "    epochs: 149", 1))
-    assert without_matrix(found) == {"train"} | ALWAYS  # the ladder names other recipes
+    assert without_matrix(found) == {"train", "external"} | ALWAYS  # the ladder names other recipes
     found = edited("params.yaml", lambda text: text.replace("    epochs: 100", "    epochs: 99", 1))
-    assert without_matrix(found) == {"train", "ladder", "baselines", "hidden"} | ALWAYS
+    assert without_matrix(found) == {"train", "external", "ladder", "baselines", "hidden"} | ALWAYS
 
 
 def test_naming_nets_alone_passes_over_the_lists_that_name_others(edited, pipeline):
@@ -211,7 +211,13 @@ def test_naming_nets_alone_passes_over_the_lists_that_name_others(edited, pipeli
 
 @pytest.mark.parametrize(
     ("name", "gone"),
-    [("audited_models", ""), ("heatmapped_models", "heatmaps"), ("replayed_models", "replay"), ("replays", "replay")],
+    [
+        ("audited_models", ""),
+        ("heatmapped_models", "heatmaps"),
+        ("replayed_models", "replay"),
+        ("replays", "replay"),
+        ("test_sets", "external"),
+    ],
 )
 def test_an_empty_list_switches_its_part_off(edited, pipeline, name, gone):
     edited("params.yaml", lambda text: re.sub(rf"^{name}:.*\n(- .*\n)+", f"{name}: []\n", text, flags=re.MULTILINE))

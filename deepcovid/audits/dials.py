@@ -60,8 +60,8 @@ class Cell(Strict):
         outside: AUC on other patients, all of collection A.
         collection: AUC with which the same scores tell images without COVID-19 of collection A from those of B.
         hidden: AUC inside of heads that are trained and tested with the middle hidden.
-        lesions_visible: Share of the lesions' area that is then left to be seen; None where there are no lesions.
         simple: By name, what a few numbers of the image reach.
+        lesions_visible: Share of the lesions' area left to be seen with the middle hidden; None where there are none.
     """
 
     lesion: float
@@ -70,8 +70,8 @@ class Cell(Strict):
     outside: Estimate
     collection: Estimate
     hidden: Estimate
-    lesions_visible: Number | None
     simple: dict[str, Simple]
+    lesions_visible: Number | None = None
 
 
 class Dials(Strict):

@@ -1,0 +1,80 @@
+"""The stage that turns the phantoms' dials, on few images: what it leaves, and what it refuses."""
+
+import pytest
+
+from deepcovid.audits.dials import Dials, figure
+from deepcovid.statistics.estimate import read_result
+from stages.dials import dials
+from tests.checkouts import copy_of_checkout, edit_params, parameters, smaller
+
+SETTINGS = {"shortcut": [0.0, 2.0], "lesion": [0.0, 1.0], "share": 0.5}
+
+
+@pytest.fixture(scope="module")
+def turned(tmp_path_factory):
+    """A checkout in which the stage ran on some thirty images a setting."""
+    folder = copy_of_checkout(tmp_path_factory.mktemp("dials") / "checkout")
+
+    def edit(values):
+        smaller(values)
+        values["audited_models"] = ["resnet18"]
+        values["dataset"]["phantom"]["image_size"] = 64
+        values["dataset"]["phantom"]["heatmaps"] |= {"window": 32, "stride": 32}
+        values["evaluate"]["bootstrap_samples"] = 100
+        values["dials"] = SETTINGS
+
+    edit_params(folder, edit)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        dials(parameters(), "phantom", "phantom-external")
+    return folder
+
+
+def test_every_setting_has_a_cell_with_what_is_read_there(turned):
+    found = read_result(turned / "results/phantom/dials.json", Dials)
+    assert (found.model, found.recipe, found.hidden_share) == ("resnet18", "paper", 0.75)
+    assert {(cell.shortcut, cell.lesion) for cell in found.cells.values()} == {
+        (shortcut, lesion) for shortcut in SETTINGS["shortcut"] for lesion in SETTINGS["lesion"]
+    }
+    for cell in found.cells.values():
+        for area in (cell.inside, cell.outside, cell.collection, cell.hidden, cell.simple["sharpness"].outside):
+            assert 0 <= area.low <= area.value <= area.high <= 1
+        assert (cell.lesions_visible is None) == (cell.lesion == 0)  # without disease nothing is to be seen
+        assert cell.lesions_visible is None or 0 < cell.lesions_visible < 1
+
+
+def test_sharpness_tells_the_collections_where_the_shortcut_is_on(turned):
+    cells = read_result(turned / "results/phantom/dials.json", Dials).cells
+    assert cells["shortcut-2/lesion-0"].simple["sharpness"].inside.value > 0.8
+
+
+def test_the_figure_has_a_panel_a_reading_and_stands_in_a_file(turned):
+    assert (turned / "plots/dials/phantom.png").read_bytes().startswith(b"\x89PNG")
+    drawing = figure(read_result(turned / "results/phantom/dials.json", Dials))
+    assert [axis.get_title(loc="left") for axis in drawing.axes][:3] == [
+        "the heads, inside",
+        "the heads, outside",
+        "the heads, collection",
+    ]
+
+
+def test_images_that_are_no_phantoms_have_no_dials(checkout, monkeypatch, refused):
+    monkeypatch.chdir(checkout)
+    with refused("cohen: no phantoms", "name a data set of kind phantom"):
+        dials(parameters(), "phantom", "cohen")
+    assert not (checkout / "results/phantom/dials.json.part").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("shortcut", [0.0, 2.5], "dials.shortcut"),
+        ("lesion", [0.5, 0.5], "may be named once"),
+        ("share", 0, "dials.share"),
+    ],
+)
+def test_settings_out_of_range_are_refused(checkout, monkeypatch, refused, name, value, said):
+    monkeypatch.chdir(checkout)
+    edit_params(checkout, lambda values: values["dials"].update({name: value}))
+    with refused("params.yaml", said):
+        parameters()
