@@ -353,12 +353,19 @@ class Step(_Strict):
     stepped: Literal["epoch-start", "epoch-end"]
 
 
+def without_steps(values: object) -> object:
+    """Return a constant schedule without the values of a stepped one, which `-S ...schedule.kind=constant` leaves."""
+    if isinstance(values, dict) and values.get("kind") == "constant":
+        return {key: value for key, value in values.items() if key == "kind" or key not in Step.model_fields}
+    return values
+
+
 class Recipe(_Strict):
     """Everything that turns images into a head and its decisions; each field is a switch of the ladder."""
 
     optimiser: Annotated[Adam | Sgd, Field(discriminator="kind")]
     learning_rate: PositiveFloat
-    schedule: Annotated[Constant | Step, Field(discriminator="kind")]
+    schedule: Annotated[Constant | Step, Field(discriminator="kind"), BeforeValidator(without_steps)]
     epochs: Annotated[int, Field(ge=1, le=10000)]
     batch_size: PositiveInt
     augmented: bool

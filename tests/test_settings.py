@@ -43,6 +43,16 @@ def test_the_repositorys_own_parameters_are_valid_and_spelled_out(params):
     assert settings == params
 
 
+def test_the_kind_of_a_schedule_is_enough_to_make_it_constant(params):
+    """As `dvc exp run -S recipe.failed-reproduction.schedule.kind=constant` does, which leaves the steps standing."""
+    params["recipe"]["failed-reproduction"]["schedule"]["kind"] = "constant"
+    schedule = settings_of(params).recipe["failed-reproduction"].schedule
+    assert schedule.model_dump() == {"kind": "constant"}
+    params["recipe"]["failed-reproduction"]["schedule"]["warmup"] = 3
+    with pytest.raises(UserError, match="warmup"):
+        settings_of(params)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "allowed"),
     [
