@@ -28,9 +28,12 @@ from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.estimate import Estimate, Headline, read_result, write_result
 from deepcovid.statistics.rates import Counts, Runs, evaluate
 from deepcovid.statistics.runs import Run
+from stages import paths
+from stages.download import download
 from stages.external import external
 from stages.external_features import external_features
-from tests.checkouts import edit_params, parameters, run
+from stages.split import split
+from tests.checkouts import edit_params, parameters, run, smaller
 from tests.strategies import catalogues
 from tests.trained import FEATURES, MODEL, random_head, trained_folder
 
@@ -297,6 +300,38 @@ def test_the_stage_refuses_images_that_are_all_trained_on(trained, refused):
     catalogue.write(path, table)
     with refused("--images cohen: no test image, without the 10 that the heads were trained on"):
         external(parameters(), "phantom", "cohen")
+
+
+def test_a_test_set_of_the_training_patients_is_refused(trained, refused):
+    """Phantoms of the training's own seed are the same patients; of another seed they are others."""
+
+    def edit(values):
+        smaller(values)
+        values["models"], values["recipes"], values["replays"] = [MODEL], ["paper"], []
+        values["test_sets"] = ["phantom-external"]
+        values["dataset"]["phantom"]["source"]["height"] = 64
+        values["dataset"]["phantom"]["source"]["images"]["train"] |= {"covid": 12, "normal": 12}
+        values["dataset"]["phantom"]["split"] |= {"covid": {"train": 12, "test": 6}, "non": {"train": 18, "test": 9}}
+
+    edit_params(trained, edit)
+    seen = {}
+    for seed in (2021, 2020):
+        edit_params(trained, lambda values: values["dataset"]["phantom-external"]["source"].update(seed=seed))  # noqa: B023
+        for dataset in ("phantom", "phantom-external"):
+            download(parameters(dataset), dataset)
+            split(parameters(dataset), dataset)
+            table = catalogue.read(paths.data(dataset, "split.csv"))
+            catalogue.write(paths.data(dataset, "images.csv"), table)
+        train, test = (catalogue.read(paths.data(name, "images.csv")) for name in ("phantom", "phantom-external"))
+        seen[seed] = trained_on(test, train[train["split"] == "train"])
+    assert left_out(seen[2021]).images == 0
+    assert left_out(seen[2020]).same_patient == len(seen[2020]) == 7
+    with refused(
+        "--images phantom-external: no test image, without the 7 that the heads were trained on; "
+        "name a data set with other images"
+    ):
+        external(parameters(), "phantom", "phantom-external")
+    assert not paths.results("phantom", "external-phantom-external").exists()
 
 
 def test_a_test_set_without_a_test_image_is_refused(trained, refused):

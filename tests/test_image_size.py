@@ -79,6 +79,19 @@ def test_pixels_maps_and_masks_have_the_size_and_the_files_of_heads_say_it(here)
     assert read_replay(here / f"heads/replayed/{MODEL}/{CROPPED}.safetensors").image_size == SIZE
 
 
+@pytest.mark.parametrize(
+    ("seed", "left"), [(None, {"images.npy", "hidden.npy"}), (0, {"images.npy", "hidden.npy", "untrained.npy"})]
+)
+def test_a_pass_without_training_is_made_of_weights_that_are_not_random(made, tmp_path, monkeypatch, seed, left):
+    """Random weights are untrained already: such a data set has no seed for the pass."""
+    monkeypatch.chdir(shutil.copytree(made, tmp_path / "copy"))
+    own = parameters()
+    assert own.audit_passes[MODEL].untrained_seed is None
+    passes = own.audit_passes[MODEL].model_copy(update={"untrained_seed": seed})
+    features(own.model_copy(update={"audit_passes": {MODEL: passes}}), "phantom", MODEL)
+    assert {path.name for path in (tmp_path / f"copy/data/phantom/features/{MODEL}").iterdir()} == left
+
+
 def test_the_raw_files_get_the_scores_that_the_pipeline_gave_them(here):
     table = catalogue.read(here / "images.csv").query("split == 'test'")
     with zipfile.ZipFile(here / "raw/phantom.zip") as archive:

@@ -2,6 +2,7 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 
 from deepcovid.errors import UserError, describe
+from deepcovid.nets.zoo import NETS
 from stages._resolved import read_yaml
 from tests.checkouts import ROOT, parameters, settings_of
 
@@ -322,6 +323,13 @@ def test_a_wrong_value_that_is_taken_from_another_data_set_is_named_there(params
 def test_phantoms_that_cannot_be_drawn_are_refused(params, refused, path, value, parts):
     with refused(f"params.yaml: dataset.phantom.source{parts[0]}", *parts[1:]):
         settings_of(changed(params, f"dataset/phantom/source/{path}", value))
+
+
+@pytest.mark.parametrize(("source", "seed"), [("random", None), ("imagenet", 0), ("weights", 0)])
+def test_nets_of_random_weights_have_no_pass_without_training(params, source, seed):
+    settings = settings_of(changed(params, "dataset/phantom/weights", {"source": source}))
+    passes = settings.parameters("phantom", NETS).audit_passes
+    assert [own.untrained_seed for own in passes.values() if own is not None] == [seed]
 
 
 @pytest.mark.parametrize("seeds", [2, 5])
