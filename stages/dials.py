@@ -1,6 +1,6 @@
-"""Turn the dials of synthetic images and read the audits at each setting: which reading is evidence of what?
+"""Turn the dials of synthetic images and read the audits at each setting, to see which reading is evidence of what.
 
-Slow for phantoms: every setting draws, decodes and runs its own images. `make dials` does it.
+It takes minutes: every setting draws, decodes and runs its own images. `make dials` does it.
 """
 
 from pathlib import Path

@@ -123,7 +123,7 @@ def test_shares_of_views_must_sum_to_one(params, refused):
 @pytest.mark.parametrize(
     ("key", "known"),
     [
-        ("datasets", "phantom, phantom-external, phantom-equal, covid-xray-5k"),
+        ("datasets", "phantom, phantom-external, phantom-replayed, phantom-equal, covid-xray-5k"),
         ("models", "resnet18"),
         ("recipes", "released-code"),
     ],
@@ -400,10 +400,10 @@ def test_dvc_gives_a_data_set_a_value_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path, text = tmp_path / "params.yaml", (ROOT / "params.yaml").read_text()
     path.write_text(text)
-    apply_overrides(path, ["+dataset.phantom.augment.copies=2"])
-    assert set(path.read_text().splitlines()) - set(text.splitlines()) == {"    augment:", "      copies: 2"}
-    assert parameters().augment.copies == 2
-    assert parameters("cohen").augment.copies == 4
+    apply_overrides(path, ["+dataset.phantom.replay.epochs=2"])
+    assert set(path.read_text().splitlines()) - set(text.splitlines()) == {"    replay:", "      epochs: 2"}
+    assert parameters().replay.epochs == 2
+    assert parameters("cohen").replay.epochs == 21
 
 
 @pytest.mark.parametrize("name", ["audits", "contact_sheets"])

@@ -12,7 +12,7 @@ from joblib import cpu_count
 from ruamel.yaml import YAML
 
 from deepcovid import catalogue
-from deepcovid.audits.external import measured
+from deepcovid.audits.external import Collections, measured
 from deepcovid.heads.scoring import score, score_table
 from deepcovid.heads.sweep import train_recipes
 from deepcovid.images.augmentation import with_copies
@@ -22,6 +22,8 @@ from deepcovid.nets.trunks import trunk
 from deepcovid.nets.weights import random_state
 from deepcovid.nets.zoo import NETS
 from deepcovid.sources.phantom.population import patient_images, planned, population
+from deepcovid.statistics.rates import evaluate
+from deepcovid.statistics.runs import Run
 from tests.checkouts import ROOT, settings_of
 from tests.phantoms import counts
 
@@ -57,7 +59,10 @@ class Study:
         test = catalogue.in_test(table)
         own = score_table(table[test], scored(features[test.to_numpy()]), ["seed_0", "seed_1"])
         rows, vectors = self._images(self.elsewhere.source, lesion, shortcut)
-        return measured(rows, scored(vectors), own, 0.5, 10, self.own.evaluate)
+        at_home, options = Run("resnet18", "paper", 0.5, own), self.own.evaluate
+        inside = evaluate(at_home.positive, at_home.heads.to_numpy(), own["patient_id"], 0.5, options).auc
+        apart = Collections(rows, own, options).told_apart(scored(vectors)[:, 0], at_home.score)
+        return measured(rows, scored(vectors), inside, apart, 0.5, 10, options)
 
     def _images(self, source, lesion, shortcut):
         """Return the catalogue and the features of all images; patients whom no dial changes are drawn once."""
