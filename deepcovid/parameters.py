@@ -280,7 +280,11 @@ def _validate(values: Any, origin: str, nets: Collection[str]) -> Settings:
         if section != "dataset" or name is None:
             return path
         key = rest.removeprefix(f"{name}.").split(".")
-        return f"defaults.{'.'.join(key)}" if _holds(shared, key) and not _holds(blocks[name], key) else path
+        own = values["dataset"]
+        while not _holds(own[name], key) and "like" in own[name]:
+            name = own[name]["like"]
+        inherited = _holds(shared, key) and not _holds(own[name], key)
+        return ".".join(["defaults", *key] if inherited else ["dataset", name, *key])
 
     whole = {key: value for key, value in values.items() if key != "defaults"} | {"dataset": merged}
     if isinstance(values.get("recipe"), dict):

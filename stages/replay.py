@@ -26,7 +26,7 @@ from stages._run import leave_nothing
 
 def replay_stage(parameters: Parameters, dataset: str, model: str, recipe: str) -> None:
     if recipe not in parameters.replayed:
-        raise UserError(f"--recipe {recipe}: not named in replays; those are {', '.join(parameters.replayed)}")
+        raise UserError(f"--recipe {recipe}: replays names {', '.join(parameters.replayed) or 'none'}; name it there")
     folders = [paths.of_net(dataset, what, model, whole_net=True) for what in ("heads", "scores", "training")]
     files = [folder / f"{recipe}.{kind}" for folder, kind in zip(folders, ("safetensors", "csv", "csv"), strict=True)]
     if not parameters.nets[model].runs:

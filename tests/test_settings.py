@@ -283,6 +283,13 @@ def test_data_sets_that_are_like_each_other_are_refused(params, refused):
         settings_of(params)
 
 
+def test_a_wrong_value_that_is_taken_from_another_data_set_is_named_there(params, refused):
+    whole = {name: params["dataset"][name] for name in ("phantom-equal", "phantom")}
+    params["dataset"] = whole | params["dataset"]  # the one that is like it comes first
+    with refused("params.yaml: dataset.phantom.source.lesion: ", "less than or equal to 1 (got 2)"):
+        settings_of(changed(params, "dataset/phantom/source/lesion", 2))
+
+
 @pytest.mark.parametrize(
     ("path", "value", "parts"),
     [

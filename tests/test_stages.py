@@ -72,9 +72,20 @@ def test_a_traceback_comes_when_asked_for(resolved):
     assert "Traceback" in result.stderr
 
 
-def test_a_replay_of_a_recipe_that_replays_does_not_name_is_refused(params, refused):
+@pytest.mark.parametrize(
+    ("replays", "named"),
+    [
+        ([], "none"),
+        (
+            ["failed-reproduction-replayed", "released-code-replayed"],
+            "failed-reproduction-replayed, released-code-replayed",
+        ),
+    ],
+)
+def test_a_replay_of_a_recipe_that_replays_does_not_name_is_refused(params, refused, replays, named):
+    params["replays"] = replays
     parameters = settings_of(params).parameters("phantom", NETS)
-    with refused("--recipe paper: not named in replays; those are failed-reproduction-replayed, "):
+    with refused(f"--recipe paper: replays names {named}; name it there"):
         replay_stage(parameters, "phantom", "resnet18", "paper")
 
 
