@@ -24,9 +24,10 @@ esac
 """
 MODELS = "models=[resnet18,squeezenet1_0,resnet50]"
 COMMON = f"-S {MODELS} -S audited_models=[resnet18,squeezenet1_0] -S test_sets=[cohen]"
+REPLAYS = "-S replays=[failed-reproduction-replayed,released-code-replayed,failed-reproduction-cropped]"
 RUNS = [
-    f"exp run -S datasets=[covid-xray-5k] {COMMON}",
-    f"exp run -S datasets=[cohen-chexpert] -S replays=[] {COMMON}",
+    f"exp run -S datasets=[covid-xray-5k] {REPLAYS} {COMMON}",
+    f"exp run -S datasets=[cohen-chexpert] {COMMON}",
 ]
 
 
@@ -70,6 +71,18 @@ def test_test_leaves_out_the_tests_of_the_pipeline(folder):
     assert make(folder, "test") == (0, ["-m pytest -n 2 --dist loadfile"])
     options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["addopts"]
     assert options.endswith("-m 'not pipeline'")
+
+
+@pytest.mark.parametrize(
+    ("target", "command"),
+    [
+        ("replays", f"exp run -S datasets=[phantom-replayed] -S models=[resnet18] -S test_sets=[] {REPLAYS}"),
+        ("dials", "exp run -S dialled=[phantom] dials"),
+    ],
+)
+def test_what_the_default_leaves_out_has_a_target_that_leaves_the_parameters_as_they_were(folder, target, command):
+    assert make(folder, target) == (0, [command])
+    assert (folder / "params.yaml").read_text() == "params.yaml as it was\n"
 
 
 def test_real_makes_the_committed_results_and_leaves_the_parameters_as_they_were(folder):

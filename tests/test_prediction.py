@@ -272,4 +272,4 @@ def test_noise_is_unlike_the_training_images_and_test_images_are_like_them(pipel
     head = load_head(pipeline / f"heads/frozen/{MODEL}/paper.safetensors", device="cpu")
     table = head.predict(np.load(pipeline / "pixels.npy")[rows][..., 0])
     assert table["unlike"].mean() < 0.2
-    assert head.predict([noise(), Image.open(io.BytesIO(jpeg(1, (300, 300))))])["unlike"].all()
+    assert head.predict([noise(), Image.open(io.BytesIO(jpeg(1, (head.image_size, head.image_size))))])["unlike"].all()

@@ -207,7 +207,7 @@ def all_contents(**changes):
         recipes={"paper": {"epochs": 100, "augmented": True}, "failed-reproduction": {"epochs": 150}},
         steps=tuple(recorded),
         command="python -m stages.report --dataset phantom",
-        findings=("Augmentation turns collapse into detection.",),
+        findings={"resnet18": "Augmentation turns collapse into detection."},
         ladder=Sourced(Ladders(nets={"resnet18": LADDER, "squeezenet1_0": LADDER}), step("ladder@phantom")),
         published=Sourced(PUBLISHED, step("evaluate@phantom")),
         nets=Sourced(NETS_COMPARED, step("evaluate@phantom")),
@@ -274,8 +274,8 @@ def page(html):
 def test_every_section_is_there_in_order_and_in_the_contents(page):
     anchors = [attributes["id"] for attributes in page.all("section")]
     expected = (
-        "question finding ladder audit heatmaps confusion roc histograms training published nets numbers provenance "
-        "parameters"
+        "question failure meaning ladder audit heatmaps confusion roc histograms training published nets numbers "
+        "provenance parameters"
     )
     assert anchors == [*expected.split(), "steps"]
     links = [attributes["href"] for attributes in page.all("a")]
@@ -284,7 +284,7 @@ def test_every_section_is_there_in_order_and_in_the_contents(page):
 
 def test_the_page_says_that_it_is_not_for_diagnosis_and_that_phantoms_mean_nothing(page):
     assert "Research software, not for diagnosis." in page.text
-    assert "they say nothing about COVID-19" in page.text
+    assert "which says nothing about COVID-19" in page.text
     real = Page(render(few_contents(synthetic=False, dataset="covid-xray-5k"))).text
     assert "Research software, not for diagnosis." in real
     assert "Synthetic" not in real
@@ -446,7 +446,7 @@ def test_what_was_measured_is_in_the_tables(page):
     for made in contents.runs:
         assert f"{made.result.auc.value:.3f}" in page.text
         assert f"({made.result.auc.low:.3f} to {made.result.auc.high:.3f})" in page.text
-    assert contents.findings[0] in page.text
+    assert contents.findings["resnet18"] in page.text
     assert contents.nets_sentence in page.text
     assert "0.715" in page.text
     assert "In 1 of 2 comparisons the published number lies inside our 95 % interval." in page.text
@@ -466,7 +466,7 @@ def test_every_published_point_is_on_the_roc_curve_and_in_its_legend(count):
 
 
 def test_names_and_sentences_are_escaped():
-    text = render(few_contents(findings=("<script>alert(1)</script> & more",)))
+    text = render(few_contents(findings={"resnet18": "<script>alert(1)</script> & more"}))
     assert "<script>" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in text
 
@@ -474,7 +474,7 @@ def test_names_and_sentences_are_escaped():
 def test_a_net_alone_without_ladder_replay_or_comparison_has_a_page_that_says_so():
     runs = (one_run("densenet121", "paper"),)
     text = Page(
-        render(all_contents(runs=runs, findings=(), ladder=None, published=None, nets=None, nets_sentence=""))
+        render(all_contents(runs=runs, findings={}, ladder=None, published=None, nets=None, nets_sentence=""))
     ).text
     for missing in ("ladder", "released script replayed on the whole net", "comparison with published numbers"):
         assert f"Not run on this data set: the {missing}." in text

@@ -396,6 +396,16 @@ def test_dvc_writes_one_value_into_one_line_and_an_unchanged_one_into_none(tmp_p
     settings_of(read_yaml(path))
 
 
+@pytest.mark.parametrize("name", ["test_sets", "recipes", "replays", "audited_models", "heatmapped_models", "dialled"])
+@pytest.mark.parametrize("value", ["[]", "[one]", "[one,two]"])
+def test_dvc_gives_a_list_other_items_and_leaves_yaml(tmp_path, name, value):
+    """A comment behind the name of a list would be torn from it, with an empty list in its place."""
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "params.yaml").read_text())
+    apply_overrides(path, [f"{name}={value}"])
+    assert read_yaml(path)[name] == [item for item in value.strip("[]").split(",") if item]
+
+
 def test_dvc_gives_a_data_set_a_value_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path, text = tmp_path / "params.yaml", (ROOT / "params.yaml").read_text()

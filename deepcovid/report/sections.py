@@ -146,7 +146,8 @@ def ladder(contents: Contents) -> Section:
 def confusion(contents: Contents) -> Section:
     """Confusion matrices of the nets beside the main one."""
     others = [run for model in contents.models if model != contents.main_model for run in contents.of_model(model)]
-    notes = [] if any(run.replayed for run in contents.runs) else [NOT_RUN.format("released script on the whole net")]
+    replayed = any(run.replayed for run in contents.runs)
+    notes = [] if replayed else [NOT_RUN.format("released script replayed on the whole net")]
     blocks = []
     if others:
         matrices = [(f"{run.net}\n{figures.stacked(run.recipe)}", run.result.confusion) for run in others]
