@@ -6,13 +6,16 @@ from deepcovid.statistics.estimate import Headline, write_result
 from stages import paths
 
 
-def write(found: Audit, dataset: str, name: str) -> None:
-    """Write what an audit of a data set found; the metrics are a folder with a file a net where it is of nets."""
+def write(found: Audit, dataset: str, name: str, headline_name: str = "") -> None:
+    """Write what an audit of a data set found; the metrics are a folder with a file a net where it is of nets.
+
+    `headline_name` is the name among the metrics, where it is not `name`.
+    """
     headline, metrics = found.headline(), paths.audit_metrics(dataset)
     if isinstance(headline, Headline):
-        write_result(metrics / f"{name}.json", headline)
+        write_result(metrics / f"{headline_name or name}.json", headline)
     else:
-        with replacing(metrics / name) as folder:
+        with replacing(metrics / (headline_name or name)) as folder:
             folder.mkdir()
             for model, own in headline.items():
                 write_result(folder / f"{model}.json", own)

@@ -56,7 +56,7 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
                 test[left], scores, inside[name].auc, apart, cut_off, bins, parameters.evaluate
             )
     found = External(heads=dataset, images=images, recipe=parameters.audit.recipe, left_out=left_out(seen), nets=nets)
-    _audit.write(found, dataset, f"external-{images}")
+    _audit.write(found, dataset, f"external-{images}", f"on-{images}")
 
 
 if __name__ == "__main__":

@@ -221,7 +221,7 @@ def test_the_stage_scores_the_other_sets_test_images_that_training_did_not_see(t
     elsewhere = np.repeat([True, False], [(~positive).sum(), len(others)])
     expected = roc_auc_score(elsewhere, np.concatenate([score[~positive], others]))
     assert tested_on.collection.value == pytest.approx(expected, abs=1e-6)
-    headline = read_result(trained / f"metrics/audits/phantom/external-cohen/{MODEL}.json", Headline)
+    headline = read_result(trained / f"metrics/audits/phantom/on-cohen/{MODEL}.json", Headline)
     assert headline == found.headline()[MODEL]
     assert (headline.auc, headline.tp) == (own.auc.value, own.confusion.tp)
 

@@ -292,7 +292,7 @@ def test_heads_are_tested_on_a_users_folder_with_dicom_among_its_files(repositor
     test = read_result(repository / "results/phantom/external-folder.json", External)
     assert test.left_out.images == 0
     assert set(test.nets) == set(NETS)
-    found = read_result(repository / "metrics/audits/phantom/external-folder/resnet18.json", Headline)
+    found = read_result(repository / "metrics/audits/phantom/on-folder/resnet18.json", Headline)
     own = test.nets["resnet18"]["paper"].run
     assert (own.n_test.covid, own.n_test.non) == (6, 9)
     assert (found.auc, found.tp) == (own.auc.value, own.confusion.tp)
@@ -301,7 +301,7 @@ def test_heads_are_tested_on_a_users_folder_with_dicom_among_its_files(repositor
     assert found.auc == pytest.approx(before.auc, abs=0.02)
     assert "On the images of folder" in (repository / "data/phantom/report.html").read_text()
     changed = shown(repository, "metrics", "diff")
-    assert set(changed) == {f"metrics/audits/phantom/external-folder/{net}.json" for net in NETS}
+    assert set(changed) == {f"metrics/audits/phantom/on-folder/{net}.json" for net in NETS}
 
 
 def test_the_reproduction_check_passes_on_equal_metrics_and_names_one_that_moved(repository, put_back):
