@@ -241,8 +241,8 @@ def test_plots_show_writes_a_page_with_every_plot_of_dvc_yaml(repository, tmp_pa
         assert title in page
     for title in ("Score histograms", "Sensitivity and specificity over cut-offs", "Training loss", "Accuracy on the"):
         assert title in page
-    for group in ("covid", "normal", "other"):
-        assert f"{group}.png" in page
+    for dataset in ("phantom", "phantom-external"):
+        assert f"contact_sheets/{dataset}.png" in page
 
 
 def test_every_table_that_is_drawn_was_gathered(repository):
