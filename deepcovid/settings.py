@@ -85,7 +85,7 @@ class PhantomSource(_Strict):
     """Synthetic radiographs: see deepcovid/sources/phantom.
 
     Attributes:
-        seed: Of patients and images. Patients of different seeds are different patients.
+        seed: Seed of the patients and their images. Patients of different seeds are different patients.
         height: Of the drawn images, pixels; the width varies with the patient.
         images: How many there are.
         collections: Where the images of each group come from.

@@ -15,6 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
 from deepcovid.audits.baselines import FIGURES, Grey, fitted_log_odds
+from deepcovid.audits.external import Collections
 from deepcovid.audits.hidden import left_visible
 from deepcovid.audits.hiding import Square
 from deepcovid.drawing.marks import BLUE, GREEN, ORANGE, PINK, dot
@@ -120,7 +121,6 @@ def cell(
     weight, bias = heads.weight[:1].numpy(), heads.bias[:1].numpy()
     inside, outside = (score(part, weight, bias)[:, 0] for part in (own.features[test.index], other.features))
     (blind,) = train_and_score(hidden_features, own.table, [recipe], seeds).values()
-    without, others = ~catalogue.covid(test).to_numpy(), ~catalogue.covid(other.table).to_numpy()
     simple = {}
     for name in SIMPLE:
         numbers = [FIGURES[name][1](part.grey) for part in (own, other)]
@@ -135,11 +135,7 @@ def cell(
         shortcut=shortcut,
         inside=_area(test, inside, settings),
         outside=_area(other.table, outside, settings),
-        collection=_area(
-            pd.concat([other.table[others].assign(label="covid"), test[without]]),
-            np.concatenate([outside[others], inside[without]]),
-            settings,
-        ),
+        collection=Collections(other.table, test, settings).told_apart(outside, inside),
         hidden=_area(test, blind.iloc[:, 0].to_numpy(), settings),
         lesions_visible=seen,
         simple=simple,

@@ -33,7 +33,7 @@ class Planned:
         number: Counted from 0 over all patients.
         group: What the patient has.
         side: train or test.
-        views: Of each image.
+        views: The view of each image.
     """
 
     number: int

@@ -57,7 +57,7 @@ class Processing:
         marker: Whether a letter says which side is which.
         writing: Whether a line of text stands in a lower corner.
         size: Stored size relative to the drawn one.
-        quality: Of JPEG.
+        quality: Quality of the JPEG file, 1 to 95.
     """
 
     sharpening: float
