@@ -7,6 +7,7 @@ from deepcovid.heads.scoring import heads_of
 from deepcovid.heads.sweep import train_and_score
 from deepcovid.nets.zoo import title_of
 from deepcovid.parameters import Parameters
+from deepcovid.statistics.bootstrap import Bootstrap
 from stages import _audit, _run, paths
 from stages.runs import read_score_table
 
@@ -16,26 +17,26 @@ BATCH = 64  # images read at a time; bounds memory
 def baselines(parameters: Parameters, dataset: str) -> None:
     table = catalogue.read(paths.data(dataset, "images.csv"))
     test, recipe = table[catalogue.in_test(table)], parameters.audit.recipe
-    positive, patient = catalogue.covid(test).to_numpy(), test["patient_id"]
+    bootstrap = Bootstrap.of(test, parameters.evaluate)
 
     found = {}
     for name, numbers in figures(batches(paths.data(dataset, "pixels.npy"), BATCH)).items():
         scores = fitted_scores(numbers, table)[:, None]
         given = Input(FIGURES[name][0], "hand-made", numbers.shape[1])
-        found[name] = baseline(given, positive, scores, patient, parameters.evaluate)
+        found[name] = baseline(given, scores, bootstrap)
     untrained = parameters.audited_models if parameters.weights.source != "random" else []
     for model in untrained:
         features = load_array(paths.features(dataset, model, "untrained"))
         (heads,) = train_and_score(features, table, [parameters.trained[recipe]], parameters.seeds).values()
         given = Input(f"{title_of(model)}, random weights", "untrained", features.shape[1])
-        found[f"untrained-{model}"] = baseline(given, positive, heads.to_numpy(), patient, parameters.evaluate)
+        found[f"untrained-{model}"] = baseline(given, heads.to_numpy(), bootstrap)
     weights = weights_of(parameters.weights.source)
     for model in parameters.models:
-        left = read_score_table(paths.handed_on(dataset, "audited") / f"{model}-{recipe}.csv")
+        scored = read_score_table(paths.handed_on(dataset, "audited") / f"{model}-{recipe}.csv")
+        scores = heads_of(scored.set_index("image_id").loc[test["image_id"]]).to_numpy()
         features = load_array(paths.features(dataset, model))
         given = Input(f"{title_of(model)}, {weights}", "pipeline", features.shape[1])
-        covid, scores = catalogue.covid(left).to_numpy(), heads_of(left).to_numpy()
-        found[model] = baseline(given, covid, scores, left["patient_id"], parameters.evaluate)
+        found[model] = baseline(given, scores, bootstrap)
     _audit.write(Baselines(recipe=recipe, baselines=found), dataset, "baselines")
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from deepcovid.files import replacing, write_csv
 from deepcovid.parameters import Parameters
 from deepcovid.statistics import curves
+from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.calibration import Calibrations, calibration
 from deepcovid.statistics.comparison import beside_published, between_nets, measure
 from deepcovid.statistics.estimate import write_result
@@ -23,15 +24,12 @@ from stages.runs import read_log, read_run
 
 def evaluate_stage(parameters: Parameters, dataset: str) -> None:
     runs = {name: read_run(dataset, run) for name, run in parameters.runs.items()}
-    bootstrap, calibrated_under = parameters.evaluate, parameters.audit.recipe
-    results = {
-        name: evaluate(run.positive, run.heads.to_numpy(), run.scores["patient_id"], run.cut_off, bootstrap)
-        for name, run in runs.items()
-    }
+    images = next(iter(runs.values())).scores
+    runs = {name: run.in_the_order_of(images["image_id"]) for name, run in runs.items()}
+    bootstrap, calibrated_under = Bootstrap.of(images, parameters.evaluate), parameters.audit.recipe
+    results = {name: evaluate(run.heads.to_numpy(), bootstrap, run.cut_off) for name, run in runs.items()}
     calibrated = {
-        run.model: calibration(
-            run.positive, run.score, run.scores["patient_id"], parameters.audit.calibration_bins, bootstrap
-        )
+        run.model: calibration(run.score, bootstrap, parameters.audit.calibration_bins)
         for run in runs.values()
         if run.recipe == calibrated_under
     }

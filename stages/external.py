@@ -6,10 +6,10 @@ from deepcovid.audits.external import (
     Collections,
     External,
     ExternalRun,
+    Outside,
     candidates,
     check_images,
     left_out,
-    measured,
     trained_on,
 )
 from deepcovid.errors import UserError
@@ -30,7 +30,10 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
     check_images(test[left], left_out(seen), f"--images {images}")
     inside = read_result(paths.results(dataset, "runs"), Runs).runs
     own_test = read_scores(dataset, parameters.runs[f"{parameters.models[0]}-{parameters.audit.recipe}"])
-    collections = Collections(test[left], own_test, parameters.evaluate)
+    outside, collections = (
+        Outside(test[left], parameters.evaluate),
+        Collections(test[left], own_test, parameters.evaluate),
+    )
     nets: dict[str, dict[str, ExternalRun]] = {}
     for model in parameters.models:
         path = paths.external_features(dataset, images) / f"{model}.npy"
@@ -52,9 +55,7 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
                 raise UserError(f"{file}: {error}") from None
             bins, cut_off = parameters.audit.calibration_bins, head.choices.cut_off
             apart = collections.told_apart(scores[:, 0], heads_of(read_scores(dataset, run)).iloc[:, 0].to_numpy())
-            nets[model][recipe] = measured(
-                test[left], scores, inside[name].auc, apart, cut_off, bins, parameters.evaluate
-            )
+            nets[model][recipe] = outside.reached(scores, cut_off, bins, inside[name].auc, apart)
     found = External(heads=dataset, images=images, recipe=parameters.audit.recipe, left_out=left_out(seen), nets=nets)
     _audit.write(found, dataset, f"external-{images}", f"on-{images}")
 

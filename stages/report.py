@@ -52,7 +52,7 @@ def report(parameters: Parameters, dataset: str) -> None:
             dataset=dataset,
             synthetic=synthetic,
             runs=tuple(shown_runs),
-            bootstrap=(parameters.evaluate.bootstrap_samples, parameters.evaluate.bootstrap_seed),
+            bootstrap=parameters.evaluate,
             provenance=provenance,
             parameters=settings_of(parameters, dataset),
             recipes={

@@ -1,5 +1,10 @@
 """Train a net's heads, one per recipe and seed, on its features, and score the test images with them."""
 
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+from joblib import cpu_count
+
 from deepcovid import catalogue
 from deepcovid.arrays import load_array
 from deepcovid.files import replacing, sha256_of, write_csv
@@ -17,10 +22,12 @@ def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
     read_pixels(dataset, parameters.image_size)  # refuses pixels of another size, whose features these then are
     features, weights = load_array(paths.features(dataset, model)), sha256_of(paths.weights(dataset, model))
     in_test, known = catalogue.in_test(table), {}
-    for augmented in {recipe.augmented for recipe in parameters.trained.values()}:
-        in_train = catalogue.in_training(table, augmented=augmented)
-        known[augmented] = fit_with_threshold(features[in_train.to_numpy()], table[in_train], parameters.outliers)
-    trained = train_recipes(features, table, parameters.trained.values(), seeds)
+    with ProcessPoolExecutor(cpu_count()) as pool:  # beside the training
+        for augmented in {recipe.augmented for recipe in parameters.trained.values()}:
+            rows = catalogue.in_training(table, augmented=augmented)
+            images = np.asarray(features[rows.to_numpy()])
+            known[augmented] = pool.submit(fit_with_threshold, images, table[rows], parameters.outliers)
+        trained = train_recipes(features, table, parameters.trained.values(), seeds)
 
     folders = [paths.of_net(dataset, what, model) for what in ("heads", "scores", "training")]
     with replacing(folders[0]) as heads, replacing(folders[1]) as scores, replacing(folders[2]) as logs:
@@ -29,7 +36,7 @@ def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
         for name, recipe in parameters.trained.items():
             own = trained[recipe.without_cut_off()]
             weight, bias = own.weight.numpy(), own.bias.numpy()
-            gaussian, threshold = known[recipe.augmented]
+            gaussian, threshold = known[recipe.augmented].result()
             head = HeadFile(
                 model=model,
                 weights_sha256=weights,

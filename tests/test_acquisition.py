@@ -14,6 +14,7 @@ from deepcovid.audits.enough import highest_first
 from deepcovid.audits.headers import Header, header, headers
 from deepcovid.drawing.steps import Step
 from deepcovid.settings import AuditSettings, EvaluateSettings
+from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import Headline
 from deepcovid.statistics.rates import Counts
 from tests.radiographs import dicom
@@ -200,13 +201,13 @@ def test_the_auc_is_that_of_sklearn_over_pairs_within_a_fold(data):
             right, pairs = right + both * roc_auc_score(covid[own], score[own]), pairs + both
     # Another model's scores may lie anywhere else.
     for moved in (score, score + 100 * fold):
-        assert auc_within(covid, moved, fold, np.ones((1, number))) == pytest.approx([right / pairs])
+        assert auc_within(moved, fold, Bootstrap(covid, np.ones((number, 1)))) == pytest.approx([right / pairs])
 
 
 def test_bootstrap_samples_without_a_pair_in_any_fold_are_left_out():
     covid, fold = np.array([True, False, True, False]), np.array([0, 0, 1, 1])
-    weights = np.array([[2, 0, 0, 2], [1, 1, 1, 1]], dtype=float)
-    assert auc_within(covid, np.arange(4.0), fold, weights).tolist() == [0.0]
+    weights = np.array([[2, 1], [0, 1], [0, 1], [2, 1]], dtype=float)
+    assert auc_within(np.arange(4.0), fold, Bootstrap(covid, weights)).tolist() == [0.0]
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from deepcovid.audits.baselines import (
     thumbnail,
 )
 from deepcovid.settings import EvaluateSettings
+from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import Estimate, Headline, read_result
 from stages.baselines import baselines
 from stages.train import train_stage
@@ -167,10 +168,8 @@ def test_images_of_one_class_are_refused(separable, refused, side):
     numbers, rows = separable
     rows.loc[rows["split"] == side, "label"] = "non"
     with refused(f"the {side}", "images are of one class only", "change the split"):
-        scores = fitted_scores(numbers, rows)[:, None]
-        test = rows[catalogue.in_test(rows)]
-        given = Input("an x", "hand-made", 3)
-        baseline(given, (test["label"] == "covid").to_numpy(), scores, test["patient_id"], BOOTSTRAP)
+        fitted_scores(numbers, rows)
+        Bootstrap.of(rows[catalogue.in_test(rows)], BOOTSTRAP)
 
 
 def test_an_entry_has_the_first_heads_area_and_the_spread_of_all():
@@ -178,12 +177,13 @@ def test_an_entry_has_the_first_heads_area_and_the_spread_of_all():
     scores = np.random.default_rng(2).normal(positive[:, None].astype(float), size=(40, 3))
     patient = pd.Series([f"patient {number}" for number in range(40)])
     areas = [roc_auc_score(positive, column) for column in scores.T]
-    net = baseline(Input("a net", "untrained", 512), positive, scores, patient, BOOTSTRAP)
+    bootstrap = Bootstrap.over_patients(positive, patient, BOOTSTRAP)
+    net = baseline(Input("a net", "untrained", 512), scores, bootstrap)
     assert net.auc.value == pytest.approx(areas[0], abs=1e-6)
     assert net.auc.low < net.auc.value < net.auc.high
     over = net.over_seeds
     assert (over.min, over.max, over.mean) == pytest.approx((min(areas), max(areas), np.mean(areas)), abs=1e-6)
-    one = baseline(Input("one", "hand-made", 3), positive, scores[:, :1], patient, BOOTSTRAP)
+    one = baseline(Input("one", "hand-made", 3), scores[:, :1], bootstrap)
     assert one.over_seeds is None
     assert one.auc == net.auc
 

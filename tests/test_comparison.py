@@ -10,6 +10,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from deepcovid.report.sentences import claim_sentence
 from deepcovid.settings import EvaluateSettings
+from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.comparison import (
     AgainstPublished,
     OverHeads,
@@ -50,7 +51,14 @@ def pairs_of(measured):
 
 
 def measured(*runs):
-    return measure(runs, BOOTSTRAP)
+    return measure_under(BOOTSTRAP, *runs)
+
+
+def measure_under(settings, *runs):
+    """Measure runs of the same images, brought to the order of the first."""
+    images = runs[0].scores
+    in_order = [run.in_the_order_of(images["image_id"]) for run in runs]
+    return measure(in_order, Bootstrap.of(images, settings))
 
 
 def group(*numbers, recipes=("paper",), covid=40, non=80):
@@ -76,7 +84,7 @@ def numbers_of(found):
 
 def test_ours_is_the_runs_own_metric_with_its_own_interval():
     one = run("resnet18", 2)
-    own = evaluate(POSITIVE, one.heads.to_numpy(), PATIENT, 0.5, BOOTSTRAP)
+    own = evaluate(one.heads.to_numpy(), Bootstrap.of(one.scores, BOOTSTRAP), 0.5)
     found = beside([one], ("auc", "resnet18", 0.5), ("sensitivity", "resnet18", 0.5), ("specificity", "resnet18", 0.5))
     expected = own.auc, own.sensitivity, own.specificity
     for row, estimate in zip(numbers_of(found), expected, strict=True):
@@ -163,7 +171,7 @@ def test_scores_that_do_not_cover_the_images_are_refused(refused):
 def test_the_difference_of_aucs_has_the_interval_of_a_plain_paired_bootstrap():
     first, second = run("resnet18", 1), run("resnet50", 1.6)
     many = BOOTSTRAP.model_copy(update={"bootstrap_samples": 2000})
-    (pair,) = pairs_of(measure([first, second], many))
+    (pair,) = pairs_of(measure_under(many, first, second))
     rng = np.random.default_rng(11)
     differences = []
     for _ in range(2000):

@@ -15,16 +15,17 @@ from deepcovid.audits.external import (
     Collections,
     External,
     LeftOut,
+    Outside,
     check_images,
     chosen,
     left_out,
-    measured,
     trained_on,
 )
 from deepcovid.files import sha256_of, write_csv
 from deepcovid.heads.scoring import score, score_table
 from deepcovid.nets.trunks import write_state
 from deepcovid.settings import EvaluateSettings
+from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import Estimate, Headline, read_result, write_result
 from deepcovid.statistics.rates import Counts, Runs, evaluate
 from deepcovid.statistics.runs import Run
@@ -130,7 +131,7 @@ def trained(checkout, monkeypatch):
     write_csv(phantom / f"scores/frozen/{MODEL}/paper.csv", own_scores(), digits=17)
     at_home = Run(MODEL, "paper", 0.5, own_scores())
     settings = EvaluateSettings(bootstrap_samples=100, bootstrap_seed=0)
-    evaluated = evaluate(at_home.positive, at_home.heads.to_numpy(), at_home.scores["patient_id"], 0.5, settings)
+    evaluated = evaluate(at_home.heads.to_numpy(), Bootstrap.of(at_home.scores, settings), 0.5)
     write_result(checkout / "results/phantom/runs.json", Runs(runs={f"{MODEL}-paper": evaluated}))
     table = rows(
         {"label": "covid", "split": "train", "patient_id": "p90"},
@@ -171,7 +172,7 @@ def test_the_area_is_measured_within_each_view_that_has_enough_images():
     scores = np.random.default_rng(0).uniform(size=(len(views), 2))
     settings = EvaluateSettings(bootstrap_samples=100, bootstrap_seed=0)
     unknown = Estimate(value=0.5, low=0.4, high=0.6)
-    found = measured(table, scores, unknown, unknown, 0.5, 5, settings).views
+    found = Outside(table, settings).reached(scores, 0.5, 5, unknown, unknown).views
     assert set(found) == {"AP", "PA"}  # of L there are six of each class, and a blank is no view
     lying = table["view"].isin(["AP", "AP Supine"])
     assert found["AP"].n_test == Counts(covid=12, non=12)

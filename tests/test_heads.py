@@ -103,6 +103,37 @@ def test_the_log_has_a_row_per_seed_and_epoch_and_the_loss_falls():
     assert log[["train_accuracy", "test_accuracy", "test_auc"]].stack().between(0, 1).all()
 
 
+@pytest.mark.parametrize("seeds", [[0], [3, 8]])
+@pytest.mark.parametrize("momentum", [0.0, 0.9, 0.99])
+def test_epochs_that_are_left_out_would_have_changed_nothing(monkeypatch, momentum, seeds):
+    choices = RELEASED | {"epochs": 60, "optimiser": {"kind": "sgd", "momentum": momentum}}
+    recipes = [Recipe.model_validate(choices | {"selection": kept}) for kept in ("best-accuracy", "last-epoch")]
+    taken, step = [0], training.Heads.step
+
+    def counted(*arguments):
+        taken[0] += 1
+        step(*arguments)
+
+    monkeypatch.setattr(training.Heads, "step", counted)
+    short = training.train(data(130, 0), data(90, 1), recipes, seeds)
+    steps, taken[0] = taken[0], 0
+    monkeypatch.setattr(training.Heads, "settled", lambda *_: False)
+    whole = training.train(data(130, 0), data(90, 1), recipes, seeds)
+    assert 0.2 * taken[0] < steps < 0.7 * taken[0]
+    for own, expected in zip(short, whole, strict=True):
+        assert torch.equal(own.weight, expected.weight)
+        assert torch.equal(own.bias, expected.bias)
+        pd.testing.assert_frame_equal(own.log, expected.log)
+
+
+def test_heads_whose_learning_rate_stays_are_trained_to_the_end(monkeypatch):
+    answers, settled = [], training.Heads.settled
+    monkeypatch.setattr(training.Heads, "settled", lambda *given: answers.append(settled(*given)) or answers[-1])
+    for choices in (PAPER, RELEASED | {"schedule": {"kind": "constant"}}):
+        training.train(data(130, 0), data(90, 1), [Recipe.model_validate(choices)], [0])
+    assert answers == [False] * 2 * PAPER["epochs"]
+
+
 @given(st.lists(st.tuples(st.booleans(), st.integers(-3, 3)), min_size=2, max_size=30))
 def test_the_auc_of_the_log_is_scikit_learns(images):
     positive, margin = (np.array(values) for values in zip((True, 0), (False, 1), *images, strict=True))

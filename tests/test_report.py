@@ -28,6 +28,7 @@ from deepcovid.report.contents import Contents, ShownRun
 from deepcovid.report.page import render, slug
 from deepcovid.report.sentences import heat_sentences
 from deepcovid.settings import Detection, EvaluateSettings
+from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.comparison import (
     AgainstPublished,
     AucPair,
@@ -72,7 +73,7 @@ def one_run(model, recipe, *, replayed=False):
     epochs = pd.DataFrame({"seed": [3] * 4 + [4] * 4, "epoch": [1, 2, 3, 4] * 2})
     log = epochs.assign(loss=0.7 / epochs["epoch"], train_accuracy=0.8, test_accuracy=0.75, test_auc=0.7)
     cut_off = RECIPES[recipe]
-    result = evaluate(positive, scores, patient, cut_off, BOOTSTRAP)
+    result = evaluate(scores, Bootstrap.of(table, BOOTSTRAP), cut_off)
     recipe += "-replayed" if replayed else ""
     name = f"phantom-{model}-{recipe}"
     evaluated, trained = step(f"evaluate@{name}"), step(f"train@{name}")
@@ -201,7 +202,7 @@ def all_contents(**changes):
         dataset="phantom",
         synthetic=True,
         runs=tuple(runs),
-        bootstrap=(100, 1),
+        bootstrap=BOOTSTRAP,
         provenance=provenance,
         parameters={"features": {"batch_size": 32}},
         recipes={"paper": {"epochs": 100, "augmented": True}, "failed-reproduction": {"epochs": 150}},
@@ -456,7 +457,7 @@ def test_what_was_measured_is_in_the_tables(page):
 @pytest.mark.parametrize("count", [1, 2, 3, 9])
 def test_every_published_point_is_on_the_roc_curve_and_in_its_legend(count):
     marks = [figures.Point(f"point {place}", 0.9 - place / 20, 0.98) for place in range(count)]
-    figure = figures.roc_of_nets([one_run("resnet18", "paper")], 100, 1, marks)
+    figure = figures.roc_of_nets([one_run("resnet18", "paper")], BOOTSTRAP, marks)
     for axis in figure.axes:
         drawn = {line.get_label(): line.get_xydata().tolist() for line in axis.lines}
         for mark in marks:

@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
-from deepcovid.statistics.intervals import patient_weights
-from deepcovid.statistics.roc_bands import FALSE_POSITIVE_RATES, roc_band, weighted_sensitivity
+from deepcovid.settings import EvaluateSettings
+from deepcovid.statistics import roc_bands
+from deepcovid.statistics.bootstrap import Bootstrap
+from deepcovid.statistics.roc_bands import FALSE_POSITIVE_RATES
 from tests.strategies import labelled_scores
 
 
@@ -27,17 +29,22 @@ def sensitivities(positive, score, weight):
 
 
 @given(case=labelled_scores(max_size=30), data=st.data())
-def test_weighted_sensitivity_is_that_of_sklearn_with_ties(case, data):
+def test_sensitivity_is_that_of_sklearn_with_ties(case, data):
     positive, score = case
     row = st.lists(st.integers(0, 4), min_size=len(score), max_size=len(score)).map(np.array)
     weight = data.draw(row.filter(lambda weights: weights[positive].any() and weights[~positive].any())).astype(float)
     # Rates that are equal but for their last bit would be corners here and none there.
     tiny = np.float64(1e-9)
-    own = weighted_sensitivity(positive, score, weight[None])[0]
+    own = roc_bands.sensitivities(score, Bootstrap(positive, weight[:, None]))[0]
     expected = sensitivities(positive, score, weight)
     rates = np.cumsum(weight[~positive][np.argsort(-score[~positive], kind="stable")]) / weight[~positive].sum()
     away = np.abs(FALSE_POSITIVE_RATES[:, None] - rates).min(axis=1) > tiny
     assert own[away] == pytest.approx(expected[away], abs=1e-9)
+
+
+def roc_band(positive, score, patient, samples, seed):
+    settings = EvaluateSettings(bootstrap_samples=samples, bootstrap_seed=seed)
+    return roc_bands.roc_band(score, Bootstrap.over_patients(positive, patient, settings))
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +58,7 @@ def images():
 def test_the_band_is_about_the_curve_and_fixed_by_its_seed(images):
     positive, score, patient = images
     band = roc_band(*images, samples=400, seed=1)
-    curve = weighted_sensitivity(positive, score, np.ones((1, 200)))[0]
+    curve = roc_bands.sensitivities(score, Bootstrap(positive, np.ones((200, 1))))[0]
     assert (band["low"] <= curve + 1e-12).all()
     assert (band["high"] >= curve - 1e-12).all()
     assert (band["low"] < band["high"]).mean() > 0.5
@@ -59,10 +66,10 @@ def test_the_band_is_about_the_curve_and_fixed_by_its_seed(images):
     assert not band.equals(roc_band(positive, score, patient, samples=400, seed=2))
 
 
-def test_the_band_is_the_percentiles_of_the_bootstrap_whose_rows_are_not_lost_between_chunks(images):
+def test_the_band_is_the_percentiles_of_the_bootstrap(images):
     positive, score, patient = images
-    weights = patient_weights(positive, patient, 250, 3)
-    whole = weighted_sensitivity(positive, score, weights)
+    settings = EvaluateSettings(bootstrap_samples=250, bootstrap_seed=3)
+    whole = roc_bands.sensitivities(score, Bootstrap.over_patients(positive, patient, settings))
     band = roc_band(*images, samples=250, seed=3)
     assert band["low"].to_numpy() == pytest.approx(np.quantile(whole, 0.025, axis=0))
     assert band["high"].to_numpy() == pytest.approx(np.quantile(whole, 0.975, axis=0))

@@ -12,7 +12,7 @@ from joblib import cpu_count
 from ruamel.yaml import YAML
 
 from deepcovid import catalogue
-from deepcovid.audits.external import Collections, measured
+from deepcovid.audits.external import Collections, Outside
 from deepcovid.heads.scoring import score, score_table
 from deepcovid.heads.sweep import train_recipes
 from deepcovid.images.augmentation import with_copies
@@ -22,7 +22,7 @@ from deepcovid.nets.trunks import trunk
 from deepcovid.nets.weights import random_state
 from deepcovid.nets.zoo import NETS
 from deepcovid.sources.phantom.population import patient_images, planned, population
-from deepcovid.statistics.rates import evaluate
+from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.runs import Run
 from tests.checkouts import ROOT, settings_of
 from tests.phantoms import counts
@@ -62,9 +62,9 @@ class Study:
         own = score_table(table[test], scored(features[test.to_numpy()]), ["seed_0", "seed_1"])
         rows, vectors = self._images(self.elsewhere.source, lesion, shortcut)
         at_home, options = Run("resnet18", "paper", 0.5, own), self.own.evaluate
-        inside = evaluate(at_home.positive, at_home.heads.to_numpy(), own["patient_id"], 0.5, options).auc
+        inside = Bootstrap.of(own, options).auc_estimate(at_home.score)
         apart = Collections(rows, own, options).told_apart(scored(vectors)[:, 0], at_home.score)
-        return measured(rows, scored(vectors), inside, apart, 0.5, 10, options)
+        return Outside(rows, options).reached(scored(vectors), 0.5, 10, inside, apart)
 
     def _images(self, source, lesion, shortcut):
         """Return the catalogue and the features of all images; patients whom no dial changes are drawn once."""

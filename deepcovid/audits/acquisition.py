@@ -25,8 +25,9 @@ from deepcovid.drawing.tables import Table, spread
 from deepcovid.errors import UserError
 from deepcovid.schema import Strict
 from deepcovid.settings import AuditSettings, EvaluateSettings
+from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import Estimate, Headline
-from deepcovid.statistics.intervals import patient_weights, percentile_interval, weighted_auc
+from deepcovid.statistics.intervals import percentile_interval
 from deepcovid.statistics.rates import Counts
 
 FRAME = 4  # pixels: the border
@@ -222,13 +223,13 @@ def confounding(
         for name in names:
             reached[name] = trial.auc(measured.loc[known, list(wanted[name].columns)])
     return Acquisition(
-        images=_counts(covid),
+        images=Counts.of(covid),
         together=Together(variables=complete, auc=reached.get("together"), skipped=skipped.get("together")),
         variables={
             name: Predicted(
                 title=variable.title,
                 columns=list(variable.columns),
-                known=_counts(covid[_known(measured, variable)]),
+                known=Counts.of(covid[_known(measured, variable)]),
                 auc=reached.get(name),
                 skipped=skipped.get(name),
             )
@@ -246,18 +247,18 @@ class Trial:
 
     def __init__(self, covid: Mask, patient: pd.Series, audit: AuditSettings, bootstrap: EvaluateSettings) -> None:
         """Draw folds and bootstrap samples for images (images) of which `patient` is known, or stands for one alone."""
-        self.covid, self.seed = covid, audit.seed
+        self.seed, self.bootstrap = audit.seed, Bootstrap.over_patients(covid, patient, bootstrap)
         self.fold = np.empty(len(covid), dtype=np.intp)
         folds = StratifiedGroupKFold(audit.folds, shuffle=True, random_state=audit.seed)
         for number, (_, left_out) in enumerate(folds.split(covid, covid, patient)):
             self.fold[left_out] = number
-        self.weights = patient_weights(covid, patient, bootstrap.bootstrap_samples, bootstrap.bootstrap_seed)
 
     def auc(self, values: pd.DataFrame) -> Estimate:
         """Return the AUC with which values (images, columns) predict the label."""
         score = self.scores(values)
-        (auc,) = auc_within(self.covid, score, self.fold, np.ones((1, len(score))))
-        return Estimate.of(float(auc), percentile_interval(auc_within(self.covid, score, self.fold, self.weights)))
+        once = Bootstrap(self.bootstrap.positive, np.ones((len(score), 1)))
+        (auc,), drawn = (auc_within(score, self.fold, sample) for sample in (once, self.bootstrap))
+        return Estimate.of(float(auc), percentile_interval(drawn))
 
     def scores(self, values: pd.DataFrame) -> NDArray[np.float64]:
         """Return a score per image (images), from trees that have seen no image of its patient."""
@@ -275,7 +276,7 @@ class Trial:
                 random_state=self.seed,
             )
             with threadpool_limits(1):  # beside other work, threads that wait for each other crawl
-                trees.fit(inputs[~left_out], self.covid[~left_out])
+                trees.fit(inputs[~left_out], self.bootstrap.positive[~left_out])
                 scores[left_out] = trees.decision_function(inputs[left_out])
         return scores
 
@@ -295,10 +296,6 @@ def _brightness(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     )
 
 
-def _counts(covid: Mask) -> Counts:
-    return Counts(covid=int(covid.sum()), non=int((~covid).sum()))
-
-
 def _known(measured: pd.DataFrame, variable: Variable) -> Mask:
     return measured[list(variable.columns)].notna().all(axis="columns").to_numpy(bool)
 
@@ -309,21 +306,20 @@ def _coded(column: pd.Series) -> pd.Series:
     return column.map(ranks).clip(upper=MAX_CATEGORIES)
 
 
-def auc_within(
-    covid: Mask, score: NDArray[np.float64], fold: NDArray[np.intp], weights: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the AUC over the pairs of images of one fold, under each row of image weights (samples, images).
+def auc_within(score: NDArray[np.float64], fold: NDArray[np.intp], bootstrap: Bootstrap) -> NDArray[np.float64]:
+    """Return the AUC over the pairs of images of one fold, on each sample: (samples).
 
     Scores of different folds are of different models and not compared: where a fold holds more of a class, its model
     saw fewer of it, so that over all pairs a variable that says nothing has an AUC below 0.5 (Airola et al. 2011).
     Samples that hold no such pair are left out.
     """
-    right, pairs = np.zeros(len(weights)), np.zeros(len(weights))
+    covid, (_, samples) = bootstrap.positive, bootstrap.weights.shape
+    right, pairs = np.zeros(samples), np.zeros(samples)
     for number in np.unique(fold):
         own = fold == number
-        drawn = weights[:, own]
-        compared = drawn[:, covid[own]].sum(axis=1) * drawn[:, ~covid[own]].sum(axis=1)
+        drawn = bootstrap.weights[own]
+        compared = drawn[covid[own]].sum(axis=0) * drawn[~covid[own]].sum(axis=0)
         some = compared > 0
-        right[some] += weighted_auc(covid[own], score[own], drawn[some]) * compared[some]
+        right[some] += Bootstrap(covid[own], drawn[:, some]).auc(score[own]) * compared[some]
         pairs += compared
     return right[pairs > 0] / pairs[pairs > 0]

@@ -23,9 +23,8 @@ from deepcovid.drawing.blocks import Block
 from deepcovid.drawing.steps import Step
 from deepcovid.errors import UserError
 from deepcovid.schema import Strict
-from deepcovid.settings import EvaluateSettings
+from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import Estimate, Headline
-from deepcovid.statistics.intervals import auc_interval
 
 GREY_LEVELS, BINS = 256, 32
 FRAME_BLOCK = 8  # pixels, the width of the frame and the side of its blocks
@@ -204,28 +203,14 @@ def fitted_log_odds(numbers: Numbers, table: pd.DataFrame) -> Callable[[Numbers]
     return lambda others: np.asarray(model.decision_function(others), dtype=np.float64)
 
 
-def baseline(
-    given: Input,
-    positive: NDArray[np.bool_],
-    scores: NDArray[np.float64],
-    patient: pd.Series,
-    settings: EvaluateSettings,
-) -> Baseline:
+def baseline(given: Input, scores: NDArray[np.float64], bootstrap: Bootstrap) -> Baseline:
     """Return what one classifier reaches.
 
     Args:
         given: What the classifier is given.
-        positive: (images), true for covid.
         scores: (images, heads), larger for covid. The first head's AUC is the baseline's.
-        patient: (images), for the bootstrap.
-        settings: Samples and seed of the bootstrap.
-
-    Raises:
-        UserError: The test images are of one class only.
+        bootstrap: Of the same images.
     """
-    if positive.all() or not positive.any():
-        raise UserError("baselines: the test images are of one class only; widen the filter or change the split")
-    areas = [float(roc_auc_score(positive, column)) for column in scores.T]
-    interval = auc_interval(positive, scores[:, 0], patient, settings.bootstrap_samples, settings.bootstrap_seed)
+    areas = [float(roc_auc_score(bootstrap.positive, column)) for column in scores.T]
     spread = OverSeeds.of(areas) if len(areas) > 1 else None
-    return Baseline(**given._asdict(), auc=Estimate.of(areas[0], interval), over_seeds=spread)
+    return Baseline(**given._asdict(), auc=bootstrap.auc_estimate(scores[:, 0]), over_seeds=spread)

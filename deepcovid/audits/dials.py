@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
 from deepcovid.audits.baselines import FIGURES, Grey, fitted_log_odds
@@ -24,8 +23,8 @@ from deepcovid.heads.scoring import score
 from deepcovid.heads.sweep import train_and_score, train_recipes
 from deepcovid.schema import Strict
 from deepcovid.settings import EvaluateSettings, Recipe
+from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import Estimate, Number
-from deepcovid.statistics.intervals import auc_interval
 
 SIMPLE = ("sharpness", "thumbnail-8")  # of baselines.FIGURES
 
@@ -117,6 +116,7 @@ def cell(
     """
     square, hidden_features = hidden
     test = own.table[catalogue.in_test(own.table)]
+    within, beyond = (Bootstrap.of(rows, settings) for rows in (test, other.table))
     (heads,) = train_recipes(own.features, own.table, [recipe], seeds).values()
     weight, bias = heads.weight[:1].numpy(), heads.bias[:1].numpy()
     inside, outside = (score(part, weight, bias)[:, 0] for part in (own.features[test.index], other.features))
@@ -126,27 +126,20 @@ def cell(
         numbers = [FIGURES[name][1](part.grey) for part in (own, other)]
         fitted = fitted_log_odds(numbers[0], own.table)
         simple[name] = Simple(
-            inside=_area(test, fitted(numbers[0][test.index]), settings),
-            outside=_area(other.table, fitted(numbers[1]), settings),
+            inside=within.auc_estimate(fitted(numbers[0][test.index])),
+            outside=beyond.auc_estimate(fitted(numbers[1])),
         )
     seen = left_visible(lesions, square) if lesions.any() else None
     return Cell(
         lesion=lesion,
         shortcut=shortcut,
-        inside=_area(test, inside, settings),
-        outside=_area(other.table, outside, settings),
+        inside=within.auc_estimate(inside),
+        outside=beyond.auc_estimate(outside),
         collection=Collections(other.table, test, settings).told_apart(outside, inside),
-        hidden=_area(test, blind.iloc[:, 0].to_numpy(), settings),
+        hidden=within.auc_estimate(blind.iloc[:, 0].to_numpy()),
         lesions_visible=seen,
         simple=simple,
     )
-
-
-def _area(rows: pd.DataFrame, scores: NDArray[np.float64], settings: EvaluateSettings) -> Estimate:
-    """Return the AUC of `scores` of catalogue rows, those labelled covid against the rest."""
-    positive = catalogue.covid(rows).to_numpy()
-    interval = auc_interval(positive, scores, rows["patient_id"], settings.bootstrap_samples, settings.bootstrap_seed)
-    return Estimate.of(float(roc_auc_score(positive, scores)), interval)
 
 
 READINGS: dict[str, tuple[str, Callable[[Cell], Estimate]]] = {

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
 from deepcovid.audits.audit import Audit
@@ -23,9 +22,9 @@ from deepcovid.errors import UserError
 from deepcovid.nets.zoo import title_of
 from deepcovid.schema import Strict
 from deepcovid.settings import EvaluateSettings
+from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.calibration import Calibration, calibration
 from deepcovid.statistics.estimate import Estimate, Headline
-from deepcovid.statistics.intervals import patient_weights, percentile_interval, weighted_auc
 from deepcovid.statistics.rates import Counts, RunResult, evaluate, headline
 
 PLACES = {"inside": BLUE, "outside": ORANGE, "collection": PINK}
@@ -274,56 +273,52 @@ def chosen(batches: Iterable[NDArray[np.uint8]], rows: NDArray[np.bool_]) -> Ite
 
 
 class Collections:
-    """The images without COVID-19, of the test set and of the heads' own data set, and their bootstrap over patients.
-
-    The weights of the bootstrap serve all heads, as they take most of the time.
-    """
+    """The images without COVID-19 of the test set and of the heads' own data set, which scores may tell apart."""
 
     def __init__(self, rows: pd.DataFrame, own: pd.DataFrame, settings: EvaluateSettings) -> None:
         """Take catalogue rows of the test set, and the heads' own test images as a score table has them."""
         self._others, self._own_others = ((~catalogue.covid(part)).to_numpy() for part in (rows, own))
-        self._elsewhere = np.repeat([True, False], [self._others.sum(), self._own_others.sum()])
+        elsewhere = np.repeat([True, False], [self._others.sum(), self._own_others.sum()])
         patients = pd.concat([rows["patient_id"][self._others], own["patient_id"][self._own_others]])
-        self._weights = patient_weights(self._elsewhere, patients, settings.bootstrap_samples, settings.bootstrap_seed)
+        self._bootstrap = Bootstrap.over_patients(elsewhere, patients, settings)
 
     def told_apart(self, scores: NDArray[np.float64], own: NDArray[np.float64]) -> Estimate:
         """Return the AUC with which scores (images) of the test set and of its `own` (images) tell the two apart."""
-        joined = np.concatenate([scores[self._others], own[self._own_others]])
-        interval = percentile_interval(weighted_auc(self._elsewhere, joined, self._weights))
-        return Estimate.of(float(roc_auc_score(self._elsewhere, joined)), interval)
+        return self._bootstrap.auc_estimate(np.concatenate([scores[self._others], own[self._own_others]]))
 
 
-def measured(
-    rows: pd.DataFrame,
-    scores: NDArray[np.float64],
-    inside: Estimate,
-    collection: Estimate,
-    cut_off: float,
-    bins: int,
-    settings: EvaluateSettings,
-) -> ExternalRun:
-    """Return what one recipe's heads reach.
+class Outside:
+    """The test set's images, all of them and by view, with a bootstrap each that serves all heads."""
 
-    Args:
-        rows: Catalogue rows of the images.
-        scores: (images, heads), P(covid).
-        inside: What the first head reaches on its own data set.
-        collection: How well it tells the collections apart.
-        cut_off: An image is called covid from this score on.
-        bins: How many bins the reliability curve has.
-        settings: Samples and seed of the bootstraps.
-    """
-    positive, patient = catalogue.covid(rows).to_numpy(), rows["patient_id"]
-    views, view_of = {}, projections(rows["view"]).to_numpy(str)
-    for view in np.unique(view_of):
-        shown = view_of == view
-        if view and min(positive[shown].sum(), (~positive[shown]).sum()) >= FEWEST:
-            alone = evaluate(positive[shown], scores[shown], patient[shown], cut_off, settings)
-            views[str(view)] = View(auc=alone.auc, n_test=alone.n_test)
-    return ExternalRun(
-        run=evaluate(positive, scores, patient, cut_off, settings),
-        views=views,
-        calibration=calibration(positive, scores[:, 0], patient, bins, settings),
-        inside=inside,
-        collection=collection,
-    )
+    def __init__(self, rows: pd.DataFrame, settings: EvaluateSettings) -> None:
+        """Take catalogue rows of the images. A view with too few images of a class is not looked at alone."""
+        self._all, self._views = Bootstrap.of(rows, settings), {}
+        view_of, covid = projections(rows["view"]).to_numpy(str), self._all.positive
+        for view in np.unique(view_of):
+            shown = view_of == view
+            if view and min(covid[shown].sum(), (~covid[shown]).sum()) >= FEWEST:
+                self._views[str(view)] = shown, Bootstrap.of(rows[shown], settings)
+
+    def reached(
+        self, scores: NDArray[np.float64], cut_off: float, bins: int, inside: Estimate, collection: Estimate
+    ) -> ExternalRun:
+        """Return what one recipe's heads reach.
+
+        Args:
+            scores: (images, heads), P(covid).
+            cut_off: An image is called covid from this score on.
+            bins: How many bins the reliability curve has.
+            inside: What the first head reaches on its own data set.
+            collection: How well it tells the collections apart.
+        """
+        first = scores[:, 0]
+        return ExternalRun(
+            run=evaluate(scores, self._all, cut_off),
+            views={
+                view: View(auc=alone.auc_estimate(first[shown]), n_test=Counts.of(alone.positive))
+                for view, (shown, alone) in self._views.items()
+            },
+            calibration=calibration(first, self._all, bins),
+            inside=inside,
+            collection=collection,
+        )

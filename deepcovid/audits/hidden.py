@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
 from deepcovid.audits.audit import Audit, OverSeeds, area
@@ -27,8 +28,9 @@ from deepcovid.errors import UserError
 from deepcovid.nets.zoo import title_of
 from deepcovid.schema import Strict
 from deepcovid.settings import EvaluateSettings, Recipe
+from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import Estimate, Headline, Number
-from deepcovid.statistics.intervals import patient_weights, percentile_interval, weighted_auc
+from deepcovid.statistics.intervals import percentile_interval
 
 SHOWN = {"outside": "all but the square", "inside": "nothing but the square"}
 TITLES = {"outside": "The middle is black", "inside": "Nothing but the middle is shown"}
@@ -215,15 +217,12 @@ def swept(
     for side, rows in (("training", table[catalogue.in_training(table, augmented=False)]), ("test", test)):
         if rows["label"].nunique() < 2:
             raise UserError(f"hidden: the {side} images are of one class only; widen the filter or change the split")
-    positive = catalogue.covid(test).to_numpy()
-    weights = patient_weights(positive, test["patient_id"], settings.bootstrap_samples, settings.bootstrap_seed)
-    scores = _scores(features, table, recipe, seeds)
-    ones = np.ones((1, len(positive)))
-    draws = {square: weighted_auc(positive, part[:, 0], weights) for square, part in scores.items()}
-    whole = float(weighted_auc(positive, scores[WHOLE][:, 0], ones)[0])
+    bootstrap, scores = Bootstrap.of(test, settings), _scores(features, table, recipe, seeds)
+    draws = {square: bootstrap.auc(part[:, 0]) for square, part in scores.items()}
+    whole = float(roc_auc_score(bootstrap.positive, scores[WHOLE][:, 0]))
     found = {}
     for square, part in scores.items():
-        areas = [float(weighted_auc(positive, score, ones)[0]) for score in part.T]
+        areas = [float(roc_auc_score(bootstrap.positive, score)) for score in part.T]
         found[square.key] = Reached(
             share=square.share,
             shows=square.shows,

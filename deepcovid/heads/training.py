@@ -75,8 +75,11 @@ def train(train: Data, test: Data, recipes: list[Recipe], seeds: list[int], *, l
     """
     heads = Heads(train.features.shape[1], recipes, seeds, logged=logged)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    largest = train.features.abs().amax(0)
     for epoch in track(range(1, heads.epochs + 1), "training heads", unit="epochs"):
         heads.begin(epoch)
+        if heads.settled(largest):
+            break
         order = torch.stack([torch.randperm(len(train.classes), generator=generator) for generator in generators])
         for batch in order.split(recipes[0].batch_size, dim=1):
             heads.step(train.features[batch], train.classes[batch])
@@ -139,6 +142,23 @@ class Heads:
         self._rate = torch.cat([rate.expand(shape).flatten() for shape in self._shapes])
         self._seen: list[tuple[Tensor, Tensor]] = []
 
+    def settled(self, largest: Tensor) -> bool:
+        """Return whether no step from this epoch on can change a head, so that the rest of the epochs can be left out.
+
+        So it is under SGD once the learning rate, which only falls, is tiny. A gradient is a mean of products of a
+        feature and an error of at most 1, and momentum m adds up to 1 / (1 - m) of them. Where rounding loses even
+        twice that, it loses every step.
+
+        Args:
+            largest: (features), the largest absolute value of each feature.
+        """
+        optimiser = self.recipes[0].optimiser
+        if not isinstance(optimiser, Sgd):
+            return False
+        reaches = (part.expand(shape) for part, shape in zip((largest, largest.new_ones(1)), self._shapes, strict=True))
+        reach = torch.cat([part.flatten() for part in reaches]) * self._rate * (2 / (1 - optimiser.momentum))
+        return bool(((self._values + reach == self._values) & (self._values - reach == self._values)).all())
+
     @torch.inference_mode()
     def step(self, features: Tensor, classes: Tensor) -> None:
         """Take one step on a batch for each seed: features (seeds, batch, features), classes (seeds, batch)."""
@@ -172,7 +192,10 @@ class Heads:
         return keep
 
     def trained(self) -> list[Trained]:
-        """Return the kept heads of each recipe."""
+        """Return the kept heads of each recipe. Epochs that were left out are logged as the last one."""
+        if self._logged:
+            left_out = range(len(self._logs) + 1, self.epochs + 1)
+            self._logs += [self._logs[-1].assign(epoch=epoch) for epoch in left_out]
         log = pd.concat(self._logs).sort_values(["recipe", "seed", "epoch"], kind="stable")
         results = []
         for index, recipe in enumerate(self.recipes):

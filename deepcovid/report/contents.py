@@ -11,6 +11,7 @@ from deepcovid.drawing.steps import Sourced, Step
 from deepcovid.heatmaps.localisation import NetHeat
 from deepcovid.ladder.measuring import Ladders
 from deepcovid.nets.zoo import title_of
+from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.calibration import Calibrations
 from deepcovid.statistics.comparison import AgainstPublished, NetsCompared
 from deepcovid.statistics.rates import Confusion, RunResult
@@ -78,7 +79,7 @@ class Contents:
     dataset: str
     synthetic: bool
     runs: tuple[ShownRun, ...]
-    bootstrap: tuple[int, int]
+    bootstrap: EvaluateSettings
     provenance: Mapping[str, Sourced[Any]]
     parameters: Mapping[str, Any]
     recipes: Mapping[str, Mapping[str, Any]]

@@ -18,6 +18,8 @@ from deepcovid.drawing.tables import spread
 from deepcovid.ladder.measuring import RungResult
 from deepcovid.nets.zoo import title_of
 from deepcovid.report.contents import ShownRun
+from deepcovid.settings import EvaluateSettings
+from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.comparison import Beside
 from deepcovid.statistics.curves import histogram
 from deepcovid.statistics.estimate import Estimate
@@ -131,21 +133,19 @@ def confusions(matrices: Sequence[tuple[str, Confusion]], columns: int, size: fl
 
 
 @styled
-def roc_of_nets(runs: Sequence[ShownRun], samples: int, seed: int, marks: Sequence[Point]) -> Figure:
+def roc_of_nets(runs: Sequence[ShownRun], settings: EvaluateSettings, marks: Sequence[Point]) -> Figure:
     """Draw the nets' ROC curves with 95 % bands: the whole, and the part of few false positives, where nets are used.
 
     Args:
         runs: One per net, under one recipe.
-        samples: Bootstrap samples over patients.
-        seed: Seed of the bootstrap samples.
+        settings: Number and seed of the bootstrap samples.
         marks: Published points.
     """
     figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
     whole, corner = figure.subplots(1, 2)
     for run in runs:
-        positive, score = run.positive, run.score
-        band = roc_band(positive, score, run.scores["patient_id"], samples, seed)
-        false_positive, true_positive, _ = roc_curve(positive, score)
+        band = roc_band(run.score, Bootstrap.of(run.scores, settings))
+        false_positive, true_positive, _ = roc_curve(run.positive, run.score)
         colour, result = NET_COLOURS[run.model], run.result
         for axis in (whole, corner):
             axis.fill_between(

@@ -171,14 +171,14 @@ def published_points(contents: Contents) -> list[figures.Point]:
 
 def roc(contents: Contents) -> Section:
     """ROC curves of the nets with bands, and of every recipe."""
-    samples, seed = contents.bootstrap
     best, blocks, notes = contents.of(PAPER), [], []
     if best:
         marks = published_points(contents)
-        figure, steps = figures.roc_of_nets(best, samples, seed, marks), _evaluated(best)
+        figure, steps = figures.roc_of_nets(best, contents.bootstrap, marks), _evaluated(best)
         caption = (
-            f"The nets under the paper's recipe. The bands hold 95 % at each false positive rate, over {samples:,} "
-            "bootstrap samples of patients, drawn within each class; the dots are at the cut-off. " + FIRST_SEED
+            "The nets under the paper's recipe. The bands hold 95 % at each false positive rate, over "
+            f"{contents.bootstrap.bootstrap_samples:,} bootstrap samples of patients, drawn within each class; the "
+            "dots are at the cut-off. " + FIRST_SEED
         )
         alt = "ROC curves. " + "; ".join(f"{run.net}: AUC {run.result.auc.value:.3f}" for run in best)
         if marks and contents.published:

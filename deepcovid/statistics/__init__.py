@@ -4,7 +4,8 @@ estimate.py     a number with its interval, and the files that hold results
 runs.py         one run: the scores of a net under a recipe
 rates.py        the paper's numbers for one run: rates at the cut-off, areas, how they vary over seeds
 curves.py       the tables behind the plots
-intervals.py    95 % intervals: the paper's formula, Wilson's, Student's, a bootstrap over patients
+intervals.py    95 % intervals: the paper's formula, Wilson's, Student's, percentiles
+bootstrap.py    the test images drawn again and again, patient by patient
 roc_bands.py    a band about a ROC curve
 calibration.py  is a share p of the images scored p covid?
 comparison.py   our runs beside published numbers, and net against net

@@ -1,15 +1,13 @@
 """Calibration: whether of the images scored p a share p is covid."""
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import brier_score_loss
 
-from deepcovid.errors import UserError
 from deepcovid.schema import Strict
-from deepcovid.settings import EvaluateSettings
+from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import Estimate, Number
-from deepcovid.statistics.intervals import patient_weights, percentile_interval, wilson_interval
+from deepcovid.statistics.intervals import percentile_interval, wilson_interval
 
 Mask = NDArray[np.bool_]
 Score = NDArray[np.float64]
@@ -65,28 +63,20 @@ class Calibrations(Strict):
     nets: dict[str, Calibration]
 
 
-def calibration(positive: Mask, score: Score, patient: pd.Series, bins: int, settings: EvaluateSettings) -> Calibration:
+def calibration(score: Score, bootstrap: Bootstrap, bins: int) -> Calibration:
     """Return how well one head's scores are calibrated.
 
     Args:
-        positive: (images), true for covid.
         score: (images), P(covid) in 0..1.
-        patient: (images), for the bootstrap.
+        bootstrap: Of the same images.
         bins: Equally wide ones of the score.
-        settings: Number and seed of the bootstrap samples.
-
-    Raises:
-        UserError: The images are of one class only.
     """
-    if positive.all() or not positive.any():
-        raise UserError("calibration: the test images are of one class only; widen the filter or change the split")
+    positive = bootstrap.positive
     prevalence = positive.mean()
     brier = float(brier_score_loss(positive, score))
     gap, inside = score - positive, bin_of(score, bins)[:, None] == np.arange(bins)
     terms = np.column_stack([gap**2, gap[:, None] * inside])
-    # Both are weighted means over images: one product for all samples, no second array of the weights' size.
-    weights = patient_weights(positive, patient, settings.bootstrap_samples, settings.bootstrap_seed)
-    drawn = (weights @ terms) / weights.sum(axis=1, keepdims=True)
+    drawn = bootstrap.mean(terms)  # both are means over images
     ece = float(np.abs(terms[:, 1:].mean(axis=0)).sum())
     return Calibration(
         brier=Estimate.of(brier, percentile_interval(drawn[:, 0])),

@@ -11,15 +11,12 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from deepcovid.schema import Strict
-from deepcovid.settings import EvaluateSettings
+from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import Estimate, Number, PairedTest
 from deepcovid.statistics.intervals import (
     Interval,
     bootstrap_p_value,
-    patient_weights,
     percentile_interval,
-    weighted_auc,
-    weighted_specificity,
     wilson_interval,
 )
 from deepcovid.statistics.published import Group, PublishedNumber
@@ -179,29 +176,18 @@ class Measured:
     draws: Mapping[str, NDArray[np.float64]]
 
 
-def measure(runs: Sequence[Run], settings: EvaluateSettings) -> list[Measured]:
+def measure(runs: Sequence[Run], bootstrap: Bootstrap) -> list[Measured]:
     """Return what the comparisons need of each run.
 
-    All runs share one set of bootstrap samples, which makes differences between them paired.
+    All runs share one bootstrap, which makes differences between them paired.
 
     Args:
-        runs: Their scores are of the same test images, in whatever order.
-        settings: Number and seed of the bootstrap samples.
-
-    Raises:
-        UserError: A run has no score for some image.
+        runs: Their scores are of the same test images in the same order.
+        bootstrap: Of these images.
     """
-    images = runs[0].scores
-    weights = patient_weights(
-        runs[0].positive, images["patient_id"], settings.bootstrap_samples, settings.bootstrap_seed
-    )
     results = []
-    for run in (run.in_the_order_of(images["image_id"]) for run in runs):
-        positive, first = runs[0].positive, run.score
-        draws = {
-            "auc": weighted_auc(positive, first, weights),
-            AT_98: weighted_specificity(positive, first, weights, SENSITIVITY_WANTED),
-        }
+    for run in runs:
+        draws = {"auc": bootstrap.auc(run.score), AT_98: bootstrap.specificity(run.score, SENSITIVITY_WANTED)}
         by_seed = pd.DataFrame([_metrics(run, seed) for seed in run.heads], index=run.heads.columns)
         results.append(Measured(run, by_seed, draws))
     return results
@@ -229,7 +215,7 @@ def beside_published(measured: Sequence[Measured], groups: Mapping[str, Group]) 
     """
     rows, not_run = [], 0
     positive = measured[0].run.positive
-    counts = Counts(covid=int(positive.sum()), non=int((~positive).sum()))
+    counts = Counts.of(positive)
     for name, group in groups.items():
         for number in group.numbers:
             meant = _meant(number, group.recipes, measured)

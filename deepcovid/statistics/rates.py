@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from deepcovid.errors import UserError
 from deepcovid.schema import Strict
-from deepcovid.settings import EvaluateSettings
+from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import Bounds, Estimate, Headline, Number
-from deepcovid.statistics.intervals import auc_interval, mean_interval, normal_interval, wilson_interval
+from deepcovid.statistics.intervals import mean_interval, normal_interval, wilson_interval
 
 Scores = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -33,6 +33,11 @@ class Counts(Strict):
 
     covid: int
     non: int
+
+    @classmethod
+    def of(cls, positive: Mask) -> Self:
+        """Count `positive` (images)."""
+        return cls(covid=int(positive.sum()), non=int((~positive).sum()))
 
 
 class Rate(Strict):
@@ -169,32 +174,25 @@ class HeadRates:
         return (self.sensitivity + self.specificity) / 2
 
 
-def evaluate(
-    positive: Mask, scores: Scores, patient: pd.Series, cut_off: float, settings: EvaluateSettings
-) -> RunResult:
+def evaluate(scores: Scores, bootstrap: Bootstrap, cut_off: float) -> RunResult:
     """Return the numbers of a run.
 
     Args:
-        positive: (images), true for covid.
         scores: (images, seeds), P(covid).
-        patient: (images), for the bootstrap.
+        bootstrap: Of the same images.
         cut_off: An image is called covid from this score on.
-        settings: Number and seed of the bootstrap samples.
 
     Raises:
-        UserError: The test images are of one class only, or a score is not a number.
+        UserError: A score is not a number.
     """
-    if positive.all() or not positive.any():
-        raise UserError("evaluate: the test images are of one class only; widen the filter or change the split")
     if not np.isfinite(scores).all():
         raise UserError("evaluate: a score is not a number; lower the recipe's learning rate")
-    first = scores[:, 0]
+    positive, first = bootstrap.positive, scores[:, 0]
     per_seed = [rates(positive, scores[:, index], cut_off) for index in range(scores.shape[1])]
     own = per_seed[0]
-    counts = Counts(covid=int(positive.sum()), non=int((~positive).sum()))
-    interval = auc_interval(positive, first, patient, settings.bootstrap_samples, settings.bootstrap_seed)
+    counts = Counts.of(positive)
     return RunResult(
-        auc=Estimate.of(own.auc, interval),
+        auc=bootstrap.auc_estimate(first),
         average_precision=float(average_precision_score(positive, first)),
         accuracy=own.accuracy,
         balanced_accuracy=own.balanced_accuracy,

@@ -1,0 +1,105 @@
+"""A bootstrap over patients: test images drawn again and again, to see how far a number depends on who is tested."""
+
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from sklearn.metrics import roc_auc_score
+
+from deepcovid import catalogue
+from deepcovid.errors import UserError
+from deepcovid.settings import EvaluateSettings
+from deepcovid.statistics.estimate import Estimate
+from deepcovid.statistics.intervals import percentile_interval
+
+Mask = NDArray[np.bool_]
+Numbers = NDArray[np.float64]
+
+
+class Bootstrap:
+    """Samples of labelled images, and what scores reach on each of them.
+
+    One object serves all heads that are tested on the same images: differences between heads are then paired, and the
+    samples are drawn once, which takes longer than what is done with them.
+
+    Attributes:
+        positive: (images).
+        weights: (images, samples), how often each image is drawn. 3100 images in 2000 samples take 50 MB.
+    """
+
+    def __init__(self, positive: Mask, weights: Numbers) -> None:
+        self.positive, self.weights = positive, weights
+
+    @classmethod
+    def over_patients(cls, positive: Mask, patient: pd.Series, settings: EvaluateSettings) -> Self:
+        """Draw patients, not images, with replacement within each label, since images of one patient are alike.
+
+        Args:
+            positive: (images).
+            patient: (images), who each image is of; blank stands for a patient of its own.
+            settings: Number and seed of the samples.
+
+        Raises:
+            UserError: The images are of one class only.
+        """
+        if positive.all() or not positive.any():
+            raise UserError("the test images are of one class only; widen the filter or change the split")
+        rng = np.random.default_rng(settings.bootstrap_seed)
+        names = patient.reset_index(drop=True)
+        names = catalogue.named_patients(names, names.index.to_series())
+        weights = np.empty((len(positive), settings.bootstrap_samples))
+        for side in (positive, ~positive):
+            codes, patients = pd.factorize(names[side])
+            even = np.full(len(patients), 1 / len(patients))
+            drawn = rng.multinomial(len(patients), even, size=settings.bootstrap_samples)
+            weights[side] = drawn.T.astype(float)[codes]
+        return cls(positive, weights)
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame, settings: EvaluateSettings) -> Self:
+        """Draw from rows of a catalogue or a score table, covid being positive: see `over_patients`."""
+        return cls.over_patients(catalogue.covid(rows).to_numpy(), rows["patient_id"], settings)
+
+    def auc(self, score: Numbers) -> Numbers:
+        """Return the AUC of `score` (images) on each sample, as (samples): the chance that a positive outscores a
+        negative, ties counting half (Mann-Whitney)."""
+        positives, negatives = self.by_level(score)
+        below = np.cumsum(negatives, axis=0) - negatives / 2
+        return np.asarray((positives * below).sum(axis=0) / (positives.sum(axis=0) * negatives.sum(axis=0)))
+
+    def auc_estimate(self, score: Numbers) -> Estimate:
+        """Return the AUC of `score` (images), with its percentile interval."""
+        return Estimate.of(float(roc_auc_score(self.positive, score)), percentile_interval(self.auc(score)))
+
+    def specificity(self, score: Numbers, sensitivity: float) -> Numbers:
+        """Return the specificity at the highest threshold whose sensitivity is at least `sensitivity`, as (samples).
+
+        Each sample reads off its own threshold, so that its chance counts too.
+        """
+        positives, negatives = (part[::-1] for part in self.by_level(score))
+        found = np.cumsum(positives, axis=0) / positives.sum(axis=0)
+        threshold = np.argmax(found >= sensitivity, axis=0)
+        called = np.take_along_axis(np.cumsum(negatives, axis=0), threshold[None], axis=0)[0]
+        return np.asarray(1 - called / negatives.sum(axis=0))
+
+    def mean(self, values: Numbers) -> Numbers:
+        """Return the mean of `values` (images, columns) on each sample, as (samples, columns)."""
+        return np.asarray((self.weights.T @ values) / self.weights.sum(axis=0)[:, None])
+
+    def by_level(self, score: Numbers) -> tuple[Numbers, Numbers]:
+        """Return how many positives and how many negatives of each sample have scores of each level: (levels, samples).
+
+        Levels rise. The odd ones are the distinct scores of positives, the even ones lie below, between and above them.
+        No ranking of images depends on more.
+        """
+        distinct = np.unique(score[self.positive])
+        level = np.searchsorted(distinct, score, "left") + np.searchsorted(distinct, score, "right")
+        shape = 2 * len(distinct) + 1, len(score)
+
+        def counted(side: Mask) -> Numbers:
+            images = np.flatnonzero(side)
+            return np.asarray(csr_array((np.ones(len(images)), (level[images], images)), shape) @ self.weights)
+
+        return counted(self.positive), counted(~self.positive)
