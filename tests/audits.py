@@ -100,6 +100,7 @@ LEAKAGE = leakage.Leakage(
                 per_million=Estimate(value=0.46, low=0.08, high=2.6),
                 expected=Estimate(value=0.6, low=0.1, high=11.2),
             ),
+            reached=2,
         ),
     ),
     pairs={

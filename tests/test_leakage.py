@@ -243,6 +243,21 @@ def test_pairs_of_different_patients_that_reach_the_threshold_are_counted_and_ex
         assert (estimate.value, estimate.low, estimate.high) == pytest.approx(expected, abs=2e-6)
 
 
+@pytest.mark.parametrize(("planted", "counted"), [(0, 0), (1, 0), (2, 2)])
+def test_pairs_count_only_where_there_are_more_than_chance_makes(planted, counted):
+    """Chance is measured on strangers in training: one pair of 435 makes 1.4 of the 600 of train and test."""
+    table = a_catalogue(copies=6)
+    pixels, features = some_images(table)
+    pixels[3], features[3] = pixels[2] // 2, features[2]
+    for number in range(planted):
+        row, other = row_of(table, f"test {number}"), row_of(table, f"train {number + 10}")
+        pixels[row], features[row] = pixels[other] // 2, features[other]
+    found = found_in(table, pixels, features)
+    assert found.near_duplicates.search.reached == planted
+    assert found.counts["near_duplicate"].pairs == found.leaked.test_images == counted
+    assert ("none of them is counted" in " ".join(found.sentences([]))) == (planted == 1)
+
+
 def test_without_copies_near_duplicates_are_not_looked_for_and_the_rest_is_still_found():
     table = a_catalogue(copies=0)
     pixels, features = some_images(table)

@@ -146,6 +146,8 @@ class Leakage(Audit):
             expected = search.false_alarms.expected
             if expected:
                 text += f", and {expected.value:.1f} pairs by chance alone (at most {expected.high:.0f}, at 95 %)"
+            if search.chance_alone:
+                text += f"; it finds {search.reached:,} pairs here, no more than that, so that none of them is counted"
         yield f"{text}."
 
     def blocks(self, step: Step) -> Iterator[Block]:

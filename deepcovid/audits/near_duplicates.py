@@ -59,6 +59,7 @@ class Search(Strict):
         copies: Augmented copies, which are duplicates that are known.
         sensitivity: The share of them that the search finds by their originals; the interval is Wilson's, over copies.
         false_alarms: What it finds where there is nothing.
+        reached: How many pairs of a training and a test image reach the threshold.
     """
 
     threshold: int
@@ -66,6 +67,13 @@ class Search(Strict):
     copies: int
     sensitivity: Estimate
     false_alarms: FalseAlarms
+    reached: int
+
+    @property
+    def chance_alone(self) -> bool:
+        """Whether no more pairs reach the threshold than are expected by chance; then none of them counts."""
+        expected = self.false_alarms.expected
+        return expected is not None and 0 < self.reached <= expected.value
 
 
 def whitened(features: NDArray[np.float32], fitted: NDArray[np.bool_]) -> Vectors:
@@ -106,7 +114,8 @@ def near_duplicates(
 ) -> tuple[Search | None, pd.DataFrame]:
     """Return how near-duplicates were looked for, and the pairs (train, test) of rows that were found.
 
-    Without augmented copies there is no threshold: the search is None, and there are no pairs.
+    Without augmented copies there is no threshold: the search is None, and there are no pairs. There are none either
+    where as many would be found by chance.
 
     Args:
         table: The catalogue (images), with its split, and a digest of each image's pixels in the column `pixels`.
@@ -137,8 +146,9 @@ def near_duplicates(
         copies=len(copies),
         sensitivity=share_of(found, len(copies)),
         false_alarms=_false_alarms(table, vectors, points, sides, alike, least),
+        reached=len(near),
     )
-    return search, pd.DataFrame(near, columns=["train", "test"])
+    return search, pd.DataFrame(near[:0] if search.chance_alone else near, columns=["train", "test"])
 
 
 def _false_alarms(
