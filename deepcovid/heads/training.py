@@ -82,7 +82,8 @@ def train(train: Data, test: Data, recipes: list[Recipe], seeds: list[int], *, l
             break
         order = torch.stack([torch.randperm(len(train.classes), generator=generator) for generator in generators])
         for batch in order.split(recipes[0].batch_size, dim=1):
-            heads.step(train.features[batch], train.classes[batch])
+            features = train.features.index_select(0, batch.flatten())  # three times faster than [batch]
+            heads.step(features.unflatten(0, batch.shape), train.classes[batch])
         heads.select(test)
     return heads.trained()
 

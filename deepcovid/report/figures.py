@@ -143,8 +143,9 @@ def roc_of_nets(runs: Sequence[ShownRun], settings: EvaluateSettings, marks: Seq
     """
     figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
     whole, corner = figure.subplots(1, 2)
+    bootstrap = Bootstrap.of(runs[0].scores, settings)  # of the same images, whatever the net
     for run in runs:
-        band = roc_band(run.score, Bootstrap.of(run.scores, settings))
+        band = roc_band(run.score, bootstrap)
         false_positive, true_positive, _ = roc_curve(run.positive, run.score)
         colour, result = NET_COLOURS[run.model], run.result
         for axis in (whole, corner):
