@@ -3,7 +3,6 @@
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
-from joblib import cpu_count
 
 from deepcovid import catalogue
 from deepcovid.arrays import load_array
@@ -19,13 +18,12 @@ from stages import _run, paths
 def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
     table, seeds = catalogue.read(paths.data(dataset, "images.csv")), parameters.seeds
     features, weights = load_array(paths.features(dataset, model)), sha256_of(paths.weights(dataset, model))
-    in_test, known = catalogue.in_test(table), {}
-    with ProcessPoolExecutor(cpu_count()) as pool:  # beside the training
-        for augmented in {recipe.augmented for recipe in parameters.trained.values()}:
-            rows = catalogue.in_training(table, augmented=augmented)
-            images = np.asarray(features[rows.to_numpy()])
-            known[augmented] = pool.submit(fit_with_threshold, images, table[rows], parameters.outliers)
+    in_test, originals = catalogue.in_test(table), catalogue.in_training(table, augmented=False)
+    with ProcessPoolExecutor(1) as beside:
+        images = np.asarray(features[originals.to_numpy()])
+        fitted = beside.submit(fit_with_threshold, images, table[originals], parameters.outliers)
         trained = train_recipes(features, table, parameters.trained.values(), seeds)
+        gaussian, threshold = fitted.result()
 
     folders = [paths.of_net(dataset, what, model) for what in ("heads", "scores", "training")]
     with replacing(folders[0]) as heads, replacing(folders[1]) as scores, replacing(folders[2]) as logs:
@@ -34,7 +32,6 @@ def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
         for name, recipe in parameters.trained.items():
             own = trained[recipe.without_cut_off()]
             weight, bias = own.weight.numpy(), own.bias.numpy()
-            gaussian, threshold = known[recipe.augmented].result()
             head = HeadFile(
                 model=model,
                 weights_sha256=weights,

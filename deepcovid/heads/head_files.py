@@ -70,7 +70,7 @@ class HeadFile(TrainedHeads):
     """Heads on frozen features.
 
     Attributes:
-        training: The training images in feature space.
+        training: The training originals in feature space.
         threshold: An image further from them than this is unlike them.
     """
 
