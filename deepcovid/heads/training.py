@@ -79,6 +79,7 @@ def train(train: Data, test: Data, recipes: list[Recipe], seeds: list[int], *, l
     for epoch in track(range(1, heads.epochs + 1), "training heads", unit="epochs"):
         heads.begin(epoch)
         if heads.settled(largest):
+            heads.leave_out()
             break
         order = torch.stack([torch.randperm(len(train.classes), generator=generator) for generator in generators])
         for batch in order.split(recipes[0].batch_size, dim=1):
@@ -160,6 +161,11 @@ class Heads:
         reach = torch.cat([part.flatten() for part in reaches]) * self._rate * (2 / (1 - optimiser.momentum))
         return bool(((self._values + reach == self._values) & (self._values - reach == self._values)).all())
 
+    def leave_out(self) -> None:
+        """Leave out this epoch and all that follow; they are logged as the one before."""
+        if self._logged:
+            self._logs += [self._logs[-1].assign(epoch=epoch) for epoch in range(self.epoch, self.epochs + 1)]
+
     @torch.inference_mode()
     def step(self, features: Tensor, classes: Tensor) -> None:
         """Take one step on a batch for each seed: features (seeds, batch, features), classes (seeds, batch)."""
@@ -193,10 +199,7 @@ class Heads:
         return keep
 
     def trained(self) -> list[Trained]:
-        """Return the kept heads of each recipe. Epochs that were left out are logged as the last one."""
-        if self._logged:
-            left_out = range(len(self._logs) + 1, self.epochs + 1)
-            self._logs += [self._logs[-1].assign(epoch=epoch) for epoch in left_out]
+        """Return the kept heads of each recipe."""
         log = pd.concat(self._logs).sort_values(["recipe", "seed", "epoch"], kind="stable")
         results = []
         for index, recipe in enumerate(self.recipes):
