@@ -3,7 +3,7 @@
 # make lint    ruff and mypy
 # make check   run the pipeline, compare its results with the committed ones, pass the tests that run the pipeline
 # make real    the committed results on real images; wants DEEPCOVID_MIRROR=FOLDER; params.yaml stays as it is
-# make replays the released script on whole nets, on phantoms: a quarter of an hour
+# make replays the released script on whole nets, on phantoms: ten minutes
 # make dials   what the audits read on phantoms whose truth is set by two dials: a quarter of an hour
 # make lock    pin today's versions of everything that the requirements bring along; downloads it all (5 GB)
 
@@ -48,7 +48,7 @@ real: $(READY)
 	dvc exp run -S 'datasets=[cohen-chexpert]' $(REAL)
 
 replays: $(READY)
-	$(KEEPING) dvc exp run -S 'datasets=[phantom-replayed]' -S 'models=[resnet18]' -S 'test_sets=[]' $(REPLAYS)
+	$(KEEPING) dvc exp run -S 'datasets=[phantom-whole]' -S 'models=[resnet18]' -S 'test_sets=[]' $(REPLAYS)
 
 dials: $(READY)
 	$(KEEPING) dvc exp run -S 'dialled=[phantom]' dials

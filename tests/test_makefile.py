@@ -76,7 +76,7 @@ def test_test_leaves_out_the_tests_of_the_pipeline(folder):
 @pytest.mark.parametrize(
     ("target", "command"),
     [
-        ("replays", f"exp run -S datasets=[phantom-replayed] -S models=[resnet18] -S test_sets=[] {REPLAYS}"),
+        ("replays", f"exp run -S datasets=[phantom-whole] -S models=[resnet18] -S test_sets=[] {REPLAYS}"),
         ("dials", "exp run -S dialled=[phantom] dials"),
     ],
 )

@@ -123,7 +123,7 @@ def test_shares_of_views_must_sum_to_one(params, refused):
 @pytest.mark.parametrize(
     ("key", "known"),
     [
-        ("datasets", "phantom, phantom-external, phantom-replayed, phantom-equal, covid-xray-5k"),
+        ("datasets", "phantom, phantom-external, phantom-whole, phantom-equal, covid-xray-5k"),
         ("models", "resnet18"),
         ("recipes", "released-code"),
     ],
