@@ -17,7 +17,8 @@ import torch
 from torch import nn
 
 import stages  # noqa: F401  # as the stage runs: its threads wait asleep
-from deepcovid.heads.training import Data, Heads
+from deepcovid.heads import training
+from deepcovid.heads.training import Data
 from deepcovid.ladder.rungs import subsets
 from deepcovid.settings import Recipe
 from stages._resolved import read_settings
@@ -73,14 +74,10 @@ def seconds_apart(train: Data, recipe: Recipe) -> float:
 
 
 def seconds_together(train: Data, test: Data, recipes: list[Recipe], seeds: int) -> float:
-    heads = Heads(train.features.shape[1], recipes, list(range(seeds)))
+    one_epoch = [recipe.model_copy(update={"epochs": 1}) for recipe in recipes]
     start = time.perf_counter()
-    heads.begin(1)
-    order = torch.stack([torch.randperm(len(train.classes)) for _ in range(seeds)])
-    for batch in order.split(recipes[0].batch_size, dim=1):
-        heads.step(train.features[batch], train.classes[batch])
-    heads.select(test)
-    assert math.isfinite(float(heads.trained()[0].weight.sum()))
+    trained = training.train(train, test, one_epoch, list(range(seeds)))
+    assert math.isfinite(float(trained[0].weight.sum()))
     return time.perf_counter() - start
 
 

@@ -3,11 +3,11 @@
 from deepcovid import catalogue
 from deepcovid.arrays import batches, load_array
 from deepcovid.audits.baselines import FIGURES, Baselines, Input, baseline, figures, fitted_scores
-from deepcovid.heads.scoring import heads_of
 from deepcovid.heads.sweep import train_and_score
 from deepcovid.nets.zoo import title_of
 from deepcovid.parameters import Parameters
 from deepcovid.statistics.bootstrap import Bootstrap
+from deepcovid.statistics.runs import Run
 from stages import _audit, _run, paths
 from stages.runs import read_score_table
 
@@ -33,10 +33,10 @@ def baselines(parameters: Parameters, dataset: str) -> None:
     weights = weights_of(parameters.weights.source)
     for model in parameters.models:
         scored = read_score_table(paths.handed_on(dataset, "audited") / f"{model}-{recipe}.csv")
-        scores = heads_of(scored.set_index("image_id").loc[test["image_id"]]).to_numpy()
+        run = Run(model, recipe, parameters.trained[recipe].cut_off, scored).in_the_order_of(test["image_id"])
         features = load_array(paths.features(dataset, model))
         given = Input(f"{title_of(model)}, {weights}", "pipeline", features.shape[1])
-        found[model] = baseline(given, scores, bootstrap)
+        found[model] = baseline(given, run.heads.to_numpy(), bootstrap)
     _audit.write(Baselines(recipe=recipe, baselines=found), dataset, "baselines")
 
 

@@ -30,10 +30,8 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
     check_images(test[left], left_out(seen), f"--images {images}")
     inside = read_result(paths.results(dataset, "runs"), Runs).runs
     own_test = read_scores(dataset, parameters.runs[f"{parameters.models[0]}-{parameters.audit.recipe}"])
-    outside, collections = (
-        Outside(test[left], parameters.evaluate),
-        Collections(test[left], own_test, parameters.evaluate),
-    )
+    outside = Outside(test[left], parameters.evaluate)
+    collections = Collections(test[left], own_test, parameters.evaluate)
     nets: dict[str, dict[str, ExternalRun]] = {}
     for model in parameters.models:
         path = paths.external_features(dataset, images) / f"{model}.npy"

@@ -13,10 +13,12 @@ from deepcovid.heads.scoring import score, score_table
 from deepcovid.heads.sweep import train_recipes
 from deepcovid.parameters import Parameters
 from stages import _run, paths
+from stages._pixels import read_pixels
 
 
 def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
     table, seeds = catalogue.read(paths.data(dataset, "images.csv")), parameters.seeds
+    read_pixels(dataset, parameters.image_size)  # refuses pixels of another size, whose features these then are
     features, weights = load_array(paths.features(dataset, model)), sha256_of(paths.weights(dataset, model))
     in_test, originals = catalogue.in_test(table), catalogue.in_training(table, augmented=False)
     with ProcessPoolExecutor(1) as beside:

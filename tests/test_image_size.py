@@ -122,10 +122,11 @@ def test_predict_takes_the_size_from_the_head_its_window_too(here, tmp_path, cap
     [
         lambda own: weights_stage(own, "phantom"),
         lambda own: features(own, "phantom", MODEL),
+        lambda own: train_stage(own, "phantom", MODEL),
         lambda own: replay_stage(own, "phantom", MODEL, CROPPED),
         lambda own: heatmaps(own, "phantom", MODEL),
     ],
-    ids=["weights", "features", "replay", "heatmaps"],
+    ids=["weights", "features", "train", "replay", "heatmaps"],
 )
 def test_pixels_of_another_size_are_refused_and_what_was_there_stays(here, refused, run):
     own = parameters().model_copy(update={"image_size": 112})

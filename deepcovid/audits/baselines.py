@@ -209,7 +209,7 @@ def baseline(given: Input, scores: NDArray[np.float64], bootstrap: Bootstrap) ->
     Args:
         given: What the classifier is given.
         scores: (images, heads), larger for covid. The first head's AUC is the baseline's.
-        bootstrap: Of the same images.
+        bootstrap: The bootstrap of these images.
     """
     areas = [float(roc_auc_score(bootstrap.positive, column)) for column in scores.T]
     spread = OverSeeds.of(areas) if len(areas) > 1 else None

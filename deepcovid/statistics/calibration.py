@@ -68,7 +68,7 @@ def calibration(score: Score, bootstrap: Bootstrap, bins: int) -> Calibration:
 
     Args:
         score: (images), P(covid) in 0..1.
-        bootstrap: Of the same images.
+        bootstrap: The bootstrap of these images.
         bins: Equally wide ones of the score.
     """
     positive = bootstrap.positive

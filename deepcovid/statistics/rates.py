@@ -179,7 +179,7 @@ def evaluate(scores: Scores, bootstrap: Bootstrap, cut_off: float) -> RunResult:
 
     Args:
         scores: (images, seeds), P(covid).
-        bootstrap: Of the same images.
+        bootstrap: The bootstrap of these images.
         cut_off: An image is called covid from this score on.
 
     Raises:

@@ -18,7 +18,7 @@ def roc_band(score: NDArray[np.float64], bootstrap: Bootstrap) -> pd.DataFrame:
 
     Args:
         score: (images), larger for positive.
-        bootstrap: Of the same images.
+        bootstrap: The bootstrap of these images.
     """
     low, high = np.quantile(sensitivities(score, bootstrap), [0.025, 0.975], axis=0)
     return pd.DataFrame({"false_positive_rate": FALSE_POSITIVE_RATES, "low": low, "high": high})
