@@ -12,8 +12,9 @@ from deepcovid.errors import UserError
 from deepcovid.files import replacing, write_json
 from deepcovid.images.augmentation import with_copies
 from deepcovid.images.contact_sheet import chosen, contact_sheet
-from deepcovid.images.decoding import check_quarantine, decoded_images, resize_and_crop, write_images
+from deepcovid.images.decoding import check_quarantine, decoded_images, write_images
 from deepcovid.images.masks import lesion_masks
+from deepcovid.images.resizing import resize_and_crop
 from deepcovid.parameters import Parameters
 from stages import _run, paths
 

@@ -19,8 +19,9 @@ from deepcovid.errors import UserError
 from deepcovid.files import replacing
 from deepcovid.filtering import filter_images
 from deepcovid.images.augmentation import with_copies
-from deepcovid.images.decoding import decoded_images, resize_and_crop, write_images
+from deepcovid.images.decoding import decoded_images, write_images
 from deepcovid.images.masks import lesion_masks
+from deepcovid.images.resizing import resize_and_crop
 from deepcovid.nets.features import extract, keep_large_buffers, normalised
 from deepcovid.nets.trunks import trunk
 from deepcovid.nets.weights import random_state

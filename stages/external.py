@@ -2,16 +2,8 @@
 
 from deepcovid import catalogue
 from deepcovid.arrays import load_array
-from deepcovid.audits.external import (
-    Collections,
-    External,
-    ExternalRun,
-    Outside,
-    candidates,
-    check_images,
-    left_out,
-    trained_on,
-)
+from deepcovid.audits.external import Collections, External, ExternalRun, Outside
+from deepcovid.audits.unseen import candidates, check_images, left_out, trained_on
 from deepcovid.errors import UserError
 from deepcovid.heads.head_files import check_weights, read_head
 from deepcovid.heads.scoring import heads_of, score
@@ -41,9 +33,9 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
                 f"{path}: of {len(features)} images, but {images} has {len(test)} test images; run `dvc repro`"
             )
         nets[model] = {}
-        for recipe in parameters.trained:
-            name = f"{model}-{recipe}"
-            run = parameters.runs[name]
+        for name, run in parameters.runs.items():
+            if run.model != model or run.whole_net:
+                continue
             file = paths.head(dataset, run)
             head = read_head(file)
             check_weights(file, head, paths.weights(dataset, model))
@@ -53,7 +45,7 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
                 raise UserError(f"{file}: {error}") from None
             bins, cut_off = parameters.audit.calibration_bins, head.choices.cut_off
             apart = collections.told_apart(scores[:, 0], heads_of(read_scores(dataset, run)).iloc[:, 0].to_numpy())
-            nets[model][recipe] = outside.reached(scores, cut_off, bins, inside[name].auc, apart)
+            nets[model][run.recipe] = outside.reached(scores, cut_off, bins, inside[name].auc, apart)
     found = External(heads=dataset, images=images, recipe=parameters.audit.recipe, left_out=left_out(seen), nets=nets)
     _audit.write(found, dataset, f"external-{images}", f"on-{images}")
 

@@ -6,7 +6,7 @@ see what they know. The resampling is that of decoding, bilinear and antialiased
 
 from deepcovid import catalogue
 from deepcovid.arrays import batches, load_array
-from deepcovid.audits.external import candidates, chosen
+from deepcovid.audits.unseen import candidates, chosen
 from deepcovid.errors import UserError
 from deepcovid.files import replacing
 from deepcovid.images.resizing import resized

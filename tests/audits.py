@@ -3,7 +3,8 @@
 import pandas as pd
 
 from deepcovid.audits import acquisition, audit, baselines, enough, hidden, leakage, near_duplicates
-from deepcovid.audits.external import External, ExternalRun, LeftOut, View
+from deepcovid.audits.external import External, ExternalRun, View
+from deepcovid.audits.unseen import LeftOut
 from deepcovid.drawing.blocks import Block
 from deepcovid.drawing.tables import Table
 from deepcovid.heatmaps.localisation import (
@@ -18,8 +19,9 @@ from deepcovid.heatmaps.localisation import (
     NotLocated,
 )
 from deepcovid.statistics.calibration import Bin, Calibration, Calibrations
+from deepcovid.statistics.counts import Confusion, Counts
 from deepcovid.statistics.estimate import Bounds, Estimate, Headline
-from deepcovid.statistics.rates import AtSensitivity, Confusion, Counts, OverSeeds, Rate, RunResult, Spread
+from deepcovid.statistics.rates import AtSensitivity, OverSeeds, Rate, RunResult, Spread
 
 
 def area(auc, reach=0.02):

@@ -8,10 +8,10 @@ from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
-from deepcovid.images import decoding
+from deepcovid.images import decoding, resizing
 
 SIDE = 224
-framed = decoding.resize_and_crop(SIDE)
+framed = resizing.resize_and_crop(SIDE)
 
 
 def decode(content):

@@ -15,8 +15,8 @@ from deepcovid.audits.headers import Header, header, headers
 from deepcovid.drawing.steps import Step
 from deepcovid.settings import AuditSettings, EvaluateSettings
 from deepcovid.statistics.bootstrap import Bootstrap
+from deepcovid.statistics.counts import Counts
 from deepcovid.statistics.estimate import Headline
-from deepcovid.statistics.rates import Counts
 from tests.radiographs import dicom
 
 AUDIT = AuditSettings(

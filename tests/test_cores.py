@@ -8,7 +8,7 @@ import pytest
 
 from deepcovid import sources
 from deepcovid.heads import prediction
-from deepcovid.images import decoding
+from deepcovid.images import decoding, resizing
 from deepcovid.sources.phantom import source as phantom
 from tests.phantoms import phantom_source
 
@@ -39,7 +39,7 @@ def recorded(monkeypatch, module, name):
 def test_images_are_decoded_on_the_cores_that_may_be_used(one_core, tmp_path, monkeypatch):
     workers = recorded(monkeypatch, decoding, "ThreadPoolExecutor")
     none = pd.DataFrame(columns=["image_id", "archive", "member", "augmentation_of"])
-    assert list(decoding.decoded_images(none, tmp_path, {}, decoding.resize_and_crop(224))) == []
+    assert list(decoding.decoded_images(none, tmp_path, {}, resizing.resize_and_crop(224))) == []
     assert workers == [1]
 
 

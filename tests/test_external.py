@@ -11,23 +11,16 @@ from PIL import Image
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from deepcovid import catalogue
-from deepcovid.audits.external import (
-    Collections,
-    External,
-    LeftOut,
-    Outside,
-    check_images,
-    chosen,
-    left_out,
-    trained_on,
-)
+from deepcovid.audits.external import Collections, External, Outside
+from deepcovid.audits.unseen import LeftOut, check_images, chosen, left_out, trained_on
 from deepcovid.files import sha256_of, write_csv
 from deepcovid.heads.scoring import score, score_table
 from deepcovid.nets.trunks import write_state
 from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.bootstrap import Bootstrap
+from deepcovid.statistics.counts import Counts
 from deepcovid.statistics.estimate import Estimate, Headline, read_result, write_result
-from deepcovid.statistics.rates import Counts, Runs, evaluate
+from deepcovid.statistics.rates import Runs, evaluate
 from deepcovid.statistics.runs import Run
 from stages import paths
 from stages.download import download

@@ -15,7 +15,8 @@ from deepcovid.heads.head_files import read_head, write_head
 from deepcovid.heads.scoring import score, score_table
 from deepcovid.heatmaps.localisation import GRAD_CAM, RANDOM, NetHeat, NotLocated, auc
 from deepcovid.images import masks
-from deepcovid.images.decoding import decoded_images, resize_and_crop, write_images
+from deepcovid.images.decoding import decoded_images, write_images
+from deepcovid.images.resizing import resize_and_crop
 from deepcovid.nets.features import extract, normalised
 from deepcovid.nets.trunks import trunk, write_state
 from deepcovid.nets.weights import random_state

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from torchvision import transforms
 
@@ -15,6 +17,7 @@ from deepcovid.archives import Archive
 from deepcovid.arrays import ArrayWriter, batches, load_array
 from deepcovid.errors import UserError, reason_of
 from deepcovid.images.decoding import BadImageError, check_quarantine, decoded_images, write_images
+from deepcovid.images.resizing import resize, resize_and_crop
 from deepcovid.nets.features import normalised
 from tests.radiographs import SIDE, decode, framed
 
@@ -59,6 +62,21 @@ def test_decoded_pixels_are_the_released_transform_of_the_file(content):
     pixels = decode(content)
     got = normalised(torch.from_numpy(pixels.reshape(1, 224, 224, -1).copy()))[0]
     assert torch.equal(got, expected)
+
+
+@given(
+    size=st.integers(4, 64),
+    width=st.integers(1, 200),
+    height=st.integers(1, 200),
+    channels=st.sampled_from([(), (3,)]),
+    seed=st.integers(0, 9),
+)
+def test_framing_is_torchvisions_byte_for_byte(size, width, height, channels, seed):
+    values = np.random.default_rng(seed).integers(0, 256, (height, width, *channels), dtype=np.uint8)
+    picture = Image.fromarray(values)
+    assert resize(size)(picture).tobytes() == transforms.Resize(size)(picture).tobytes()
+    expected = transforms.CenterCrop(size)(transforms.Resize(size)(picture))
+    assert resize_and_crop(size)(picture).tobytes() == expected.tobytes()
 
 
 def sixteen_bit():

@@ -1,8 +1,8 @@
 import pytest
 from ruamel.yaml import YAML
 
+from deepcovid.statistics.counts import Counts
 from deepcovid.statistics.published import validate
-from deepcovid.statistics.rates import Counts
 from tests.checkouts import ROOT
 from tests.test_settings import DELETED, changed
 

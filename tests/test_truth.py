@@ -16,7 +16,8 @@ from deepcovid.audits.external import Collections, Outside
 from deepcovid.heads.scoring import score, score_table
 from deepcovid.heads.sweep import train_recipes
 from deepcovid.images.augmentation import with_copies
-from deepcovid.images.decoding import decode, resize_and_crop
+from deepcovid.images.decoding import decode
+from deepcovid.images.resizing import resize_and_crop
 from deepcovid.nets.features import extract, normalised
 from deepcovid.nets.trunks import trunk
 from deepcovid.nets.weights import random_state

@@ -8,7 +8,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from deepcovid.errors import UserError
-from deepcovid.images.decoding import decode, resize_and_crop
+from deepcovid.images.decoding import decode
+from deepcovid.images.resizing import resize_and_crop
 from deepcovid.nets.features import normalised
 from deepcovid.nets.trunks import build, read_state, trunk, write_state
 from deepcovid.nets.weights import _standardise, imagenet_file, load, random_state

@@ -5,8 +5,8 @@ import torch
 import torchvision
 
 from deepcovid.files import sha256_of
+from deepcovid.heads.gaussian import Gaussian
 from deepcovid.heads.head_files import HeadFile, write_head
-from deepcovid.heads.outliers import Gaussian
 from deepcovid.nets.trunks import write_state
 from deepcovid.settings import Recipe
 

@@ -21,9 +21,10 @@ from deepcovid.ladder.measuring import Ladders, NetLadder
 from deepcovid.nets.zoo import NETS, title_of
 from deepcovid.report.sentences import claim_sentence, finding, heat_sentences
 from deepcovid.statistics.comparison import AgainstPublished, NetsCompared
+from deepcovid.statistics.counts import Counts
 from deepcovid.statistics.estimate import Model, read_result
 from deepcovid.statistics.published import Group
-from deepcovid.statistics.rates import Counts, RunResult, Runs
+from deepcovid.statistics.rates import RunResult, Runs
 from stages import paths
 from stages._resolved import read_published
 

@@ -12,9 +12,10 @@ headers.py          what a file's header says of how it was taken
 views.py            which views are the same
 baselines.py        how little of an image is enough?
 hidden.py           what heads reach on images with their middle hidden
-dials.py          what the audits read on phantoms whose truth is known
+dials.py            what the audits read on phantoms whose truth is known
 hiding.py           images with their middle hidden
 external.py         heads on other people's images
+unseen.py           which images of a test set heads may be tested on
 
 An audit is a module with a subclass of Audit, whose fields are what it found, and the function that finds it. Its stage
 calls the function and writes the result; everything that is told of it is a method of the class.

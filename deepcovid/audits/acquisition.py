@@ -26,9 +26,9 @@ from deepcovid.errors import UserError
 from deepcovid.schema import Strict
 from deepcovid.settings import AuditSettings, EvaluateSettings
 from deepcovid.statistics.bootstrap import Bootstrap
+from deepcovid.statistics.counts import Counts
 from deepcovid.statistics.estimate import Estimate, Headline
 from deepcovid.statistics.intervals import percentile_interval
-from deepcovid.statistics.rates import Counts
 
 FRAME = 4  # pixels: the border
 CORNERS = 4  # a corner's side, where markers and text stand, is a quarter of the image's

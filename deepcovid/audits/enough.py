@@ -12,8 +12,8 @@ from deepcovid.drawing.steps import Step
 from deepcovid.drawing.svg import INK, WIDTH, styled
 from deepcovid.drawing.tables import Table, spread
 from deepcovid.nets.zoo import title_of
+from deepcovid.statistics.counts import Counts
 from deepcovid.statistics.estimate import Estimate
-from deepcovid.statistics.rates import Counts
 
 PIPELINE = "pipeline"
 # The kinds of ways: their colours, and what they may know.

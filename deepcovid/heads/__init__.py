@@ -6,6 +6,7 @@ sweep.py       heads of many recipes on one net's features, trained and scored i
 replay.py      heads trained on a whole net that runs in every epoch, as the released script does
 scoring.py     from features and heads to P(covid), a column a head
 outliers.py    is an image unlike the training images?
+gaussian.py    the Gaussian that they are described by
 head_files.py  the file of trained heads
 prediction.py  a trained head on other images
 """

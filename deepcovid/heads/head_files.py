@@ -22,7 +22,7 @@ from safetensors.numpy import save
 from deepcovid.catalogue import LABELS
 from deepcovid.errors import UserError
 from deepcovid.files import sha256_of
-from deepcovid.heads.outliers import Gaussian
+from deepcovid.heads.gaussian import Gaussian
 from deepcovid.images.transform import MEAN, STD
 from deepcovid.nets.zoo import NETS
 from deepcovid.schema import Strict, checked

@@ -1,10 +1,7 @@
 """Is an image unlike the training images? Its distance from them in feature space, beside a threshold.
 
-The training features are described by a Gaussian whose covariance has low rank and, off it, equal noise in every
-direction: probabilistic principal component analysis (Tipping and Bishop 1999). The distance is Mahalanobis's.
+The training features are described by a Gaussian (gaussian.py); the distance is Mahalanobis's.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,34 +12,10 @@ from threadpoolctl import threadpool_limits
 
 from deepcovid import catalogue
 from deepcovid.errors import UserError
+from deepcovid.heads.gaussian import Gaussian
 from deepcovid.settings import OutlierSettings
 
-Numbers = NDArray[np.float64]
-
 FLOAT32 = np.finfo(np.float32)  # what features are rounded to
-
-
-class Gaussian(NamedTuple):
-    """A Gaussian over features.
-
-    Attributes:
-        mean: (features,).
-        axes: (components, features), the principal axes, orthonormal.
-        variances: (components,), along the axes.
-        noise: Variance in each direction off the axes.
-    """
-
-    mean: Numbers
-    axes: Numbers
-    variances: Numbers
-    noise: float
-
-    def distances(self, features: NDArray[np.floating]) -> Numbers:
-        """Return the Mahalanobis distance from the mean of each of `features` (images, features), as (images,)."""
-        centred = features.astype(np.float64) - self.mean
-        along = centred @ self.axes.T
-        off = centred - along @ self.axes
-        return np.sqrt((along**2 / self.variances).sum(axis=1) + (off**2).sum(axis=1) / self.noise)
 
 
 def fit(features: NDArray[np.floating], components: int, seed: int) -> Gaussian:

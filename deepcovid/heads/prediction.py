@@ -30,7 +30,8 @@ from deepcovid.catalogue import LABELS
 from deepcovid.errors import BadImageError, UserError, reason_of
 from deepcovid.heads.head_files import HeadFile, check_weights, read_head, transform_of
 from deepcovid.heads.scoring import score
-from deepcovid.images.decoding import Pixels, decode, resize_and_crop
+from deepcovid.images.decoding import Pixels, decode
+from deepcovid.images.resizing import resize_and_crop
 from deepcovid.nets.features import choose_device, extract
 from deepcovid.nets.trunks import State, read_state, trunk
 from deepcovid.nets.zoo import title_of

@@ -3,7 +3,7 @@
 decoding.py       image files to one uint8 array, decoded once a data set
 dicom.py          DICOM radiographs as a monitor shows them, and what their headers say
 transform.py      the scaling of an image's values for a net
-resizing.py       one data set's pixels at the size of another's
+resizing.py       images at the size that nets see
 augmentation.py   copies of COVID training images: flip, small rotation, small distortion
 uncropped.py      images before their centre is cut out, for recipes that draw their own crops
 masks.py          masks of lesions and of lungs, framed as their images are

@@ -6,7 +6,7 @@ green and blue alike), three otherwise.
 """
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,12 +16,12 @@ import pandas as pd
 from joblib import cpu_count
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
-from torchvision.transforms import CenterCrop, Compose, Resize
 
 from deepcovid.archives import Archive
 from deepcovid.arrays import ArrayWriter
 from deepcovid.errors import BadImageError, UserError, reason_of
 from deepcovid.images.dicom import is_dicom, open_radiograph, shown
+from deepcovid.images.resizing import Framing
 from deepcovid.progress import bar
 
 MIN_SIDE = 32  # pixels; a smaller file is no radiograph
@@ -32,20 +32,6 @@ CHUNK = 256  # images decoded before they are written; bounds memory
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP")
 Pixels = NDArray[np.uint8]
 Row = tuple[dict[str, str], Pixels]  # a catalogue row and its image
-
-Framing = Callable[[Image.Image], Image.Image]
-
-
-def resize(size: int) -> Framing:
-    """Return the framing that brings an image's short side to `size` pixels and keeps its proportions."""
-    framing: Framing = Resize(size)
-    return framing
-
-
-def resize_and_crop(size: int) -> Framing:
-    """Return the framing of what nets are shown: as `resize`, then the centred square of `size` x `size` pixels."""
-    framing: Framing = Compose([Resize(size), CenterCrop(size)])
-    return framing
 
 
 def decode(content: bytes, framing: Framing) -> Pixels:

@@ -16,7 +16,8 @@ from PIL import Image
 
 from deepcovid.archives import Archive
 from deepcovid.errors import BadImageError, UserError
-from deepcovid.images.decoding import decode, resize_and_crop
+from deepcovid.images.decoding import decode
+from deepcovid.images.resizing import resize_and_crop
 
 # As in deepcovid/sources/cohen.py, which brings along what fetches it.
 ARCHIVE = "covid-chestxray-dataset-master.zip"

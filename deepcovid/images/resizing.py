@@ -1,25 +1,54 @@
-"""One data set's pixels at the size of another's, whose nets are to see them."""
+"""Images at the size that nets see, with Pillow's bilinear, antialiased resampling, which is torchvision's too."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torchvision.transforms.v2.functional import resize
+from PIL import Image
+
+Framing = Callable[[Image.Image], Image.Image]
+
+
+def resize(size: int) -> Framing:
+    """Return the framing that brings an image's short side to `size` pixels and keeps its proportions.
+
+    It gives what torchvision's `Resize` gives; torchvision takes seconds to import.
+    """
+
+    def framing(picture: Image.Image) -> Image.Image:
+        short, long = sorted(picture.size)
+        scaled = int(size * long / short)
+        target = (size, scaled) if picture.width <= picture.height else (scaled, size)
+        return picture.resize(target, Image.Resampling.BILINEAR)
+
+    return framing
+
+
+def resize_and_crop(size: int) -> Framing:
+    """Return the framing of what nets are shown: as `resize`, then the centred square of `size` x `size` pixels.
+
+    It gives what torchvision's `Resize` and `CenterCrop` give.
+    """
+
+    def framing(picture: Image.Image) -> Image.Image:
+        whole = resize(size)(picture)
+        left, top = round((whole.width - size) / 2), round((whole.height - size) / 2)
+        return whole.crop((left, top, left + size, top + size))
+
+    return framing
 
 
 def resized(batches: Iterable[NDArray[np.uint8]], size: int) -> Iterator[NDArray[np.uint8]]:
     """Yield batches of square images as uint8 (batch, size, size, channels); those of that size stay as they are.
 
-    The resampling is that of deepcovid/images/decoding.py: torchvision's, bilinear and antialiased.
-
     Args:
         batches: Each uint8 (batch, side, side, 1 or 3).
         size: Side of the images that are yielded, pixels.
     """
+    framing = resize(size)
     for batch in batches:
         if batch.shape[1:3] == (size, size):
             yield batch
         else:
-            images = torch.from_numpy(batch).permute(0, 3, 1, 2)
-            yield resize(images, [size, size], antialias=True).permute(0, 2, 3, 1).numpy()
+            pictures = [framing(Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)) for image in batch]
+            yield np.stack([np.atleast_3d(np.asarray(picture)) for picture in pictures])

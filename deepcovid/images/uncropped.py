@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from deepcovid import catalogue
 from deepcovid.errors import UserError
-from deepcovid.images.decoding import decoded_images, resize
+from deepcovid.images.decoding import decoded_images
+from deepcovid.images.resizing import resize
 
 Pixels = NDArray[np.uint8]
 

@@ -14,7 +14,8 @@ from deepcovid.nets.zoo import title_of
 from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.calibration import Calibrations
 from deepcovid.statistics.comparison import AgainstPublished, NetsCompared
-from deepcovid.statistics.rates import Confusion, RunResult
+from deepcovid.statistics.counts import Confusion
+from deepcovid.statistics.rates import RunResult
 from deepcovid.statistics.runs import Run
 
 # Recipes that the report's story is about; others are shown beside them.

@@ -21,9 +21,9 @@ from deepcovid.report.contents import ShownRun
 from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.comparison import Beside
+from deepcovid.statistics.counts import Confusion
 from deepcovid.statistics.curves import histogram
 from deepcovid.statistics.estimate import Estimate
-from deepcovid.statistics.rates import Confusion
 from deepcovid.statistics.roc_bands import roc_band
 
 GROUP_COLOURS = {"covid": RED, "other": ORANGE, "normal": BLUE}
@@ -232,28 +232,35 @@ def histograms(runs: Sequence[ShownRun]) -> Figure:
 
 
 @styled
-def training(runs: Sequence[ShownRun]) -> Figure:
-    """Draw loss, and accuracy and AUC on the test images, over epochs: a column per run; the line is the first seed,
-    the area reaches over all seeds, the dashed line is what calling every image non-COVID scores."""
-    figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
-    columns = max(len(runs), 3)
+def training(recipes: Mapping[str, Sequence[ShownRun]]) -> Figure:
+    """Draw loss, and accuracy and AUC on the test images, over epochs: a column per recipe, a colour per net.
+
+    The line is the first seed, the area reaches over all seeds, the dashed line is what calling every image non-COVID
+    scores.
+
+    Args:
+        recipes: By title, the recipe's runs.
+    """
+    figure = Figure(figsize=(WIDTH, 5.6), layout="constrained")
+    columns = max(len(recipes), 3)
     axes = figure.subplots(3, columns, sharex="col", sharey="row", squeeze=False)
-    for axis in axes[:, len(runs) :].ravel():
+    for axis in axes[:, len(recipes) :].ravel():
         axis.axis("off")
-    for column, run in enumerate(runs):
-        colour = NET_COLOURS[run.model]
-        for axis, measure in zip(axes[:, column], ("loss", "test_accuracy", "test_auc"), strict=True):
-            over_seeds = run.log.groupby("epoch")[measure].agg(["first", "min", "max"])
-            axis.fill_between(
-                over_seeds.index, over_seeds["min"], over_seeds["max"], color=colour, alpha=0.25, linewidth=0
-            )
-            axis.plot(over_seeds.index, over_seeds["first"], color=colour, linewidth=1.5)
-            axis.set_xlim(0, over_seeds.index.max())
-        counts = run.result.n_test
-        axes[1, column].axhline(
-            counts.non / (counts.covid + counts.non), color=INK, linewidth=0.9, linestyle=(0, (3, 2))
-        )
-        axes[0, column].set_title(stacked(run.recipe), fontsize=9 if columns < 5 else 7)
+    nets = {}
+    for column, (title, runs) in enumerate(recipes.items()):
+        for run in runs:
+            colour = NET_COLOURS[run.model]
+            by_epoch = run.log.groupby("epoch")
+            for axis, measure in zip(axes[:, column], ("loss", "test_accuracy", "test_auc"), strict=True):
+                over_seeds = by_epoch[measure].agg(["first", "min", "max"])
+                epochs = over_seeds.index
+                axis.fill_between(epochs, over_seeds["min"], over_seeds["max"], color=colour, alpha=0.2, linewidth=0)
+                (nets[run.net],) = axis.plot(epochs, over_seeds["first"], color=colour, linewidth=1.3)
+        counts = runs[0].result.n_test
+        majority = counts.non / (counts.covid + counts.non)
+        axes[1, column].axhline(majority, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
+        axes[0, column].set_xlim(0, max(run.log["epoch"].max() for run in runs))
+        axes[0, column].set_title(stacked(title), fontsize=9 if columns < 5 else 7)
         axes[2, column].set_xlabel("epoch")
     axes[0, 0].set_yscale("log")
     axes[0, 0].yaxis.set_major_formatter("{x:g}")
@@ -261,6 +268,7 @@ def training(runs: Sequence[ShownRun]) -> Figure:
     axes[0, 0].set_ylabel("loss (cross-entropy)")
     axes[1, 0].set_ylabel("accuracy, test images")
     axes[2, 0].set_ylabel("AUC, test images")
+    figure.legend(nets.values(), nets.keys(), loc="outside upper left", ncols=len(nets), fontsize=8)
     return figure
 
 

@@ -214,26 +214,23 @@ def histogram(contents: Contents) -> Section:
 
 def training(contents: Contents) -> Section:
     """Loss and test accuracy over epochs."""
-    blocks = []
-    for model in contents.models:
-        runs, net = contents.of_model(model), title_of(model)
-        last = {run.recipe: run.log.groupby("seed").last() for run in runs}
-        alt = f"Training curves of {net}. " + "; ".join(
-            f"{title}: last loss {log['loss'].iloc[0]:.3f}, last test accuracy {log['test_accuracy'].iloc[0]:.4f}"
-            for title, log in last.items()
-        )
-        caption = (
-            f"{net}. The line is the first seed, the area holds all seeds; dashed is the accuracy of calling every "
-            "image non-COVID."
-        )
-        steps = tuple(run.trained for run in runs)
-        blocks.append(drawn(figures.training(runs), f"training-{model}", alt, caption, steps))
+    panels = _by_recipe(contents)
+    last = {(title, run.net): run.log.groupby("seed").last() for title, runs in panels.items() for run in runs}
+    alt = "Training curves. " + "; ".join(
+        f"{title}, {net}: last loss {log['loss'].iloc[0]:.3f}, last test accuracy {log['test_accuracy'].iloc[0]:.4f}"
+        for (title, net), log in last.items()
+    )
+    caption = (
+        "The line is the first seed, the area holds all seeds; dashed is the accuracy of calling every image non-COVID."
+    )
+    steps = tuple(run.trained for run in contents.runs)
+    blocks = (drawn(figures.training(panels), "training", alt, caption, steps),)
     text = (
         "An accuracy that lies on the dashed line says nothing: most test images are non-COVID. Where the learning "
         "rate dies early, the loss stays where it was. Selection by best accuracy keeps the first of the best epochs; "
         "where the accuracy never leaves the dashed line that is the first of all, whatever the AUC does later.",
     )
-    return Section("training", "Training curves", text, tuple(blocks))
+    return Section("training", "Training curves", text, blocks)
 
 
 def published(contents: Contents) -> Section:

@@ -2,6 +2,7 @@
 
 estimate.py     a number with its interval, and the files that hold results
 runs.py         one run: the scores of a net under a recipe
+counts.py       counts of images: of each class, in each cell of a confusion matrix
 rates.py        the paper's numbers for one run: rates at the cut-off, areas, how they vary over seeds
 curves.py       the tables behind the plots
 intervals.py    95 % intervals: the paper's formula, Wilson's, Student's, percentiles

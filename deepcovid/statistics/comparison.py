@@ -12,6 +12,7 @@ from scipy.stats import binomtest
 
 from deepcovid.schema import Strict
 from deepcovid.statistics.bootstrap import Bootstrap
+from deepcovid.statistics.counts import Counts
 from deepcovid.statistics.estimate import Estimate, Number, PairedTest
 from deepcovid.statistics.intervals import (
     Interval,
@@ -20,7 +21,7 @@ from deepcovid.statistics.intervals import (
     wilson_interval,
 )
 from deepcovid.statistics.published import Group, PublishedNumber
-from deepcovid.statistics.rates import SENSITIVITY_WANTED, Counts, Mask, at_sensitivity, rates
+from deepcovid.statistics.rates import SENSITIVITY_WANTED, Mask, at_sensitivity, rates
 from deepcovid.statistics.runs import Run
 
 # Minaee et al. 2020: SqueezeNet has the highest AUC, ResNet18 close.

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,33 +10,13 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from deepcovid.errors import UserError
 from deepcovid.schema import Strict
 from deepcovid.statistics.bootstrap import Bootstrap
+from deepcovid.statistics.counts import Confusion, Counts
 from deepcovid.statistics.estimate import Bounds, Estimate, Headline, Number
 from deepcovid.statistics.intervals import mean_interval, normal_interval, wilson_interval
 
 Scores = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 SENSITIVITY_WANTED = 0.98  # where the paper reads off its headline specificity
-
-
-class Confusion(Strict):
-    """The images in each cell of the confusion matrix."""
-
-    tp: int
-    fp: int
-    fn: int
-    tn: int
-
-
-class Counts(Strict):
-    """How many images there are of each class."""
-
-    covid: int
-    non: int
-
-    @classmethod
-    def of(cls, positive: Mask) -> Self:
-        """Count `positive` (images)."""
-        return cls(covid=int(positive.sum()), non=int((~positive).sum()))
 
 
 class Rate(Strict):

@@ -1,0 +1,34 @@
+"""A Gaussian over features whose covariance has low rank and, off it, equal noise in every direction.
+
+It is that of probabilistic principal component analysis (Tipping and Bishop 1999).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float64]
+
+
+class Gaussian(NamedTuple):
+    """A Gaussian over features.
+
+    Attributes:
+        mean: (features,).
+        axes: (components, features), the principal axes, orthonormal.
+        variances: (components,), along the axes.
+        noise: Variance in each direction off the axes.
+    """
+
+    mean: Numbers
+    axes: Numbers
+    variances: Numbers
+    noise: float
+
+    def distances(self, features: NDArray[np.floating]) -> Numbers:
+        """Return the Mahalanobis distance from the mean of each of `features` (images, features), as (images,)."""
+        centred = features.astype(np.float64) - self.mean
+        along = centred @ self.axes.T
+        off = centred - along @ self.axes
+        return np.sqrt((along**2 / self.variances).sum(axis=1) + (off**2).sum(axis=1) / self.noise)
