@@ -214,7 +214,7 @@ def histograms(runs: Sequence[ShownRun]) -> Figure:
         table = histogram(run.scores["group"], run.score)
         for axis, (group, colour) in zip(axes[:, column], GROUP_COLOURS.items(), strict=True):
             bars = table[table["group"] == group]
-            axis.bar(bars["low"], bars["share"], bars["high"] - bars["low"], align="edge", color=colour, linewidth=0)
+            axis.stairs(bars["share"], [*bars["low"], 1], fill=True, color=colour)
             axis.axvline(run.cut_off, color=INK, linewidth=1, linestyle=(0, (3, 2)))
             own = run.score[run.scores["group"] == group]
             called = f"{(own >= run.cut_off).sum():,} of {len(own):,} called covid"
