@@ -1,8 +1,10 @@
 """What stands where on the page: sections with their figures, tables and the steps behind each."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
-from joblib import Parallel, cpu_count, delayed
+from joblib import cpu_count
 
 from deepcovid.drawing.blocks import NOT_RUN, Block, Section, Tile, drawn
 from deepcovid.drawing.steps import Step
@@ -38,9 +40,20 @@ def sections(contents: Contents) -> list[Section]:
         provenance,
         parameters,
     )
-    work = [delayed(part)(contents) for part in order]
-    made: list[Section] = Parallel(min(len(work), cpu_count()), backend="multiprocessing")(work)
-    return made
+    # Forked processes hold the contents already; to send them along with each section takes longer than to draw it.
+    with ProcessPoolExecutor(min(len(order), cpu_count()), get_context("fork"), _hold, (contents,)) as pool:
+        return list(pool.map(_section, order))
+
+
+_held: list[Contents] = []  # what a process draws from
+
+
+def _hold(contents: Contents) -> None:
+    _held[:] = [contents]
+
+
+def _section(part: Callable[[Contents], Section]) -> Section:
+    return part(*_held)
 
 
 def question(contents: Contents) -> Section:
