@@ -44,13 +44,12 @@ class ArrayWriter:
         self._finish()
         narrow = self.path.with_name(self.path.name + ".narrow")
         self.path.rename(narrow)
-        try:
-            self.row_shape = row_shape
-            self._open()
-            for row in load_array(narrow):
-                self.append(np.broadcast_to(row, (1, *row_shape)))
-        finally:
-            narrow.unlink()
+        rows = load_array(narrow)
+        narrow.unlink()  # it can still be read, and nothing is left if this process ends here
+        self.row_shape = row_shape
+        self._open()
+        for row in rows:
+            self.append(np.broadcast_to(row, (1, *row_shape)))
 
     def __enter__(self) -> Self:
         return self

@@ -41,7 +41,7 @@ def describe(error: UserError | OSError) -> str:
 
 
 def cause(error: UserError | OSError) -> str:
-    """Return what `describe` does, without the file where it was the system that failed."""
+    """Like `describe`, but leave out the file name of operating-system errors, because the caller prints it."""
     if isinstance(error, OSError):
         return f"{error.strerror or error}: {REMEDIES.get(error.errno or 0, 'check the file and the disk')}"
     return printable(" ".join(str(error).split()))

@@ -31,8 +31,9 @@ class RemoteFile:
         optional: Whether the data set does without it.
         editions: What is known about files of this name, by SHA-256.
         sha256_prefix: What the SHA-256 of a download begins with, where its publisher says so.
-        commit: Of the archive of a git repository: the commit that `url` names. `git archive`, which code hosts run,
-            writes it into the comment of the zip. The bytes of such a zip, and its SHA-256 with them, may change.
+        commit: The commit that `url` names, if the file is the archive of a git repository. `git archive`, which code
+            hosts run, writes it into the comment of the zip. The bytes of such a zip, and its SHA-256 with them, may
+            change.
     """
 
     path: str
@@ -169,7 +170,8 @@ def _download(remote: RemoteFile, mirrors: Sequence[Path]) -> Path:
     looked = where_looked(mirrors)
     if not remote.url:
         raise UserError(f"{remote.path}: {looked} and it has no public address; {remote.remedy}")
-    cache = pooch.os_cache("deepcovid") if "DEEPCOVID_CACHE" not in os.environ else Path(os.environ["DEEPCOVID_CACHE"])
+    own = os.environ.get("DEEPCOVID_CACHE")
+    cache = Path(own).expanduser() if own else pooch.os_cache("deepcovid")
     try:
         return Path(
             pooch.retrieve(

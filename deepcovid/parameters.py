@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from itertools import product
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, ValidationInfo, model_validator
+from pydantic import AfterValidator, ValidationError, ValidationInfo, model_validator
 
 from deepcovid.errors import UserError
 from deepcovid.schema import Strict, checked
@@ -140,10 +140,12 @@ class Settings(Shared):
             ("audited_models", self.audited_models, nets),
             ("heatmapped_models", self.heatmapped_models, nets),
             ("dialled", self.dialled, list(self.dataset)),
+            ("dials.images", [self.dials.images], list(self.dataset)),
             ("ladder.bottom", [self.ladder.bottom], recipes),
             ("ladder.top", [self.ladder.top], recipes),
             ("ladder.asides", self.ladder.asides, recipes),
             ("ladder.up", self.ladder.up, list(Recipe.model_fields)),
+            ("ladder.remedies", list(self.ladder.remedies), list(Recipe.model_fields)),
             ("audit.recipe", [self.audit.recipe], recipes),
             ("heatmaps.recipe", [self.heatmaps.recipe], recipes),
         ):
@@ -165,6 +167,16 @@ class Settings(Shared):
                 raise ValueError(f"replays names {name}, which needs no more than frozen features; name it in recipes")
         if self.recipe[self.ladder.top].whole_net:
             raise ValueError(f"ladder.top names {self.ladder.top}, which needs the whole net; name one that does not")
+        try:
+            remedied = self.recipe[self.ladder.top].changed(self.ladder.remedies)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(str(part) for part in problem["loc"])
+            raise ValueError(f"ladder.remedies.{where}: {problem['msg']}") from None
+        if remedied.whole_net:
+            raise ValueError(
+                "ladder.remedies sets a switch that needs the whole net; set switches that frozen features allow"
+            )
         for key, name in (("audit.recipe", self.audit.recipe), ("heatmaps.recipe", self.heatmaps.recipe)):
             if name not in self.recipes:
                 raise ValueError(
@@ -183,10 +195,13 @@ class Settings(Shared):
                     f"test_sets names {name}, of which only a part are test images; "
                     f"set dataset.{name}.split.strategy to test-only, or name it in datasets"
                 )
-        for name in self.datasets:
+        for key, name in [
+            *(("datasets", name) for name in self.datasets),
+            *(("dialled", name) for name in self.dialled),
+        ]:
             if self.dataset[name].split.strategy == "test-only":
                 raise ValueError(
-                    f"datasets names {name}, which has no training images; name it in test_sets, "
+                    f"{key} names {name}, which has no training images; name it in test_sets, "
                     f"or set dataset.{name}.split.strategy to patient"
                 )
         return self

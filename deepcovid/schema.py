@@ -48,7 +48,7 @@ def checked(
             by_path.setdefault(_key_path(values, problem), []).append(problem)
         # Where a value fits no branch of a union, each branch complains: the one that got furthest is meant.
         first = next(iter(by_path))
-        path = max((path for path in by_path if path.startswith(first)), key=len)
+        path = max((path for path in by_path if f"{path}.".startswith(f"{first}." if first else "")), key=len)
         got = by_path[path][0]["input"]
         message = " or ".join(dict.fromkeys(_allowed(schema, problem) for problem in by_path[path]))
         shown = f" (got {_short(got)})" if isinstance(got, str | int | float) else ""

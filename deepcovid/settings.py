@@ -1,6 +1,7 @@
 """The sections of params.yaml: every knob, its type and its range. The file as a whole is in parameters.py."""
 
-from typing import Annotated, Literal, Self, TypeVar, get_args
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -86,7 +87,7 @@ class PhantomSource(_Strict):
 
     Attributes:
         seed: Seed of the patients and their images. Patients of different seeds are different patients.
-        height: Of the drawn images, pixels; the width varies with the patient.
+        height: Height of the drawn images, pixels; the width varies with the patient.
         images: How many there are.
         collections: Where the images of each group come from.
         lesion: Factor on the centimetres of lung that findings fill, and on how much a heart is enlarged; 0 is no
@@ -183,7 +184,7 @@ class Counts(_Strict):
 
 
 class SplitSettings(_Strict):
-    """How images are divided; `scale` takes fewer where there are too few, and says so in the metrics.
+    """How images are divided; `scale` takes fewer where there are too few; results/<data set>/split.json says so.
 
     With `test-only` every image is a test image, and the counts do not matter.
     """
@@ -208,7 +209,7 @@ class AugmentSettings(_Strict):
 
 
 class WeightSettings(_Strict):
-    """Where a backbone's weights come from.
+    """Where a net's weights come from.
 
     `source` is `imagenet`, `random`, or a folder with a state dict for each net: <model>.pth or <model>.safetensors.
     """
@@ -286,6 +287,7 @@ class DatasetSettings(_Strict):
     weights: WeightSettings
     seeds: Seeds
     ladder_seeds: Seeds
+    resplits: Seeds
     replay: ReplaySettings
     hiding: HidingSettings
     compared_pairs: PositiveInt
@@ -369,15 +371,21 @@ class Recipe(_Strict):
     epochs: Annotated[int, Field(ge=1, le=10000)]
     batch_size: PositiveInt
     augmented: bool
+    sampling: Literal["natural", "balanced"]
     random_crop: bool
     batch_norm: Literal["evaluation", "training"]
     selection: Literal["last-epoch", "best-accuracy"]
+    selection_on: Literal["test", "validation"]
     cut_off: Share
 
     @property
     def whole_net(self) -> bool:
         """Whether the net must run in every epoch, since what it makes of an image changes from one to the next."""
         return self.random_crop or self.batch_norm == "training"
+
+    def changed(self, changes: Mapping[str, Any]) -> "Recipe":
+        """Return this recipe with some switches set as `changes` say; they are validated as params.yaml is."""
+        return Recipe.model_validate(self.model_dump() | dict(changes))
 
     def without_cut_off(self) -> "Recipe":
         """Return this recipe with its cut-off set to 0.
@@ -410,6 +418,7 @@ class LadderSettings(_Strict):
         up: Order of the switches on the way up; those that are not named but differ come last, those that do not
             differ have no rung. On the way down, switches that need the whole net come last, in reverse.
         asides: Recipes beside the ladder, compared with its bottom.
+        remedies: Switches that neither recipe sets, with the value that is tried in every combination of the others.
         detection: When a head counts as one that detects.
     """
 
@@ -417,6 +426,7 @@ class LadderSettings(_Strict):
     top: Name
     up: Names
     asides: Annotated[list[Name], AfterValidator(distinct)]
+    remedies: dict[str, Any]
     detection: Detection
 
 
@@ -441,17 +451,24 @@ class AuditSettings(_Strict):
     calibration_bins: Annotated[int, Field(ge=2, le=100)]
 
 
-class DialSettings(_Strict):
-    """At which settings of the phantoms' dials the audits are read: see deepcovid/audits/dials.py.
-
-    Attributes:
-        shortcut: Settings of `source.shortcut`.
-        lesion: Settings of `source.lesion`.
-        share: Share of the data sets' images that is drawn at each.
-    """
+class DialPoints(_Strict):
+    """Settings of `source.shortcut` and of `source.lesion`; each of one is combined with each of the other."""
 
     shortcut: Annotated[list[Annotated[float, Field(ge=0, le=2)]], Field(min_length=1), AfterValidator(distinct)]
     lesion: Annotated[list[Share], Field(min_length=1), AfterValidator(distinct)]
+
+
+class DialSettings(_Strict):
+    """How the phantoms' dials are turned to read the audits: see deepcovid/audits/dials.py.
+
+    Attributes:
+        images: Test set of other patients, all from one collection.
+        at: At which settings the audits are read.
+        share: Share of the data sets' images that is drawn at each.
+    """
+
+    images: Name
+    at: DialPoints
     share: Annotated[float, Field(gt=0, le=1)]
 
 

@@ -2,6 +2,6 @@
 
 import os
 
-# Before torch is loaded: its threads then wait for each other asleep. Awake, which is the default, two threads on a
-# machine that has other work take turns at waiting; features came at half the rate, heads at a twentieth.
+# OpenMP threads spin while they wait. On a machine with other work, spinning threads block each other: features ran at
+# half the speed, heads at a twentieth. Passive waiting avoids that; it must be set before torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

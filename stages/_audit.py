@@ -7,9 +7,9 @@ from stages import paths
 
 
 def write(found: Audit, dataset: str, name: str, headline_name: str = "") -> None:
-    """Write what an audit of a data set found; the metrics are a folder with a file a net where it is of nets.
+    """Write an audit's result, and its headline as one metrics file, or as a folder with one file per net.
 
-    `headline_name` is the name among the metrics, where it is not `name`.
+    `headline_name` is the name among the metrics, if it is another than `name`.
     """
     headline, metrics = found.headline(), paths.audit_metrics(dataset)
     if isinstance(headline, Headline):

@@ -4,6 +4,7 @@ import pandas as pd
 import torch
 
 from deepcovid import catalogue
+from deepcovid.errors import UserError
 from deepcovid.nets.features import normalised
 from stages import paths
 from stages._pixels import read_pixels
@@ -18,4 +19,6 @@ def calibration_images(dataset: str, image_size: int, seed: int, count: int) -> 
 def sampled(table: pd.DataFrame, seed: int, count: int) -> "pd.Index[int]":
     """Return the places in the catalogue of a sample of training originals, rising."""
     rows = table[catalogue.in_training(table, augmented=False)]
+    if rows.empty:
+        raise UserError("no training image to bring random weights to order with; name a data set that is trained on")
     return rows.sample(min(count, len(rows)), random_state=seed).index.sort_values()

@@ -11,7 +11,7 @@ from deepcovid.files import replacing
 from stages._resolved import read_parameters, read_settings
 
 EXAMPLES = {"dataset": "phantom", "model": "resnet18", "recipe": "paper", "images": "cohen"}
-KEYS = {"images": "dataset"}  # where an option's names are, unless under its own
+KEYS = {"model": "models", "images": "test_sets"}  # where params.yaml lists an option's names, if not under its own
 
 
 def run(stage: Callable[..., None]) -> None:

@@ -9,8 +9,8 @@ import torch
 from deepcovid import catalogue
 from deepcovid.arrays import load_array
 from deepcovid.errors import UserError
-from deepcovid.files import replacing, write_json
-from deepcovid.images.augmentation import with_copies
+from deepcovid.files import replacing, write_csv, write_json
+from deepcovid.images.augmentation import copies, with_copies
 from deepcovid.images.contact_sheet import chosen, contact_sheet
 from deepcovid.images.decoding import check_quarantine, decoded_images, write_images
 from deepcovid.images.masks import lesion_masks
@@ -41,11 +41,29 @@ def augment(parameters: Parameters, dataset: str) -> None:
         check_quarantine(quarantined, len(table), parameters.max_quarantined_share)
     catalogue.write(paths.data(dataset, "images.csv"), used)
     write_json(paths.provenance(dataset, "quarantined"), quarantined)
-    copies = int(catalogue.copies(used).sum())
-    write_json(
-        paths.results(dataset, "images"), {"images": len(used), "copies": copies, "quarantined": len(quarantined)}
-    )
+    counts = {"images": len(used), "copies": int(catalogue.copies(used).sum()), "quarantined": len(quarantined)}
+    write_json(paths.results(dataset, "images"), counts)
+    write_spare_copies(parameters, dataset, used)
     draw_contact_sheet(dataset, used, size)
+
+
+def write_spare_copies(parameters: Parameters, dataset: str, table: pd.DataFrame) -> None:
+    """Copy the COVID images that have no copies of the pipeline's own, for other splits to train on.
+
+    A data set that is only tested on gets none, in an empty folder.
+    """
+    originals = table[catalogue.covid(table) & catalogue.originals(table)]
+    if parameters.augment.source == "generated":
+        originals = originals[catalogue.in_test(originals)]
+    pixels = load_array(paths.data(dataset, "pixels.npy"))
+    rows = [dict(zip(originals.columns, values, strict=True)) for values in originals.itertuples(index=False)]
+    images = (pixels[place].squeeze() for place in originals.index)
+    with replacing(paths.spare_copies(dataset)) as folder:
+        folder.mkdir()
+        if parameters.split.strategy != "test-only":
+            made = copies(zip(rows, images, strict=True), parameters.augment)
+            used = write_images(made, folder / "pixels.npy", parameters.image_size)
+            write_csv(folder / "images.csv", used[["image_id", "augmentation_of"]])
 
 
 def draw_contact_sheet(dataset: str, table: pd.DataFrame, size: int) -> None:

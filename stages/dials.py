@@ -35,14 +35,15 @@ from stages._calibration import sampled
 from stages._resolved import read_settings
 
 
-def dials(parameters: Parameters, dataset: str, images: str) -> None:
-    external, options = read_settings().dataset[images], parameters.dials
-    for name, source in ((dataset, parameters.source), (images, external.source)):
+def dials(parameters: Parameters, dataset: str) -> None:
+    options = parameters.dials
+    external = read_settings().dataset[options.images]
+    for name, source in ((dataset, parameters.source), (options.images, external.source)):
         if not isinstance(source, PhantomSource):
             raise UserError(f"{name}: no phantoms, so that there are no dials; name a data set of kind phantom")
     if not parameters.audited_models:
         raise UserError("audited_models names no net that models names too; the dials are read with the first")
-    settings = [(shortcut, lesion) for shortcut in options.shortcut for lesion in options.lesion]
+    settings = [(shortcut, lesion) for shortcut in options.at.shortcut for lesion in options.at.lesion]
     cells = {
         key(shortcut, lesion): read(parameters, external, shortcut, lesion)
         for shortcut, lesion in track(settings, "settings of the dials", total=len(settings), unit="settings")

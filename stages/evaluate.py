@@ -9,14 +9,15 @@ from collections import defaultdict
 import pandas as pd
 
 from deepcovid.files import replacing, write_csv
-from deepcovid.parameters import Parameters
+from deepcovid.parameters import Parameters, RunParameters
 from deepcovid.statistics import curves
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.calibration import Calibrations, calibration
 from deepcovid.statistics.comparison import beside_published, between_nets, measure
 from deepcovid.statistics.estimate import write_result
-from deepcovid.statistics.rates import Runs, evaluate, headline
+from deepcovid.statistics.rates import Runs, evaluate, headline, units_of
 from deepcovid.statistics.runs import Run
+from deepcovid.statistics.uncertainty import uncertainty
 from stages import _run, paths
 from stages._resolved import read_published
 from stages.runs import read_log, read_run
@@ -27,13 +28,15 @@ def evaluate_stage(parameters: Parameters, dataset: str) -> None:
     images = next(iter(runs.values())).scores
     runs = {name: run.in_the_order_of(images["image_id"]) for name, run in runs.items()}
     bootstrap, calibrated_under = Bootstrap.of(images, parameters.evaluate), parameters.audit.recipe
-    results = {name: evaluate(run.heads.to_numpy(), bootstrap, run.cut_off) for name, run in runs.items()}
+    results = {
+        name: evaluate(run.heads.to_numpy(), bootstrap, run.cut_off, units_of(run.heads)) for name, run in runs.items()
+    }
     calibrated = {
         run.model: calibration(run.score, bootstrap, parameters.audit.calibration_bins)
         for run in runs.values()
         if run.recipe == calibrated_under
     }
-    measured = measure(list(runs.values()), bootstrap)
+    measured = measure(list(runs.values()), [on_splits(dataset, run) for run in parameters.runs.values()], bootstrap)
     groups = read_published().of(dataset)
 
     with replacing(paths.metrics(dataset)) as folder:
@@ -44,8 +47,17 @@ def evaluate_stage(parameters: Parameters, dataset: str) -> None:
     write_result(paths.results(dataset, "calibration"), Calibrations(recipe=calibrated_under, nets=calibrated))
     write_result(paths.results(dataset, "published"), beside_published(measured, groups))
     write_result(paths.results(dataset, "nets"), between_nets(measured))
+    write_result(paths.results(dataset, "uncertainty"), uncertainty(measured))
     write_curves(parameters, dataset, runs)
     hand_on(parameters, dataset)
+
+
+def on_splits(dataset: str, run: RunParameters) -> pd.DataFrame | None:
+    """Return what a run's heads reach on other splits, a row each; None for whole nets, which are not trained anew."""
+    if run.whole_net:
+        return None
+    table = pd.read_csv(paths.resplit(dataset))
+    return table[(table["model"] == run.model) & (table["recipe"] == run.recipe)].sort_values("split")
 
 
 def hand_on(parameters: Parameters, dataset: str) -> None:

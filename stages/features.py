@@ -1,4 +1,4 @@
-"""Turn every image into a feature vector with a frozen net.
+"""Turn every image into a feature vector with a frozen net, and the copies that other splits train on.
 
 An audited net also sees every image once more for each square that hides its middle, or all but its middle, and a net
 of the same kind with random weights, which has learnt from no picture of anything, sees every image too.
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from deepcovid.arrays import batches
+from deepcovid.arrays import batches, load_array
 from deepcovid.audits.hiding import hide, squares
 from deepcovid.files import replacing
 from deepcovid.nets.features import write_features
@@ -35,6 +35,8 @@ def features(parameters: Parameters, dataset: str, model: str) -> None:
     with replacing(paths.features(dataset, model).parent) as folder:
         folder.mkdir()
         extract(net, batches(pixels, options.batch_size), images, folder / "images.npy", "images")
+        spare = paths.spare_copies(dataset) / "pixels.npy"
+        extract(net, batches(spare, options.batch_size), len(load_array(spare)), folder / "spare.npy", "spare copies")
         if audit := parameters.audit_passes[model]:
             sweep = squares(audit.hiding)
             hidden = (hide(batch, square) for square in sweep for batch in batches(pixels, options.batch_size))

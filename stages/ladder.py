@@ -10,6 +10,7 @@ from deepcovid.heads.sweep import train_and_score
 from deepcovid.ladder.measuring import Ladders, measured, rows
 from deepcovid.ladder.rungs import rungs, subsets
 from deepcovid.parameters import Parameters
+from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import write_result
 from stages import _run, paths
 from stages.runs import read_score_table
@@ -17,8 +18,8 @@ from stages.runs import read_score_table
 
 def ladder_stage(parameters: Parameters, dataset: str) -> None:
     table = catalogue.read(paths.data(dataset, "images.csv"))
-    positive = catalogue.covid(table)[catalogue.in_test(table)].to_numpy()
-    ladders, table_rows, named = {}, [], parameters.ladder_recipes
+    bootstrap = Bootstrap.of(table[catalogue.in_test(table)], parameters.evaluate)
+    ladders, rung_rows, combination_rows, named = {}, [], [], parameters.ladder_recipes
     for model in parameters.models:
         scores = replayed(parameters, dataset, model)
         chosen = [rung.recipe for rung in rungs(parameters.ladder, named, scores)]
@@ -26,11 +27,13 @@ def ladder_stage(parameters: Parameters, dataset: str) -> None:
         features = load_array(paths.features(dataset, model))
         frozen = [recipe for recipe in chosen if not recipe.whole_net]
         scores |= train_and_score(features, table, frozen, parameters.ladder_seeds)
-        ladders[model] = measured(parameters.ladder, named, scores, positive, parameters.replay.epochs)
-        known = {"dataset": dataset, "model": model}
-        table_rows += [known | row for row in rows(ladders[model], len(positive))]
+        own = measured(parameters.ladder, named, scores, bootstrap, parameters.replay.epochs)
+        ladders[model], known = own.ladder, {"dataset": dataset, "model": model}
+        rung_rows += [known | row for row in rows(own.ladder, len(bootstrap.positive))]
+        combination_rows += [known | row for row in own.combinations]
     write_result(paths.results(dataset, "ladder"), Ladders(nets=ladders))
-    write_csv(paths.curves(dataset) / "ladder.csv", pd.DataFrame(table_rows))
+    write_csv(paths.curves(dataset) / "ladder.csv", pd.DataFrame(rung_rows))
+    write_csv(paths.curves(dataset).parent / "combinations.csv", pd.DataFrame(combination_rows))
 
 
 def replayed(parameters: Parameters, dataset: str, model: str) -> Scores:

@@ -52,6 +52,8 @@ def measured(
     no_lungs = (
         f"no chosen COVID image that is detected is among the {len(members)} with a lung mask in {ARCHIVE}"
         if (raw / ARCHIVE).is_file()
+        else "the masks of phantoms are of lesions"
+        if parameters.source.kind == "phantom"
         else f"no {ARCHIVE} among the raw files"
     )
 

@@ -23,13 +23,19 @@ def data(dataset: str, name: str) -> Path:
     return Path("data") / dataset / name
 
 
+def spare_copies(dataset: str) -> Path:
+    """Return the folder of copies of COVID images that other splits train on: pixels.npy and images.csv."""
+    return data(dataset, "spare")
+
+
 def weights(dataset: str, model: str) -> Path:
     """Return a net's weights."""
     return data(dataset, f"weights/{model}.safetensors")
 
 
 def features(dataset: str, model: str, of: str = "images") -> Path:
-    """Return a net's features: of the `images`, of the images with squares `hidden`, or of the net `untrained`."""
+    """Return a net's features: of the `images`, of the `spare` copies, of the images with squares `hidden`, or of the
+    net `untrained`."""
     return data(dataset, f"features/{model}/{of}.npy")
 
 
@@ -84,6 +90,11 @@ def audit_metrics(dataset: str) -> Path:
 def results(dataset: str, name: str) -> Path:
     """Return a file of results, kept by git."""
     return RESULTS / dataset / f"{name}.json"
+
+
+def resplit(dataset: str) -> Path:
+    """Return the table of what heads reach on other splits, kept by git."""
+    return RESULTS / dataset / "resplit.csv"
 
 
 def curves(dataset: str) -> Path:

@@ -13,6 +13,7 @@ from deepcovid.files import replacing, sha256_of, write_csv
 from deepcovid.heads.head_files import write_head
 from deepcovid.heads.replay import Images, Net, Replayed, head_file, replay
 from deepcovid.heads.scoring import score_table
+from deepcovid.heads.sides import sides
 from deepcovid.heads.training import classes_of
 from deepcovid.images.uncropped import uncropped
 from deepcovid.nets.features import choose_device, keep_large_buffers
@@ -37,13 +38,14 @@ def replay_stage(parameters: Parameters, dataset: str, model: str, recipe: str) 
     options, choices, seeds = parameters.replay, parameters.replayed[recipe], parameters.ladder_seeds
     capped = choices.model_copy(update={"epochs": min(choices.epochs, options.epochs)})
     table = catalogue.read(paths.data(dataset, "images.csv"))
-    in_train, in_test = catalogue.in_training(table, augmented=choices.augmented), catalogue.in_test(table)
-    train, test = images(parameters, dataset, table[in_train], capped), images(parameters, dataset, table[in_test])
+    rows = sides(table, choices)
+    train, test = images(parameters, dataset, table[rows.train], capped), images(parameters, dataset, table[rows.test])
+    apart = images(parameters, dataset, table[rows.selected_on]) if choices.selection_on == "validation" else None
     state = paths.weights(dataset, model)
     runs: dict[int, Replayed] = {}
     for run in options.runs:
         net = Net(trunk(*read_state(state)), device, options.precision)
-        runs[run] = replay(net, train, test, capped, seeds, run)
+        runs[run] = replay(net, train, test, capped, seeds, run, apart)
 
     facts = {
         "model": model,
@@ -58,7 +60,7 @@ def replay_stage(parameters: Parameters, dataset: str, model: str, recipe: str) 
         write_head(partial, head_file(runs, **facts))
     scores = np.concatenate([part.scores for part in runs.values()], axis=1)
     heads = [f"seed_{seed}_run_{run}" for run in runs for seed in seeds]
-    write_csv(files[1], score_table(table[in_test], scores, heads), digits=17)
+    write_csv(files[1], score_table(table[rows.test], scores, heads), digits=17)
     log = pd.concat(part.log.assign(run=run) for run, part in runs.items())
     write_csv(files[2], log)
 

@@ -10,7 +10,7 @@ from deepcovid.files import replacing
 from deepcovid.heatmaps.localisation import NetHeat
 from deepcovid.ladder.measuring import Ladders
 from deepcovid.nets.zoo import title_of
-from deepcovid.parameters import Parameters, RunParameters
+from deepcovid.parameters import Parameters, RunParameters, Shared
 from deepcovid.report.contents import Contents, ShownRun, main_of
 from deepcovid.report.page import render
 from deepcovid.report.sentences import claim_sentence, finding
@@ -19,6 +19,7 @@ from deepcovid.statistics.calibration import Calibrations
 from deepcovid.statistics.comparison import AgainstPublished, NetsCompared
 from deepcovid.statistics.estimate import Model, read_result
 from deepcovid.statistics.rates import RunResult, Runs
+from deepcovid.statistics.uncertainty import Uncertainty
 from stages import _run, paths
 from stages._resolved import read_published
 from stages.lock import Lock
@@ -40,6 +41,7 @@ def report(parameters: Parameters, dataset: str) -> None:
     kinds = results_of(parameters.test_sets)
     audits = {name: sourced(lock, paths.results(dataset, name), kind) for name, kind in kinds.items()}
     calibration = sourced(lock, paths.results(dataset, "calibration"), Calibrations)
+    uncertainty = sourced(lock, paths.results(dataset, "uncertainty"), Uncertainty)
     located = {model: sourced(lock, paths.results(dataset, f"heatmaps/{model}"), NetHeat) for model in mapped}
     pictures = {model: picture(lock, dataset, model) for model in mapped}
     steps = [made.step for made in (*provenance.values(), *audits.values())]
@@ -67,6 +69,7 @@ def report(parameters: Parameters, dataset: str) -> None:
             nets=nets,
             audits=audits,
             calibration=calibration,
+            uncertainty=uncertainty,
             heatmaps=located,
             heatmap_pictures=pictures,
             nets_sentence=claim_sentence(nets.value, dataset, papers_images),
@@ -121,7 +124,8 @@ def as_run(recipe: Recipe, replay_epochs: int) -> dict[str, Any]:
 def settings_of(parameters: Parameters, dataset: str) -> dict[str, Any]:
     """Return the settings of the data set and what data sets share, but for the recipes."""
     own = {name: value for name, value in parameters.model_dump().items() if name in DatasetSettings.model_fields}
-    shared = {name: getattr(parameters, name).model_dump() for name in ("features", "evaluate", "audit", "outliers")}
+    others = [name for name in Shared.model_fields if name not in ("recipe", "dials")]  # no run here is of the dials
+    shared = {name: getattr(parameters, name).model_dump() for name in others}
     return {"dataset": {dataset: own}, **shared, "heatmaps": {"recipe": parameters.heatmap_recipe}}
 
 

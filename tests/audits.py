@@ -30,7 +30,7 @@ def area(auc, reach=0.02):
 
 def square(share, shows, auc):
     less = Estimate(value=0.99 - auc, low=0.98 - auc, high=1 - auc)
-    over = audit.OverSeeds(mean=auc, min=auc - 0.01, max=auc)
+    over = audit.AucOverSeeds(mean=auc, min=auc - 0.01, max=auc)
     return hidden.Reached(share=share, shows=shows, auc=area(auc), over_seeds=over, less_than_whole=less)
 
 

@@ -80,7 +80,7 @@ def smaller(values):
     phantom["split"] |= {"covid": {"train": 4, "test": 6}, "non": {"train": 9, "test": 9}}
     phantom["augment"] = {"copies": 1}
     phantom["weights"]["calibration_images"] = 8
-    phantom["seeds"] = phantom["ladder_seeds"] = 2
+    phantom["seeds"] = phantom["ladder_seeds"] = phantom["resplits"] = 2
     phantom["heatmaps"] |= {"window": 64, "stride": 64, "images": {"true_positives": 2, "sample": 2, "worst": 1}}
     values["replays"] = ["failed-reproduction-replayed"]
     for recipe in values["recipe"].values():

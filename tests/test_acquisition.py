@@ -17,6 +17,7 @@ from deepcovid.settings import AuditSettings, EvaluateSettings
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.counts import Counts
 from deepcovid.statistics.estimate import Headline
+from deepcovid.statistics.intervals import auc_interval
 from tests.radiographs import dicom
 
 AUDIT = AuditSettings(
@@ -63,8 +64,9 @@ def told(found):
 def test_a_variable_that_gives_the_label_away_is_found_and_comes_first(table, measured):
     measured["height"] = np.where(table["label"] == "covid", 1000, 390)
     found, by_name = judged(table, measured)
-    assert told(found)[0] == (VARIABLES["size"].title, "1.000 (1.000 to 1.000)")
-    assert numbers(by_name["size"].auc) == (1, 1, 1)
+    low = auc_interval(1, 15, 30)[0]  # fifteen patients and thirty
+    assert told(found)[0] == (VARIABLES["size"].title, f"1.000 ({low:.3f} to 1.000)")
+    assert numbers(by_name["size"].auc) == pytest.approx((1, low, 1), abs=1e-6)
     assert highest_first(found.ways())[0].title == VARIABLES["size"].title
     assert found.together.auc.value == pytest.approx(1, abs=0.01)
     assert found.images == Counts(covid=30, non=60)

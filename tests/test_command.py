@@ -364,9 +364,10 @@ def test_neither_the_head_nor_its_weights_are_overwritten(folder, predict, head)
     for path in (head, own):
         before = path.read_bytes()
         (folder / "link.csv").symlink_to(path)
-        status, _, err = predict("images", "--weights", own, "--csv", "link.csv")
-        assert status == 1
-        assert "--csv: link.csv is read here and would be overwritten" in err
+        for named in (["--weights", own], []):
+            status, _, err = predict("images", *named, "--csv", "link.csv")
+            assert status == 1
+            assert "--csv: link.csv is read here and would be overwritten" in err
         assert path.read_bytes() == before
         (folder / "link.csv").unlink()
 
@@ -551,6 +552,10 @@ def test_show_writes_a_copy(reports, monkeypatch, capsys):
     os.mkfifo("pipe")
     with pytest.raises(SystemExit, match="error: --output pipe: is no ordinary file"):
         main(["show", "--output", "pipe"])
+    (reports / "params.yaml").write_text("models: []")
+    with pytest.raises(SystemExit, match=r"error: --output params\.yaml: a report is a page"):
+        main(["show", "--output", "params.yaml"])
+    assert (reports / "params.yaml").read_text() == "models: []"
 
 
 def test_show_asks_which_of_several_reports_and_says_how_to_make_one(reports):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
-from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.proportion import proportion_confint
 
 from deepcovid.report.sentences import claim_sentence
 from deepcovid.settings import EvaluateSettings
@@ -58,7 +58,7 @@ def measure_under(settings, *runs):
     """Measure runs of the same images, brought to the order of the first."""
     images = runs[0].scores
     in_order = [run.in_the_order_of(images["image_id"]) for run in runs]
-    return measure(in_order, Bootstrap.of(images, settings))
+    return measure(in_order, [None] * len(runs), Bootstrap.of(images, settings))
 
 
 def group(*numbers, recipes=("paper",), covid=40, non=80):
@@ -82,19 +82,29 @@ def numbers_of(found):
     return list(found.numbers.values())
 
 
-def test_ours_is_the_runs_own_metric_with_its_own_interval():
-    one = run("resnet18", 2)
-    own = evaluate(one.heads.to_numpy(), Bootstrap.of(one.scores, BOOTSTRAP), 0.5)
-    found = beside([one], ("auc", "resnet18", 0.5), ("sensitivity", "resnet18", 0.5), ("specificity", "resnet18", 0.5))
-    expected = own.auc, own.sensitivity, own.specificity
-    for row, estimate in zip(numbers_of(found), expected, strict=True):
-        interval = getattr(estimate, "wilson", estimate)
-        assert row.ours == Estimate(value=estimate.value, low=interval.low, high=interval.high)
+def test_ours_is_the_runs_own_metric_with_the_widest_of_its_intervals():
+    one = run("resnet18", 2, seeds=4)
+    bootstrap, positive = Bootstrap.of(one.scores, BOOTSTRAP), one.positive
+    own = evaluate(one.heads.to_numpy(), bootstrap, 0.5)
+    on_splits = pd.DataFrame({"auc": [0.2, 0.9, 0.8], "sensitivity": [0.81, 0.82, 0.83], "specificity": [0.7] * 3})
+    group_of_three = group(*((name, "resnet18", 0.5) for name in on_splits))
+    found = beside_published(measure([one], [on_splits], bootstrap), {"test": group_of_three})
+    drawn = [np.repeat(np.arange(120), sample.astype(int)) for sample in bootstrap.weights.T]
+    called = one.score >= 0.5
+    expected = {
+        "auc": [roc_auc_score(positive[rows], one.score[rows]) for rows in drawn],
+        "sensitivity": [called[rows][positive[rows]].mean() for rows in drawn],
+        "specificity": [1 - called[rows][~positive[rows]].mean() for rows in drawn],
+    }
+    for row in numbers_of(found):
         spread = getattr(own.over_seeds, row.metric)
+        low, high = np.quantile(on_splits["auc"] if row.metric == "auc" else expected[row.metric], [0.025, 0.975])
+        assert (row.ours.low, row.ours.high) == pytest.approx((low, high), abs=1e-6)
         inside = spread.min <= row.published <= spread.max
-        assert row.over_heads == OverHeads(heads=3, min=spread.min, max=spread.max, inside=inside)
+        assert row.over_heads == OverHeads(heads=4, min=spread.min, max=spread.max, inside=inside)
         assert row.difference == pytest.approx(row.ours.value - 0.5, abs=1e-6)
         assert found.numbers[f"test/{row.metric}/resnet18/paper"] is row
+    assert [row.varies for row in numbers_of(found)] == ["splits", "patients", "patients"]
 
 
 def test_a_count_has_the_interval_of_its_rate():
@@ -123,6 +133,23 @@ def test_inside_says_whether_the_published_value_is_in_our_interval(value):
 
 def width(estimate):
     return estimate.high - estimate.low
+
+
+def test_a_count_of_none_has_wilsons_interval_over_patients():
+    nothing = run_of("resnet18", pd.DataFrame({"seed_0": np.full(120, 0.1)}))
+    found = beside([nothing], ("confusion.tp", "resnet18", 0), ("confusion.fn", "resnet18", 40))
+    low, high = proportion_confint(0, 20, method="wilson")  # forty images of twenty patients
+    tp, fn = (row.ours for row in numbers_of(found))
+    assert (tp.value, tp.low, tp.high) == pytest.approx((0, 40 * low, 40 * high), abs=1e-5)
+    assert (fn.value, fn.low, fn.high) == pytest.approx((40, 40 - 40 * high, 40 - 40 * low), abs=1e-5)
+
+
+def test_of_a_confusion_matrix_two_numbers_are_counted():
+    matrix = [(f"confusion.{cell}", "resnet18", 20) for cell in ("tp", "fp", "fn", "tn")]
+    found = beside([ONE], ("accuracy", "resnet18", 0.5), *matrix, ("auc", "resnet18", 0.5))
+    assert len(found.numbers) == 6
+    assert found.compared == 3
+    assert beside([ONE], ("accuracy", "resnet18", 0.5), ("confusion.fn", "resnet18", 20)).compared == 2
 
 
 def test_the_best_net_and_the_average_over_nets():
@@ -182,7 +209,18 @@ def test_the_difference_of_aucs_has_the_interval_of_a_plain_paired_bootstrap():
     own = pair.auc.difference
     assert own.value == pytest.approx(pair.auc.first - pair.auc.second, abs=2e-6)
     assert (own.low, own.high) == pytest.approx(np.quantile(differences, [0.025, 0.975]), abs=0.015)
-    assert pair.auc.p_value == pytest.approx(2 * np.mean(np.array(differences) >= 0), abs=0.03)
+
+
+def test_the_papers_claim_alone_is_tested():
+    runs = [run("squeezenet1_0", 1), run("resnet18", 1.6), run("resnet50", 2)]
+    bootstrap = Bootstrap.of(runs[0].scores, BOOTSTRAP)
+    claim = between_nets(measure(runs, [None] * 3, bootstrap)).claim
+    draws = bootstrap.auc(runs[0].score) - bootstrap.auc(runs[1].score)
+    assert claim.p_value == pytest.approx(bootstrap_p_value(draws), abs=1e-6)
+    assert claim.difference.value == pytest.approx(
+        roc_auc_score(POSITIVE, runs[0].score) - roc_auc_score(POSITIVE, runs[1].score), abs=1e-6
+    )
+    assert between_nets(measure(runs[:1], [None], bootstrap)).claim is None
 
 
 def test_shared_draws_make_the_interval_of_two_like_nets_narrow():
@@ -196,16 +234,19 @@ def test_shared_draws_make_the_interval_of_two_like_nets_narrow():
 def test_a_net_differs_from_itself_in_nothing():
     same = Run("resnet50", "paper", 0.5, ONE.scores)
     (pair,) = pairs_of(measured(ONE, same))
-    assert {test.p_value for test in (pair.auc, pair.sensitivity, pair.specificity)} == {1.0}
+    assert {
+        (rates.difference, rates.patients.low, rates.only_first) for rates in (pair.sensitivity, pair.specificity)
+    } == {(0, 0, 0)}
     assert pair.auc.difference == Estimate(value=0, low=0, high=0)
 
 
 @given(strengths=st.tuples(st.floats(0, 4), st.floats(0, 4)), cut_off=st.sampled_from([0.2, 0.5, 0.8]))
-def test_mcnemar_is_the_exact_test_of_statsmodels_on_each_class(strengths, cut_off):
+def test_rates_apart_are_counted_and_have_a_paired_interval_by_patient(strengths, cut_off):
     runs = [
         run(net, strength, cut_off=cut_off) for net, strength in zip(("resnet18", "resnet50"), strengths, strict=True)
     ]
     (pair,) = pairs_of(measured(*runs))
+    weights = Bootstrap.of(runs[0].scores, BOOTSTRAP).weights
     right = [(one.scores["seed_0"].to_numpy() >= cut_off) == POSITIVE for one in runs]
     for name, side in (("sensitivity", POSITIVE), ("specificity", ~POSITIVE)):
         first, second = (part[side] for part in right)
@@ -213,8 +254,8 @@ def test_mcnemar_is_the_exact_test_of_statsmodels_on_each_class(strengths, cut_o
         own = getattr(pair, name)
         assert (own.only_first, own.only_second) == (table[0][1], table[1][0])
         assert (own.first, own.second) == pytest.approx((first.mean(), second.mean()), abs=1e-6)
-        expected = mcnemar(table, exact=True).pvalue if table[0][1] + table[1][0] else 1
-        assert own.p_value == pytest.approx(expected, abs=1e-6)
+        draws = weights[side].T @ (first.astype(float) - second) / weights[side].sum(axis=0)
+        assert (own.patients.low, own.patients.high) == pytest.approx(np.quantile(draws, [0.025, 0.975]), abs=2e-6)
 
 
 def test_pairs_are_all_those_of_one_recipe_and_seeds_are_compared_seed_by_seed():

@@ -7,7 +7,7 @@ from deepcovid.statistics.estimate import read_result
 from stages.dials import dials
 from tests.checkouts import copy_of_checkout, edit_params, parameters, smaller
 
-SETTINGS = {"shortcut": [0.0, 2.0], "lesion": [0.0, 1.0], "share": 0.5}
+SETTINGS = {"images": "phantom-external", "at": {"shortcut": [0.0, 2.0], "lesion": [0.0, 1.0]}, "share": 0.5}
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def turned(tmp_path_factory):
     edit_params(folder, edit)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        dials(parameters(), "phantom", "phantom-external")
+        dials(parameters(), "phantom")
     return folder
 
 
@@ -34,7 +34,7 @@ def test_every_setting_has_a_cell_with_what_is_read_there(turned):
     found = read_result(turned / "results/phantom/dials.json", Dials)
     assert (found.model, found.recipe, found.hidden_share) == ("resnet18", "paper", 0.75)
     assert {(cell.shortcut, cell.lesion) for cell in found.cells.values()} == {
-        (shortcut, lesion) for shortcut in SETTINGS["shortcut"] for lesion in SETTINGS["lesion"]
+        (shortcut, lesion) for shortcut in SETTINGS["at"]["shortcut"] for lesion in SETTINGS["at"]["lesion"]
     }
     for cell in found.cells.values():
         for area in (cell.inside, cell.outside, cell.collection, cell.hidden, cell.simple["sharpness"].outside):
@@ -59,22 +59,23 @@ def test_the_figure_has_a_panel_a_reading_and_stands_in_a_file(turned):
 
 
 def test_images_that_are_no_phantoms_have_no_dials(checkout, monkeypatch, refused):
+    edit_params(checkout, lambda values: values["dials"].update({"images": "cohen"}))
     monkeypatch.chdir(checkout)
     with refused("cohen: no phantoms", "name a data set of kind phantom"):
-        dials(parameters(), "phantom", "cohen")
+        dials(parameters(), "phantom")
     assert not (checkout / "results/phantom/dials.json.part").exists()
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("change", "said"),
     [
-        ("shortcut", [0.0, 2.5], "dials.shortcut"),
-        ("lesion", [0.5, 0.5], "may be named once"),
-        ("share", 0, "dials.share"),
+        ({"at": {"shortcut": [0.0, 2.5], "lesion": [0.0]}}, "dials.at.shortcut"),
+        ({"at": {"shortcut": [0.0], "lesion": [0.5, 0.5]}}, "may be named once"),
+        ({"share": 0}, "dials.share"),
     ],
 )
-def test_settings_out_of_range_are_refused(checkout, monkeypatch, refused, name, value, said):
+def test_settings_out_of_range_are_refused(checkout, monkeypatch, refused, change, said):
     monkeypatch.chdir(checkout)
-    edit_params(checkout, lambda values: values["dials"].update({name: value}))
+    edit_params(checkout, lambda values: values["dials"].update(change))
     with refused("params.yaml", said):
         parameters()

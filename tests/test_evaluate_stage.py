@@ -9,9 +9,10 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from deepcovid.nets.zoo import NETS
 from deepcovid.statistics.calibration import Calibrations
-from deepcovid.statistics.comparison import AgainstPublished, NetsCompared
+from deepcovid.statistics.comparison import AgainstPublished, NetsCompared, metrics_of
 from deepcovid.statistics.estimate import Headline, read_result
 from deepcovid.statistics.rates import Runs, headline
+from deepcovid.statistics.uncertainty import Uncertainty
 from stages import paths
 from stages._resolved import read_settings
 from stages.evaluate import evaluate_stage
@@ -52,6 +53,14 @@ def parameters(checkout, monkeypatch):
         paths.head(DATASET, own).parent.mkdir(parents=True)
         paths.head(DATASET, own).write_bytes(f"heads of {own.model}".encode())
         table = table.sample(frac=1, random_state=1)
+    on_splits = [
+        {"model": own.model, "recipe": own.recipe, "split": split}
+        | metrics_of(rng.random(50) < 0.3, rng.random(50), own.cut_off)
+        for split in (2, 0, 1)
+        for own in parameters.runs.values()
+    ]
+    paths.resplit(DATASET).parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(on_splits).to_csv(paths.resplit(DATASET), index=False)
     return parameters
 
 
@@ -74,6 +83,17 @@ def test_every_run_has_its_numbers_and_a_headline_in_the_folder_of_metrics(param
         assert result.confusion.tp == (covid & (table["seed_4"] >= 0.5)).sum()  # the recipe's cut-off
         assert result.over_seeds.heads == 2
         assert read_result(paths.metrics(DATASET) / f"{name}.json", Headline) == headline(result)
+
+
+def test_each_run_has_the_spread_over_its_own_splits(parameters):
+    evaluate_stage(parameters, DATASET)
+    found = read_result(paths.results(DATASET, "uncertainty"), Uncertainty).runs
+    table = pd.read_csv(paths.resplit(DATASET))
+    assert list(found) == list(parameters.runs)
+    for name, choices in parameters.runs.items():
+        own = table[(table["model"] == choices.model) & (table["recipe"] == choices.recipe)]["auc"]
+        assert found[name].auc.splits.deviation == pytest.approx(own.std(), abs=1e-6)
+        assert found[name].auc.splits.values == 3
 
 
 def test_the_first_heads_stand_beside_published_numbers_and_net_against_net(parameters):

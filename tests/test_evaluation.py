@@ -13,6 +13,8 @@ from sklearn.metrics import (
     recall_score,
     roc_auc_score,
 )
+from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.weightstats import DescrStatsW
 
 from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.bootstrap import Bootstrap
@@ -27,7 +29,9 @@ from deepcovid.statistics.rates import (
     at_sensitivity,
     evaluate,
     headline,
+    mean_over_units,
     rates,
+    units_of,
 )
 from tests.strategies import labelled_scores
 
@@ -116,7 +120,8 @@ def test_first_seed_gives_the_numbers_and_all_give_the_spread():
     right, wrong, all_negative = np.array([0.9, 0.8, 0.1, 0.2]), np.array([0.1, 0.2, 0.9, 0.8]), np.full(4, 0.3)
     metrics = measured(positive, right, wrong, all_negative)
     assert (metrics.auc.value, metrics.sensitivity.value, metrics.collapsed) == (1, 1, 0)
-    assert (metrics.average_precision, metrics.auc.low) == (1, 1)
+    assert metrics.average_precision == 1
+    assert metrics.auc.low < 0.8  # two images of each class cannot say more
     assert metrics.at_sensitivity_98 == AtSensitivity(cut_off=0.8, sensitivity=1, specificity=1)
     assert metrics.over_seeds.model_dump(mode="json") == {
         "heads": 3,
@@ -124,8 +129,52 @@ def test_first_seed_gives_the_numbers_and_all_give_the_spread():
         "sensitivity": {"mean": {"value": 0.333333, "low": 0, "high": 1}, "min": 0, "max": 1},
         "specificity": {"mean": {"value": 0.666667, "low": 0, "high": 1}, "min": 0, "max": 1},
         "predicted_positive": {"mean": {"value": 1.333333, "low": 0, "high": 4}, "min": 0, "max": 2},
-        "collapsed": {"mean": {"value": 0.333333, "low": 0, "high": 1}, "min": 0, "max": 1},
+        "collapsed": {"mean": {"value": 0.333333, "low": 0.061492, "high": 0.79234}, "min": 0, "max": 1},  # Wilson's
     }
+
+
+def test_the_interval_of_a_rate_is_a_bootstrap_over_patients():
+    rng = np.random.default_rng(0)
+    positive, score = np.arange(60) < 24, rng.random(60)
+    patient = pd.Series([f"patient {number // 3}" for number in range(60)])
+    bootstrap = Bootstrap.over_patients(positive, patient, BOOTSTRAP)
+    metrics = evaluate(score[:, None], bootstrap, 0.4)
+    drawn = [np.repeat(np.arange(60), sample.astype(int)) for sample in bootstrap.weights.T]
+    for rate, label in ((metrics.sensitivity, 1), (metrics.specificity, 0)):
+        values = [recall_score(positive[rows], score[rows] >= 0.4, pos_label=label) for rows in drawn]
+        expected = np.quantile(values, [0.025, 0.975])
+        assert (rate.patients.low, rate.patients.high) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_rate_of_0_or_1_has_wilsons_interval_over_patients():
+    positive = np.arange(12) < 4
+    patient = pd.Series([f"patient {number // 2}" for number in range(12)])
+    metrics = evaluate(np.full((12, 1), 0.1), Bootstrap.over_patients(positive, patient, BOOTSTRAP), 0.5)
+    for rate, successes, patients in ((metrics.sensitivity, 0, 2), (metrics.specificity, 4, 4)):
+        expected = proportion_confint(successes, patients, method="wilson")
+        assert (rate.patients.low, rate.patients.high) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("names", "units"),
+    [
+        (["seed_4", "seed_0"], [4, 0]),
+        (["seed_4_run_1", "seed_0_run_1"], [4, 0]),
+        (["seed_4_run_1", "seed_0_run_1", "seed_4_run_0", "seed_0_run_0"], [1, 1, 0, 0]),
+    ],
+)
+def test_heads_of_one_run_of_a_net_count_once_where_there_are_several(names, units):
+    assert units_of(names) == units
+
+
+def test_an_interval_over_runs_is_that_of_their_means():
+    values, units = [0.5, 0.7, 0.8, 0.9], [0, 0, 1, 1]
+    means = DescrStatsW([0.6, 0.85])
+    found = mean_over_units(values, units)
+    assert found.value == pytest.approx(0.725)
+    low, high = means.tconfint_mean()
+    assert (found.low, found.high) == pytest.approx((max(low, 0), min(high, 1)), abs=1e-6)
+    assert mean_over_units(values, None) == mean_over_units(values, [3, 2, 1, 0])
 
 
 def test_one_seed_has_no_interval_over_seeds():

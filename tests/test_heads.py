@@ -44,9 +44,13 @@ def alone(train, test, recipe, seed):
         scheduler = torch.optim.lr_scheduler.StepLR(optimiser, step.size, step.gamma)
     generator = torch.Generator().manual_seed(seed)
     best, kept = -1.0, None
+    number = len(train.classes)
+    weights = (1 / torch.bincount(train.classes).double())[train.classes].tolist()
+    balanced = torch.utils.data.WeightedRandomSampler(weights, number, generator=generator)
     for _ in range(recipe.epochs):
         scheduler.step()  # at the start of the epoch, as the released code does
-        for batch in torch.randperm(len(train.classes), generator=generator).split(recipe.batch_size):
+        order = list(balanced) if recipe.sampling == "balanced" else torch.randperm(number, generator=generator)
+        for batch in torch.as_tensor(order).split(recipe.batch_size):
             optimiser.zero_grad()
             nn.functional.cross_entropy(layer(train.features[batch]), train.classes[batch]).backward()
             optimiser.step()
@@ -68,6 +72,8 @@ def test_heads_trained_together_are_what_each_would_be_alone(choices):
             {"schedule": Constant(kind="constant")},
             {"epochs": 3},
             {"selection": "last-epoch"},
+            {"sampling": "balanced"},
+            {"sampling": "balanced", "learning_rate": 0.002},
         )
     ]
     together = training.train(train, test, [recipe, *others], [5, 0, 9])
@@ -76,6 +82,35 @@ def test_heads_trained_together_are_what_each_would_be_alone(choices):
             expected = alone(train, test, choices, seed)
             torch.testing.assert_close(trained.weight[index].T, expected["weight"], rtol=1e-4, atol=1e-6)
             torch.testing.assert_close(trained.bias[index], expected["bias"], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
+@pytest.mark.parametrize("choices", [PAPER, RELEASED], ids=["paper", "released"])
+def test_heads_may_look_at_rows_of_their_own(choices):
+    recipe = Recipe.model_validate(choices)
+    recipes = [recipe, recipe.changed({"sampling": "balanced"})]
+    whole, rng = data(220, 0), np.random.default_rng(3)
+    rows = torch.tensor(np.array([rng.permutation(220) for _ in range(3)]))
+    train, test = (training.Data(whole.features, whole.classes, part) for part in (rows[:, :130], rows[:, 130:]))
+    together = training.train(train, test, recipes, [4, 4, 7], logged=False)
+    for own, trained in zip(recipes, together, strict=True):
+        for index, seed in enumerate([4, 4, 7]):
+            parts = [
+                training.Data(whole.features[part.rows[index]], whole.classes[part.rows[index]])
+                for part in (train, test)
+            ]
+            expected = alone(*parts, own, seed)
+            torch.testing.assert_close(trained.weight[index].T, expected["weight"], rtol=1e-4, atol=1e-6)
+
+
+def test_selection_may_look_at_other_images_than_the_test():
+    recipe = Recipe.model_validate(RELEASED)
+    train, test, apart = data(130, 0), data(90, 1), data(40, 2)
+    (trained,) = training.train(train, test, [recipe], [3, 8], selected_on=apart)
+    (expected,) = training.train(train, apart, [recipe], [3, 8])
+    (on_test,) = training.train(train, test, [recipe], [3, 8])
+    assert torch.equal(trained.weight, expected.weight)
+    pd.testing.assert_frame_equal(trained.log, on_test.log)  # the log is of the test images
 
 
 def test_heads_of_two_optimisers_are_not_trained_together():
@@ -131,7 +166,19 @@ def test_heads_whose_learning_rate_stays_are_trained_to_the_end(monkeypatch):
     monkeypatch.setattr(training.Heads, "settled", lambda *given: answers.append(settled(*given)) or answers[-1])
     for choices in (PAPER, RELEASED | {"schedule": {"kind": "constant"}}):
         training.train(data(130, 0), data(90, 1), [Recipe.model_validate(choices)], [0])
-    assert answers == [False] * 2 * PAPER["epochs"]
+    assert answers == [False] * 2 * (PAPER["epochs"] - 1)
+
+
+def test_a_learning_rate_that_moves_nothing_is_trained_for_an_epoch():
+    recipe = Recipe.model_validate(RELEASED | {"learning_rate": 1e-20, "schedule": {"kind": "constant"}})
+    (trained,) = training.train(data(130, 0), data(90, 1), [recipe], [3])
+    torch.testing.assert_close(trained.weight[0].T, untrained(seed=3).weight)
+    assert trained.log["epoch"].tolist() == list(range(1, recipe.epochs + 1))
+
+
+def test_the_log_is_in_the_order_of_the_seeds():
+    (trained,) = training.train(data(130, 0), data(90, 1), [Recipe.model_validate(PAPER)], [5, 2])
+    assert trained.log["seed"].unique().tolist() == [5, 2]
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(-3, 3)), min_size=2, max_size=30))

@@ -80,7 +80,11 @@ def test_pixels_maps_and_masks_have_the_size_and_the_files_of_heads_say_it(here)
 
 
 @pytest.mark.parametrize(
-    ("seed", "left"), [(None, {"images.npy", "hidden.npy"}), (0, {"images.npy", "hidden.npy", "untrained.npy"})]
+    ("seed", "left"),
+    [
+        (None, {"images.npy", "spare.npy", "hidden.npy"}),
+        (0, {"images.npy", "spare.npy", "hidden.npy", "untrained.npy"}),
+    ],
 )
 def test_a_pass_without_training_is_made_of_weights_that_are_not_random(made, tmp_path, monkeypatch, seed, left):
     """Random weights are untrained already: such a data set has no seed for the pass."""

@@ -1,27 +1,31 @@
 """The ladder: its rungs, its table, and the sentence that is computed from it."""
 
-from itertools import pairwise
+from itertools import chain, combinations, pairwise, permutations
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import ttest_1samp
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from statsmodels.stats.weightstats import DescrStatsW
 
 from deepcovid.heads import training
 from deepcovid.heads.scoring import score
 from deepcovid.heads.sweep import train_and_score
-from deepcovid.ladder.measuring import measured, of_heads, over_seeds, paired, rows
+from deepcovid.ladder.effects import effects
+from deepcovid.ladder.measuring import apart, measured, of_heads, over_seeds, rows
 from deepcovid.ladder.rungs import differences, rungs, subsets
 from deepcovid.nets.zoo import NETS
 from deepcovid.parameters import validate
 from deepcovid.report.sentences import finding
-from deepcovid.settings import Detection, LadderSettings, Recipe
-from deepcovid.statistics.estimate import Estimate, PairedTest
+from deepcovid.settings import Detection, EvaluateSettings, LadderSettings, Recipe
+from deepcovid.statistics.bootstrap import Bootstrap
+from deepcovid.statistics.estimate import Estimate
 from deepcovid.statistics.rates import rates
 
 SWITCHES = set(Recipe.model_fields)
+SAMPLES = EvaluateSettings(bootstrap_samples=200, bootstrap_seed=1)
 
 
 @pytest.fixture
@@ -81,7 +85,8 @@ def test_every_combination_is_tried_once_and_none_needs_the_whole_net(settings):
     bottom, top = settings.recipe["failed-reproduction"], settings.recipe["paper"]
     assert tried[()] == bottom
     assert tried[tuple(settings.ladder.up[2:])] == top
-    assert len(set(tried.values())) == len(tried) == 2 ** len(differences(bottom, top))
+    assert tried[*settings.ladder.up[2:], "sampling"] == top.changed({"sampling": "balanced"})
+    assert len(set(tried.values())) == len(tried) == 2 ** (len(differences(bottom, top)) + 1)
     for subset, recipe in tried.items():
         assert set(differences(bottom, recipe)) == set(subset)
     assert [len(subset) for subset in tried] == sorted(len(subset) for subset in tried)
@@ -110,13 +115,15 @@ def made_up(settings, detecting):
     """Return scores of every recipe of the ladder, separating if `detecting(recipe)`, else all below the cut-off."""
     rng = np.random.default_rng(0)
     positive = np.arange(40) < 10
+    patients = pd.Series([f"patient {number // 2}" for number in range(40)])
+    bootstrap = Bootstrap.over_patients(positive, patients, SAMPLES)
     chosen = [rung.recipe for rung in rungs(settings.ladder, settings.recipe, [])]
     scores = {}
     for recipe in [*chosen, *subsets(settings.ladder, settings.recipe).values()]:
         values = 0.9 * positive[:, None] if detecting(recipe) else np.zeros((40, 1))
         columns = [f"seed_{seed}" for seed in range(5)]
         scores[recipe.without_cut_off()] = pd.DataFrame(values + rng.uniform(0, 0.05, (40, 5)), columns=columns)
-    return scores, positive
+    return scores, bootstrap
 
 
 @pytest.mark.parametrize(
@@ -125,26 +132,26 @@ def made_up(settings, detecting):
         (
             lambda recipe: recipe.augmented,
             [["augmented"]],
-            "set of switches that turns this into detection in every seed: augmented (32 of the 64",
+            "set of switches that turns this into detection in every seed: augmented (64 of the 128",
         ),
         (
             lambda recipe: recipe.augmented or recipe.schedule.kind == "constant",
             [["augmented"], ["schedule"]],
-            "sets of switches that turn this into detection in every seed: augmented, or schedule (48 of",
+            "sets of switches that turn this into detection in every seed: augmented, or schedule (96 of",
         ),
         (
             lambda recipe: recipe.augmented and recipe.optimiser.kind == "adam",
             [["augmented", "optimiser"]],
-            "detection in every seed: augmented with optimiser (16 of the 64 combinations of",
+            "detection in every seed: augmented with optimiser (32 of the 128 combinations of",
         ),
-        (lambda _: False, [], "No flip turns this into detection in every seed: none of the 64 combinations of"),
-        (lambda _: True, [[]], "Nothing has to be flipped for detection in every seed; 64 of the 64 combinations of"),
+        (lambda _: False, [], "No flip turns this into detection in every seed: none of the 128 combinations of"),
+        (lambda _: True, [[]], "Nothing has to be flipped for detection in every seed; 128 of the 128 combinations of"),
     ],
 )
 def test_the_smallest_sets_are_found_and_named(settings, detecting, smallest, sentence):
-    part = measured(settings.ladder, settings.recipe, *made_up(settings, detecting), 21)
+    part, combinations = measured(settings.ladder, settings.recipe, *made_up(settings, detecting), 21)
     assert part.smallest == smallest
-    assert part.combinations == 64
+    assert part.combinations == len(combinations) == 128
     text = finding("ResNet18", part)
     assert sentence in text
     fails = part.smallest != [[]]
@@ -154,13 +161,13 @@ def test_the_smallest_sets_are_found_and_named(settings, detecting, smallest, se
 
 
 def test_runs_on_the_whole_net_are_told_with_their_epochs_and_serve_every_cut_off(settings):
-    scores, positive = made_up(settings, lambda recipe: recipe.augmented)
+    scores, bootstrap = made_up(settings, lambda recipe: recipe.augmented)
     for recipe in (recipe for recipe in settings.recipe.values() if recipe.whole_net):
-        good = 0.4 * positive[:, None] * recipe.augmented
+        good = 0.4 * bootstrap.positive[:, None] * recipe.augmented
         noise = np.random.default_rng(0).uniform(0, 0.05, (40, 4))
         columns = [f"seed_{seed}_run_{run}" for run in (0, 1) for seed in (0, 1)]
         scores[recipe.without_cut_off()] = pd.DataFrame(good + noise, columns=columns)
-    part = measured(settings.ladder, settings.recipe, scores, positive, 21)
+    part, _ = measured(settings.ladder, settings.recipe, scores, bootstrap, 21)
     by_name = {rung.rung: rung for rung in part.rungs.values() if rung.direction != "down"}
     bottom, released = by_name["failed-reproduction-replayed"], by_name["released-code-replayed"]
     assert (bottom.epochs, bottom.heads, bottom.seeds, bottom.net) == (21, 4, 2, "replayed")
@@ -172,7 +179,7 @@ def test_runs_on_the_whole_net_are_told_with_their_epochs_and_serve_every_cut_of
 
 
 def test_the_table_has_what_was_promised_of_each_rung(settings):
-    part = measured(settings.ladder, settings.recipe, *made_up(settings, lambda recipe: recipe.augmented), 21)
+    part, _ = measured(settings.ladder, settings.recipe, *made_up(settings, lambda recipe: recipe.augmented), 21)
     for key, rung in part.rungs.items():
         assert key == f"{rung.direction}-{rung.step}"
         for own in (rung.auc, rung.sensitivity, rung.specificity, rung.predicted_positive, rung.collapsed):
@@ -181,13 +188,13 @@ def test_the_table_has_what_was_promised_of_each_rung(settings):
         assert (rung.below is None) == (rung.flipped == [])
     half = Estimate(value=0.5, low=0.5, high=0.5)
     _, second = list(part.rungs.values())[:2]
-    assert second.below.balanced_accuracy == PairedTest(difference=half, p_value=0.0625)
+    assert second.below.balanced_accuracy == half
     shares = pd.DataFrame(rows(part, 40))
     assert shares[["mean", "low", "high"]].stack().between(0, 1).all()
     assert set(shares["measure"]) == {"AUC", "sensitivity", "specificity", "predicted positive", "collapsed"}
 
 
-def test_the_runs_of_a_seed_count_once(settings):
+def test_an_interval_is_over_seeds_and_over_runs_where_a_net_ran_several_times(settings):
     positive, rng = np.arange(20) < 8, np.random.default_rng(1)
     recipe, detection = settings.recipe["paper"], settings.ladder.detection
 
@@ -196,23 +203,69 @@ def test_the_runs_of_a_seed_count_once(settings):
 
     one = pd.DataFrame(rng.random((20, 3)), columns=[f"seed_{seed}_run_0" for seed in range(3)])
     two = one.join(one.rename(columns=lambda name: name.replace("run_0", "run_1")))
-    below = found(pd.DataFrame(rng.random((20, 3)), columns=["seed_0", "seed_1", "seed_2"]))
-    assert over_seeds(found(one), 20)["auc"] == over_seeds(found(two), 20)["auc"]
-    assert paired(found(one), below) == paired(found(two), below)
+    by_seed, by_run = (over_seeds(found(table), 20)["auc"] for table in (one, two))
+    assert by_seed.value == by_run.value
+    areas = [roc_auc_score(positive, one[name]) for name in one]
+    low, high = DescrStatsW(areas).tconfint_mean()
+    assert (by_seed.low, by_seed.high) == pytest.approx((max(low, 0), min(high, 1)), abs=1e-6)
+    assert by_run.low == by_run.high  # both runs have the same mean
 
 
-@given(st.lists(st.floats(0, 1), min_size=2, max_size=12), st.integers(0, 100))
-def test_a_paired_interval_is_that_of_the_t_test(values, seed):
-    other = np.random.default_rng(seed).random(len(values))
-    frames = [
-        pd.DataFrame({"seed": range(len(values)), "auc": part, "balanced_accuracy": 0.5}) for part in (values, other)
-    ]
-    result = paired(*frames)
-    interval = ttest_1samp(np.array(values) - other, 0).confidence_interval(0.95)
-    assert result.auc.difference.low == pytest.approx(max(interval.low, -1), abs=1e-6)
-    assert result.auc.difference.high == pytest.approx(min(interval.high, 1), abs=1e-6)
-    assert round(2 / 2 ** len(values), 6) <= result.auc.p_value <= 1
-    assert result.balanced_accuracy.p_value == 1
+def test_a_rungs_difference_is_of_means_over_heads_on_the_same_samples_of_patients(settings):
+    scores, bootstrap = made_up(settings, lambda recipe: recipe.augmented)
+    rng, positive = np.random.default_rng(2), bootstrap.positive
+    recipe = settings.recipe["paper"]
+    other = recipe.changed({"augmented": False, "cut_off": 0.2})
+    for one in (recipe, other):
+        scores[one.without_cut_off()] = pd.DataFrame(rng.random((40, 3)), columns=["seed_0", "seed_1", "seed_2"])
+
+    def reached(one, rows):
+        heads = scores[one.without_cut_off()].to_numpy()[rows].T
+        auc = np.mean([roc_auc_score(positive[rows], head) for head in heads])
+        return auc, np.mean([balanced_accuracy_score(positive[rows], head >= one.cut_off) for head in heads])
+
+    drawn = [np.repeat(np.arange(40), sample.astype(int)) for sample in bootstrap.weights.T]
+    expected = np.array([np.subtract(reached(recipe, rows), reached(other, rows)) for rows in drawn])
+    value = np.subtract(reached(recipe, np.arange(40)), reached(other, np.arange(40)))
+    own = apart(scores, recipe, other, bootstrap)
+    for found, middle, draws in zip((own.auc, own.balanced_accuracy), value, expected.T, strict=True):
+        assert found.value == pytest.approx(middle, abs=1e-6)
+        assert (found.low, found.high) == pytest.approx(np.quantile(draws, [0.025, 0.975]), abs=1e-6)
+
+
+@given(st.lists(st.floats(-1, 1), min_size=8, max_size=8))
+def test_an_effect_is_the_mean_over_all_orders_and_the_effects_add_up(values):
+    switches = ("a", "b", "c")
+    sets = list(chain.from_iterable(combinations(switches, size) for size in range(4)))
+    reached = dict(zip(sets, values, strict=True))
+    found = effects(reached)
+    for switch in switches:
+        added = []
+        for order in permutations(switches):
+            before = tuple(sorted(order[: order.index(switch)]))
+            added.append(reached[tuple(sorted((*before, switch)))] - reached[before])
+        expected = (np.mean(added), min(added), max(added))
+        assert (found[switch].mean, found[switch].min, found[switch].max) == pytest.approx(expected, abs=1e-6)
+    assert sum(one.mean for one in found.values()) == pytest.approx(reached[switches] - reached[()], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("detects", "sentence"),
+    [
+        (
+            True,
+            "The remedy sampling: balanced alone turns the failure into detection: none of 5 heads call every image",
+        ),
+        (False, "The remedy sampling: balanced alone does not turn the failure into detection: all of 5 heads call"),
+    ],
+)
+def test_what_the_remedy_alone_does_is_said(settings, detects, sentence):
+    found = made_up(settings, lambda recipe: detects and recipe.sampling == "balanced")
+    part, table = measured(settings.ladder, settings.recipe, *found, 21)
+    assert sentence in finding("ResNet18", part)
+    (row,) = [row for row in table if row["flipped"] == "sampling"]
+    assert row["detecting"] == 5 * detects
+    assert "sampling" not in part.effects
 
 
 def test_a_head_detects_if_it_reaches_both_rates_at_its_recipes_cut_off(settings):
@@ -258,4 +311,4 @@ def test_intervals_need_two_seeds_and_seeds_are_distinct(params, refused, seeds,
 def test_the_switches_of_the_ladder_are_the_keys_of_a_recipe():
     assert {"optimiser", "schedule", "learning_rate", "augmented", "random_crop", "batch_norm"} <= SWITCHES
     assert {"selection", "cut_off", "epochs"} <= SWITCHES
-    assert set(LadderSettings.model_fields) == {"bottom", "top", "up", "asides", "detection"}
+    assert set(LadderSettings.model_fields) == {"bottom", "top", "up", "asides", "remedies", "detection"}

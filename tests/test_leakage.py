@@ -7,6 +7,7 @@ from scipy.ndimage import gaussian_filter, rotate
 from statsmodels.stats.proportion import proportion_confint
 
 from deepcovid import catalogue
+from deepcovid.audits import near_duplicates
 from deepcovid.audits.leakage import KINDS, LISTED, Count, Sides, digests, leakage
 from deepcovid.audits.near_duplicates import FEWEST, whitened
 from deepcovid.drawing.steps import Step
@@ -308,3 +309,16 @@ def test_images_of_one_digest_are_those_of_equal_pixels():
     pixels[1, 2, 2, 2], pixels[3, 2, 2, 2] = 1, 1
     first, second, third, fourth = digests([pixels[:3], pixels[3:]])
     assert first == third != second == fourth
+
+
+def test_a_search_that_misses_most_copies_counts_nothing(monkeypatch):
+    table = a_catalogue(copies=6)
+    pixels, features = some_images(table)
+    row, other = row_of(table, "test 1"), row_of(table, "train 11")
+    pixels[row], features[row] = pixels[other] // 2, features[other]
+    counted = found_in(table, pixels, features)
+    monkeypatch.setattr(near_duplicates, "FEWEST_FOUND", 1.1)
+    blind = found_in(table, pixels, features)
+    assert blind.near_duplicates.search.reached == counted.near_duplicates.search.reached > 0
+    assert blind.counts["near_duplicate"].pairs == blind.leaked.test_images == 0
+    assert "pairs that it finds here say nothing and are not counted" in " ".join(blind.sentences([]))

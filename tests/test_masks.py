@@ -8,7 +8,6 @@ import pytest
 
 from deepcovid.images import masks
 from deepcovid.images.masks import framed_mask, lesion_masks, lung_masks, lung_members
-from deepcovid.sources import cohen
 from tests.radiographs import SIDE, decode, encoded, noise, png
 
 FOLDER = "covid-chestxray-dataset-master/annotations/lungVAE-masks"
@@ -42,10 +41,6 @@ def rows(*images):
 
 OWN = ("a", masks.SOURCE, "a b.c.jpg", masks.ARCHIVE, "covid-chestxray-dataset-master/images/a b.c.jpg")
 REDUCED = ("b", masks.SOURCE, "reduced.jpg", "own.zip", "reduced.png")
-
-
-def test_the_names_are_those_of_the_data_set():
-    assert (masks.ARCHIVE, masks.SOURCE) == (cohen.ARCHIVE, cohen.SOURCE)
 
 
 def test_masks_are_found_by_their_images_name_and_nothing_else_is_one(raw):

@@ -22,9 +22,11 @@ RELEASED = {
     "epochs": 4,
     "batch_size": 8,
     "augmented": True,
+    "sampling": "natural",
     "random_crop": True,
     "batch_norm": "training",
     "selection": "best-accuracy",
+    "selection_on": "test",
     "cut_off": 0.2,
 }
 AT_REST = {"random_crop": False, "batch_norm": "evaluation"}

@@ -22,7 +22,8 @@ from deepcovid.drawing.steps import File, Sourced, Step
 from deepcovid.drawing.svg import STYLE, inline_svg
 from deepcovid.errors import UserError, describe
 from deepcovid.heatmaps.localisation import NotLocated
-from deepcovid.ladder.measuring import Below, FrozenFailure, Ladders, NetLadder, RungResult
+from deepcovid.ladder.effects import Effect
+from deepcovid.ladder.measuring import Below, Effects, HeadCounts, Ladders, NetLadder, RungResult
 from deepcovid.report import figures
 from deepcovid.report.contents import Contents, ShownRun
 from deepcovid.report.page import render, slug
@@ -38,8 +39,9 @@ from deepcovid.statistics.comparison import (
     RatePair,
     SeedPairs,
 )
-from deepcovid.statistics.estimate import Estimate, PairedTest
+from deepcovid.statistics.estimate import Estimate
 from deepcovid.statistics.rates import Runs, evaluate
+from deepcovid.statistics.uncertainty import HEADLINES, RunSources, Source, Sources, Uncertainty
 from stages.report import report
 from tests import audits
 from tests.browser import visit
@@ -84,7 +86,7 @@ MEASURED = Estimate(value=0.6, low=0.5, high=0.7)
 
 
 def rung(direction, number, label, net="frozen"):
-    test = PairedTest(difference=Estimate(value=0.05, low=0.01, high=0.09), p_value=0.002)
+    added = Estimate(value=0.05, low=0.01, high=0.09)
     return RungResult(
         direction=direction,
         step=number,
@@ -101,10 +103,11 @@ def rung(direction, number, label, net="frozen"):
         balanced_accuracy=MEASURED,
         collapsed=MEASURED,
         detecting_share=0.6,
-        below=Below(auc=test, balanced_accuracy=test) if number else None,
+        below=Below(auc=added, balanced_accuracy=added) if number else None,
     )
 
 
+EFFECT = Effect(mean=0.125, min=-0.0625, max=0.25)
 LADDER = NetLadder(
     rungs={
         "up-0": rung("up", 0, "failed-reproduction"),
@@ -117,7 +120,9 @@ LADDER = NetLadder(
     combinations=64,
     detecting=40,
     smallest=[["augmented"]],
-    frozen_failure=FrozenFailure(heads=5, collapsed=5, detecting=0),
+    frozen_failure=HeadCounts(heads=5, collapsed=5, detecting=0),
+    remedies={"sampling: balanced": HeadCounts(heads=5, collapsed=0, detecting=5)},
+    effects={"augmented": Effects(auc=EFFECT, balanced_accuracy=EFFECT)},
     detection=Detection(sensitivity=0.5, specificity=0.5),
 )
 
@@ -155,12 +160,12 @@ PUBLISHED = beside(
     ),
 )
 PNG = png(noise())
-RATES = RatePair(first=0.8, second=0.7, difference=0.1, only_first=4, only_second=1, p_value=0.03)
+RATES = RatePair(first=0.8, second=0.7, difference=0.1, only_first=4, only_second=1)
 PAIR = Pair(
     recipe="paper",
     first="resnet18",
     second="squeezenet1_0",
-    auc=AucPair(first=0.8, second=0.7, difference=Estimate(value=0.1, low=0.01, high=0.2), p_value=0.03),
+    auc=AucPair(first=0.8, second=0.7, difference=Estimate(value=0.1, low=0.01, high=0.2)),
     sensitivity=RATES,
     specificity=RATES,
     auc_over_seeds=SeedPairs(seeds=2, mean=0.1, min=0.05, max=0.15),
@@ -214,6 +219,7 @@ def all_contents(**changes):
         nets=Sourced(NETS_COMPARED, step("evaluate@phantom")),
         nets_sentence="ResNet18 is better by 0.1.",
         audits=audited(audits.external()),
+        uncertainty=Sourced(uncertain(runs), step("evaluate@phantom")),
         calibration=Sourced(audits.CALIBRATION, step("evaluate@phantom")),
         heatmaps={"resnet18": Sourced(audits.HEATMAPS, step("localisation@phantom-resnet18"))},
         heatmap_pictures={"resnet18": Sourced(PNG, step("localisation@phantom-resnet18"))},
@@ -221,11 +227,19 @@ def all_contents(**changes):
     return dataclasses.replace(contents, **changes)
 
 
+def uncertain(runs):
+    """Every headline of `runs` moves as far, with the patients, the split and the seed."""
+    sources = [Source(deviation=0.01 * number, low=0.5, high=0.6 + 0.1 * number, values=7) for number in (1, 2, 3)]
+    own = Sources(value=0.55, patients=sources[0], splits=sources[1], seeds=sources[2])
+    moving = RunSources(**dict.fromkeys(HEADLINES, own))
+    return Uncertainty(runs={f"{one.model}-{one.recipe}": moving for one in runs})
+
+
 def few_contents(**changes):
     """Contents that are drawn quickly: one run, nothing beside it."""
     runs = (one_run("resnet18", "paper"),)
     ladder = Sourced(Ladders(nets={}), step("ladder@phantom"))
-    without = dict.fromkeys(("published", "nets")) | {"heatmaps": {}}
+    without = dict.fromkeys(("published", "nets", "uncertainty")) | {"heatmaps": {}}
     return all_contents(**{"runs": runs, "ladder": ladder, "audits": {}, "calibration": None} | without | changes)
 
 
@@ -275,7 +289,7 @@ def page(html):
 def test_every_section_is_there_in_order_and_in_the_contents(page):
     anchors = [attributes["id"] for attributes in page.all("section")]
     expected = (
-        "question failure meaning ladder audit heatmaps confusion roc histograms training published nets numbers "
+        "question failure meaning ladder audit heatmaps confusion roc histograms training sure published nets numbers "
         "provenance parameters"
     )
     assert anchors == [*expected.split(), "steps"]
@@ -309,6 +323,14 @@ def test_a_figure_names_the_steps_that_it_was_drawn_from_and_no_others(html):
     named = set(re.findall(r"dvc repro ([\w@-]+)<", block))
     assert len(named) > 3
     assert all(step.startswith(("train@", "replay@")) for step in named)
+
+
+def test_three_intervals_of_each_number_stand_side_by_side(html, page):
+    section = html[html.index('<section id="sure">') : html.index('<section id="published">')]
+    assert "trained anew on 7 random splits by patient" in page.text
+    assert "<svg" in section
+    for cell in ("0.500 to 0.700 (s.d. 0.0100)", "0.500 to 0.800 (s.d. 0.0200)", "0.500 to 0.900 (s.d. 0.0300)"):
+        assert cell in " ".join(Page(section).text.split())
 
 
 def test_the_audit_opens_with_what_is_enough_and_says_what_was_found(html, page):
@@ -473,10 +495,14 @@ def test_names_and_sentences_are_escaped():
 
 def test_a_net_alone_without_ladder_replay_or_comparison_has_a_page_that_says_so():
     runs = (one_run("densenet121", "paper"),)
-    text = Page(
-        render(all_contents(runs=runs, findings={}, ladder=None, published=None, nets=None, nets_sentence=""))
-    ).text
-    for missing in ("ladder", "released script replayed on the whole net", "comparison with published numbers"):
+    without = dict.fromkeys(("ladder", "published", "nets", "uncertainty"))
+    text = Page(render(all_contents(runs=runs, findings={}, nets_sentence="", **without))).text
+    for missing in (
+        "ladder",
+        "released script replayed on the whole net",
+        "training on other splits",
+        "comparison with published numbers",
+    ):
         assert f"Not run on this data set: the {missing}." in text
     assert "Not run on this data set: the paired comparison of nets." in text
     assert "DenseNet-121 at a glance" in text
@@ -519,7 +545,7 @@ def results(checkout, tmp_path):
     made = all_contents()
     outputs = {"data/phantom/images.csv": "image_id\n"}
     shown = {f"{one.model}-{one.recipe}": one for one in made.runs if one.model == "resnet18" and not one.replayed}
-    found = {name: getattr(made, name).value for name in ("ladder", "published", "nets", "calibration")}
+    found = {name: getattr(made, name).value for name in ("ladder", "published", "nets", "calibration", "uncertainty")}
     found |= {name: part.value for name, part in audited(audits.external("phantom-external")).items()}
     found |= {
         "heatmaps/resnet18": audits.HEATMAPS,

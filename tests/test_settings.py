@@ -39,7 +39,7 @@ def test_the_repositorys_own_parameters_are_valid_and_spelled_out(params):
     shared = params.pop("defaults")
     for name, own in params["dataset"].items():
         params["dataset"][name] = whole = merged(shared, own)
-        for seeds in ("seeds", "ladder_seeds"):
+        for seeds in ("seeds", "ladder_seeds", "resplits"):
             whole[seeds] = list(range(whole[seeds]))
     assert settings == params
 
@@ -141,6 +141,12 @@ def test_a_name_that_is_nowhere_defined_is_refused_with_those_that_are(params, r
         ("test_sets", ["mystery"], ["test_sets names mystery; known are phantom"]),
         ("test_sets", ["covid-xray-5k"], ["only a part are test images", "dataset.covid-xray-5k.split.strategy"]),
         ("datasets", ["folder"], ["datasets names folder, which has no training images", "dataset.folder.split"]),
+        ("dialled", ["cohen"], ["dialled names cohen, which has no training images"]),
+        ("dials/images", "mystery", ["dials.images names mystery; known are phantom"]),
+        ("ladder/remedies", {"crop": True}, ["ladder.remedies names crop; known are optimiser"]),
+        ("ladder/remedies", {"random_crop": True}, ["ladder.remedies sets a switch that needs the whole net"]),
+        ("ladder/remedies", {"sampling": "fair"}, ["ladder.remedies.sampling: ", "'natural' or 'balanced'"]),
+        ("defaults/resplits", [3, 3], ["resplits: ", "each value may be named once"]),
         ("audited_models", ["mystery"], ["audited_models names mystery; known are resnet18"]),
         ("audit/recipe", "released-readme", ["audit.recipe names released-readme, which recipes does not"]),
         ("audit/hidden_share", 0.7, ["audit.hidden_share is 0.7", "dataset.phantom.hiding.hidden does not name"]),
@@ -212,6 +218,11 @@ def test_a_window_larger_than_the_data_sets_image_is_refused(params, refused):
     assert (found.dataset["cohen"].image_size, found.dataset["folder"].image_size) == (96, 224)
     with refused("params.yaml: dataset.cohen: heatmaps.window is 96 pixels, more than the image_size of 80", "lower"):
         settings_of(changed(params, "dataset/cohen/image_size", 80))
+
+
+def test_a_data_set_is_not_taken_for_one_whose_name_begins_alike(params, refused):
+    with refused("params.yaml: dataset.phantom: heatmaps.window is 81 pixels"):
+        settings_of(changed(params, "dataset/phantom/heatmaps/window", 81))
 
 
 def test_a_default_that_is_missing_is_named_in_the_data_set_that_lacks_it(params, refused):

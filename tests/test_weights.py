@@ -178,3 +178,11 @@ def test_a_dict_that_is_no_state_is_refused_by_name(tmp_path):
 def test_torchvisions_own_file_is_known_by_address_and_hash(model):
     remote = imagenet_file(model, {})
     assert remote.url.endswith(f"{model}-{remote.sha256_prefix}.pth")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\x00" * 40, b"not weights"])
+def test_weights_that_are_not_there_or_damaged_are_refused(tmp_path, refused, content):
+    if content is not None:
+        (tmp_path / "w.safetensors").write_bytes(content)
+    with refused("w.safetensors: no weights as the stage `weights` writes them", "dvc repro"):
+        read_state(tmp_path / "w.safetensors")

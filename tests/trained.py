@@ -19,9 +19,11 @@ PAPER = {
     "epochs": 6,
     "batch_size": 20,
     "augmented": True,
+    "sampling": "natural",
     "random_crop": False,
     "batch_norm": "evaluation",
     "selection": "last-epoch",
+    "selection_on": "test",
     "cut_off": 0.3,
 }
 

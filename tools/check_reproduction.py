@@ -1,7 +1,7 @@
 """Compare the results in the working tree with those of a git revision, within tolerances named per metric.
 
-Every value of every file in metrics/ and results/ counts; a list counts as one value. Prints the largest difference
-under each tolerance. Exits with 1 and names every metric that is too far off, missing or new.
+Every value of every JSON file in metrics/ and results/ counts; a list counts as one value. Prints the largest
+difference under each tolerance. Exits with 1 and names every metric that is too far off, missing or new.
 """
 
 import argparse

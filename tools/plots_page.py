@@ -67,8 +67,8 @@ $javascript
 <body>
 <header>
 <h1>Deep-COVID, rerun: plots</h1>
-<p><strong>Research software, not for diagnosis.</strong> Plots of the data set phantom are of synthetic images: they
-say that the pipeline works and nothing about COVID-19. Each plot's menu, at its right, saves it as SVG or PNG.</p>
+<p><strong>Research software, not for diagnosis.</strong> Plots of data sets called phantom are of
+synthetic images: they say nothing about COVID-19. Each plot's menu, at its right, saves it as SVG or PNG.</p>
 </header>
 <main>
 {plot_divs}
@@ -87,15 +87,11 @@ def main() -> None:
 def page() -> str:
     """Return the template that DVC fills, about 900 kB of text.
 
-    Returns
-    -------
-    HTML with DVC's placeholders `{refresh_tag}` and `{plot_divs}`, once each, and no address that a browser would load.
+    It has DVC's placeholders `{refresh_tag}` and `{plot_divs}`, once each, and no address that a browser would load.
 
-    Raises
-    ------
-    UserError
-        If the JavaScript holds a text that DVC would replace or that would end or hide the script element
-        (HTML standard, section 4.12.1.3, "Restrictions for contents of script elements").
+    Raises:
+        UserError: The JavaScript holds a text that DVC would replace, or that would end or hide the script element
+            (HTML standard, section 4.12.1.3, "Restrictions for contents of script elements").
     """
     javascript = vl_convert.javascript_bundle(SNIPPET, vl_version=VEGA_LITE).strip()
     for text in ("{scripts}", "{plot_divs}", "{refresh_tag}", "</script", "<script", "<!--"):

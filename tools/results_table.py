@@ -1,4 +1,4 @@
-"""Print the results tables of a data set from its metrics files, or put them into README.md and docs.
+"""Print the tables of a data set from its files in results/, or put them into README.md and docs.
 
 python -m tools.results_table --dataset covid-xray-5k     print
 python -m tools.results_table --write                     bring README.md and docs up to date
@@ -15,7 +15,7 @@ from deepcovid.audits import enough
 from deepcovid.audits.baselines import Baselines
 from deepcovid.audits.dials import Dials
 from deepcovid.audits.registry import read_results, sentences, ways_of
-from deepcovid.drawing.tables import Table, rate, spread
+from deepcovid.drawing.tables import Table, rate, signed, spread
 from deepcovid.heatmaps.localisation import NetHeat
 from deepcovid.ladder.measuring import Ladders, NetLadder
 from deepcovid.nets.zoo import NETS, title_of
@@ -204,12 +204,13 @@ def table(heads: list[str], rows: list[list[str]]) -> str:
 
 def ladder(part: NetLadder) -> str:
     """Return a row per rung of a net's ladder."""
+    compared = any(rung.below for rung in part.rungs.values())
     heads = [
         "path",
         "rung",
         "net",
         "AUC over seeds (95 % interval of the mean)",
-        "p against the rung below",
+        *(["less that of the rung below (95 % interval over patients)"] if compared else []),
         "sensitivity",
         "specificity",
         "heads that call every image alike",
@@ -221,7 +222,7 @@ def ladder(part: NetLadder) -> str:
             rung.rung,
             rung.net,
             spread(rung.auc),
-            f"{rung.below.auc.p_value:.2g}" if rung.below else "",
+            *([signed(rung.below.auc) if rung.below else ""] if compared else []),
             f"{rung.sensitivity.value:.2f}",
             f"{rung.specificity.value:.3f}",
             f"{rung.collapsed_heads} of {rung.heads}",

@@ -28,7 +28,6 @@ from deepcovid.settings import AuditSettings, EvaluateSettings
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.counts import Counts
 from deepcovid.statistics.estimate import Estimate, Headline
-from deepcovid.statistics.intervals import percentile_interval
 
 FRAME = 4  # pixels: the border
 CORNERS = 4  # a corner's side, where markers and text stand, is a quarter of the image's
@@ -258,7 +257,7 @@ class Trial:
         score = self.scores(values)
         once = Bootstrap(self.bootstrap.positive, np.ones((len(score), 1)))
         (auc,), drawn = (auc_within(score, self.fold, sample) for sample in (once, self.bootstrap))
-        return Estimate.of(float(auc), percentile_interval(drawn))
+        return self.bootstrap.with_interval(float(auc), drawn)
 
     def scores(self, values: pd.DataFrame) -> NDArray[np.float64]:
         """Return a score per image (images), from trees that have seen no image of its patient."""

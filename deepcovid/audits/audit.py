@@ -59,7 +59,7 @@ class Audit(Strict, ABC):
         return {}
 
 
-class OverSeeds(Strict):
+class AucOverSeeds(Strict):
     """How the AUC varies over the heads, one a seed."""
 
     mean: Number

@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from deepcovid import catalogue
-from deepcovid.audits.audit import Audit, OverSeeds, area
+from deepcovid.audits.audit import AucOverSeeds, Audit, area
 from deepcovid.audits.enough import PIPELINE, Way
 from deepcovid.audits.enough import sentences as sentences_on_ways
 from deepcovid.drawing.blocks import Block
@@ -60,7 +60,7 @@ class Baseline(Strict):
     kind: str
     numbers: int
     auc: Estimate
-    over_seeds: OverSeeds | None = None
+    over_seeds: AucOverSeeds | None = None
 
 
 class Baselines(Audit):
@@ -212,5 +212,5 @@ def baseline(given: Input, scores: NDArray[np.float64], bootstrap: Bootstrap) ->
         bootstrap: The bootstrap of these images.
     """
     areas = [float(roc_auc_score(bootstrap.positive, column)) for column in scores.T]
-    spread = OverSeeds.of(areas) if len(areas) > 1 else None
+    spread = AucOverSeeds.of(areas) if len(areas) > 1 else None
     return Baseline(**given._asdict(), auc=bootstrap.auc_estimate(scores[:, 0]), over_seeds=spread)

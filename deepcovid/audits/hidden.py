@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
-from deepcovid.audits.audit import Audit, OverSeeds, area
+from deepcovid.audits.audit import AucOverSeeds, Audit, area
 from deepcovid.audits.enough import Way, by_net
 from deepcovid.audits.hiding import WHOLE, Square, hide
 from deepcovid.drawing.blocks import Block, drawn
@@ -52,7 +52,7 @@ class Reached(Strict):
     share: Number
     shows: str
     auc: Estimate
-    over_seeds: OverSeeds
+    over_seeds: AucOverSeeds
     less_than_whole: Estimate
     lesions_visible: Number | None = None
 
@@ -227,7 +227,7 @@ def swept(
             share=square.share,
             shows=square.shows,
             auc=Estimate.of(areas[0], percentile_interval(draws[square])),
-            over_seeds=OverSeeds.of(areas),
+            over_seeds=AucOverSeeds.of(areas),
             less_than_whole=Estimate.of(whole - areas[0], percentile_interval(draws[WHOLE] - draws[square])),
             lesions_visible=left_visible(lesions, square) if len(lesions) else None,
         )

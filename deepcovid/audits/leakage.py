@@ -146,7 +146,9 @@ class Leakage(Audit):
             expected = search.false_alarms.expected
             if expected:
                 text += f", and {expected.value:.1f} pairs by chance alone (at most {expected.high:.0f}, at 95 %)"
-            if search.chance_alone:
+            if search.blind:
+                text += f", so that the {search.reached:,} pairs that it finds here say nothing and are not counted"
+            elif search.chance_alone:
                 text += f"; it finds {search.reached:,} pairs here, no more than that, so that none of them is counted"
         yield f"{text}."
 

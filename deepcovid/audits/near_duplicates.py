@@ -26,6 +26,7 @@ from deepcovid.schema import Strict
 from deepcovid.statistics.estimate import Estimate, Number
 from deepcovid.statistics.intervals import wilson_interval
 
+FEWEST_FOUND = 0.5  # share of the copies; a search that finds fewer says nothing of other pairs
 FEWEST = 10  # points in which a near-duplicate matches, however little the copies have in common
 BLOCK = 2**24  # similarities held at a time: 64 MiB
 Vectors = NDArray[np.float32]
@@ -74,6 +75,16 @@ class Search(Strict):
         """Whether no more pairs reach the threshold than are expected by chance; then none of them counts."""
         expected = self.false_alarms.expected
         return expected is not None and 0 < self.reached <= expected.value
+
+    @property
+    def blind(self) -> bool:
+        """Whether it misses most of the duplicates that are known; then what it finds says nothing."""
+        return self.sensitivity.value < FEWEST_FOUND
+
+    @property
+    def counts(self) -> bool:
+        """Whether the pairs that reach the threshold count."""
+        return not (self.chance_alone or self.blind)
 
 
 def whitened(features: NDArray[np.float32], fitted: NDArray[np.bool_]) -> Vectors:
@@ -148,7 +159,7 @@ def near_duplicates(
         false_alarms=_false_alarms(table, vectors, points, sides, alike, least),
         reached=len(near),
     )
-    return search, pd.DataFrame(near[:0] if search.chance_alone else near, columns=["train", "test"])
+    return search, pd.DataFrame(near if search.counts else near[:0], columns=["train", "test"])
 
 
 def _false_alarms(

@@ -91,7 +91,8 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
     add("--head", required=True, type=Path, metavar="FILE", help="data/DATASET/heads/frozen/NET/RECIPE.safetensors")
     add("--weights", type=Path, metavar="FILE", help="the net's; default: weights/NET.safetensors above the head")
     add("--heatmap", type=Path, metavar="DIR", help="write a picture an image of where its score comes from")
-    sides = _number(1, 512)  # the largest image_size; the head says what its images have
+    # The limits are those of deepcovid/settings.py, which takes a while to import.
+    sides = _number(1, 512)
     add("--window", type=sides, default=32, metavar="PIXELS", help="of a heat map: side of the grey window; default 32")
     add("--stride", type=sides, default=8, metavar="PIXELS", help="from one place of it to the next; default 8")
     add("--fill", type=_number(0, 255), default=128, metavar="GREY", help="its grey level, 0 to 255; default 128")
@@ -129,6 +130,6 @@ def _number(least: int, most: int) -> Callable[[str], int]:
 
 
 def _device(text: str) -> str:
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
+    if not re.fullmatch(r"auto|cpu|cuda(:(0|[1-9][0-9]?))?", text):
         raise argparse.ArgumentTypeError(f"{text!r} is none of auto, cpu, cuda, cuda:N")
     return text

@@ -18,7 +18,7 @@ from deepcovid import RESEARCH_ONLY
 from deepcovid.commands.inputs import Input, listed
 from deepcovid.errors import UserError, cause, printable
 from deepcovid.files import write_csv
-from deepcovid.heads.prediction import Head, attempts, load_head
+from deepcovid.heads.prediction import Head, attempts, load_head, weights_near
 from deepcovid.heatmaps.occlusion import Window, check_window
 from deepcovid.images.decoding import Pixels
 from deepcovid.progress import bar, warn
@@ -34,8 +34,9 @@ def run(options: argparse.Namespace) -> int:
         inputs, failures = listed(options.images, stack)
         if not inputs:
             raise UserError("no image to score: " + "; ".join(f"{name}: {why}" for name, why in failures.items()))
-        _check_inputs_are_kept(options, inputs)
+        _check_inputs_are_kept(options, inputs, options.weights)
         head = load_head(options.head, options.weights, options.device, options.batch_size)
+        _check_inputs_are_kept(options, inputs, weights_near(options.head, head.model))  # known only now
         window = Window(options.window, options.stride, options.fill)
         check_window(window, head.image_size, head.image_size)
         print(head.about, file=sys.stderr)
@@ -89,12 +90,10 @@ def _check_outputs(options: argparse.Namespace) -> None:
                 )
 
 
-def _check_inputs_are_kept(options: argparse.Namespace, inputs: list[Input]) -> None:
+def _check_inputs_are_kept(options: argparse.Namespace, inputs: list[Input], weights: Path | None) -> None:
     """Raise UserError if a file to be written is one that is read."""
     pictures = [options.heatmap / given.picture for given in inputs] if options.heatmap else []
-    read = {
-        os.path.realpath(path) for path in (options.head, options.weights, *(given.file for given in inputs)) if path
-    }
+    read = {os.path.realpath(path) for path in (options.head, weights, *(given.file for given in inputs)) if path}
     for option, outputs in {"--csv": [options.csv] if options.csv else [], "--heatmap": pictures}.items():
         for output in outputs:
             if os.path.realpath(output) in read:

@@ -21,6 +21,8 @@ def run(options: argparse.Namespace) -> int:
             raise UserError(f"--output {options.output}: is a folder; name a file")
         if options.output.exists() and not options.output.is_file():
             raise UserError(f"--output {options.output}: is no ordinary file; name one")
+        if options.output.suffix.lower() not in (".html", ".htm"):
+            raise UserError(f"--output {options.output}: a report is a page; name a file that ends in .html")
         with replacing(options.output) as partial:
             shutil.copyfile(report, partial)
         print(options.output)

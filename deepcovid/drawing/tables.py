@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deepcovid.statistics.estimate import Bounds, Estimate, PairedTest
+from deepcovid.statistics.estimate import Bounds, Estimate
 from deepcovid.statistics.rates import Rate
 
 
@@ -26,8 +26,8 @@ def spread(estimate: Estimate, digits: int = 3) -> str:
 
 
 def rate(measure: Rate, digits: int = 3) -> str:
-    """Return a rate and Wilson's interval as text."""
-    return f"{measure.value:.{digits}f} ({bounds(measure.wilson, digits)})"
+    """Return a rate and its interval over patients as text; Wilson's, where no other was measured."""
+    return f"{measure.value:.{digits}f} ({bounds(measure.patients or measure.wilson, digits)})"
 
 
 def bounds(interval: Bounds | Estimate, digits: int = 3) -> str:
@@ -35,15 +35,9 @@ def bounds(interval: Bounds | Estimate, digits: int = 3) -> str:
     return f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
 
 
-def difference(test: PairedTest) -> str:
-    """Return a paired difference with its interval and its p as text."""
-    own = test.difference
-    return f"{own.value:+.3f} ({own.low:+.3f} to {own.high:+.3f},\n{p_value(test.p_value)})"
-
-
-def p_value(p: float) -> str:
-    """Return a p-value as text."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+def signed(difference: Estimate) -> str:
+    """Return a difference and its interval as text."""
+    return f"{difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})"
 
 
 def share(value: float) -> str:

@@ -2,6 +2,8 @@
 
 training.py    the training loop: heads of several recipes and seeds on one net, in step
 schedules.py   learning-rate schedules
+sides.py       which images a recipe trains on, and which its selection looks at
+resplit.py     heads trained anew on other splits
 sweep.py       heads of many recipes on one net's features, trained and scored in one go
 replay.py      heads trained on a whole net that runs in every epoch, as the released script does
 scoring.py     from features and heads to P(covid), a column a head

@@ -23,7 +23,6 @@ import pandas as pd
 from joblib import cpu_count
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors import SafetensorError
 
 from deepcovid.archives import MAX_MEMBER_BYTES
 from deepcovid.catalogue import LABELS
@@ -186,7 +185,7 @@ def load_head(
     check_weights(path, file, where)
     try:
         return Head(file, read_state(where)[1], settings)
-    except (SafetensorError, KeyError, TypeError, RuntimeError):  # the head names them, but a head can be forged
+    except (UserError, RuntimeError):  # the head names them, but a head can be forged
         raise UserError(
             f"{where}: not weights of {file.model} as the weights stage writes them; run it and the train stage again"
         ) from None

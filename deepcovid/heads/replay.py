@@ -19,7 +19,7 @@ from torchvision.transforms import v2
 from deepcovid.errors import UserError
 from deepcovid.heads.head_files import ReplayFile
 from deepcovid.heads.scoring import score
-from deepcovid.heads.training import Data, Heads
+from deepcovid.heads.training import Data, Heads, drawn, weights_of
 from deepcovid.nets.features import normalised
 from deepcovid.progress import bar
 from deepcovid.settings import Recipe
@@ -67,7 +67,15 @@ class Replayed:
     log: pd.DataFrame
 
 
-def replay(net: "Net", train: Images, test: Images, recipe: Recipe, seeds: list[int], run: int) -> Replayed:
+def replay(
+    net: "Net",
+    train: Images,
+    test: Images,
+    recipe: Recipe,
+    seeds: list[int],
+    run: int,
+    selected_on: Images | None = None,
+) -> Replayed:
     """Train a head per seed on a net that runs anew in every epoch.
 
     Args:
@@ -77,6 +85,7 @@ def replay(net: "Net", train: Images, test: Images, recipe: Recipe, seeds: list[
         recipe: What to do.
         seeds: A head each; a seed fixes its initial weights.
         run: Seed of the order of the images and of the crops, which the heads share.
+        selected_on: What best-accuracy selection looks at, cropped; the test images if not said otherwise.
 
     Raises:
         UserError: The device has too little memory.
@@ -84,7 +93,8 @@ def replay(net: "Net", train: Images, test: Images, recipe: Recipe, seeds: list[
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(run)
-            return _replay(net, train.to(net.device), test.to(net.device), recipe, seeds)
+            apart = selected_on.to(net.device) if selected_on else None
+            return _replay(net, train.to(net.device), test.to(net.device), apart, recipe, seeds)
     except torch.OutOfMemoryError:
         raise UserError(
             f"{net.device}: too little memory to hold the images and run the net; set features.device to cpu"
@@ -107,24 +117,28 @@ class Net:
         return features.float()
 
 
-def _replay(net: Net, train: Images, test: Images, recipe: Recipe, seeds: list[int]) -> Replayed:
+def _replay(
+    net: Net, train: Images, test: Images, selected_on: Images | None, recipe: Recipe, seeds: list[int]
+) -> Replayed:
     drifts = recipe.batch_norm == "training"
     at_rest = _evaluated(net, test if not drifts else replace(test, pixels=test.pixels[:1], classes=test.classes[:1]))
     heads = Heads(at_rest.features.shape[1], [recipe], seeds, net.device)
     scores = np.full((len(test.pixels), len(seeds)), np.nan)
     kept_from = np.zeros(len(seeds), dtype=int)
     buffers: dict[int, dict[str, Tensor]] = {}
+    weights = weights_of(train.classes.cpu(), recipe.sampling)
     for epoch in range(1, recipe.epochs + 1):
         heads.begin(epoch)
         net.trunk.train(drifts)
         with bar(f"epoch {epoch} of {recipe.epochs}", total=len(train.pixels)) as progress:
-            for batch in torch.randperm(len(train.pixels)).split(recipe.batch_size):
+            for batch in drawn(weights).split(recipe.batch_size):
                 features = net.features(_views(train, batch, recipe.random_crop))
                 classes = train.classes[batch.to(net.device)]
                 heads.step(features.expand(len(seeds), -1, -1), classes.expand(len(seeds), -1))
                 progress.update(len(batch))
         test_data = _evaluated(net, test) if drifts else at_rest
-        kept = heads.select(test_data)[:, 0].cpu().numpy()
+        selection = _evaluated(net, selected_on) if selected_on else test_data
+        kept = heads.select(test_data, selection)[:, 0].cpu().numpy()
         if kept.any():
             (now,) = heads.trained()
             weight, bias = now.weight.numpy()[kept], now.bias.numpy()[kept]

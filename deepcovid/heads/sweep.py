@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from deepcovid import catalogue
 from deepcovid.heads import training
 from deepcovid.heads.scoring import Scores, score
+from deepcovid.heads.sides import sides
 from deepcovid.heads.training import Trained
 from deepcovid.settings import Recipe
 
@@ -31,17 +32,23 @@ def train_recipes(
     Args:
         features: (images, features), frozen.
         table: The catalogue (images), with its split.
-        recipes: None that needs the whole net.
-        seeds: A head each.
+        recipes: Frozen-feature recipes only.
+        seeds: One head is trained per seed.
         logged: Whether the logs are wanted.
     """
-    groups: dict[Any, list[Recipe]] = {}
-    for recipe in dict.fromkeys(recipe.without_cut_off() for recipe in recipes):
-        groups.setdefault((recipe.augmented, recipe.optimiser, recipe.batch_size), []).append(recipe)
-    work = [delayed(_train_group)(np.asarray(features), table, group, seeds, logged) for group in groups.values()]
+    work = [delayed(_train_group)(np.asarray(features), table, group, seeds, logged) for group in groups_of(recipes)]
     # Forked processes, as they need not import torch again.
     parts = Parallel(n_jobs=min(len(work), cpu_count()), backend="multiprocessing")(work)
     return {recipe: trained for part in parts for recipe, trained in part.items()}
+
+
+def groups_of(recipes: Iterable[Recipe]) -> list[list[Recipe]]:
+    """Return the recipes without their cut-offs, in groups that train together: of one training set and optimiser."""
+    groups: dict[Any, list[Recipe]] = {}
+    for recipe in dict.fromkeys(recipe.without_cut_off() for recipe in recipes):
+        alike = recipe.augmented, recipe.optimiser, recipe.batch_size, recipe.selection_on
+        groups.setdefault(alike, []).append(recipe)
+    return list(groups.values())
 
 
 def train_and_score(
@@ -60,6 +67,8 @@ def _train_group(
     features: NDArray[np.float32], table: pd.DataFrame, group: list[Recipe], seeds: list[int], logged: bool
 ) -> dict[Recipe, Trained]:
     torch.set_num_threads(1)  # the steps are too small to share out; in a process of its own, so each must be told
-    in_train, in_test = catalogue.in_training(table, augmented=group[0].augmented), catalogue.in_test(table)
-    train, test = (training.Data.of(features[rows.to_numpy()], table["label"][rows]) for rows in (in_train, in_test))
-    return dict(zip(group, training.train(train, test, group, seeds, logged=logged), strict=True))
+    rows = sides(table, group[0])
+    train, test, selected_on = (training.Data.of(features[part.to_numpy()], table["label"][part]) for part in rows)
+    elsewhere = selected_on if group[0].selection_on == "validation" else None
+    made = training.train(train, test, group, seeds, selected_on=elsewhere, logged=logged)
+    return dict(zip(group, made, strict=True))

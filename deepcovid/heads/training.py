@@ -44,10 +44,17 @@ class Trained:
 
 @dataclass(frozen=True)
 class Data:
-    """Features (images, features) and class indices (images) into LABELS."""
+    """Features and classes of images that heads look at.
+
+    Attributes:
+        features: (images, features).
+        classes: (images), indices into LABELS.
+        rows: (heads, rows), which of the images each head looks at; None where every head looks at all of them.
+    """
 
     features: Tensor
     classes: Tensor
+    rows: Tensor | None = None
 
     @classmethod
     def of(cls, features: NDArray[np.float32], labels: pd.Series) -> "Data":
@@ -60,7 +67,15 @@ def classes_of(labels: pd.Series) -> Tensor:
     return torch.tensor(labels.map(LABELS.index).to_numpy(dtype=np.int64))
 
 
-def train(train: Data, test: Data, recipes: list[Recipe], seeds: list[int], *, logged: bool = True) -> list[Trained]:
+def train(
+    train: Data,
+    test: Data,
+    recipes: list[Recipe],
+    seeds: list[int],
+    *,
+    selected_on: Data | None = None,
+    logged: bool = True,
+) -> list[Trained]:
     """Train one head per recipe and seed with cross-entropy; return the heads of each recipe.
 
     A seed fixes the initial weights (PyTorch's own for a linear layer) and the order of the images. Heads share the
@@ -68,34 +83,65 @@ def train(train: Data, test: Data, recipes: list[Recipe], seeds: list[int], *, l
 
     Args:
         train: What to train on.
-        test: What best-accuracy selection looks at, as the released code's does.
+        test: What the log is about.
         recipes: Alike in optimiser and batch size.
-        seeds: A head each.
+        seeds: A head each; a seed may come several times where heads look at rows of their own.
+        selected_on: What best-accuracy selection looks at; the test images if not said otherwise, as in the released
+            code.
         logged: Whether the log is wanted, which takes a good part of the time; if not it is empty.
     """
     heads = Heads(train.features.shape[1], recipes, seeds, logged=logged)
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    rows = torch.arange(len(train.classes)).expand(len(seeds), -1) if train.rows is None else train.rows
+    draws = [
+        (torch.Generator().manual_seed(seed), weights_of(train.classes[own], sampling))
+        for sampling in heads.samplings
+        for seed, own in zip(seeds, rows, strict=True)
+    ]
+    rows = rows.repeat(len(heads.samplings), 1)
     largest = train.features.abs().amax(0)
     for epoch in track(range(1, heads.epochs + 1), "training heads", unit="epochs"):
         heads.begin(epoch)
-        if heads.settled(largest):
+        if epoch > 1 and heads.settled(largest):
             heads.leave_out()
             break
-        order = torch.stack([torch.randperm(len(train.classes), generator=generator) for generator in generators])
-        for batch in order.split(recipes[0].batch_size, dim=1):
+        order = torch.stack([drawn(weights, generator) for generator, weights in draws])
+        for batch in rows.gather(1, order).split(recipes[0].batch_size, dim=1):
             features = train.features.index_select(0, batch.flatten())  # three times faster than [batch]
             heads.step(features.unflatten(0, batch.shape), train.classes[batch])
-        heads.select(test)
+        heads.select(test, selected_on or test)
     return heads.trained()
+
+
+def weights_of(classes: Tensor, sampling: str) -> Tensor:
+    """Return how likely each image (images) is to be drawn: 1, or the same for both classes together if `balanced`."""
+    if sampling == "natural":
+        return torch.ones(len(classes))
+    return 1 / torch.bincount(classes, minlength=len(LABELS)).double()[classes]
+
+
+def drawn(weights: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Return the images of an epoch, in order, as many as there are.
+
+    If all are equally likely, each comes once. If not, they are drawn with replacement, as PyTorch's
+    WeightedRandomSampler does, so that those of the rare class come again and again.
+    """
+    if (weights == weights[0]).all():
+        return torch.randperm(len(weights), generator=generator)
+    return torch.multinomial(weights, len(weights), replacement=True, generator=generator)
 
 
 class Heads:
     """Heads of several recipes and seeds on one net, trained in step.
 
     Recipes that differ only in what is kept at the end (epochs, selection) or how it is used (cut-off) share one
-    trajectory. The optimiser runs at learning rate 1; each trajectory takes its steps at its own rate. Steps are small,
-    so that their time is that of starting operations: weights and biases share one tensor, and what only the log needs
-    is computed once an epoch.
+    trajectory. The optimiser runs at learning rate 1; each trajectory takes its steps at its own rate. Each seed has a
+    stream of batches for each way of sampling, and all trajectories run on all streams. Steps are small, so that their
+    time is that of starting operations: weights and biases share one tensor, and what only the log needs is computed
+    once an epoch.
+
+    Attributes:
+        samplings: The recipes' ways of sampling.
+        seeds: (streams), the seed of each stream: all seeds under the first sampling, then under the next.
     """
 
     def __init__(
@@ -109,14 +155,16 @@ class Heads:
     ) -> None:
         if len({(recipe.optimiser, recipe.batch_size) for recipe in recipes}) > 1:
             raise ValueError("heads are trained together under one optimiser and batch size only")
-        self.recipes, self.seeds, self.epochs = recipes, seeds, max(recipe.epochs for recipe in recipes)
+        self.samplings = list(dict.fromkeys(recipe.sampling for recipe in recipes))
+        self.recipes, self.seeds = recipes, seeds * len(self.samplings)
+        self.epochs = max(recipe.epochs for recipe in recipes)
         rates = [(recipe.learning_rate, recipe.schedule) for recipe in recipes]
         self._trajectories = list(dict.fromkeys(rates))
         self._of_recipe = torch.tensor([self._trajectories.index(rate) for rate in rates], device=device)
-        # Weights (seeds, trajectories, classes, features) and biases (seeds, trajectories, classes, 1): products over
-        # the last dimension are several times faster than over another.
+        # Weights (streams, trajectories, classes, features) and biases (streams, trajectories, classes, 1): products
+        # over the last dimension are several times faster than over another.
         initial = [
-            part.to(device)[:, None].repeat(1, len(self._trajectories), 1, 1) for part in _initial(features, seeds)
+            part.to(device)[:, None].repeat(1, len(self._trajectories), 1, 1) for part in _initial(features, self.seeds)
         ]
         self._shapes = [part.shape for part in initial]
         self._values = torch.cat([part.flatten() for part in initial])
@@ -126,15 +174,15 @@ class Heads:
         self._parts = [part.view(shape) for part, shape in zip(self._values.split(sizes), self._shapes, strict=True)]
         of_weights, of_biases = self._gradient.split(sizes)
         columns = self._shapes[0][1] * len(LABELS)
-        self._gradients = of_weights.view(len(seeds), columns, features), of_biases.view(len(seeds), columns)
-        # (seeds, features, columns) and (seeds, 1, columns), a column per trajectory and class
+        self._gradients = of_weights.view(len(self.seeds), columns, features), of_biases.view(len(self.seeds), columns)
+        # (streams, features, columns) and (streams, 1, columns), a column per trajectory and class
         self._weight, self._bias = (part.flatten(1, 2).transpose(1, 2) for part in self._parts)
         self._wanted = torch.eye(len(LABELS), device=device)
         self._kept = [part[:, self._of_recipe] for part in self._parts]
         # Below any accuracy, so that the first epoch is kept even if it gets every image wrong.
-        self._best = torch.full((len(seeds), len(recipes)), -1.0, device=device)
+        self._best = torch.full((len(self.seeds), len(recipes)), -1.0, device=device)
         self._logged = logged
-        self._logs: list[pd.DataFrame] = [] if logged else [pd.DataFrame(columns=["recipe", "seed", "epoch"])]
+        self._logs: list[pd.DataFrame] = [] if logged else [pd.DataFrame(columns=["recipe", "stream", "seed", "epoch"])]
 
     def begin(self, epoch: int) -> None:
         """Set the learning rates of `epoch`, counted from 1."""
@@ -168,7 +216,7 @@ class Heads:
 
     @torch.inference_mode()
     def step(self, features: Tensor, classes: Tensor) -> None:
-        """Take one step on a batch for each seed: features (seeds, batch, features), classes (seeds, batch)."""
+        """Take one step on a batch for each stream: features (streams, batch, features), classes (streams, batch)."""
         log_p = self._logits(features).log_softmax(-1)
         error = (log_p.exp() - self._wanted[classes][:, :, None]).div_(classes.shape[1]).flatten(2)
         of_weights, of_biases = self._gradients
@@ -178,38 +226,56 @@ class Heads:
         if self._logged:
             self._seen.append((log_p, classes))
 
-    def select(self, test: Data) -> Tensor:
+    @torch.no_grad()
+    def select(self, test: Data, selected_on: Data) -> Tensor:
         """End the epoch: keep what each recipe's selection keeps, and log it.
 
         Returns:
-            (seeds, recipes), true where this epoch's head was kept.
+            (streams, recipes), true where this epoch's head was kept.
         """
-        with torch.no_grad():
-            logits = self._logits(test.features.expand(len(self.seeds), -1, -1))
-            accuracy = (logits.argmax(-1) == test.classes[:, None]).float().mean(1)[:, self._of_recipe]
-        live = torch.tensor([self.epoch <= recipe.epochs for recipe in self.recipes], device=accuracy.device)
-        last = torch.tensor([recipe.selection == "last-epoch" for recipe in self.recipes], device=accuracy.device)
+        last = torch.tensor([recipe.selection == "last-epoch" for recipe in self.recipes], device=self._best.device)
+        accuracy = self._best
+        if self._logged or not last.all():
+            accuracy, logits = self._right(selected_on)
+        live = torch.tensor([self.epoch <= recipe.epochs for recipe in self.recipes], device=self._best.device)
         keep = live & (last | (accuracy > self._best))
         self._best = torch.where(live, torch.maximum(accuracy, self._best), self._best)
         now = [part[:, self._of_recipe] for part in self._parts]
         self._kept = [torch.where(keep[..., None, None], *pair) for pair in zip(now, self._kept, strict=True)]
         if self._logged:
+            if selected_on is not test:
+                accuracy, logits = self._right(test)
             areas = auc(logits[..., 0] - logits[..., 1], test.classes == 0)[:, self._of_recipe]
             self._log(accuracy, areas)
         return keep
 
+    def _right(self, data: Data) -> tuple[Tensor, Tensor]:
+        """Return the share of images that each recipe has right, (streams, recipes), and their logits."""
+        if data.rows is None:
+            logits, classes = self._logits(data.features.expand(len(self.seeds), -1, -1)), data.classes[:, None]
+        else:  # of all images once, since there is no room for every head's own
+            rows = data.rows.repeat(len(self.samplings), 1)
+            products = data.features @ self._weight.transpose(0, 1).flatten(1)
+            logits = products.unflatten(1, (len(self.seeds), -1)).transpose(0, 1) + self._bias
+            logits = logits.take_along_dim(rows[:, :, None], 1).unflatten(2, self._shapes[0][1:3])
+            classes = data.classes[rows][..., None]
+        return (logits.argmax(-1) == classes).float().mean(1)[:, self._of_recipe], logits
+
     def trained(self) -> list[Trained]:
         """Return the kept heads of each recipe."""
-        log = pd.concat(self._logs).sort_values(["recipe", "seed", "epoch"], kind="stable")
-        results = []
+        log = pd.concat(self._logs).sort_values(["recipe", "stream", "epoch"], kind="stable")
+        results, seeds = [], len(self.seeds) // len(self.samplings)
         for index, recipe in enumerate(self.recipes):
-            rows = log[(log["recipe"] == index) & (log["epoch"] <= recipe.epochs)].drop(columns="recipe")
-            weight, bias = (part[:, index].cpu() for part in self._kept)
+            first = self.samplings.index(recipe.sampling) * seeds
+            streams = log["stream"].between(first, first + seeds - 1)
+            rows = log[(log["recipe"] == index) & streams & (log["epoch"] <= recipe.epochs)]
+            rows = rows.drop(columns=["recipe", "stream"])
+            weight, bias = (part[first : first + seeds, index].cpu() for part in self._kept)
             results.append(Trained(weight.transpose(1, 2), bias[..., 0], rows.reset_index(drop=True)))
         return results
 
     def _logits(self, features: Tensor) -> Tensor:
-        """Return (seeds, images, trajectories, classes) for features (seeds, images, features)."""
+        """Return (streams, images, trajectories, classes) for features (streams, images, features)."""
         return torch.baddbmm(self._bias, features, self._weight).unflatten(2, self._shapes[0][1:3])
 
     def _log(self, accuracy: Tensor, areas: Tensor) -> None:
@@ -223,6 +289,7 @@ class Heads:
             "test_auc": areas,
         }
         columns = {"recipe": recipe, "seed": seed, "epoch": np.full_like(recipe, self.epoch)}
+        columns["stream"] = np.broadcast_to(np.arange(len(self.seeds))[:, None], recipe.shape)
         columns |= {name: values.cpu().numpy() for name, values in measured.items()}
         self._logs.append(pd.DataFrame({name: values.ravel() for name, values in columns.items()}))
 

@@ -1,14 +1,12 @@
-"""Generated copies of training images: flip, small rotation, small elastic distortion, as the paper says."""
+"""Generated copies of images: flip, small rotation, small elastic distortion, as the paper says."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torchvision.transforms import v2
 
-from deepcovid.images.decoding import Row
+from deepcovid.images.decoding import Pixels, Row
 from deepcovid.settings import AugmentSettings
 
 
@@ -18,12 +16,21 @@ def with_copies(rows: Iterable[Row], settings: AugmentSettings) -> Iterator[Row]
     for row, pixels in rows:
         yield row, pixels
         if row["label"] == "covid" and row["split"] == "train":
-            for number in range(1, settings.copies + 1):
-                name = f"{row['image_id']}+{number}"
-                yield (
-                    row | {"image_id": name, "augmentation_of": row["image_id"]},
-                    augmented(pixels, distort, seed_of(name, settings.seed)),
-                )
+            yield from _copies(row, pixels, settings, distort)
+
+
+def copies(rows: Iterable[Row], settings: AugmentSettings) -> Iterator[Row]:
+    """Yield the copies of each of `rows`, and not the row itself."""
+    distort = distortion(settings)
+    for row, pixels in rows:
+        yield from _copies(row, pixels, settings, distort)
+
+
+def _copies(row: dict[str, str], pixels: Pixels, settings: AugmentSettings, distort: v2.Transform) -> Iterator[Row]:
+    for number in range(1, settings.copies + 1):
+        name = f"{row['image_id']}+{number}"
+        copy = augmented(pixels, distort, seed_of(name, settings.seed))
+        yield row | {"image_id": name, "augmentation_of": row["image_id"]}, copy
 
 
 def distortion(settings: AugmentSettings) -> v2.Transform:
@@ -37,7 +44,7 @@ def distortion(settings: AugmentSettings) -> v2.Transform:
     )
 
 
-def augmented(pixels: NDArray[np.uint8], distort: v2.Transform, seed: int) -> NDArray[np.uint8]:
+def augmented(pixels: Pixels, distort: v2.Transform, seed: int) -> Pixels:
     """Return a distorted copy of an image (height, width) or (height, width, 3), whatever was drawn before."""
     image = torch.from_numpy(pixels.copy())
     channels_first = image[None] if image.ndim == 2 else image.permute(2, 0, 1)

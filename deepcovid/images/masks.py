@@ -19,7 +19,6 @@ from deepcovid.errors import BadImageError, UserError
 from deepcovid.images.decoding import decode
 from deepcovid.images.resizing import resize_and_crop
 
-# As in deepcovid/sources/cohen.py, which brings along what fetches it.
 ARCHIVE = "covid-chestxray-dataset-master.zip"
 SOURCE = "covid-chestxray-dataset"
 FOLDER, ENDING = "annotations/lungVAE-masks", "_mask.png"

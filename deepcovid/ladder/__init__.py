@@ -4,5 +4,6 @@ A switch is a key of a recipe. Rungs on frozen features are trained here, all of
 whole net (`Recipe.whole_net`) are given, and left out where they were not run.
 
 rungs.py      which recipes make up the ladder
-measuring.py  what each rung reaches over its seeds, and how it differs from the rung below
+measuring.py  what each rung and each combination of switches reaches
+effects.py    what one switch adds, whatever the order of the switches
 """

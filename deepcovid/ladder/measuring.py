@@ -1,40 +1,38 @@
-"""What each rung reaches over its seeds, and how it differs from the rung below."""
+"""What each rung and each combination of switches reaches, and what flipping a switch adds."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy.stats import permutation_test
 
 from deepcovid.heads.scoring import Scores
+from deepcovid.ladder.effects import Effect, effects
 from deepcovid.ladder.rungs import rungs, subsets
 from deepcovid.schema import Strict
 from deepcovid.settings import Detection, LadderSettings, Recipe
-from deepcovid.statistics.estimate import Estimate, Number, PairedTest
-from deepcovid.statistics.intervals import mean_interval, wilson_interval
-from deepcovid.statistics.rates import Mask, rates
+from deepcovid.statistics.bootstrap import Bootstrap
+from deepcovid.statistics.estimate import Estimate, Number
+from deepcovid.statistics.intervals import Draws, percentile_interval, wilson_interval
+from deepcovid.statistics.rates import Mask, mean_over_units, rates, units_of
 
 MEASURES = ("auc", "sensitivity", "specificity", "predicted_positive", "balanced_accuracy", "collapsed")
-RESAMPLES = 9999  # sign flips of the paired test; with 13 seeds or fewer, all of them
 
 
 class Below(Strict):
-    """How a rung differs from the one below, over the seeds that both have; an aside is compared with the lowest rung.
+    """A rung's mean over its heads less that of the rung below; an aside is compared with the lowest rung.
 
-    The interval is Student's, over seeds; p is that of a paired test by sign flips, so that it is at least 2 / 2^seeds.
+    The intervals are a bootstrap over patients, the same samples for all rungs.
     """
 
-    auc: PairedTest
-    balanced_accuracy: PairedTest
+    auc: Estimate
+    balanced_accuracy: Estimate
 
 
 class RungResult(Strict):
-    """What the heads of one rung reach: means over seeds with Student's intervals.
+    """What the heads of one rung reach: means with Student's intervals.
 
-    A seed is of the initial weights. On the whole net, a seed's runs are averaged first: the interval takes the order
-    of the images and the crops as they are.
+    The intervals are over seeds of the initial weights; where a whole net ran several times, over these runs.
 
     Attributes:
         direction: up, down or aside.
@@ -83,12 +81,24 @@ class RungResult(Strict):
         return round(self.detecting_share * self.heads)
 
 
-class FrozenFailure(Strict):
-    """How many heads the lowest rung on frozen features has, and how many of them call every image alike or detect."""
+class HeadCounts(Strict):
+    """How many heads there are under one combination of switches, and how many call every image alike or detect."""
 
     heads: int
     collapsed: int
     detecting: int
+
+    @classmethod
+    def of(cls, heads: pd.DataFrame) -> Self:
+        """Count what `of_heads` returned."""
+        return cls(heads=len(heads), collapsed=int(heads["collapsed"].sum()), detecting=int(heads["detects"].sum()))
+
+
+class Effects(Strict):
+    """What flipping one switch adds to the heads' mean, over the orders of the switches between bottom and top."""
+
+    auc: Effect
+    balanced_accuracy: Effect
 
 
 class NetLadder(Strict):
@@ -101,6 +111,8 @@ class NetLadder(Strict):
         detecting: How many of them detect in every seed.
         smallest: The smallest of these, as the switches that they flip.
         frozen_failure: The combination that flips none.
+        remedies: The combinations that flip one remedy alone, by the switch and its value.
+        effects: By switch between bottom and top.
         detection: What a head must reach to detect.
     """
 
@@ -109,7 +121,9 @@ class NetLadder(Strict):
     combinations: int
     detecting: int
     smallest: list[list[str]]
-    frozen_failure: FrozenFailure
+    frozen_failure: HeadCounts
+    remedies: dict[str, HeadCounts] = {}
+    effects: dict[str, Effects] = {}
     detection: Detection
 
 
@@ -119,23 +133,31 @@ class Ladders(Strict):
     nets: dict[str, NetLadder]
 
 
+class Measured(NamedTuple):
+    """The ladder of one net, and its combinations as rows of a table: see `combination_rows`."""
+
+    ladder: NetLadder
+    combinations: list[dict[str, Any]]
+
+
 def measured(
-    settings: LadderSettings, recipes: dict[str, Recipe], scores: Scores, positive: Mask, replay_epochs: int
-) -> NetLadder:
+    settings: LadderSettings, recipes: dict[str, Recipe], scores: Scores, bootstrap: Bootstrap, replay_epochs: int
+) -> Measured:
     """Return the ladder of one net.
 
     Args:
         settings: The ladder.
         recipes: By name.
-        scores: Of every frozen recipe of the ladder, and of those that were run on the whole net.
-        positive: (images), true for covid.
+        scores: Scores under every frozen recipe of the ladder, and under those that were run on the whole net.
+        bootstrap: The bootstrap of the test images.
         replay_epochs: Where runs on the whole net ended, at the latest.
     """
     table: dict[str, RungResult] = {}
+    positive = bootstrap.positive
     lowest = below = None
     for rung in rungs(settings, recipes, scores):
         own = of_heads(scores, rung.recipe, positive, settings.detection)
-        lowest = own if lowest is None else lowest
+        lowest = rung.recipe if lowest is None else lowest
         below = lowest if rung.direction == "aside" else below if rung.flipped else None
         table[f"{rung.direction}-{rung.step}"] = RungResult(
             direction=rung.direction,
@@ -148,66 +170,85 @@ def measured(
             seeds=int(own["seed"].nunique()),
             **over_seeds(own, len(positive)),
             detecting_share=float(own["detects"].mean()),
-            below=None if below is None else paired(own, below),
+            below=None if below is None else apart(scores, rung.recipe, below, bootstrap),
         )
-        below = own
+        below = rung.recipe
     tried = {
         subset: of_heads(scores, recipe, positive, settings.detection)
         for subset, recipe in subsets(settings, recipes).items()
     }
     detecting = [subset for subset, found in tried.items() if found["detects"].all()]
-    return NetLadder(
+    without_remedies = {subset: own for subset, own in tried.items() if settings.remedies.keys().isdisjoint(subset)}
+    auc, balanced_accuracy = (
+        effects({subset: float(own[name].mean()) for subset, own in without_remedies.items()})
+        for name in ("auc", "balanced_accuracy")
+    )
+    ladder = NetLadder(
         rungs=table,
         switches=list(list(tried)[-1]),
         combinations=len(tried),
         detecting=len(detecting),
         smallest=[list(subset) for subset in detecting if len(subset) == len(detecting[0])],
-        frozen_failure=FrozenFailure(
-            heads=len(tried[()]),
-            collapsed=int(tried[()]["collapsed"].sum()),
-            detecting=int(tried[()]["detects"].sum()),
-        ),
+        frozen_failure=HeadCounts.of(tried[()]),
+        remedies={
+            f"{switch}: {value}": HeadCounts.of(tried[switch,])
+            for switch, value in settings.remedies.items()
+            if (switch,) in tried
+        },
+        effects={switch: Effects(auc=auc[switch], balanced_accuracy=balanced_accuracy[switch]) for switch in auc},
         detection=settings.detection,
     )
+    return Measured(ladder, [{"flipped": " ".join(subset), **combination_row(own)} for subset, own in tried.items()])
+
+
+def combination_row(heads: pd.DataFrame) -> dict[str, float]:
+    """Return the means over heads of one combination of switches, how many heads there are and how many detect."""
+    means = {name: float(heads[name].mean()) for name in ("auc", "sensitivity", "specificity", "balanced_accuracy")}
+    return {**means, **HeadCounts.of(heads).model_dump()}
 
 
 def of_heads(scores: Scores, recipe: Recipe, positive: Mask, detection: Detection) -> pd.DataFrame:
-    """Return a row per head of a recipe: its seed, MEASURES and whether it detects."""
+    """Return a row per head of a recipe: its seed, its unit (see units_of), MEASURES and whether it detects."""
     found = []
     for name, column in scores[recipe.without_cut_off()].items():
         own = rates(positive, column.to_numpy(), recipe.cut_off)
         detects = int(own.sensitivity >= detection.sensitivity and own.specificity >= detection.specificity)
         measures = {measure: getattr(own, measure) for measure in MEASURES}
         found.append({"seed": int(str(name).split("_")[1])} | measures | {"detects": detects})
-    return pd.DataFrame(found)
+    return pd.DataFrame(found).assign(unit=units_of(scores[recipe.without_cut_off()]))
 
 
 def over_seeds(heads: pd.DataFrame, images: int) -> dict[str, Estimate]:
-    """Return MEASURES over seeds, as RungResult has them, of `images` test images."""
-    by_seed = heads.groupby("seed").mean()
+    """Return MEASURES over heads, as RungResult has them, of `images` test images."""
     found = {}
     for measure in MEASURES:
         largest = images if measure == "predicted_positive" else 1.0
-        interval = mean_interval(by_seed[measure].tolist(), largest=largest)
-        if measure == "collapsed":
-            interval = wilson_interval(int(heads["collapsed"].sum()), len(heads))
-        found[measure] = Estimate.of(float(by_seed[measure].mean()), interval)
-    return found
+        found[measure] = mean_over_units(heads[measure].tolist(), heads["unit"].tolist(), largest)
+    collapsed = wilson_interval(int(heads["collapsed"].sum()), len(heads))
+    return found | {"collapsed": Estimate.of(float(heads["collapsed"].mean()), collapsed)}
 
 
-def paired(own: pd.DataFrame, below: pd.DataFrame) -> Below:
-    """Return how a rung differs from the one below, over the seeds they share."""
-    difference = (own.groupby("seed").mean() - below.groupby("seed").mean()).dropna()
-    auc, balanced_accuracy = (_test(difference[measure].to_numpy()) for measure in ("auc", "balanced_accuracy"))
+def apart(scores: Scores, recipe: Recipe, other: Recipe, bootstrap: Bootstrap) -> Below:
+    """Return by how much the heads of `recipe` do better than those of `other`, on average."""
+    own, others = (_drawn(scores[one.without_cut_off()], one.cut_off, bootstrap) for one in (recipe, other))
+    auc, balanced_accuracy = (
+        Estimate.of(float(one[0] - two[0]), percentile_interval(one[1:] - two[1:]))
+        for one, two in zip(own, others, strict=True)
+    )
     return Below(auc=auc, balanced_accuracy=balanced_accuracy)
 
 
-def _test(difference: NDArray[np.float64]) -> PairedTest:
-    test = permutation_test(
-        (difference,), np.mean, permutation_type="samples", vectorized=True, n_resamples=RESAMPLES, rng=0
+def _drawn(heads: pd.DataFrame, cut_off: float, bootstrap: Bootstrap) -> tuple[Draws, Draws]:
+    """Return the mean over heads of AUC and of balanced accuracy: on all test images, then on each bootstrap sample."""
+    positive, scores = bootstrap.positive, heads.to_numpy()
+    own = [rates(positive, column, cut_off) for column in scores.T]
+    right = (scores >= cut_off) == positive[:, None]
+    auc = np.mean([bootstrap.auc(column) for column in scores.T], axis=0)
+    balanced_accuracy = np.mean([bootstrap.mean(right, side).mean(axis=1) for side in (positive, ~positive)], axis=0)
+    return (
+        np.append(np.mean([head.auc for head in own]), auc),
+        np.append(np.mean([head.balanced_accuracy for head in own]), balanced_accuracy),
     )
-    interval = mean_interval(difference.tolist(), smallest=-1.0)
-    return PairedTest(difference=Estimate.of(float(difference.mean()), interval), p_value=float(test.pvalue))
 
 
 def rows(ladder: NetLadder, images: int) -> Iterator[dict[str, Any]]:

@@ -71,9 +71,10 @@ def rungs(settings: LadderSettings, recipes: dict[str, Recipe], replayed: Iterab
 
 
 def subsets(settings: LadderSettings, recipes: dict[str, Recipe]) -> dict[tuple[str, ...], Recipe]:
-    """Return every combination of the switches that frozen features allow, flipped at the frozen bottom, small ones
-    first."""
+    """Return every subset of the switches, smallest first, with the recipe obtained by flipping it on the frozen
+    `bottom` recipe. The remedies are switches too."""
     bottom, top = (recipes[name].model_copy(update=FROZEN) for name in (settings.bottom, settings.top))
+    top = top.changed(settings.remedies)
     switches = _order(settings.up, bottom, top)
     chosen = chain.from_iterable(combinations(switches, size) for size in range(len(switches) + 1))
     return {subset: flipped(bottom, subset, top) for subset in chosen}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 import torchvision
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -141,7 +141,14 @@ def write_state(path: Path, model: str, state: State) -> None:
 
 
 def read_state(path: Path) -> tuple[str, State]:
-    """Return the net's name and the state dict that `write_state` wrote."""
-    with safe_open(path, "pt") as file:
-        model = file.metadata()["model"]
-    return model, load_file(path)
+    """Return the net's name and the state dict that `write_state` wrote.
+
+    Raises:
+        UserError: The file is missing, or damaged.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            model = file.metadata()["model"]
+        return model, load_file(path)
+    except (FileNotFoundError, SafetensorError, TypeError, KeyError):
+        raise UserError(f"{path}: no weights as the stage `weights` writes them; run `dvc repro`") from None

@@ -17,6 +17,7 @@ from deepcovid.statistics.comparison import AgainstPublished, NetsCompared
 from deepcovid.statistics.counts import Confusion
 from deepcovid.statistics.rates import RunResult
 from deepcovid.statistics.runs import Run
+from deepcovid.statistics.uncertainty import Uncertainty
 
 # Recipes that the report's story is about; others are shown beside them.
 FAILED, RELEASED, PAPER = "failed-reproduction", "released-code", "paper"
@@ -67,11 +68,12 @@ class Contents:
         nets: The paired differences between nets.
         nets_sentence: What the comparison of the nets says.
         audits: By name, what the audits found, as deepcovid.audits.registry.results_of names it. Empty where none ran.
+        uncertainty: What moves the headlines of each run, and how far; None where that was not measured.
         calibration: How the data set's own scores are calibrated; None where that was not measured.
         heatmaps: By net, whether its heat lies in lesions and in lungs; empty where no heat maps were made.
         heatmap_pictures: By net, a PNG file: of synthetic images with their maps, or of mean maps without an image.
         provenance: By name, what is recorded of data and weights.
-        parameters: Of the data set and of the shared settings, nested.
+        parameters: The settings of the data set and those that data sets share, nested.
         recipes: By name, the settings of each recipe, nested.
         steps: Every step whose products are on the page, and those before it, in the order of the pipeline.
         command: What makes this page.
@@ -93,6 +95,7 @@ class Contents:
     nets: Sourced[NetsCompared] | None = None
     nets_sentence: str = ""
     audits: Mapping[str, Sourced[Audit]] = field(default_factory=dict)
+    uncertainty: Sourced[Uncertainty] | None = None
     calibration: Sourced[Calibrations] | None = None
     heatmaps: Mapping[str, Sourced[NetHeat]] = field(default_factory=dict)
     heatmap_pictures: Mapping[str, Sourced[bytes]] = field(default_factory=dict)

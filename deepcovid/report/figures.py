@@ -25,6 +25,7 @@ from deepcovid.statistics.counts import Confusion
 from deepcovid.statistics.curves import histogram
 from deepcovid.statistics.estimate import Estimate
 from deepcovid.statistics.roc_bands import roc_band
+from deepcovid.statistics.uncertainty import HEADLINES, RunSources, Source, Sources
 
 GROUP_COLOURS = {"covid": RED, "other": ORANGE, "normal": BLUE}
 DIRECTIONS = {
@@ -37,6 +38,13 @@ LADDER_COLUMNS: dict[str, Callable[[RungResult], Estimate]] = {
     "sensitivity": lambda rung: rung.sensitivity,
     "specificity": lambda rung: rung.specificity,
 }
+HEADLINE_TITLES = {
+    "auc": "AUC",
+    "at_sensitivity_98": "specificity at\nsensitivity 98 %",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+}
+SOURCE_COLOURS = {"patients": BLUE, "splits": ORANGE, "seeds": GREEN}
 SHAPES = "D^sPvX*"  # of published points, in order; an eighth point has the first shape again
 PERCENT = ((0, 0.05, 0.25, 1), ("0", "5 %", "25 %", "100 %"))
 
@@ -269,6 +277,36 @@ def training(recipes: Mapping[str, Sequence[ShownRun]]) -> Figure:
     axes[1, 0].set_ylabel("accuracy, test images")
     axes[2, 0].set_ylabel("AUC, test images")
     figure.legend(nets.values(), nets.keys(), loc="outside upper left", ncols=len(nets), fontsize=8)
+    return figure
+
+
+@styled
+def uncertainty(runs: Sequence[tuple[str, RunSources]]) -> Figure:
+    """Draw each headline of each run with three intervals: over patients, over splits, over seeds.
+
+    Args:
+        runs: A title and the sources each, row by row.
+    """
+    figure = Figure(figsize=(WIDTH, 0.62 * len(runs) + 1.0), layout="constrained")
+    axes, sources = figure.subplots(1, len(HEADLINES), sharey=True), SOURCE_COLOURS.items()
+    for axis, (name, title) in zip(axes, HEADLINE_TITLES.items(), strict=True):
+        for row, (_, run) in enumerate(runs):
+            own: Sources = getattr(run, name)
+            for place, (what, colour) in enumerate(sources):
+                source: Source | None = getattr(own, what)
+                if source:
+                    height = row + 0.24 * (place - 1)
+                    axis.hlines(height, source.low, source.high, color=colour, linewidth=3)
+            axis.plot(own.value, row, "|", color=INK, markersize=17, markeredgewidth=1.2)
+        axis.set_title(title)
+        axis.tick_params(left=False)
+        axis.spines["left"].set_visible(False)
+        axis.grid(axis="y", visible=False)
+    axes[0].set_yticks(range(len(runs)), [title for title, _ in runs])
+    axes[0].set_ylim(len(runs) - 0.45, -0.55)
+    handles = [Line2D([], [], color=colour, linewidth=3, label=f"other {what}") for what, colour in sources]
+    handles.append(Line2D([], [], color=INK, marker="|", linestyle="", markersize=11, label="the head that is shown"))
+    figure.legend(handles=handles, loc="outside upper left", ncols=4, fontsize=8)
     return figure
 
 

@@ -15,7 +15,7 @@ from deepcovid.report import figures, tables
 from deepcovid.report.audit import audit
 from deepcovid.report.contents import FAILED, PAPER, RELEASED, Contents, ShownRun
 from deepcovid.report.heatmaps import heatmaps
-from deepcovid.statistics.comparison import AT_98
+from deepcovid.statistics.published import AT_98
 from deepcovid.statistics.rates import SENSITIVITY_WANTED
 
 FIRST_SEED = "Numbers and curves are those of the first seed's head."
@@ -34,6 +34,7 @@ def sections(contents: Contents) -> list[Section]:
         roc,
         histogram,
         training,
+        how_sure,
         published,
         nets,
         numbers,
@@ -131,8 +132,8 @@ def ladder(contents: Contents) -> Section:
         "is a head on frozen features, a hollow one a net trained as a whole. Collapsed are heads that call every test "
         "image alike.",
         "On the whole net fewer epochs were run (the table says how many), and the interval is over initial weights "
-        "only: the order of the images and the crops are those of the same few runs. With n seeds, no p is below 2 / "
-        "2^n.",
+        "only: the order of the images and the crops are those of the same few runs. The table also has what a rung "
+        "adds to the one below; that interval is a bootstrap over patients.",
     )
     if contents.ladder is None:
         return Section("ladder", "The ladder", text, notes=(NOT_RUN.format("ladder"),))
@@ -150,6 +151,13 @@ def ladder(contents: Contents) -> Section:
         alt = f"Ladder of {net}. " + "; ".join(f"{rung.rung}: AUC {rung.auc.value:.3f}" for rung in rungs)
         figure, table = figures.ladder(rungs), tables.ladder(rungs)
         blocks.append(drawn(figure, f"ladder-{model}", alt, caption, (contents.ladder.step,), table))
+        if part.effects:
+            caption = (
+                f"{net}: what each switch adds to the heads' mean on frozen features, from the failure to the paper. "
+                "It depends on what was flipped before, so this is the mean over all orders (the Shapley value), in "
+                "brackets the least and the most."
+            )
+            blocks.append(Block(caption, (contents.ladder.step,), table=tables.effects(part)))
         if model != contents.main_model and model in contents.findings:
             sentence = contents.findings[model]
             blocks.append(Block("Computed from this ladder.", (contents.ladder.step,), sentences=(sentence,)))
@@ -228,7 +236,8 @@ def histogram(contents: Contents) -> Section:
 def training(contents: Contents) -> Section:
     """Loss and test accuracy over epochs."""
     panels = _by_recipe(contents)
-    last = {(title, run.net): run.log.groupby("seed").last() for title, runs in panels.items() for run in runs}
+    shown = [(title, run) for title, runs in panels.items() for run in runs]
+    last = {(title, run.net): run.log.groupby("seed", sort=False).last() for title, run in shown}
     alt = "Training curves. " + "; ".join(
         f"{title}, {net}: last loss {log['loss'].iloc[0]:.3f}, last test accuracy {log['test_accuracy'].iloc[0]:.4f}"
         for (title, net), log in last.items()
@@ -244,6 +253,29 @@ def training(contents: Contents) -> Section:
         "where the accuracy never leaves the dashed line that is the first of all, whatever the AUC does later.",
     )
     return Section("training", "Training curves", text, blocks)
+
+
+def how_sure(contents: Contents) -> Section:
+    """How far the headlines move with the patients, the split and the seed."""
+    title = "How sure are these numbers?"
+    if contents.uncertainty is None:
+        return Section("sure", title, notes=(NOT_RUN.format("training on other splits"),))
+    found, steps, main = contents.uncertainty.value.runs, (contents.uncertainty.step,), contents.main_model
+    rows = [(f"{run.net}\n{figures.stacked(run.recipe)}", found[f"{run.model}-{run.recipe}"]) for run in contents.runs]
+    shown = [row for row, run in zip(rows, contents.runs, strict=True) if run.recipe == PAPER or run.model == main]
+    splits = max((row.auc.splits.values for _, row in rows if row.auc.splits), default=0)
+    text = (
+        "Three things could have come out differently. Other patients could have been tested: a bootstrap draws the "
+        "test patients again and again. The images could have been divided differently: the heads are trained anew on "
+        f"{splits} random splits by patient. And the training could have begun elsewhere: each seed has other initial "
+        "weights and another order of the images. Each bar holds 95 % of the values while the other two stay as they "
+        "are.",
+    )
+    caption = f"The nets under the paper's recipe, and {title_of(main)} under the others."
+    alt = "; ".join(f"{name}: AUC {own.auc.value:.3f}".replace("\n", ", ") for name, own in shown)
+    table = tables.uncertainty((name.replace("\n", " "), own) for name, own in rows)
+    block = drawn(figures.uncertainty(shown), "sure", f"Three intervals of each number. {alt}", caption, steps, table)
+    return Section("sure", title, text, (block,))
 
 
 def published(contents: Contents) -> Section:
@@ -273,8 +305,8 @@ def nets(contents: Contents) -> Section:
     if contents.nets is None or not contents.nets.value.pairs:
         return Section("nets", title, notes=(NOT_RUN.format("paired comparison of nets"),))
     caption = (
-        "Paired differences on the same test images. AUC: bootstrap over patients; rates: McNemar's exact test at the "
-        "cut-off, by images. p is not corrected for the number of pairs."
+        "Paired differences on the same test images, rates at the cut-off, each with a bootstrap over patients. These "
+        "are estimates; the one comparison that is tested stands above."
     )
     steps = (contents.nets.step,)
     blocks = [Block(caption, steps, table=tables.nets(contents.nets.value.pairs.values()))]

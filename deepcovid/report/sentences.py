@@ -7,7 +7,7 @@ from deepcovid.heatmaps.localisation import CENTRE, GRAD_CAM, OCCLUSION, Located
 from deepcovid.ladder.measuring import NetLadder, RungResult
 from deepcovid.nets.zoo import title_of
 from deepcovid.statistics.comparison import CLAIMED_UNDER, CLOSE, HIGHEST, NetsCompared, difference_of_auc
-from deepcovid.statistics.estimate import PairedTest
+from deepcovid.statistics.estimate import Estimate, PairedTest
 
 
 def finding(title: str, ladder: NetLadder) -> str:
@@ -32,6 +32,10 @@ def finding(title: str, ladder: NetLadder) -> str:
         sets = ", or ".join(" with ".join(subset) for subset in ladder.smallest)
         many = "set of switches that turns" if len(ladder.smallest) == 1 else "sets of switches that turn"
         text += f"The smallest {many} this into detection in every seed: {sets} ({ladder.detecting} {tried} do)."
+    for name, counts in ladder.remedies.items():
+        turns = "turns" if counts.detecting == counts.heads else "does not turn"
+        text += f" The remedy {name} alone {turns} the failure into detection: "
+        text += f"{_some(counts.collapsed, counts.heads)} call every image alike and {_few(counts.detecting)}."
     for rung in whole:
         if rung.direction == "aside":
             text += f" On the whole net, {_rung(rung)} (flipped: {', '.join(rung.flipped)})."
@@ -76,7 +80,7 @@ def claim_sentence(nets: NetsCompared, dataset: str, papers_images: bool) -> str
         text += ", as the paper reports" if best == HIGHEST else f", where the paper reports {highest}"
     ahead = difference_of_auc(pairs, CLAIMED_UNDER, best, HIGHEST)
     if ahead and best != CLOSE:
-        text += f"; its AUC less that of {highest} is {_in_words(ahead)}"
+        text += f"; its AUC less that of {highest} is {_signed(ahead)}"
     claim = nets.claim.difference
     text += f"; the AUC of {highest} less that of {close} is {_in_words(nets.claim)}, "
     if claim.low <= 0 <= claim.high:
@@ -87,8 +91,11 @@ def claim_sentence(nets: NetsCompared, dataset: str, papers_images: bool) -> str
 
 
 def _in_words(test: PairedTest) -> str:
-    own = test.difference
-    return f"{own.value:+.4f} (95 % interval {own.low:+.4f} to {own.high:+.4f}, p = {test.p_value:.2g})"
+    return f"{_signed(test.difference)[:-1]}, p = {test.p_value:.2g})"
+
+
+def _signed(own: Estimate) -> str:
+    return f"{own.value:+.4f} (95 % interval {own.low:+.4f} to {own.high:+.4f})"
 
 
 def heat_sentences(net: NetHeat) -> Iterator[str]:

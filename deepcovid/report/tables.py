@@ -4,17 +4,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from deepcovid.drawing.steps import Sourced
-from deepcovid.drawing.tables import Table, difference, p_value, rate, share, spread
+from deepcovid.drawing.tables import Table, bounds, rate, share, signed, spread
 from deepcovid.heatmaps.localisation import CENTRE, GRAD_CAM, OCCLUSION, RANDOM, Located, Measure
-from deepcovid.ladder.measuring import RungResult
+from deepcovid.ladder.measuring import NetLadder, RungResult
 from deepcovid.nets.zoo import title_of
 from deepcovid.report.contents import ShownRun
-from deepcovid.report.figures import published_label
-from deepcovid.statistics.comparison import Beside, OverHeads, Pair
+from deepcovid.report.figures import HEADLINE_TITLES, published_label
+from deepcovid.statistics.comparison import Beside, OverHeads, Pair, RatePair
+from deepcovid.statistics.uncertainty import RunSources, Source, Sources
 
 
 def ladder(rungs: Iterable[RungResult]) -> Table:
-    """Return a row per rung, with the paired test against the rung below."""
+    """Return a row per rung, with its difference from the rung below."""
     rows = [
         (
             rung.direction,
@@ -24,12 +25,21 @@ def ladder(rungs: Iterable[RungResult]) -> Table:
             spread(rung.specificity),
             spread(rung.predicted_positive, 1),
             share(rung.collapsed.value),
-            difference(rung.below.auc) if rung.below else "",
+            signed(rung.below.auc) if rung.below else "",
         )
         for rung in rungs
     ]
     header = ("direction", "rung", "AUC", "sensitivity", "specificity", "called covid", "collapsed heads")
     return Table((*header, "AUC less that of the rung below (beside the ladder: of its foot)"), rows, names=2)
+
+
+def effects(net: NetLadder) -> Table:
+    """Return a row per switch: what flipping it adds, on average over all orders, and at least and at most."""
+    rows = [
+        (switch, *(f"{one.mean:+.3f} ({one.min:+.3f} to {one.max:+.3f})" for one in (own.auc, own.balanced_accuracy)))
+        for switch, own in net.effects.items()
+    ]
+    return Table(("switch", "AUC", "balanced accuracy"), rows)
 
 
 def runs(all_runs: Iterable[ShownRun]) -> Table:
@@ -88,13 +98,32 @@ def nets(pairs: Iterable[Pair]) -> Table:
             f"{title_of(pair.first)} - {title_of(pair.second)}",
             pair.recipe,
             f"{pair.auc.first:.3f} - {pair.auc.second:.3f}",
-            difference(pair.auc),
-            *(f"{own.difference:+.3f} ({p_value(own.p_value)})" for own in (pair.sensitivity, pair.specificity)),
+            signed(pair.auc.difference),
+            *(_rates(own) for own in (pair.sensitivity, pair.specificity)),
         )
         for pair in pairs
     ]
     header = ("nets", "recipe", "AUCs", "AUC: difference", "sensitivity: difference", "specificity: difference")
     return Table(header, rows, names=2)
+
+
+def _rates(pair: RatePair) -> str:
+    return f"{pair.difference:+.3f}" + (f" ({bounds(pair.patients)})" if pair.patients else "")
+
+
+def uncertainty(runs: Iterable[tuple[str, RunSources]]) -> Table:
+    """Return a row per run and headline: the value, and its interval over patients, over splits and over seeds."""
+    rows = []
+    for run, sources in runs:
+        for name, title in HEADLINE_TITLES.items():
+            own: Sources = getattr(sources, name)
+            cells = (_source(part) for part in (own.patients, own.splits, own.seeds))
+            rows.append((run, title.replace("\n", " "), f"{own.value:.3f}", *cells))
+    return Table(("run", "number", "value", "over patients", "over splits", "over seeds"), rows, names=2)
+
+
+def _source(source: Source | None) -> str:
+    return f"{source.low:.3f} to {source.high:.3f} (s.d. {source.deviation:.4f})" if source else ""
 
 
 def located(part: Located) -> Table:

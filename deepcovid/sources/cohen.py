@@ -15,12 +15,11 @@ from deepcovid.archives import Archive, own_files
 from deepcovid.catalogue import read_text_table, require_columns
 from deepcovid.errors import UserError
 from deepcovid.fetching import fetch_all, remote_files
+from deepcovid.images.masks import ARCHIVE, SOURCE
 from deepcovid.progress import track
 from deepcovid.settings import CohenSource
 from deepcovid.sources import edition
 
-ARCHIVE = "covid-chestxray-dataset-master.zip"
-SOURCE = "covid-chestxray-dataset"
 NEEDED = ("patientid", "finding", "view", "modality", "filename", "sex", "age", "license")
 UNDECIDED = ("", "todo", "unknown")  # findings, in lower case
 

@@ -15,6 +15,7 @@ from deepcovid.archives import Archive, own_files
 from deepcovid.catalogue import read_text_table
 from deepcovid.errors import UserError
 from deepcovid.fetching import fetch_all, remote_files
+from deepcovid.images import masks
 from deepcovid.progress import track
 from deepcovid.settings import CovidXray5kSource
 from deepcovid.sources import chexpert, cohen, edition
@@ -48,7 +49,7 @@ def catalogue(folder: Path, reference: Path) -> pd.DataFrame:
         digests = {
             key: archive.digest(name) for key, name in track(members.items(), "checking images", total=len(members))
         }
-    with Archive(folder / cohen.ARCHIVE) as archive:
+    with Archive(folder / masks.ARCHIVE) as archive:
         covid_facts = cohen.metadata(archive)
     non_facts = chexpert.labels(folder / chexpert.TABLE)
 
@@ -84,7 +85,7 @@ def _covid_row(row: dict[str, str], facts: pd.DataFrame) -> dict[str, str]:
     copy = COPY.fullmatch(file)
     original = copy["original"] if copy else file
     found: dict[str, str] = {
-        "source": cohen.SOURCE,
+        "source": masks.SOURCE,
         "source_image": file,
         # Four published images are not in the metadata; the archive's folder says what they are.
         "finding": "COVID-19",

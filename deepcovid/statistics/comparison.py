@@ -1,32 +1,32 @@
 """Our runs beside what others published, and net against net on the same test images."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from deepcovid.schema import Strict
-from deepcovid.statistics.bootstrap import Bootstrap
+from deepcovid.statistics.bootstrap import NEAR_ONE, Bootstrap
 from deepcovid.statistics.counts import Counts
-from deepcovid.statistics.estimate import Estimate, Number, PairedTest
+from deepcovid.statistics.estimate import Bounds, Estimate, Number, PairedTest
 from deepcovid.statistics.intervals import (
     Interval,
+    auc_interval,
     bootstrap_p_value,
     percentile_interval,
-    wilson_interval,
+    rate_interval,
 )
-from deepcovid.statistics.published import Group, PublishedNumber
+from deepcovid.statistics.published import AT_98, Group, PublishedNumber
 from deepcovid.statistics.rates import SENSITIVITY_WANTED, Mask, at_sensitivity, rates
 from deepcovid.statistics.runs import Run
 
+FOLLOWING = ("accuracy", "confusion.fn", "confusion.tn")  # from the other two counts of a confusion matrix
 # Minaee et al. 2020: SqueezeNet has the highest AUC, ResNet18 close.
 HIGHEST, CLOSE, CLAIMED_UNDER = "squeezenet1_0", "resnet18", "paper"
-AT_98 = "at_sensitivity_98.specificity"
 
 
 class OverHeads(Strict):
@@ -50,8 +50,9 @@ class Beside(Strict):
         model: Our net, or `average of ...`.
         recipe: Our recipe.
         published: The published value.
-        ours: The value of the first head. The interval of an AUC and of a specificity at sensitivity 98 % is a
-            bootstrap over patients; that of a rate or a count is Wilson's, over images.
+        ours: The value of the first head. The interval is the widest of three: over patients (a bootstrap), over other
+            splits, over seeds.
+        varies: What this interval is over.
         over_heads: The range over heads; None where there is one head.
         difference: ours - published.
         inside: Whether the published value lies in our interval.
@@ -68,6 +69,7 @@ class Beside(Strict):
     recipe: str
     published: Number
     ours: Estimate
+    varies: str = ""
     over_heads: OverHeads | None = None
     difference: Number
     inside: bool
@@ -89,7 +91,8 @@ class AgainstPublished(Strict):
     """results/<data set>/published.json: published numbers beside our runs.
 
     Attributes:
-        compared: Numbers that were measured on as many images as ours.
+        compared: Numbers that were measured on as many images as ours. Of a confusion matrix two are counted, since the
+            rest of it and the accuracy follow from these.
         inside: Those of them whose published value lies in our interval.
         of_other_test_images: Numbers that were measured on other test images.
         not_run: Published numbers whose run there is none of.
@@ -103,25 +106,32 @@ class AgainstPublished(Strict):
     numbers: dict[str, Beside]
 
 
-class AucPair(PairedTest):
+class AucPair(Strict):
     """The AUC of two nets: the first heads' values, and first - second with a paired bootstrap over patients."""
 
     first: Number
     second: Number
+    difference: Estimate
 
 
 class RatePair(Strict):
-    """The share of images that two nets have right, first - second, and McNemar's exact p-value, over images.
+    """The share of images of one class that two nets have right.
 
-    `only_first` and `only_second` count the images that one net alone has right.
+    Attributes:
+        first: The share of the first net.
+        second: The share of the second.
+        difference: first - second.
+        patients: Its interval, a paired bootstrap over patients.
+        only_first: Images that the first net alone has right.
+        only_second: Images that the second net alone has right.
     """
 
     first: Number
     second: Number
     difference: Number
+    patients: Bounds | None = None
     only_first: int
     only_second: int
-    p_value: Number
 
 
 class SeedPairs(Strict):
@@ -154,9 +164,9 @@ class NetsCompared(Strict):
     """results/<data set>/nets.json: the paired differences between all nets under each recipe.
 
     Attributes:
-        compared: How many pairs there are. Their p-values are not corrected for that.
-        claim: The paper's claim: the AUC of SqueezeNet less that of ResNet18 under the paper's recipe; None where one
-            of them was not run.
+        compared: How many pairs there are. They are estimates, and none of them is tested.
+        claim: The one comparison that is tested, the paper's claim: the AUC of SqueezeNet less that of ResNet18 under
+            the paper's recipe; None where one of them was not run.
         pairs: By `Pair.key`.
     """
 
@@ -167,43 +177,75 @@ class NetsCompared(Strict):
 
 @dataclass(frozen=True)
 class Measured:
-    """A run's metrics per seed, and bootstrap samples of those that are no plain rate.
+    """What a run reaches, and how that varies with the patients, the seed and the split.
 
-    `by_seed` has a row per seed and a column per metric of published.Metric; `draws` is (samples) by metric.
+    Attributes:
+        run: The run.
+        by_seed: A row per head, a column per metric of published.Metric.
+        by_split: A row per other split, the same columns; None where no other was tried.
+        draws: By metric, the first head's on each bootstrap sample of patients (samples).
+        patients: How many positive patients there are, and how many negative ones.
     """
 
     run: Run
     by_seed: pd.DataFrame
+    by_split: pd.DataFrame | None
     draws: Mapping[str, NDArray[np.float64]]
+    patients: tuple[int, int]
 
 
-def measure(runs: Sequence[Run], bootstrap: Bootstrap) -> list[Measured]:
+def measure(runs: Sequence[Run], by_split: Sequence[pd.DataFrame | None], bootstrap: Bootstrap) -> list[Measured]:
     """Return what the comparisons need of each run.
 
     All runs share one bootstrap, which makes differences between them paired.
 
     Args:
         runs: Their scores are of the same test images in the same order.
-        bootstrap: Of these images.
+        by_split: What the heads of each run reach on other splits: see `Measured`.
+        bootstrap: The bootstrap of these images.
     """
     results = []
-    for run in runs:
-        draws = {"auc": bootstrap.auc(run.score), AT_98: bootstrap.specificity(run.score, SENSITIVITY_WANTED)}
-        by_seed = pd.DataFrame([_metrics(run, seed) for seed in run.heads], index=run.heads.columns)
-        results.append(Measured(run, by_seed, draws))
+    for run, on_splits in zip(runs, by_split, strict=True):
+        found = [metrics_of(run.positive, run.scores[seed].to_numpy(), run.cut_off) for seed in run.heads]
+        by_seed = pd.DataFrame(found, index=run.heads.columns)
+        results.append(Measured(run, by_seed, on_splits, _draws(run, bootstrap), bootstrap.patients))
     return results
 
 
-def _metrics(run: Run, seed: Hashable) -> dict[str, float]:
-    score = run.scores[seed].to_numpy()
-    own = rates(run.positive, score, run.cut_off)
+def metrics_of(positive: Mask, score: NDArray[np.float64], cut_off: float) -> dict[str, float]:
+    """Return every metric of published.Metric for one head.
+
+    Args:
+        positive: (images).
+        score: (images), P(covid).
+        cut_off: An image is called covid from this score on.
+    """
+    own = rates(positive, score, cut_off)
     return {
         "auc": own.auc,
         "accuracy": own.accuracy,
         "sensitivity": own.sensitivity,
         "specificity": own.specificity,
-        AT_98: at_sensitivity(run.positive, score, SENSITIVITY_WANTED).specificity,
+        AT_98: at_sensitivity(positive, score, SENSITIVITY_WANTED).specificity,
         **{f"confusion.{cell}": count for cell, count in own.confusion},
+    }
+
+
+def _draws(run: Run, bootstrap: Bootstrap) -> dict[str, NDArray[np.float64]]:
+    """Return the same of the run's first head on each bootstrap sample; counts are of as many images as there are."""
+    called, counts = run.called()[:, None], Counts.of(run.positive)
+    sensitivity = bootstrap.mean(called, run.positive)[:, 0]
+    specificity = 1 - bootstrap.mean(called, ~run.positive)[:, 0]
+    return {
+        "auc": bootstrap.auc(run.score),
+        "accuracy": (counts.covid * sensitivity + counts.non * specificity) / (counts.covid + counts.non),
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        AT_98: bootstrap.specificity(run.score, SENSITIVITY_WANTED),
+        "confusion.tp": counts.covid * sensitivity,
+        "confusion.fn": counts.covid * (1 - sensitivity),
+        "confusion.fp": counts.non * (1 - specificity),
+        "confusion.tn": counts.non * specificity,
     }
 
 
@@ -222,24 +264,40 @@ def beside_published(measured: Sequence[Measured], groups: Mapping[str, Group]) 
             meant = _meant(number, group.recipes, measured)
             not_run += not meant
             rows += [_beside(name, group, number, ours, counts) for ours in meant]
-    fair = [row for row in rows if row.same_test_counts]
+    matrices = {row.group for row in rows if row.metric == "confusion.tp"}
+    free = [row for row in rows if row.metric not in FOLLOWING or row.group not in matrices]
+    fair = [row for row in free if row.same_test_counts]
     return AgainstPublished(
         compared=len(fair),
         inside=sum(row.inside for row in fair),
-        of_other_test_images=len(rows) - len(fair),
+        of_other_test_images=len(free) - len(fair),
         not_run=not_run,
         numbers={row.key: row for row in rows},
     )
 
 
+def varying(measured: Measured, metric: str) -> dict[str, NDArray[np.float64]]:
+    """Return the values that a metric takes, by what makes it vary: patients, splits and seeds.
+
+    What was not varied, or only once, is left out.
+    """
+    found = {"patients": measured.draws[metric]}
+    if measured.by_split is not None:
+        found["splits"] = measured.by_split[metric].to_numpy()
+    if len(measured.by_seed) > 1:
+        found["seeds"] = measured.by_seed[metric].to_numpy()
+    return found
+
+
 @dataclass(frozen=True)
 class _Ours:
-    """What of ours a published number is set beside: `values` per seed, and bootstrap samples where there are any."""
+    """What of ours a published number is set beside: `values` per seed, and values by what they vary with."""
 
     model: str
     recipe: str
     values: pd.Series
-    draws: NDArray[np.float64] | None
+    varying: Mapping[str, NDArray[np.float64]]
+    patients: tuple[int, int]
 
 
 def _meant(number: PublishedNumber, recipes: list[str], measured: Sequence[Measured]) -> list[_Ours]:
@@ -247,7 +305,7 @@ def _meant(number: PublishedNumber, recipes: list[str], measured: Sequence[Measu
     results = []
     for recipe in recipes:
         found = [
-            _Ours(one.run.model, recipe, one.by_seed[number.metric], one.draws.get(number.metric))
+            _Ours(one.run.model, recipe, one.by_seed[number.metric], varying(one, number.metric), one.patients)
             for one in measured
             if one.run.recipe == recipe and number.model in (one.run.model, "best", "average")
         ]
@@ -255,15 +313,19 @@ def _meant(number: PublishedNumber, recipes: list[str], measured: Sequence[Measu
             found = [max(found, key=lambda ours: ours.values.iloc[0])]
         if found and number.model == "average":
             values = pd.concat([ours.values for ours in found], axis=1, join="inner").mean(axis=1)
-            draws = np.mean([ours.draws for ours in found if ours.draws is not None], axis=0)
-            found = [_Ours(f"average of {len(found)}", recipe, values, draws)]
+            names = set.intersection(*(set(ours.varying) for ours in found))
+            averaged = {name: np.mean([ours.varying[name] for ours in found], axis=0) for name in names}
+            found = [_Ours(f"average of {len(found)}", recipe, values, averaged, found[0].patients)]
         results += found
     return results
 
 
 def _beside(name: str, group: Group, number: PublishedNumber, ours: _Ours, counts: Counts) -> Beside:
     value, published = float(ours.values.iloc[0]), number.value
-    interval = _wilson(number.metric, value, counts) if ours.draws is None else percentile_interval(ours.draws)
+    intervals = {name: percentile_interval(values) for name, values in ours.varying.items()}
+    intervals["patients"] = _over_patients(number.metric, value, ours, counts)
+    varies = max(intervals, key=lambda name: intervals[name][1] - intervals[name][0])
+    interval = intervals[varies]
     return Beside(
         group=name,
         source=group.source,
@@ -274,6 +336,7 @@ def _beside(name: str, group: Group, number: PublishedNumber, ours: _Ours, count
         recipe=ours.recipe,
         published=published,
         ours=Estimate.of(value, interval),
+        varies=varies,
         over_heads=_over_heads(ours.values, published) if len(ours.values) > 1 else None,
         difference=value - published,
         inside=_within(published, *interval),
@@ -287,24 +350,28 @@ def _over_heads(values: pd.Series, published: float) -> OverHeads:
     return OverHeads(heads=len(values), min=low, max=high, inside=_within(published, low, high))
 
 
+def _over_patients(metric: str, value: float, ours: _Ours, counts: Counts) -> Interval:
+    """Return a metric's interval over patients; a count of images is a rate of the images of its class."""
+    draws, (positives, negatives) = ours.varying["patients"], ours.patients
+    of_class = {
+        "sensitivity": (1, positives),
+        "confusion.tp": (counts.covid, positives),
+        "confusion.fn": (counts.covid, positives),
+        "specificity": (1, negatives),
+        "confusion.fp": (counts.non, negatives),
+        "confusion.tn": (counts.non, negatives),
+    }
+    if metric == "auc" and value >= NEAR_ONE:
+        return auc_interval(value, positives, negatives)
+    if metric not in of_class:
+        return percentile_interval(draws)
+    images, patients = of_class[metric]
+    low, high = rate_interval(value / images, draws / images, patients)
+    return low * images, high * images
+
+
 def _within(value: float, low: float, high: float) -> bool:
     return low - 1e-9 <= value <= high + 1e-9
-
-
-def _wilson(metric: str, value: float, counts: Counts) -> Interval:
-    """Return Wilson's interval for a rate, or for a count of images out of those of its label."""
-    trials = {
-        "accuracy": counts.covid + counts.non,
-        "sensitivity": counts.covid,
-        "confusion.tp": counts.covid,
-        "confusion.fn": counts.covid,
-        "specificity": counts.non,
-        "confusion.fp": counts.non,
-        "confusion.tn": counts.non,
-    }[metric]
-    unit = trials if metric.startswith("confusion.") else 1
-    low, high = wilson_interval(round(value * trials / unit), trials)
-    return low * unit, high * unit
 
 
 def between_nets(measured: Iterable[Measured]) -> NetsCompared:
@@ -319,9 +386,19 @@ def between_nets(measured: Iterable[Measured]) -> NetsCompared:
     pairs = [_pair(*two) for runs in by_recipe.values() for two in combinations(runs, 2)]
     return NetsCompared(
         compared=len(pairs),
-        claim=difference_of_auc(pairs, CLAIMED_UNDER, HIGHEST, CLOSE),
+        claim=_claim({one.run.model: one for one in by_recipe[CLAIMED_UNDER]}),
         pairs={pair.key: pair for pair in pairs},
     )
+
+
+def _claim(measured: Mapping[str, Measured]) -> PairedTest | None:
+    """Return the paper's claim, tested; `measured` has the runs under its recipe by net."""
+    if HIGHEST not in measured or CLOSE not in measured:
+        return None
+    highest, close = measured[HIGHEST], measured[CLOSE]
+    draws = highest.draws["auc"] - close.draws["auc"]
+    value = float(highest.by_seed["auc"].iloc[0] - close.by_seed["auc"].iloc[0])
+    return PairedTest(difference=Estimate.of(value, percentile_interval(draws)), p_value=bootstrap_p_value(draws))
 
 
 def _pair(first: Measured, second: Measured) -> Pair:
@@ -338,10 +415,9 @@ def _pair(first: Measured, second: Measured) -> Pair:
             first=aucs[0],
             second=aucs[1],
             difference=Estimate.of(aucs[0] - aucs[1], percentile_interval(draws)),
-            p_value=bootstrap_p_value(draws),
         ),
-        sensitivity=_mcnemar(right[0][positive], right[1][positive]),
-        specificity=_mcnemar(right[0][~positive], right[1][~positive]),
+        sensitivity=_rates_apart(right[0][positive], right[1][positive], _apart(first, second, "sensitivity")),
+        specificity=_rates_apart(right[0][~positive], right[1][~positive], _apart(first, second, "specificity")),
         auc_over_seeds=SeedPairs(
             seeds=len(over_seeds),
             mean=float(over_seeds.mean()),
@@ -351,29 +427,28 @@ def _pair(first: Measured, second: Measured) -> Pair:
     )
 
 
-def _mcnemar(first_right: Mask, second_right: Mask) -> RatePair:
-    """Return the rates of images that each net has right, and McNemar's exact test of their being equal."""
-    only_first = int((first_right & ~second_right).sum())
-    only_second = int((second_right & ~first_right).sum())
-    apart = only_first + only_second
+def _apart(first: Measured, second: Measured, metric: str) -> Bounds:
+    return Bounds.of(percentile_interval(first.draws[metric] - second.draws[metric]))
+
+
+def _rates_apart(first_right: Mask, second_right: Mask, patients: Bounds) -> RatePair:
+    """Return the shares of images (images of one class) that each net has right."""
     return RatePair(
         first=float(first_right.mean()),
         second=float(second_right.mean()),
         difference=float(first_right.mean() - second_right.mean()),
-        only_first=only_first,
-        only_second=only_second,
-        p_value=float(binomtest(only_first, apart).pvalue) if apart else 1.0,
+        patients=patients,
+        only_first=int((first_right & ~second_right).sum()),
+        only_second=int((second_right & ~first_right).sum()),
     )
 
 
-def difference_of_auc(pairs: Iterable[Pair], recipe: str, first: str, second: str) -> PairedTest | None:
-    """Return the AUC of net `first` less that of `second`, with its interval and p-value; None if one was not run."""
+def difference_of_auc(pairs: Iterable[Pair], recipe: str, first: str, second: str) -> Estimate | None:
+    """Return the AUC of net `first` less that of `second`; None if one was not run."""
     for pair in pairs:
         own = pair.auc.difference
         if (pair.recipe, pair.first, pair.second) == (recipe, first, second):
-            return PairedTest(difference=own, p_value=pair.auc.p_value)
+            return own
         if (pair.recipe, pair.first, pair.second) == (recipe, second, first):
-            return PairedTest(
-                difference=Estimate(value=-own.value, low=-own.high, high=-own.low), p_value=pair.auc.p_value
-            )
+            return Estimate(value=-own.value, low=-own.high, high=-own.low)
     return None

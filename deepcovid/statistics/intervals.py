@@ -1,14 +1,16 @@
-"""95 % intervals: the paper's formula, Wilson's, Student's over seeds, and percentiles of bootstrap samples."""
+"""95 % intervals: the paper's formula, Wilson's, Newcombe's, Student's over seeds, percentiles of bootstrap samples."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from scipy.stats import binomtest, sem, t
 
 Interval = tuple[float, float]
 Draws = NDArray[np.float64]  # (samples)
+TINY = 1e-12
 
 
 def normal_interval(successes: int, trials: int) -> Interval:
@@ -34,10 +36,44 @@ def mean_interval(values: Sequence[float], smallest: float = 0.0, largest: float
     return max(smallest, mean - reach), min(largest, mean + reach)
 
 
+def auc_interval(auc: float, positives: int, negatives: int) -> Interval:
+    """Return Newcombe's interval for an area under the ROC curve (Newcombe 2006, part 2, method 5).
+
+    It holds every area whose distance from `auc` is at most 1.96 times the standard error that Hanley and McNeil (1982)
+    give for that area, with both numbers of patients replaced by their mean. Unlike a bootstrap, it does not collapse
+    where the classes are told apart completely.
+
+    Args:
+        auc: The area that was found, in 0..1.
+        positives: Independent positives; patients, where there are several images of one.
+        negatives: Independent negatives.
+    """
+    others = (positives + negatives) / 2 - 1
+
+    def beyond(area: float) -> float:
+        spread = 1 + others * ((1 - area) / (2 - area) + area / (1 + area))
+        return (auc - area) ** 2 - 1.96**2 * area * (1 - area) * spread / (positives * negatives)
+
+    # At 0 and 1 the standard error is 0 too, which is not the end that is looked for.
+    low = float(brentq(beyond, 0, min(auc, 1 - TINY))) if auc > TINY else 0.0
+    high = float(brentq(beyond, max(auc, TINY), 1)) if auc < 1 - TINY else 1.0
+    return low, high
+
+
 def percentile_interval(draws: Draws) -> Interval:
     """Return the percentile interval of bootstrap samples."""
     low, high = np.quantile(draws, [0.025, 0.975])
     return float(low), float(high)
+
+
+def rate_interval(rate: float, draws: Draws, patients: int) -> Interval:
+    """Return the percentile interval of a rate's bootstrap samples over so many patients.
+
+    At 0 and at 1 all samples are alike. There the interval is Wilson's, with patients in place of images.
+    """
+    if rate in (0, 1):
+        return wilson_interval(int(rate) * patients, patients)
+    return percentile_interval(draws)
 
 
 def bootstrap_p_value(draws: Draws) -> float:

@@ -22,7 +22,8 @@ Metric = Literal[
     "confusion.tn",
 ]
 # Metrics with bootstrap samples for every net, from which the interval of an average over nets can be had.
-BOOTSTRAPPED = ("auc", "at_sensitivity_98.specificity")
+AT_98 = "at_sensitivity_98.specificity"
+BOOTSTRAPPED = ("auc", AT_98)
 
 
 def _not_blank(text: str) -> str:
@@ -72,7 +73,7 @@ class ImageCounts(Strict):
     non: PositiveInt | None = None
 
     def fit(self, n_test: Counts) -> bool:
-        """Return whether a test set of so many covid and non images may be the same; not, where the counts differ."""
+        """Return whether the counts of this test set agree with the published ones."""
         return self.covid == n_test.covid and self.non in (None, n_test.non)
 
 

@@ -1,9 +1,11 @@
 """The paper's numbers for one run: rates at the cut-off, areas, intervals, and how they vary over seeds."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
@@ -12,7 +14,7 @@ from deepcovid.schema import Strict
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.counts import Confusion, Counts
 from deepcovid.statistics.estimate import Bounds, Estimate, Headline, Number
-from deepcovid.statistics.intervals import mean_interval, normal_interval, wilson_interval
+from deepcovid.statistics.intervals import mean_interval, normal_interval, rate_interval, wilson_interval
 
 Scores = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -20,9 +22,17 @@ SENSITIVITY_WANTED = 0.98  # where the paper reads off its headline specificity
 
 
 class Rate(Strict):
-    """A share of images, in 0..1, with two intervals over images: by the paper's formula and by Wilson's."""
+    """A share of images, in 0..1.
+
+    Attributes:
+        value: The share.
+        patients: Its interval, a bootstrap over patients; at 0 and 1 Wilson's, with patients in place of images.
+        paper: The interval of the paper's formula, which takes images for independent.
+        wilson: Wilson's interval, which does too.
+    """
 
     value: Number
+    patients: Bounds | None = None
     paper: Bounds
     wilson: Bounds
 
@@ -40,7 +50,8 @@ class Spread(Strict):
     """How a number varies over the heads of a run, one head a seed.
 
     Attributes:
-        mean: The mean over heads with Student's t interval; None where there is one head.
+        mean: The mean over heads with Student's t interval, over runs where there are several of a net, over seeds
+            otherwise; Wilson's, over heads, for a share of heads. None where there is one head.
         min: The lowest of a head.
         max: The highest.
     """
@@ -153,13 +164,14 @@ class HeadRates:
         return (self.sensitivity + self.specificity) / 2
 
 
-def evaluate(scores: Scores, bootstrap: Bootstrap, cut_off: float) -> RunResult:
+def evaluate(scores: Scores, bootstrap: Bootstrap, cut_off: float, units: Sequence[int] | None = None) -> RunResult:
     """Return the numbers of a run.
 
     Args:
-        scores: (images, seeds), P(covid).
+        scores: (images, heads), P(covid).
         bootstrap: The bootstrap of these images.
         cut_off: An image is called covid from this score on.
+        units: (heads), which of them depend on each other: see `units_of`. If left out, none do.
 
     Raises:
         UserError: A score is not a number.
@@ -168,7 +180,7 @@ def evaluate(scores: Scores, bootstrap: Bootstrap, cut_off: float) -> RunResult:
         raise UserError("evaluate: a score is not a number; lower the recipe's learning rate")
     positive, first = bootstrap.positive, scores[:, 0]
     per_seed = [rates(positive, scores[:, index], cut_off) for index in range(scores.shape[1])]
-    own = per_seed[0]
+    own, right = per_seed[0], (first >= cut_off) == positive
     counts = Counts.of(positive)
     return RunResult(
         auc=bootstrap.auc_estimate(first),
@@ -177,8 +189,8 @@ def evaluate(scores: Scores, bootstrap: Bootstrap, cut_off: float) -> RunResult:
         balanced_accuracy=own.balanced_accuracy,
         majority_accuracy=max(counts.covid, counts.non) / len(positive),
         cut_off=cut_off,
-        sensitivity=_rate(own.confusion.tp, counts.covid),
-        specificity=_rate(own.confusion.tn, counts.non),
+        sensitivity=_rate(right, positive, bootstrap),
+        specificity=_rate(right, ~positive, bootstrap),
         confusion=own.confusion,
         at_sensitivity_98=at_sensitivity(positive, first, SENSITIVITY_WANTED),
         predicted_positive=own.predicted_positive,
@@ -186,11 +198,11 @@ def evaluate(scores: Scores, bootstrap: Bootstrap, cut_off: float) -> RunResult:
         n_test=counts,
         over_seeds=OverSeeds(
             heads=len(per_seed),
-            auc=_spread([head.auc for head in per_seed]),
-            sensitivity=_spread([head.sensitivity for head in per_seed]),
-            specificity=_spread([head.specificity for head in per_seed]),
-            predicted_positive=_spread([head.predicted_positive for head in per_seed], len(positive)),
-            collapsed=_spread([head.collapsed for head in per_seed]),
+            auc=_spread([head.auc for head in per_seed], units),
+            sensitivity=_spread([head.sensitivity for head in per_seed], units),
+            specificity=_spread([head.specificity for head in per_seed], units),
+            predicted_positive=_spread([head.predicted_positive for head in per_seed], units, len(positive)),
+            collapsed=_share([head.collapsed for head in per_seed]),
         ),
     )
 
@@ -231,14 +243,43 @@ def at_sensitivity(positive: Mask, score: Scores, wanted: float) -> AtSensitivit
     )
 
 
-def _rate(successes: int, trials: int) -> Rate:
+def units_of(heads: Iterable[Hashable]) -> list[int]:
+    """Return, by the names of heads, which of them count as one in an interval over heads.
+
+    Heads of one run of a net, seed_<seed>_run_<run>, share the order of the images and the crops: where there are
+    several runs, a run counts once. Otherwise a seed does.
+    """
+    found = [re.fullmatch(r"seed_(\d+)(?:_run_(\d+))?", str(name)) for name in heads]
+    names = [(int(one[1]), int(one[2] or 0)) for one in found if one]
+    several = len({run for _, run in names}) > 1
+    return [run if several else seed for seed, run in names]
+
+
+def mean_over_units(values: Sequence[float], units: Sequence[int] | None, largest: float = 1) -> Estimate:
+    """Return the mean of two or more values, with Student's interval over the means of units: see `units_of`."""
+    means = pd.Series(values).groupby(list(range(len(values)) if units is None else units)).mean()
+    return Estimate.of(float(means.mean()), mean_interval(means.tolist(), largest=largest))
+
+
+def _rate(right: Mask, side: Mask, bootstrap: Bootstrap) -> Rate:
+    """Return the share of images of one class, `side` (images), that are called what they are, `right` (images)."""
+    successes, trials = int(right[side].sum()), int(side.sum())
+    rate, patients = successes / trials, bootstrap.patients[0 if side is bootstrap.positive else 1]
     return Rate(
-        value=successes / trials,
+        value=rate,
+        patients=Bounds.of(rate_interval(rate, bootstrap.mean(right[:, None], side)[:, 0], patients)),
         paper=Bounds.of(normal_interval(successes, trials)),
         wilson=Bounds.of(wilson_interval(successes, trials)),
     )
 
 
-def _spread(values: Sequence[float], largest: float = 1) -> Spread:
-    mean = Estimate.of(float(np.mean(values)), mean_interval(values, largest=largest)) if len(values) > 1 else None
+def _spread(values: Sequence[float], units: Sequence[int] | None, largest: float = 1) -> Spread:
+    mean = mean_over_units(values, units, largest) if len(values) > 1 else None
     return Spread(mean=mean, min=min(values), max=max(values))
+
+
+def _share(of_heads: Sequence[int]) -> Spread:
+    """Return the spread of what a head does or does not do, 0 or 1."""
+    interval = wilson_interval(sum(of_heads), len(of_heads))
+    mean = Estimate.of(float(np.mean(of_heads)), interval) if len(of_heads) > 1 else None
+    return Spread(mean=mean, min=min(of_heads), max=max(of_heads))

@@ -1,0 +1,97 @@
+"""Heads trained anew on other splits, to see how far a number depends on who is trained on and who is tested."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+
+import numpy as np
+import pandas as pd
+import torch
+from joblib import Parallel, cpu_count, delayed
+from numpy.typing import NDArray
+
+from deepcovid import catalogue
+from deepcovid.heads import training
+from deepcovid.heads.scoring import score
+from deepcovid.heads.sides import sides
+from deepcovid.heads.sweep import groups_of
+from deepcovid.progress import track
+from deepcovid.settings import Counts, Recipe, SplitSettings
+from deepcovid.splitting import SIDES, split_images
+
+# By recipe without its cut-off, then by the split's seed: labels and P(covid) of its test images.
+SplitScores = dict[Recipe, dict[int, tuple[NDArray[np.bool_], NDArray[np.float64]]]]
+
+
+def resplit(table: pd.DataFrame, seeds: Sequence[int]) -> list[pd.DataFrame]:
+    """Return the catalogue once per seed, split by patient at random, with as many images on each side as it has now.
+
+    Args:
+        table: The catalogue with its split, and copies of all COVID images.
+        seeds: A split each.
+
+    Raises:
+        UserError: There are too few patients for such a split.
+    """
+    originals = table[catalogue.originals(table)]
+    now = originals.groupby(["label", "split"]).size().to_dict()
+    counts = {label: Counts(**{side: now[label, side] for side in SIDES}) for label in catalogue.LABELS}
+    names, found = table["image_id"], []
+    for seed in track(seeds, "splitting", total=len(seeds), unit="splits"):
+        settings = SplitSettings(strategy="patient", seed=seed, too_few="error", **counts)
+        rows, _ = split_images(table.drop(columns="split"), settings)
+        found.append(table.assign(split=names.map(rows.set_index("image_id")["split"]).fillna("")))
+    return found
+
+
+def scores_of_splits(
+    nets: Mapping[str, NDArray[np.float32]], splits: Mapping[int, pd.DataFrame], recipes: Sequence[Recipe], seed: int
+) -> dict[str, SplitScores]:
+    """Return, by net, what heads of each recipe reach on each split.
+
+    Args:
+        nets: By net, features of all rows (rows, features).
+        splits: By its seed, what `resplit` returned.
+        recipes: Frozen-feature recipes only.
+        seed: Seed of the initial weights, the same on every split.
+    """
+    work = [(net, group) for net in nets for group in groups_of(recipes)]
+    jobs = [delayed(_scores)(nets[net], splits, group, seed) for net, group in work]
+    found: dict[str, SplitScores] = {net: {} for net in nets}
+    made = Parallel(min(len(work), cpu_count()), backend="multiprocessing")(jobs)
+    for (net, _), scores in zip(work, made, strict=True):
+        found[net] |= scores
+    return found
+
+
+def _scores(
+    features: NDArray[np.float32], splits: Mapping[int, pd.DataFrame], group: list[Recipe], seed: int
+) -> SplitScores:
+    torch.set_num_threads(1)
+    whole = training.Data.of(features, next(iter(splits.values()))["label"])
+    found: SplitScores = {recipe: {} for recipe in group}
+    for numbers, rows in _alike(splits, group[0]):
+        train, test, selected_on = (training.Data(whole.features, whole.classes, part) for part in rows)
+        trained = training.train(train, test, group, [seed] * len(numbers), selected_on=selected_on, logged=False)
+        for recipe, heads in zip(group, trained, strict=True):
+            for place, number in enumerate(numbers):
+                tested, one = rows[1][place].numpy(), slice(place, place + 1)
+                scores = score(features[tested], heads.weight[one].numpy(), heads.bias[one].numpy())
+                positive = catalogue.covid(splits[number]).to_numpy()[tested]
+                found[recipe][number] = positive, scores[:, 0]
+    return found
+
+
+def _alike(splits: Mapping[int, pd.DataFrame], recipe: Recipe) -> Iterator[tuple[list[int], tuple[torch.Tensor, ...]]]:
+    """Yield splits with as many rows on each side, which can be trained together: their seeds, and the rows of sides.
+
+    Rows are (splits, images). Where a part of the training images is set apart, their number varies a little.
+    """
+    rows = {number: [np.flatnonzero(side) for side in sides(table, recipe)] for number, table in splits.items()}
+
+    def lengths(number: int) -> list[int]:
+        return [len(part) for part in rows[number]]
+
+    for _, members in groupby(sorted(rows, key=lengths), lengths):
+        numbers = list(members)
+        parts = zip(*(rows[number] for number in numbers), strict=True)
+        yield numbers, tuple(torch.tensor(np.stack(part)) for part in parts)

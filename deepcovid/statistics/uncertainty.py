@@ -1,0 +1,81 @@
+"""How far each headline depends on which patients are tested, on the split, and on the seed of the training."""
+
+from collections.abc import Iterable
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepcovid.schema import Strict
+from deepcovid.statistics.comparison import Measured, varying
+from deepcovid.statistics.estimate import Number
+from deepcovid.statistics.intervals import percentile_interval
+from deepcovid.statistics.published import AT_98
+
+HEADLINES = {"auc": "auc", "at_sensitivity_98": AT_98, "sensitivity": "sensitivity", "specificity": "specificity"}
+
+
+class Source(Strict):
+    """How far a number moves while one thing changes and the others stay.
+
+    Attributes:
+        deviation: Its standard deviation.
+        low: The 2.5 % quantile of its values.
+        high: The 97.5 % quantile.
+        values: How many values there are.
+    """
+
+    deviation: Number
+    low: Number
+    high: Number
+    values: int
+
+    @classmethod
+    def of(cls, values: NDArray[np.float64]) -> Self:
+        """Return the source of two values or more."""
+        low, high = percentile_interval(values)
+        return cls(deviation=float(np.std(values, ddof=1)), low=low, high=high, values=len(values))
+
+
+class Sources(Strict):
+    """One number of a run.
+
+    Attributes:
+        value: That of the head that is shown.
+        patients: Other test images, drawn patient by patient (a bootstrap); the head stays.
+        splits: Other patients to train on and to test on; the seed stays. None for whole nets.
+        seeds: Other initial weights and order of the images; on whole nets, other runs too. None where there is one.
+    """
+
+    value: Number
+    patients: Source
+    splits: Source | None = None
+    seeds: Source | None = None
+
+
+class RunSources(Strict):
+    """The headlines of one run; `at_sensitivity_98` is the specificity there."""
+
+    auc: Sources
+    at_sensitivity_98: Sources
+    sensitivity: Sources
+    specificity: Sources
+
+
+class Uncertainty(Strict):
+    """results/<data set>/uncertainty.json: how far the headlines of every run, `<net>-<recipe>`, move."""
+
+    runs: dict[str, RunSources]
+
+
+def uncertainty(measured: Iterable[Measured]) -> Uncertainty:
+    """Return what moves the headlines of each run, and how far."""
+    return Uncertainty(runs={f"{one.run.model}-{one.run.recipe}": _of_run(one) for one in measured})
+
+
+def _of_run(measured: Measured) -> RunSources:
+    found = {}
+    for name, metric in HEADLINES.items():
+        sources = {what: Source.of(values) for what, values in varying(measured, metric).items()}
+        found[name] = Sources(value=float(measured.by_seed[metric].iloc[0]), **sources)
+    return RunSources(**found)

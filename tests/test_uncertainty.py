@@ -1,0 +1,39 @@
+"""Patients, splits and seeds side by side, against plain numpy."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from deepcovid.statistics.bootstrap import Bootstrap
+from deepcovid.statistics.comparison import measure, metrics_of
+from deepcovid.statistics.uncertainty import HEADLINES, uncertainty
+from tests.test_comparison import BOOTSTRAP, POSITIVE, run
+
+
+def test_each_source_is_the_spread_of_its_own_values():
+    one, rng = run("resnet18", 1.5, seeds=5), np.random.default_rng(0)
+    on_splits = pd.DataFrame([metrics_of(POSITIVE, rng.random(120), 0.5) for _ in range(7)])
+    bootstrap = Bootstrap.of(one.scores, BOOTSTRAP)
+    (found,) = uncertainty(measure([one], [on_splits], bootstrap)).runs.values()
+    by_seed = pd.DataFrame([metrics_of(POSITIVE, one.heads[head].to_numpy(), 0.5) for head in one.heads])
+    for name, metric in HEADLINES.items():
+        own = getattr(found, name)
+        assert own.value == pytest.approx(by_seed[metric][0], abs=1e-6)
+        for source, values in ((own.splits, on_splits[metric]), (own.seeds, by_seed[metric])):
+            assert source.deviation == pytest.approx(values.std(), abs=1e-6)
+            assert (source.low, source.high) == pytest.approx(np.quantile(values, [0.025, 0.975]), abs=1e-6)
+            assert source.values == len(values)
+    drawn = [np.repeat(np.arange(120), sample.astype(int)) for sample in bootstrap.weights.T]
+    areas = [roc_auc_score(POSITIVE[rows], one.score[rows]) for rows in drawn]
+    assert found.auc.patients.deviation == pytest.approx(np.std(areas, ddof=1), abs=1e-6)
+    rates = [(one.score[rows][~POSITIVE[rows]] < 0.5).mean() for rows in drawn]
+    assert found.specificity.patients.low == pytest.approx(np.quantile(rates, 0.025), abs=1e-6)
+
+
+def test_what_was_not_varied_has_no_source():
+    one = run("resnet18", 1, "replayed", seeds=1)
+    (found,) = uncertainty(measure([one], [None], Bootstrap.of(one.scores, BOOTSTRAP))).runs.values()
+    assert found.auc.splits is None
+    assert found.auc.seeds is None
+    assert found.auc.patients.values == BOOTSTRAP.bootstrap_samples
