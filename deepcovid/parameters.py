@@ -127,7 +127,7 @@ class Settings(Shared):
 
     @model_validator(mode="after")
     def _names_are_known(self, info: ValidationInfo) -> Self:
-        if reserved := {"audits", "contact_sheets"} & self.dataset.keys():
+        if reserved := {"audits", "contact_sheets", "replayed"} & self.dataset.keys():
             raise ValueError(f"dataset.{min(reserved)}: the pipeline has a folder of that name; choose another")
         nets, recipes = list((info.context or {})["nets"]), list(self.recipe)
         for key, named, known in (

@@ -11,6 +11,7 @@ LOCK = Path("dvc.lock")
 RESOLVED = Path("resolved")
 PLOTS = Path("plots")
 RESULTS = Path("results")
+REPLAYED = RESULTS / "replayed"
 
 
 def resolved(dataset: str) -> Path:
@@ -45,27 +46,32 @@ def external_features(dataset: str, images: str) -> Path:
 
 
 def head(dataset: str, run: RunParameters) -> Path:
-    """Return a run's heads."""
-    return _of_run(dataset, "heads", run, "safetensors")
+    """Return a run's heads; those of a whole net are not kept, as no other image can be scored with them."""
+    return of_net(dataset, "heads", run.model) / f"{run.recipe}.safetensors"
 
 
 def scores(dataset: str, run: RunParameters) -> Path:
     """Return a run's scores of the test images."""
-    return _of_run(dataset, "scores", run, "csv")
+    if run.whole_net:
+        return replayed(dataset, run.model, run.recipe, "scores")
+    return of_net(dataset, "scores", run.model) / f"{run.recipe}.csv"
 
 
 def training(dataset: str, run: RunParameters) -> Path:
     """Return the log of a run's training."""
-    return _of_run(dataset, "training", run, "csv")
+    if run.whole_net:
+        return replayed(dataset, run.model, run.recipe, "log")
+    return of_net(dataset, "training", run.model) / f"{run.recipe}.csv"
 
 
-def of_net(dataset: str, what: str, model: str, *, whole_net: bool = False) -> Path:
-    """Return the folder of a net's heads, scores or logs: on frozen features, or trained as a whole."""
-    return data(dataset, f"{what}/{'replayed' if whole_net else 'frozen'}/{model}")
+def of_net(dataset: str, what: str, model: str) -> Path:
+    """Return the folder of a net's heads, scores or logs on frozen features."""
+    return data(dataset, f"{what}/frozen/{model}")
 
 
-def _of_run(dataset: str, what: str, run: RunParameters, suffix: str) -> Path:
-    return of_net(dataset, what, run.model, whole_net=run.whole_net) / f"{run.recipe}.{suffix}"
+def replayed(dataset: str, model: str, recipe: str, what: str) -> Path:
+    """Return the table of what a replay left, `scores` or `log`, kept by git."""
+    return REPLAYED / dataset / f"{model}-{recipe}-{what}.csv"
 
 
 def handed_on(dataset: str, name: str) -> Path:

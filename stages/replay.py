@@ -1,6 +1,7 @@
 """Train heads on a whole net, as the released script does: crops and BatchNorm at work in every epoch. Takes minutes.
 
 On a CPU an epoch of ResNet18 on the paper's data takes about a minute; dataset.NAME.replay.epochs caps their number.
+The scores are kept by git, not in DVC's cache, so that nobody has to make them again to measure them in another way.
 """
 
 import numpy as np
@@ -9,9 +10,8 @@ import torch
 
 from deepcovid import catalogue
 from deepcovid.errors import UserError
-from deepcovid.files import replacing, sha256_of, write_csv
-from deepcovid.heads.head_files import write_head
-from deepcovid.heads.replay import Images, Net, Replayed, head_file, replay
+from deepcovid.files import write_csv
+from deepcovid.heads.replay import Images, Net, Replayed, replay
 from deepcovid.heads.scoring import score_table
 from deepcovid.heads.sides import sides
 from deepcovid.heads.training import classes_of
@@ -28,10 +28,9 @@ from stages._run import leave_nothing
 def replay_stage(parameters: Parameters, dataset: str, model: str, recipe: str) -> None:
     if recipe not in parameters.replayed:
         raise UserError(f"--recipe {recipe}: replays names {', '.join(parameters.replayed) or 'none'}; name it there")
-    folders = [paths.of_net(dataset, what, model, whole_net=True) for what in ("heads", "scores", "training")]
-    files = [folder / f"{recipe}.{kind}" for folder, kind in zip(folders, ("safetensors", "csv", "csv"), strict=True)]
+    scored, logged = (paths.replayed(dataset, model, recipe, what) for what in ("scores", "log"))
     if not parameters.nets[model].runs:
-        leave_nothing(files, f"{model} is not named in models, so that nothing is replayed on it")
+        leave_nothing((scored, logged), f"{model} is not named in models, so that nothing is replayed on it")
         return
     keep_large_buffers()
     device = choose_device(parameters.features.device)
@@ -47,22 +46,10 @@ def replay_stage(parameters: Parameters, dataset: str, model: str, recipe: str) 
         net = Net(trunk(*read_state(state)), device, options.precision)
         runs[run] = replay(net, train, test, capped, seeds, run, apart)
 
-    facts = {
-        "model": model,
-        "weights_sha256": sha256_of(state),
-        "dataset": dataset,
-        "recipe": recipe,
-        "choices": capped,
-        "image_size": parameters.image_size,
-        "seeds": seeds,
-    }
-    with replacing(files[0]) as partial:
-        write_head(partial, head_file(runs, **facts))
     scores = np.concatenate([part.scores for part in runs.values()], axis=1)
     heads = [f"seed_{seed}_run_{run}" for run in runs for seed in seeds]
-    write_csv(files[1], score_table(table[rows.test], scores, heads), digits=17)
-    log = pd.concat(part.log.assign(run=run) for run, part in runs.items())
-    write_csv(files[2], log)
+    write_csv(scored, score_table(table[rows.test], scores, heads), digits=9)
+    write_csv(logged, pd.concat(part.log.assign(run=run) for run, part in runs.items()))
 
 
 def images(parameters: Parameters, dataset: str, rows: pd.DataFrame, recipe: Recipe | None = None) -> Images:

@@ -16,6 +16,7 @@ def resolve(settings: Settings) -> None:
         folder.mkdir()
         for dataset in settings.dataset:
             write_json(folder / paths.resolved(dataset).name, resolved(settings, dataset, stages))
+    paths.REPLAYED.mkdir(parents=True, exist_ok=True)  # stages read all of it, and nothing is in it before a replay
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from deepcovid.errors import UserError
 from deepcovid.files import sha256_of
 from deepcovid.heads import head_files
-from deepcovid.heads.head_files import check_weights, read_head, read_replay, write_head
+from deepcovid.heads.head_files import check_weights, read_head, write_head
 from tests.trained import random_head
 
 REMEDY = "run the train stage again"
@@ -158,20 +158,6 @@ def test_a_head_without_a_format_as_older_versions_wrote_it_is_refused(path, ref
     facts = {"model": "resnet18", "choices": {"cut_off": 0.5}, "seeds": [0]}
     rewrite(path, facts, {"weight": np.zeros((1, 3, 2)), "bias": np.zeros((1, 2))}, matching=False)
     with refused(path, "written by another version of deepcovid", REMEDY):
-        read_head(path)
-
-
-def test_a_head_on_frozen_features_is_no_replay(path, refused):
-    with refused(path, "heads on frozen features, not of a replay"):
-        read_replay(path)
-
-
-@pytest.mark.parametrize("version", ["this", "an older"])
-def test_a_head_of_a_replay_is_refused_with_the_reason(path, refused, version):
-    facts, tensors = contents(path)
-    facts |= {"kept_from": {"0": [1]}}
-    rewrite(path, facts if version == "this" else {"kept_from": facts["kept_from"]}, tensors)
-    with refused(path, "of a replay", "BatchNorm", "only heads on frozen features can be loaded", "`recipes`"):
         read_head(path)
 
 

@@ -12,11 +12,11 @@ from PIL import Image
 
 from deepcovid import catalogue, load_head
 from deepcovid.commands import main
-from deepcovid.heads.head_files import read_replay
 from deepcovid.images.decoding import decode
 from deepcovid.images.resizing import resize_and_crop, resized
 from deepcovid.nets.zoo import NETS
 from deepcovid.settings import Net
+from stages import paths
 from stages.augment import augment
 from stages.download import download
 from stages.evaluate import hand_on
@@ -76,7 +76,7 @@ def test_pixels_maps_and_masks_have_the_size_and_the_files_of_heads_say_it(here)
     lesions = known_lesions("phantom", table, SIZE)
     assert lesions.shape[1:] == (SIZE, SIZE)
     assert lesions.any((1, 2)).all()
-    assert read_replay(here / f"heads/replayed/{MODEL}/{CROPPED}.safetensors").image_size == SIZE
+    assert len(pd.read_csv(paths.replayed("phantom", MODEL, CROPPED, "scores"))) == (table["split"] == "test").sum()
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,10 @@ esac
 """
 MODELS = "models=[resnet18,squeezenet1_0,resnet50]"
 COMMON = f"-S {MODELS} -S audited_models=[resnet18,squeezenet1_0] -S test_sets=[cohen]"
-REPLAYS = "-S replays=[failed-reproduction-replayed,released-code-replayed,failed-reproduction-cropped]"
+REPLAYS = (
+    "-S replays=[failed-reproduction-replayed,failed-reproduction-balanced,released-code-replayed,"
+    "failed-reproduction-cropped]"
+)
 RUNS = [
     f"exp run -S datasets=[covid-xray-5k] {REPLAYS} {COMMON}",
     f"exp run -S datasets=[cohen-chexpert] {COMMON}",

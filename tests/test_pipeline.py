@@ -110,7 +110,7 @@ def test_a_comment_in_the_readme_reruns_nothing(repository, put_back):
 def test_the_default_matrix_starts_few_processes():
     result = dvc(ROOT, "stage", "list", "--name-only")
     assert result.returncode == 0, result.stderr
-    assert 10 < len(result.stdout.split()) <= 28
+    assert 10 < len(result.stdout.split()) <= 29
 
 
 def test_the_same_commands_twice_give_the_same_bytes(repository):
@@ -126,7 +126,7 @@ def test_another_recipe_reruns_its_heads_only_and_the_change_shows(repository, p
     result = dvc(repository, "exp", "run", "-S", "recipe.paper.epochs=2")
     assert ran(result) == {
         *(f"train@phantom-{net}" for net in NETS),
-        *(f"{stage}@phantom" for stage in ("evaluate", "ladder", "report")),
+        *(f"{stage}@phantom" for stage in ("resplit", "evaluate", "ladder", "report")),
         *(f"{stage}@phantom-resnet18" for stage in ("heatmaps", "localisation")),
         *(f"{stage}@phantom" for stage in ("baselines", "hidden")),  # no net runs again
         "external@phantom-phantom-external",
@@ -282,6 +282,7 @@ def test_heads_are_tested_on_a_users_folder_with_dicom_among_its_files(repositor
             lines.append({"file": name, "label": row["label"], "patient": f"P{number}"})
     pd.DataFrame(lines).to_csv(tmp_path / "labels.csv", index=False)
     source = [f"dataset.folder.source.images={tmp_path}", f"dataset.folder.source.table={tmp_path}/labels.csv"]
+    source.append("+dataset.folder.image_size=80")  # as the phantoms', so that the same pixels reach the nets
     options = [part for value in ("test_sets=[folder]", *source) for part in ("-S", value)]
     before = read_result(repository / "metrics/phantom/resnet18-paper.json", Headline)
     result = dvc(repository, "exp", "run", *options)
@@ -298,7 +299,7 @@ def test_heads_are_tested_on_a_users_folder_with_dicom_among_its_files(repositor
     assert (found.auc, found.tp) == (own.auc.value, own.confusion.tp)
     for key in ("tp", "fn", "fp", "tn"):
         assert getattr(found, key) == getattr(before, key)
-    assert found.auc == pytest.approx(before.auc, abs=0.02)
+    assert found.auc == pytest.approx(before.auc, abs=1e-6)
     assert "On the images of folder" in (repository / "data/phantom/report.html").read_text()
     changed = shown(repository, "metrics", "diff")
     assert set(changed) == {f"metrics/audits/phantom/on-folder/{net}.json" for net in NETS}

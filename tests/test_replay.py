@@ -3,14 +3,14 @@
 import copy
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 from torchvision.transforms import v2
 
 from deepcovid.heads import training
-from deepcovid.heads.head_files import read_head, read_replay, write_head
-from deepcovid.heads.replay import Images, Net, head_file, replay
+from deepcovid.heads.replay import Images, Net, replay
 from deepcovid.heads.scoring import score
 from deepcovid.nets.features import normalised
 from deepcovid.settings import Recipe
@@ -101,7 +101,8 @@ def test_without_crops_and_drift_a_replay_is_training_on_frozen_features(trunk):
     replayed = replay(Net(trunk, torch.device("cpu"), "fp32"), train, test, recipe, [4], run=4)
     frozen = [training.Data(trunk(normalised(torch.stack(part.pixels))), part.classes) for part in (train, test)]
     (trained,) = training.train(*frozen, [recipe], [4])
-    torch.testing.assert_close(replayed.weight, trained.weight, rtol=1e-4, atol=1e-5)
+    expected = score(frozen[1].features.numpy(), trained.weight.numpy(), trained.bias.numpy())
+    np.testing.assert_allclose(replayed.scores, expected, atol=1e-5)
     np.testing.assert_allclose(replayed.log["loss"], trained.log["loss"], rtol=1e-4)
 
 
@@ -140,24 +141,26 @@ def test_bf16_changes_little(trunk):
     assert not np.array_equal(half.scores, full.scores)
 
 
-def test_the_file_holds_the_net_that_each_head_was_kept_with(trunk, tmp_path, refused):
-    recipe, test = Recipe.model_validate(RELEASED), images(20, 2)
-    runs = {
-        run: replay(Net(copy.deepcopy(trunk), torch.device("cpu"), "fp32"), images(30, 1), test, recipe, [5, 9], run)
-        for run in (3, 4)
-    }
-    facts = {"model": "resnet18", "weights_sha256": "ab" * 32, "dataset": "phantom", "recipe": "released"}
-    path = tmp_path / "heads.safetensors"
-    write_head(path, head_file(runs, **facts, choices=recipe, image_size=224, seeds=[5, 9]))
-    with refused(path, "of a replay", "BatchNorm", "only heads on frozen features can be loaded", "`recipes`"):
-        read_head(path)
-    head = read_replay(path)
-    assert (head.choices, head.seeds, head.dataset) == (recipe, [5, 9], "phantom")
-    for index, (run, column) in enumerate((run, column) for run in (3, 4) for column in (0, 1)):
-        buffers = head.buffers[run, head.kept_from[run][column]]
-        net = copy.deepcopy(trunk)
-        net.load_state_dict({name: torch.from_numpy(buffer) for name, buffer in buffers.items()}, strict=False)
-        assert set(buffers) == {name for name, _ in net.named_buffers()}
-        features = net.eval()(normalised(torch.stack(test.pixels))).numpy()
-        again = score(features, head.weight[index : index + 1], head.bias[index : index + 1])[:, 0]
-        np.testing.assert_allclose(again, runs[run].scores[:, column], atol=1e-5)
+@pytest.mark.parametrize("change", [{}, AT_REST])
+def test_selection_may_look_at_other_images_than_the_test(trunk, change):
+    recipe = Recipe.model_validate(RELEASED | change)
+    train, test, apart = images(30, 1), images(20, 2), images(25, 3)
+
+    def replayed(*selected_on):
+        return replay(
+            Net(copy.deepcopy(trunk), torch.device("cpu"), "fp32"), train, test, recipe, [4, 7], 3, *selected_on
+        )
+
+    found, on_test = replayed(apart), replayed()
+    pd.testing.assert_frame_equal(found.log, on_test.log)  # which is of the test images
+    expected = replay(Net(copy.deepcopy(trunk), torch.device("cpu"), "fp32"), train, apart, recipe, [4, 7], 3)
+    assert found.epochs == expected.epochs
+
+
+def test_balanced_sampling_draws_both_classes_alike_often(trunk):
+    recipe = Recipe.model_validate(RELEASED | AT_REST | {"sampling": "balanced", "batch_norm": "evaluation"})
+    train, test = images(30, 1), images(20, 2)
+    found = replay(Net(trunk, torch.device("cpu"), "fp32"), train, test, recipe, [4], run=4)
+    frozen = [training.Data(trunk(normalised(torch.stack(part.pixels))), part.classes) for part in (train, test)]
+    (trained,) = training.train(*frozen, [recipe], [4])
+    np.testing.assert_allclose(found.log["loss"], trained.log["loss"], rtol=1e-4)

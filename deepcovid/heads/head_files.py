@@ -1,8 +1,5 @@
 """The file of trained heads: safetensors with everything that is needed to use them on other images.
 
-Heads on frozen features and heads of a replay share one format. Beside weights and biases, the first kind has what the
-training images look like in feature space, and the second kind the state of the net that each head was trained on.
-
 One metadata entry, `facts`, is a JSON text, since safetensors writes several in no fixed order. A SHA-256 over facts
 and tensors tells damage and tampering; it is no signature.
 """
@@ -39,8 +36,8 @@ def transform_of(image_size: int) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class TrainedHeads:
-    """Heads of one net under one recipe.
+class HeadFile:
+    """Heads of one net under one recipe, on frozen features.
 
     Attributes:
         model: torchvision's name of the net.
@@ -49,9 +46,11 @@ class TrainedHeads:
         recipe: Name of the recipe.
         choices: The recipe.
         image_size: Side of the images that they were trained on, pixels.
-        seeds: A head each, in a replay one a run; the first is what the pipeline reports, the others show the spread.
+        seeds: A head each; the first is what the pipeline reports, the others show the spread.
         weight: float32 (heads, features, classes), classes as in LABELS.
         bias: float32 (heads, classes).
+        training: The training originals in feature space.
+        threshold: An image further from them than this is unlike them.
     """
 
     model: str
@@ -63,32 +62,8 @@ class TrainedHeads:
     seeds: list[int]
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class HeadFile(TrainedHeads):
-    """Heads on frozen features.
-
-    Attributes:
-        training: The training originals in feature space.
-        threshold: An image further from them than this is unlike them.
-    """
-
     training: Gaussian
     threshold: float
-
-
-@dataclass(frozen=True)
-class ReplayFile(TrainedHeads):
-    """Heads of a replay, run after run, and the nets that they belong to.
-
-    Attributes:
-        kept_from: By run, the epoch that each seed's head was kept from.
-        buffers: By run and epoch, the running statistics of the net at the end of that epoch.
-    """
-
-    kept_from: dict[int, list[int]]
-    buffers: dict[tuple[int, int], Tensors]
 
 
 class _Transform(Strict):
@@ -110,18 +85,12 @@ class _Facts(Strict):
     classes: list[str]
     transform: _Transform
     seeds: Annotated[list[Seed], Field(min_length=1)]
-    kept_from: dict[Annotated[str, Field(pattern="^[0-9]+$")], list[int]] | None = None  # of a replay, by run
 
 
-def write_head(path: Path, head: HeadFile | ReplayFile) -> None:
+def write_head(path: Path, head: HeadFile) -> None:
     """Write heads to `path`."""
-    tensors: Tensors = {"weight": head.weight, "bias": head.bias}
-    if isinstance(head, HeadFile):
-        tensors["threshold"] = np.array(head.threshold)
-        tensors |= {f"training.{name}": np.asarray(value) for name, value in head.training._asdict().items()}
-    else:
-        for (run, epoch), buffers in head.buffers.items():
-            tensors |= {f"run_{run}.epoch_{epoch}.{name}": buffer for name, buffer in buffers.items()}
+    tensors: Tensors = {"weight": head.weight, "bias": head.bias, "threshold": np.array(head.threshold)}
+    tensors |= {f"training.{name}": np.asarray(value) for name, value in head.training._asdict().items()}
     tensors = {name: np.require(tensor, requirements="C") for name, tensor in tensors.items()}
     facts = {
         "format": FORMAT,
@@ -134,8 +103,6 @@ def write_head(path: Path, head: HeadFile | ReplayFile) -> None:
         "transform": transform_of(head.image_size),
         "seeds": head.seeds,
     }
-    if isinstance(head, ReplayFile):
-        facts["kept_from"] = {str(run): epochs for run, epochs in head.kept_from.items()}
     signed = facts | {"sha256": _digest(facts, tensors)}
     # Not save_file: its error on a full disk is no OSError.
     path.write_bytes(save(tensors, metadata={"facts": json.dumps(signed, allow_nan=False)}))
@@ -145,26 +112,10 @@ def read_head(path: Path) -> HeadFile:
     """Read heads on frozen features from `path`, which `write_head` wrote.
 
     Raises:
-        UserError: The file is missing, damaged or no head file; of another version, of a replay, or changed since it
-            was written; or made for images, nets or classes that are not this code's.
+        UserError: The file is missing, damaged or no head file; of another version, or changed since it was written; or
+            made for images, nets or classes that are not this code's.
     """
-    facts, tensors = _read(path)
-    if "kept_from" in facts:
-        raise UserError(
-            f"{path}: heads of a replay, each trained on a whole net whose BatchNorm statistics drifted; only heads on "
-            "frozen features can be loaded, name one of a recipe in `recipes` of params.yaml"
-        )
-    head = _checked(path, facts, tensors)
-    assert isinstance(head, HeadFile)
-    return head
-
-
-def read_replay(path: Path) -> ReplayFile:
-    """Read the heads of a replay and their nets from `path`, which `write_head` wrote; else as `read_head`."""
-    head = _checked(path, *_read(path))
-    if not isinstance(head, ReplayFile):
-        raise UserError(f"{path}: heads on frozen features, not of a replay; name a file of a recipe in `replays`")
-    return head
+    return _checked(path, *_read(path))
 
 
 def check_weights(path: Path, head: HeadFile, weights: Path) -> None:
@@ -176,7 +127,7 @@ def check_weights(path: Path, head: HeadFile, weights: Path) -> None:
         )
 
 
-def _checked(path: Path, facts: dict[str, Any], tensors: Tensors) -> HeadFile | ReplayFile:
+def _checked(path: Path, facts: dict[str, Any], tensors: Tensors) -> HeadFile:
     if (number := facts.get("format")) != FORMAT:
         raise UserError(
             f"{path}: written by another version of deepcovid (format {number}, this one reads {FORMAT}); "
@@ -201,11 +152,8 @@ def _checked(path: Path, facts: dict[str, Any], tensors: Tensors) -> HeadFile | 
         )
     if known.model not in NETS:
         raise UserError(f"{path}: heads of the unknown net {known.model!r}; known are {', '.join(NETS)}")
-    kept_from = {int(run): epochs for run, epochs in (known.kept_from or {}).items()}
-    buffers = _buffers(tensors, kept_from)
-    replayed = known.kept_from is not None
-    _check(path, tensors, len(known.seeds) * len(kept_from) if replayed else len(known.seeds), replayed)
-    heads = (
+    _check(path, tensors, len(known.seeds))
+    return HeadFile(
         known.model,
         known.weights_sha256,
         known.dataset,
@@ -215,16 +163,14 @@ def _checked(path: Path, facts: dict[str, Any], tensors: Tensors) -> HeadFile | 
         known.seeds,
         tensors["weight"],
         tensors["bias"],
+        Gaussian(
+            tensors["training.mean"],
+            tensors["training.axes"],
+            tensors["training.variances"],
+            float(tensors["training.noise"]),
+        ),
+        float(tensors["threshold"]),
     )
-    if replayed:
-        return ReplayFile(*heads, kept_from, buffers)
-    gaussian = Gaussian(
-        tensors["training.mean"],
-        tensors["training.axes"],
-        tensors["training.variances"],
-        float(tensors["training.noise"]),
-    )
-    return HeadFile(*heads, gaussian, float(tensors["threshold"]))
 
 
 def _read(path: Path) -> tuple[dict[str, Any], Tensors]:
@@ -255,17 +201,7 @@ def _digest(facts: dict[str, Any], tensors: Tensors) -> str:
     return digest.hexdigest()
 
 
-def _buffers(tensors: Tensors, kept_from: dict[int, list[int]]) -> dict[tuple[int, int], Tensors]:
-    """Take the running statistics of the nets that heads were kept from out of `tensors`."""
-    buffers: dict[tuple[int, int], Tensors] = {(run, epoch): {} for run, part in kept_from.items() for epoch in part}
-    for run, epoch in buffers:
-        prefix = f"run_{run}.epoch_{epoch}."
-        for name in [name for name in tensors if name.startswith(prefix)]:
-            buffers[run, epoch][name.removeprefix(prefix)] = tensors.pop(name)
-    return buffers
-
-
-def _check(path: Path, tensors: Tensors, heads: int, replayed: bool) -> None:
+def _check(path: Path, tensors: Tensors, heads: int) -> None:
     """Raise UserError if the tensors are not those of `heads` heads."""
     shape = tensors["weight"].shape if "weight" in tensors else ()
     features = shape[1] if len(shape) == 3 else 0
@@ -273,15 +209,12 @@ def _check(path: Path, tensors: Tensors, heads: int, replayed: bool) -> None:
     expected: dict[str, tuple[type[np.floating], tuple[int, ...]]] = {
         "weight": (np.float32, (heads, features, len(LABELS))),
         "bias": (np.float32, (heads, len(LABELS))),
+        "threshold": (np.float64, ()),
+        "training.mean": (np.float64, (features,)),
+        "training.axes": (np.float64, (axes, features)),
+        "training.variances": (np.float64, (axes,)),
+        "training.noise": (np.float64, ()),
     }
-    if not replayed:
-        expected |= {
-            "threshold": (np.float64, ()),
-            "training.mean": (np.float64, (features,)),
-            "training.axes": (np.float64, (axes, features)),
-            "training.variances": (np.float64, (axes,)),
-            "training.noise": (np.float64, ()),
-        }
     if tensors.keys() != expected.keys():
         raise UserError(
             f"{path}: not a head file, it holds {', '.join(sorted(tensors))} instead of {', '.join(sorted(expected))}; "

@@ -7,7 +7,6 @@ act back on the net; so heads of several seeds share one run of the net, and eac
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,6 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from deepcovid.errors import UserError
-from deepcovid.heads.head_files import ReplayFile
 from deepcovid.heads.scoring import score
 from deepcovid.heads.training import Data, Heads, drawn, weights_of
 from deepcovid.nets.features import normalised
@@ -52,18 +50,12 @@ class Replayed:
 
     Attributes:
         scores: (images, seeds), P(covid) of the test images by each seed's kept head and the net of its epoch.
-        weight: (seeds, features, classes).
-        bias: (seeds, classes).
         epochs: (seeds), the epoch that each head was kept from.
-        buffers: By epoch that a head was kept from, the net's running statistics then.
         log: As `deepcovid.heads.training.Trained` has it.
     """
 
     scores: NDArray[np.float64]
-    weight: Tensor
-    bias: Tensor
     epochs: list[int]
-    buffers: dict[int, dict[str, Tensor]]
     log: pd.DataFrame
 
 
@@ -125,7 +117,6 @@ def _replay(
     heads = Heads(at_rest.features.shape[1], [recipe], seeds, net.device)
     scores = np.full((len(test.pixels), len(seeds)), np.nan)
     kept_from = np.zeros(len(seeds), dtype=int)
-    buffers: dict[int, dict[str, Tensor]] = {}
     weights = weights_of(train.classes.cpu(), recipe.sampling)
     for epoch in range(1, recipe.epochs + 1):
         heads.begin(epoch)
@@ -144,10 +135,8 @@ def _replay(
             weight, bias = now.weight.numpy()[kept], now.bias.numpy()[kept]
             scores[:, kept] = score(test_data.features.cpu().numpy(), weight, bias)
             kept_from[kept] = epoch
-            buffers[epoch] = {name: buffer.cpu().clone() for name, buffer in net.trunk.named_buffers()}
     (trained,) = heads.trained()
-    used = {epoch: values for epoch, values in buffers.items() if epoch in kept_from}
-    return Replayed(scores, trained.weight, trained.bias, kept_from.tolist(), used, trained.log)
+    return Replayed(scores, kept_from.tolist(), trained.log)
 
 
 def _evaluated(net: Net, images: Images) -> Data:
@@ -165,21 +154,3 @@ def _views(images: Images, chosen: Tensor, random_crop: bool) -> Tensor:
         crop = v2.RandomResizedCrop(images.size, antialias=True)  # torchvision's defaults, as in the script
         views = [crop(view.permute(2, 0, 1)).permute(1, 2, 0) for view in views]
     return torch.stack(views)
-
-
-def head_file(runs: dict[int, Replayed], **facts: Any) -> ReplayFile:
-    """Return the heads of all runs, run after run, with the nets they belong to.
-
-    `facts` are what else the file says: see `deepcovid.heads.head_files.ReplayFile`.
-    """
-    return ReplayFile(
-        **facts,
-        weight=torch.cat([part.weight for part in runs.values()]).numpy(),
-        bias=torch.cat([part.bias for part in runs.values()]).numpy(),
-        kept_from={run: part.epochs for run, part in runs.items()},
-        buffers={
-            (run, epoch): {name: buffer.numpy() for name, buffer in buffers.items()}
-            for run, part in runs.items()
-            for epoch, buffers in part.buffers.items()
-        },
-    )
