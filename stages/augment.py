@@ -12,7 +12,7 @@ from deepcovid.errors import UserError
 from deepcovid.files import replacing, write_csv, write_json
 from deepcovid.images.augmentation import copies, with_copies
 from deepcovid.images.contact_sheet import chosen, contact_sheet
-from deepcovid.images.decoding import check_quarantine, decoded_images, write_images
+from deepcovid.images.decoding import as_rows, check_quarantine, decoded_images, write_images
 from deepcovid.images.masks import lesion_masks
 from deepcovid.images.resizing import resize_and_crop
 from deepcovid.parameters import Parameters
@@ -56,12 +56,11 @@ def write_spare_copies(parameters: Parameters, dataset: str, table: pd.DataFrame
     if parameters.augment.source == "generated":
         originals = originals[catalogue.in_test(originals)]
     pixels = load_array(paths.data(dataset, "pixels.npy"))
-    rows = [dict(zip(originals.columns, values, strict=True)) for values in originals.itertuples(index=False)]
     images = (pixels[place].squeeze() for place in originals.index)
     with replacing(paths.spare_copies(dataset)) as folder:
         folder.mkdir()
         if parameters.split.strategy != "test-only":
-            made = copies(zip(rows, images, strict=True), parameters.augment)
+            made = copies(zip(as_rows(originals), images, strict=True), parameters.augment)
             used = write_images(made, folder / "pixels.npy", parameters.image_size)
             write_csv(folder / "images.csv", used[["image_id", "augmentation_of"]])
 

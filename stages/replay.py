@@ -39,7 +39,7 @@ def replay_stage(parameters: Parameters, dataset: str, model: str, recipe: str) 
     table = catalogue.read(paths.data(dataset, "images.csv"))
     rows = sides(table, choices)
     train, test = images(parameters, dataset, table[rows.train], capped), images(parameters, dataset, table[rows.test])
-    apart = images(parameters, dataset, table[rows.selected_on]) if choices.selection_on == "validation" else None
+    apart = None if rows.selected_on is rows.test else images(parameters, dataset, table[rows.selected_on])
     state = paths.weights(dataset, model)
     runs: dict[int, Replayed] = {}
     for run in options.runs:

@@ -14,7 +14,7 @@ from deepcovid.heads import training
 from deepcovid.heads.scoring import score
 from deepcovid.heads.sweep import train_and_score
 from deepcovid.ladder.effects import effects
-from deepcovid.ladder.measuring import apart, measured, of_heads, over_seeds, rows
+from deepcovid.ladder.measuring import apart, drawn, measured, of_heads, over_seeds, rows
 from deepcovid.ladder.rungs import differences, rungs, subsets
 from deepcovid.nets.zoo import NETS
 from deepcovid.parameters import validate
@@ -224,10 +224,10 @@ def test_a_rungs_difference_is_of_means_over_heads_on_the_same_samples_of_patien
         auc = np.mean([roc_auc_score(positive[rows], head) for head in heads])
         return auc, np.mean([balanced_accuracy_score(positive[rows], head >= one.cut_off) for head in heads])
 
-    drawn = [np.repeat(np.arange(40), sample.astype(int)) for sample in bootstrap.weights.T]
-    expected = np.array([np.subtract(reached(recipe, rows), reached(other, rows)) for rows in drawn])
+    samples = [np.repeat(np.arange(40), sample.astype(int)) for sample in bootstrap.weights.T]
+    expected = np.array([np.subtract(reached(recipe, rows), reached(other, rows)) for rows in samples])
     value = np.subtract(reached(recipe, np.arange(40)), reached(other, np.arange(40)))
-    own = apart(scores, recipe, other, bootstrap)
+    own = apart(*(drawn(scores[one.without_cut_off()], one.cut_off, bootstrap) for one in (recipe, other)))
     for found, middle, draws in zip((own.auc, own.balanced_accuracy), value, expected.T, strict=True):
         assert found.value == pytest.approx(middle, abs=1e-6)
         assert (found.low, found.high) == pytest.approx(np.quantile(draws, [0.025, 0.975]), abs=1e-6)

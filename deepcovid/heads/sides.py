@@ -18,7 +18,7 @@ class Sides(NamedTuple):
     Attributes:
         train: What is trained on.
         test: What the heads are tested on.
-        selected_on: What best-accuracy selection looks at.
+        selected_on: What best-accuracy selection looks at; the very mask `test` if that is the test images.
     """
 
     train: "pd.Series[bool]"

@@ -67,8 +67,12 @@ def _train_group(
     features: NDArray[np.float32], table: pd.DataFrame, group: list[Recipe], seeds: list[int], logged: bool
 ) -> dict[Recipe, Trained]:
     torch.set_num_threads(1)  # the steps are too small to share out; in a process of its own, so each must be told
+
+    def data_of(rows: "pd.Series[bool]") -> training.Data:
+        return training.Data.of(features[rows.to_numpy()], table["label"][rows])
+
     rows = sides(table, group[0])
-    train, test, selected_on = (training.Data.of(features[part.to_numpy()], table["label"][part]) for part in rows)
-    elsewhere = selected_on if group[0].selection_on == "validation" else None
-    made = training.train(train, test, group, seeds, selected_on=elsewhere, logged=logged)
+    train, test = data_of(rows.train), data_of(rows.test)
+    selected_on = test if rows.selected_on is rows.test else data_of(rows.selected_on)
+    made = training.train(train, test, group, seeds, selected_on=selected_on, logged=logged)
     return dict(zip(group, made, strict=True))

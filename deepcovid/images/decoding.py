@@ -122,7 +122,7 @@ def decoded_images(table: pd.DataFrame, raw: Path, quarantined: dict[str, str], 
             except BadImageError as error:
                 return error
 
-        rows = [dict(zip(table.columns, values, strict=True)) for values in table.itertuples(index=False)]
+        rows = as_rows(table)
         progress = stack.enter_context(bar("decoding", total=len(rows)))
         for start in range(0, len(rows), CHUNK):
             chunk = rows[start : start + CHUNK]
@@ -134,6 +134,11 @@ def decoded_images(table: pd.DataFrame, raw: Path, quarantined: dict[str, str], 
                     quarantined[row["image_id"]] = f"its original, {row['augmentation_of']}, cannot be used"
                 else:
                     yield row, result
+
+
+def as_rows(table: pd.DataFrame) -> list[dict[str, str]]:
+    """Return the rows of a catalogue, each as a table of its columns."""
+    return [dict(zip(table.columns, values, strict=True)) for values in table.itertuples(index=False)]
 
 
 def write_images(rows: Iterable[Row], target: Path, size: int) -> pd.DataFrame:

@@ -155,7 +155,13 @@ def measured(
     table: dict[str, RungResult] = {}
     positive = bootstrap.positive
     lowest = below = None
-    for rung in rungs(settings, recipes, scores):
+    climbed = rungs(settings, recipes, scores)
+    # A recipe stands on several rungs, and each is compared with two others: drawn once.
+    draws = {
+        recipe: drawn(scores[recipe.without_cut_off()], recipe.cut_off, bootstrap)
+        for recipe in dict.fromkeys(rung.recipe for rung in climbed)
+    }
+    for rung in climbed:
         own = of_heads(scores, rung.recipe, positive, settings.detection)
         lowest = rung.recipe if lowest is None else lowest
         below = lowest if rung.direction == "aside" else below if rung.flipped else None
@@ -170,7 +176,7 @@ def measured(
             seeds=int(own["seed"].nunique()),
             **over_seeds(own, len(positive)),
             detecting_share=float(own["detects"].mean()),
-            below=None if below is None else apart(scores, rung.recipe, below, bootstrap),
+            below=None if below is None else apart(draws[rung.recipe], draws[below]),
         )
         below = rung.recipe
     tried = {
@@ -228,9 +234,8 @@ def over_seeds(heads: pd.DataFrame, images: int) -> dict[str, Estimate]:
     return found | {"collapsed": Estimate.of(float(heads["collapsed"].mean()), collapsed)}
 
 
-def apart(scores: Scores, recipe: Recipe, other: Recipe, bootstrap: Bootstrap) -> Below:
-    """Return by how much the heads of `recipe` do better than those of `other`, on average."""
-    own, others = (_drawn(scores[one.without_cut_off()], one.cut_off, bootstrap) for one in (recipe, other))
+def apart(own: tuple[Draws, Draws], others: tuple[Draws, Draws]) -> Below:
+    """Return by how much the heads of one recipe do better than the others, on average; both are of `drawn`."""
     auc, balanced_accuracy = (
         Estimate.of(float(one[0] - two[0]), percentile_interval(one[1:] - two[1:]))
         for one, two in zip(own, others, strict=True)
@@ -238,7 +243,7 @@ def apart(scores: Scores, recipe: Recipe, other: Recipe, bootstrap: Bootstrap) -
     return Below(auc=auc, balanced_accuracy=balanced_accuracy)
 
 
-def _drawn(heads: pd.DataFrame, cut_off: float, bootstrap: Bootstrap) -> tuple[Draws, Draws]:
+def drawn(heads: pd.DataFrame, cut_off: float, bootstrap: Bootstrap) -> tuple[Draws, Draws]:
     """Return the mean over heads of AUC and of balanced accuracy: on all test images, then on each bootstrap sample."""
     positive, scores = bootstrap.positive, heads.to_numpy()
     own = [rates(positive, column, cut_off) for column in scores.T]

@@ -91,11 +91,11 @@ def claim_sentence(nets: NetsCompared, dataset: str, papers_images: bool) -> str
 
 
 def _in_words(test: PairedTest) -> str:
-    return f"{_signed(test.difference)[:-1]}, p = {test.p_value:.2g})"
+    return _signed(test.difference, f", p = {test.p_value:.2g}")
 
 
-def _signed(own: Estimate) -> str:
-    return f"{own.value:+.4f} (95 % interval {own.low:+.4f} to {own.high:+.4f})"
+def _signed(own: Estimate, more: str = "") -> str:
+    return f"{own.value:+.4f} (95 % interval {own.low:+.4f} to {own.high:+.4f}{more})"
 
 
 def heat_sentences(net: NetHeat) -> Iterator[str]:
