@@ -1,8 +1,7 @@
 """Train a net's heads, one per recipe and seed, on its features, and score the test images with them."""
 
-from concurrent.futures import ProcessPoolExecutor
-
 import numpy as np
+from joblib import delayed
 
 from deepcovid import catalogue
 from deepcovid.arrays import load_array
@@ -10,7 +9,7 @@ from deepcovid.files import replacing, sha256_of, write_csv
 from deepcovid.heads.head_files import HeadFile, write_head
 from deepcovid.heads.outliers import fit_with_threshold
 from deepcovid.heads.scoring import score, score_table
-from deepcovid.heads.sweep import train_recipes
+from deepcovid.heads.sweep import joined, share_out, training_jobs
 from deepcovid.parameters import Parameters
 from stages import _run, paths
 from stages._pixels import read_pixels
@@ -21,11 +20,12 @@ def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
     read_pixels(dataset, parameters.image_size)  # refuses pixels of another size, whose features these then are
     features, weights = load_array(paths.features(dataset, model)), sha256_of(paths.weights(dataset, model))
     in_test, originals = catalogue.in_test(table), catalogue.in_training(table, augmented=False)
-    with ProcessPoolExecutor(1) as beside:
-        images = np.asarray(features[originals.to_numpy()])
-        fitted = beside.submit(fit_with_threshold, images, table[originals], parameters.outliers)
-        trained = train_recipes(features, table, parameters.trained.values(), seeds)
-        gaussian, threshold = fitted.result()
+    seen = np.asarray(features[originals.to_numpy()])
+    jobs = training_jobs(features, table, parameters.trained.values(), seeds)
+    *parts, (gaussian, threshold) = share_out(
+        [*jobs, delayed(fit_with_threshold)(seen, table[originals], parameters.outliers)]
+    )
+    trained = joined(parts)
 
     folders = [paths.of_net(dataset, what, model) for what in ("heads", "scores", "training")]
     with replacing(folders[0]) as heads, replacing(folders[1]) as scores, replacing(folders[2]) as logs:

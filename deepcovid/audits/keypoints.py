@@ -50,6 +50,7 @@ class Keypoints(NamedTuple):
 def keypoints(images: NDArray[np.uint8]) -> tuple[Keypoints, Keypoints]:
     """Return the keypoints of images (images, height, width, 1 or 3), and those of the images mirrored."""
     grey = images.mean(axis=-1).round().astype(np.uint8)
+    cv2.setNumThreads(1)  # the images are shared out here; threads of its own beneath gain nothing
     with ThreadPoolExecutor(cpu_count()) as pool:
         both = list(pool.map(_detected, grey)), list(pool.map(_detected, np.ascontiguousarray(grey[:, :, ::-1])))
     straight, mirrored = (_packed(found) for found in both)

@@ -6,8 +6,6 @@ The training features are described by a Gaussian (gaussian.py); the distance is
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
-from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
 from deepcovid import catalogue
@@ -29,6 +27,8 @@ def fit(features: NDArray[np.floating], components: int, seed: int) -> Gaussian:
         components: Axes.
         seed: Seed of the solver's first guess.
     """
+    from sklearn.decomposition import PCA
+
     images, length = features.shape
     values = features.astype(np.float64)
     rounding = (float(FLOAT32.eps) * max(np.abs(values).max(), float(FLOAT32.tiny))) ** 2
@@ -59,6 +59,8 @@ def fit_with_threshold(
     Raises:
         UserError: All images are of one patient.
     """
+    from sklearn.model_selection import GroupKFold
+
     patient = catalogue.patients(table)
     if patient.nunique() < 2:
         raise UserError(

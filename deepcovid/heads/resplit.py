@@ -6,14 +6,14 @@ from itertools import groupby
 import numpy as np
 import pandas as pd
 import torch
-from joblib import Parallel, cpu_count, delayed
+from joblib import delayed
 from numpy.typing import NDArray
 
 from deepcovid import catalogue
 from deepcovid.heads import training
 from deepcovid.heads.scoring import score
 from deepcovid.heads.sides import sides
-from deepcovid.heads.sweep import groups_of
+from deepcovid.heads.sweep import groups_of, share_out
 from deepcovid.progress import track
 from deepcovid.settings import Counts, Recipe, SplitSettings
 from deepcovid.splitting import SIDES, split_images
@@ -57,8 +57,7 @@ def scores_of_splits(
     work = [(net, group) for net in nets for group in groups_of(recipes)]
     jobs = [delayed(_scores)(nets[net], splits, group, seed) for net, group in work]
     found: dict[str, SplitScores] = {net: {} for net in nets}
-    made = Parallel(min(len(work), cpu_count()), backend="multiprocessing")(jobs)
-    for (net, _), scores in zip(work, made, strict=True):
+    for (net, _), scores in zip(work, share_out(jobs), strict=True):
         found[net] |= scores
     return found
 

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold
 
 from deepcovid import catalogue
 from deepcovid.errors import UserError
@@ -46,6 +45,8 @@ def sides(table: pd.DataFrame, recipe: Recipe) -> Sides:
             f"selection_on: validation sets a fifth of the training patients apart, but of one class there are "
             f"{fewest}; train on more patients, or select on the test images (selection_on: test)"
         )
+    from sklearn.model_selection import StratifiedGroupKFold
+
     folds = StratifiedGroupKFold(VALIDATION_FOLDS, shuffle=True, random_state=0)
     _, apart = next(folds.split(originals, covid, patients))
     held = catalogue.patients(table).isin(patients.iloc[apart]) & (table["split"] == "train")

@@ -1,6 +1,6 @@
 """Heads of many recipes on the frozen features of one net, trained in one go."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,9 +36,32 @@ def train_recipes(
         seeds: One head is trained per seed.
         logged: Whether the logs are wanted.
     """
-    work = [delayed(_train_group)(np.asarray(features), table, group, seeds, logged) for group in groups_of(recipes)]
-    # Forked processes, as they need not import torch again.
-    parts = Parallel(n_jobs=min(len(work), cpu_count()), backend="multiprocessing")(work)
+    return joined(share_out(training_jobs(features, table, recipes, seeds, logged=logged)))
+
+
+def training_jobs(
+    features: NDArray[np.float32],
+    table: pd.DataFrame,
+    recipes: Iterable[Recipe],
+    seeds: list[int],
+    *,
+    logged: bool = True,
+) -> list[Any]:
+    """Return the work of `train_recipes` as jobs for `share_out`, where others can stand beside them."""
+    return [delayed(_train_group)(np.asarray(features), table, group, seeds, logged) for group in groups_of(recipes)]
+
+
+def share_out(jobs: Sequence[Any]) -> list[Any]:
+    """Run joblib's delayed calls on the processor's cores and return what each returns.
+
+    The processes are forked, as they need not import torch again. All jobs come at once: a process that is forked
+    beside another pool's threads can wait for ever for what one of them held.
+    """
+    return Parallel(n_jobs=min(len(jobs), cpu_count()), backend="multiprocessing")(jobs)
+
+
+def joined(parts: Iterable[dict[Recipe, Trained]]) -> dict[Recipe, Trained]:
+    """Return as one what several training jobs returned."""
     return {recipe: trained for part in parts for recipe, trained in part.items()}
 
 

@@ -276,7 +276,9 @@ class Heads:
 
     def _logits(self, features: Tensor) -> Tensor:
         """Return (streams, images, trajectories, classes) for features (streams, images, features)."""
-        return torch.baddbmm(self._bias, features, self._weight).unflatten(2, self._shapes[0][1:3])
+        # Weights come first, which is several times faster than features first.
+        products = torch.bmm(self._weight.transpose(1, 2), features.transpose(1, 2))
+        return (products.transpose(1, 2) + self._bias).unflatten(2, self._shapes[0][1:3])
 
     def _log(self, accuracy: Tensor, areas: Tensor) -> None:
         recipe, seed = np.meshgrid(np.arange(len(self.recipes)), self.seeds)
