@@ -437,15 +437,13 @@ class AuditSettings(_Strict):
         recipe: Recipe of the heads that the audits and the calibration are about.
         near_duplicate_sensitivity: Share of the augmented copies that is to be found by their originals; it sets from
             how many matched points on a pair is a near-duplicate.
-        folds: Folds of the cross-validation by patient.
-        seed: Seed of the folds, and of the random weights of untrained nets.
+        seed: Seed of the random weights of untrained nets.
         hidden_share: The hidden square whose AUC is the headline; each data set's `hiding.hidden` has it.
         calibration_bins: Bins of the reliability curve.
     """
 
     recipe: Name
     near_duplicate_sensitivity: OpenShare
-    folds: Annotated[int, Field(ge=2, le=20)]
     seed: Seed
     hidden_share: OpenShare
     calibration_bins: Annotated[int, Field(ge=2, le=100)]

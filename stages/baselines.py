@@ -1,9 +1,23 @@
-"""Find how little of an image is enough: simple figures and nets with random weights, beside the pipeline's nets."""
+"""Find how little is enough: how an image was taken, simple figures, and nets with random weights, beside our nets."""
 
 from deepcovid import catalogue
 from deepcovid.arrays import batches, load_array
-from deepcovid.audits.baselines import FIGURES, Baselines, Input, baseline, figures, fitted_scores
+from deepcovid.audits.acquisition import confounding, measurements
+from deepcovid.audits.baselines import (
+    FIGURES,
+    Baseline,
+    Baselines,
+    Input,
+    above,
+    baseline,
+    best_of,
+    figures,
+    fitted_scores,
+)
+from deepcovid.audits.headers import common_short_side, headers
 from deepcovid.heads.sweep import train_and_score
+from deepcovid.images.decoding import framed
+from deepcovid.images.resizing import resize_and_crop, saved_alike
 from deepcovid.nets.zoo import title_of
 from deepcovid.parameters import Parameters
 from deepcovid.statistics.bootstrap import Bootstrap
@@ -15,29 +29,44 @@ BATCH = 64  # images read at a time; bounds memory
 
 
 def baselines(parameters: Parameters, dataset: str) -> None:
-    table = catalogue.read(paths.data(dataset, "images.csv"))
+    table, raw = catalogue.read(paths.data(dataset, "images.csv")), paths.data(dataset, "raw")
+    pixels = paths.data(dataset, "pixels.npy")
+    written = headers(table, raw)
+    measured, originals = measurements(table, written, batches(pixels, BATCH)), catalogue.originals(table)
+    taken, scores = confounding(table[originals], measured[originals], parameters.evaluate)
     test, recipe = table[catalogue.in_test(table)], parameters.audit.recipe
     bootstrap = Bootstrap.of(test, parameters.evaluate)
 
-    found = {}
-    for name, numbers in figures(batches(paths.data(dataset, "pixels.npy"), BATCH)).items():
-        scores = fitted_scores(numbers, table)[:, None]
-        given = Input(FIGURES[name][0], "hand-made", numbers.shape[1])
-        found[name] = baseline(given, scores, bootstrap)
+    found: dict[str, Baseline] = {}
+    short_side = common_short_side(written[originals], catalogue.covid(table)[originals])
+    alike = framed(table[originals], raw, saved_alike(short_side, resize_and_crop(parameters.image_size)), BATCH)
+    for ending, title, rows, images in (
+        ("", "", table, batches(pixels, BATCH)),
+        ("-alike", ", images saved alike", table[originals], alike),
+    ):
+        for name, numbers in figures(images).items():
+            given = Input(FIGURES[name][0] + title, "hand-made", numbers.shape[1])
+            scores[given.title] = fitted_scores(numbers, rows)
+            found[name + ending] = baseline(given, scores[given.title][:, None], bootstrap)
     untrained = parameters.audited_models if parameters.weights.source != "random" else []
     for model in untrained:
         features = load_array(paths.features(dataset, model, "untrained"))
         (heads,) = train_and_score(features, table, [parameters.trained[recipe]], parameters.seeds).values()
         given = Input(f"{title_of(model)}, random weights", "untrained", features.shape[1])
+        run = Run(model, recipe, parameters.trained[recipe].cut_off, test.reset_index(drop=True).join(heads))
+        scores[given.title] = run.score
         found[f"untrained-{model}"] = baseline(given, heads.to_numpy(), bootstrap)
-    weights = weights_of(parameters.weights.source)
+    best, drawn = best_of(scores, bootstrap)
     for model in parameters.models:
         scored = read_score_table(paths.handed_on(dataset, "audited") / f"{model}-{recipe}.csv")
         run = Run(model, recipe, parameters.trained[recipe].cut_off, scored).in_the_order_of(test["image_id"])
         features = load_array(paths.features(dataset, model))
-        given = Input(f"{title_of(model)}, {weights}", "pipeline", features.shape[1])
-        found[model] = baseline(given, run.heads.to_numpy(), bootstrap)
-    _audit.write(Baselines(recipe=recipe, baselines=found), dataset, "baselines")
+        given = Input(f"{title_of(model)}, {weights_of(parameters.weights.source)}", "pipeline", features.shape[1])
+        own = baseline(given, run.heads.to_numpy(), bootstrap)
+        difference = above(own.auc.value, run.score, best.auc.value, drawn, bootstrap)
+        found[model] = own.model_copy(update={"above_best": difference})
+    _audit.write(taken, dataset, "acquisition")
+    _audit.write(Baselines(recipe=recipe, baselines=found, best=best, short_side=short_side), dataset, "baselines")
 
 
 def weights_of(source: str) -> str:

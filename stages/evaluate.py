@@ -1,6 +1,6 @@
 """Measure how well each run's scores tell COVID-19 from the rest, beside published numbers and net against net.
 
-The tables behind the plots, of the first seed's heads, are drawn up here too.
+The tables behind the plots, of the median heads, are drawn up here too.
 """
 
 import shutil
@@ -15,6 +15,7 @@ from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.calibration import Calibrations, calibration
 from deepcovid.statistics.comparison import beside_published, between_nets, measure
 from deepcovid.statistics.estimate import write_result
+from deepcovid.statistics.further import FEWEST, Further, further
 from deepcovid.statistics.rates import Runs, evaluate, headline, units_of
 from deepcovid.statistics.runs import Run
 from deepcovid.statistics.uncertainty import uncertainty
@@ -29,7 +30,10 @@ def evaluate_stage(parameters: Parameters, dataset: str) -> None:
     runs = {name: run.in_the_order_of(images["image_id"]) for name, run in runs.items()}
     bootstrap, calibrated_under = Bootstrap.of(images, parameters.evaluate), parameters.audit.recipe
     results = {
-        name: evaluate(run.heads.to_numpy(), bootstrap, run.cut_off, units_of(run.heads)) for name, run in runs.items()
+        name: evaluate(run.heads.to_numpy(), bootstrap, run.cut_off, units_of(run.heads)).model_copy(
+            update={"shown": run.shown, "further": past_the_cap(parameters, dataset, parameters.runs[name])}
+        )
+        for name, run in runs.items()
     }
     calibrated = {
         run.model: calibration(run.score, bootstrap, parameters.audit.calibration_bins)
@@ -47,9 +51,16 @@ def evaluate_stage(parameters: Parameters, dataset: str) -> None:
     write_result(paths.results(dataset, "calibration"), Calibrations(recipe=calibrated_under, nets=calibrated))
     write_result(paths.results(dataset, "published"), beside_published(measured, groups))
     write_result(paths.results(dataset, "nets"), between_nets(measured))
-    write_result(paths.results(dataset, "uncertainty"), uncertainty(measured))
+    write_result(paths.results(dataset, "uncertainty"), uncertainty(measured, pd.read_csv(paths.selection(dataset))))
     write_curves(parameters, dataset, runs)
     hand_on(parameters, dataset)
+
+
+def past_the_cap(parameters: Parameters, dataset: str, run: RunParameters) -> Further | None:
+    """Return what a replay's epochs past the cap could have brought; None where it has none."""
+    left_out = parameters.replayed[run.recipe].epochs - parameters.replay.epochs if run.whole_net else 0
+    enough = parameters.replay.epochs >= FEWEST
+    return further(read_log(dataset, run), left_out) if enough and left_out > 0 else None
 
 
 def on_splits(dataset: str, run: RunParameters) -> pd.DataFrame | None:
@@ -94,6 +105,12 @@ def write_curves(parameters: Parameters, dataset: str, runs: dict[str, Run]) -> 
             write_csv(folder / f"{plot}.csv", pd.concat(tables))
 
 
+def head_names(log: pd.DataFrame) -> "pd.Series[str]":
+    """Return which head each row of a training's log is of, as a score table names it."""
+    names = "seed_" + log["seed"].astype(str)
+    return names + "_run_" + log["run"].astype(str) if "run" in log else names
+
+
 def curves_of(run: Run, log: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Return the tables of one run, by the name of the plot."""
     positive, score = run.positive, run.score
@@ -103,7 +120,7 @@ def curves_of(run: Run, log: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "cut_offs": curves.over_cut_offs(positive, score),
         "histogram": curves.histogram(run.scores["group"], score),
         "confusion": curves.confusion(positive, score, run.cut_off),
-        "training": log.groupby("epoch").head(1).drop(columns=["seed", "run"], errors="ignore"),
+        "training": log[head_names(log) == run.shown].drop(columns=["seed", "run"], errors="ignore"),
     }
     return {name: part.reset_index(drop=True) for name, part in tables.items()}
 

@@ -6,12 +6,12 @@ from deepcovid.audits.external import Collections, External, ExternalRun, Outsid
 from deepcovid.audits.unseen import candidates, check_images, left_out, trained_on
 from deepcovid.errors import UserError
 from deepcovid.heads.head_files import check_weights, read_head
-from deepcovid.heads.scoring import heads_of, score
+from deepcovid.heads.scoring import score
 from deepcovid.parameters import Parameters
 from deepcovid.statistics.estimate import read_result
 from deepcovid.statistics.rates import Runs
 from stages import _audit, _run, paths
-from stages.runs import read_scores
+from stages.runs import read_run, read_scores
 
 
 def external(parameters: Parameters, dataset: str, images: str) -> None:
@@ -44,8 +44,9 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
             except UserError as error:
                 raise UserError(f"{file}: {error}") from None
             bins, cut_off = parameters.audit.calibration_bins, head.choices.cut_off
-            apart = collections.told_apart(scores[:, 0], heads_of(read_scores(dataset, run)).iloc[:, 0].to_numpy())
-            nets[model][run.recipe] = outside.reached(scores, cut_off, bins, inside[name].auc, apart)
+            own_run, shown = read_run(dataset, run), head.shown
+            apart = collections.told_apart(scores[:, shown], own_run.score)
+            nets[model][run.recipe] = outside.reached(scores, shown, cut_off, bins, inside[name].auc, apart)
     found = External(heads=dataset, images=images, recipe=parameters.audit.recipe, left_out=left_out(seen), nets=nets)
     _audit.write(found, dataset, f"external-{images}", f"on-{images}")
 

@@ -1,4 +1,4 @@
-"""Find where in the image the score of the first head comes from, with a window that slides over it and by Grad-CAM."""
+"""Find where in the image the score of the shown head comes from, with a window that slides over it and by Grad-CAM."""
 
 import numpy as np
 
@@ -26,7 +26,8 @@ def heatmaps(parameters: Parameters, dataset: str, model: str) -> None:
     options, recipe = parameters.heatmaps, parameters.heatmap_recipe
     explained, cut_off = paths.handed_on(dataset, "explained") / model, parameters.trained[recipe].cut_off
     scores = read_score_table(explained / "scores.csv")
-    test = scores[["image_id", "label", "patient_id"]].assign(score=heads_of(scores).iloc[:, 0])
+    head = read_head(explained / "head.safetensors")
+    test = scores[["image_id", "label", "patient_id"]].assign(score=heads_of(scores).iloc[:, head.shown])
     chosen = choose(test, cut_off, options.images)
 
     table, pixels = catalogue.read(paths.data(dataset, "images.csv")), read_pixels(dataset, parameters.image_size)
@@ -38,8 +39,7 @@ def heatmaps(parameters: Parameters, dataset: str, model: str) -> None:
         )
     images = pixels[table.reset_index().set_index("image_id")["index"][chosen["image_id"]]]
     net = trunk(*read_state(paths.weights(dataset, model)))
-    head = read_head(explained / "head.safetensors")
-    weight, bias = head.weight[:1], head.bias[:1]
+    weight, bias = head.shown_head()
     window = Window(options.window, options.stride, options.fill)
     maps = {
         "occlusion": occlusion(

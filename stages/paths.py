@@ -98,6 +98,11 @@ def results(dataset: str, name: str) -> Path:
     return RESULTS / dataset / f"{name}.json"
 
 
+def selection(dataset: str) -> Path:
+    """Return the table of what recipes reach whose epoch is chosen on the tested images or on others, kept by git."""
+    return RESULTS / dataset / "selection.csv"
+
+
 def resplit(dataset: str) -> Path:
     """Return the table of what heads reach on other splits, kept by git."""
     return RESULTS / dataset / "resplit.csv"

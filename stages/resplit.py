@@ -1,4 +1,7 @@
-"""Train every frozen run's heads on other splits by patient, to see how far its numbers depend on the split."""
+"""Train every frozen run's heads on other splits by patient, to see how far its numbers depend on the split.
+
+And with the epoch chosen on one half of the test images and the test on the other, where a recipe chooses on them.
+"""
 
 import numpy as np
 import pandas as pd
@@ -7,6 +10,7 @@ from numpy.typing import NDArray
 from deepcovid import catalogue
 from deepcovid.arrays import load_array
 from deepcovid.files import write_csv
+from deepcovid.heads.halves import by_halves
 from deepcovid.heads.resplit import resplit, scores_of_splits
 from deepcovid.parameters import Parameters
 from deepcovid.statistics.comparison import metrics_of
@@ -30,6 +34,8 @@ def resplit_stage(parameters: Parameters, dataset: str) -> None:
         for split, scored in scores[model][recipe.without_cut_off()].items()
     ]
     write_csv(paths.resplit(dataset), pd.DataFrame(rows))
+    alone = {model: load_array(paths.features(dataset, model)) for model in parameters.models}
+    write_csv(paths.selection(dataset), by_halves(alone, table, parameters.trained, parameters.seeds))
 
 
 def features_of(dataset: str, model: str, used: pd.DataFrame) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from deepcovid.arrays import load_array
 from deepcovid.files import replacing, sha256_of, write_csv
 from deepcovid.heads.head_files import HeadFile, write_head
 from deepcovid.heads.outliers import fit_with_threshold
-from deepcovid.heads.scoring import score, score_table
+from deepcovid.heads.scoring import median_head, score, score_table
 from deepcovid.heads.sweep import joined, share_out, training_jobs
 from deepcovid.parameters import Parameters
 from stages import _run, paths
@@ -34,6 +34,7 @@ def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
         for name, recipe in parameters.trained.items():
             own = trained[recipe.without_cut_off()]
             weight, bias = own.weight.numpy(), own.bias.numpy()
+            values = score(features[in_test.to_numpy()], weight, bias)
             head = HeadFile(
                 model=model,
                 weights_sha256=weights,
@@ -42,6 +43,7 @@ def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
                 choices=recipe,
                 image_size=parameters.image_size,
                 seeds=seeds,
+                shown=median_head(values, catalogue.covid(table[in_test]).to_numpy()),
                 weight=weight,
                 bias=bias,
                 training=gaussian,
@@ -49,7 +51,6 @@ def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
             )
             write_head(heads / f"{name}.safetensors", head)
             write_csv(logs / f"{name}.csv", own.log)
-            values = score(features[in_test.to_numpy()], weight, bias)
             named = score_table(table[in_test], values, [f"seed_{seed}" for seed in seeds])
             write_csv(scores / f"{name}.csv", named, digits=17)
 

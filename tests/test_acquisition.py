@@ -3,51 +3,47 @@ import io
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
-from deepcovid.audits.acquisition import VARIABLES, Trial, auc_within, confounding, measurements, years
+from deepcovid.audits.acquisition import PROPERTIES, VARIABLES, Property, confounding, measurements, years
 from deepcovid.audits.enough import highest_first
 from deepcovid.audits.headers import Header, header, headers
 from deepcovid.drawing.steps import Step
-from deepcovid.settings import AuditSettings, EvaluateSettings
-from deepcovid.statistics.bootstrap import Bootstrap
+from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.counts import Counts
 from deepcovid.statistics.estimate import Headline
 from deepcovid.statistics.intervals import auc_interval
 from tests.radiographs import dicom
 
-AUDIT = AuditSettings(
-    recipe="paper", near_duplicate_sensitivity=0.9, folds=4, seed=0, hidden_share=0.75, calibration_bins=10
-)
 BOOTSTRAP = EvaluateSettings(bootstrap_samples=200, bootstrap_seed=0)
-COLUMNS = [column for variable in VARIABLES.values() for column in variable.columns]
+COLUMNS = [column for variable in (VARIABLES | PROPERTIES).values() for column in variable.columns]
 
 
 @pytest.fixture
 def table():
-    """Ninety originals, a third of them COVID-19, two images a patient."""
-    table = pd.DataFrame({"image_id": [f"image {number:02}" for number in range(90)], "archive": "a.zip"})
-    table["label"] = np.where(table.index < 30, "covid", "non")
-    table["patient_id"] = [f"patient {number // 2}" for number in range(90)]
-    return catalogue.checked(table.assign(member=table["image_id"]), "here")
+    """Originals of COVID-19, 60, and 120 others, two images a patient, half of the patients in training."""
+    table = pd.DataFrame({"image_id": [f"image {number:03}" for number in range(180)], "archive": "a.zip"})
+    table["label"] = np.where(table.index < 60, "covid", "non")
+    table["patient_id"] = [f"patient {number // 2}" for number in range(180)]
+    table["split"] = np.where(table.index // 2 % 2, "train", "test")
+    return catalogue.checked(table.assign(member=table["image_id"]), "here").assign(split=table["split"])
 
 
 @pytest.fixture
 def measured(table):
     """Measurements that say nothing: the same of every image, but for an age drawn at random."""
-    facts = {"view": "AP", "width": 320, "height": 390, "aspect_ratio": 320 / 390}
+    facts = {"view": "AP", "short_side": 320.0, "aspect_ratio": 320 / 390, "ending": "jpg"}
     facts |= {"format": "JPEG", "mode": "L", "bits": 8, "border_mean": 5.0, "border_deviation": 2.0}
     facts |= {"corner_brightest": 200.0, "corner_near_white": 0.0, "sex": "F"}
     age = np.random.default_rng(1).integers(20, 90, len(table))
     return pd.DataFrame(facts, index=table.index).assign(age=age.astype(float))[COLUMNS]
 
 
-def judged(table, measured, audit=AUDIT):
-    found = confounding(table, measured, audit, BOOTSTRAP)
+def judged(table, measured):
+    found, _ = confounding(table, measured, BOOTSTRAP)
     return found, found.variables
 
 
@@ -56,18 +52,18 @@ def numbers(estimate):
 
 
 def told(found):
-    """The titles and cells of the table, from top to bottom."""
-    (block,) = found.blocks(Step("acquisition", "", {}, (), ()))
+    """The titles and cells of the table of the variables, from top to bottom."""
+    block, _ = found.blocks(Step("baselines", "", {}, (), ()))
     return [(row[0], row[-1]) for row in block.table.rows]
 
 
 def test_a_variable_that_gives_the_label_away_is_found_and_comes_first(table, measured):
-    measured["height"] = np.where(table["label"] == "covid", 1000, 390)
+    measured["border_mean"] = np.where(table["label"] == "covid", 9, 5)
     found, by_name = judged(table, measured)
-    low = auc_interval(1, 15, 30)[0]  # fifteen patients and thirty
-    assert told(found)[0] == (VARIABLES["size"].title, f"1.000 ({low:.3f} to 1.000)")
-    assert numbers(by_name["size"].auc) == pytest.approx((1, low, 1), abs=1e-6)
-    assert highest_first(found.ways())[0].title == VARIABLES["size"].title
+    low = auc_interval(1, 15, 30)[0]  # fifteen patients and thirty in the test
+    assert told(found)[0] == (VARIABLES["border"].title, f"1.000 ({low:.3f} to 1.000)")
+    assert numbers(by_name["border"].auc) == pytest.approx((1, low, 1), abs=1e-6)
+    assert highest_first(found.ways())[0].title == VARIABLES["border"].title
     assert found.together.auc.value == pytest.approx(1, abs=0.01)
     assert found.images == Counts(covid=30, non=60)
     together = found.together.auc
@@ -75,18 +71,33 @@ def test_a_variable_that_gives_the_label_away_is_found_and_comes_first(table, me
 
 
 def test_a_text_variable_gives_the_label_away_whatever_its_values_are(table, measured):
-    kinds = np.where(table["label"] == "covid", table.index % 2, 2 + table.index % 3)
+    kinds = np.where(table["label"] == "covid", table.index // 4 % 2, 2 + table.index // 4 % 3)
     measured["view"] = np.array(["AP", "PA", "L", "Axial", "AP Supine"])[kinds]
     assert judged(table, measured)[1]["view"].auc.value == pytest.approx(1, abs=0.02)
 
 
-def test_random_variables_have_intervals_that_hold_one_half_but_for_a_few(table):
-    trial = Trial((table["label"] == "covid").to_numpy(), table["patient_id"], AUDIT, BOOTSTRAP)
-    rng = np.random.default_rng(0)
-    found = [trial.auc(pd.DataFrame({"age": rng.normal(size=len(table))})) for _ in range(40)]
+def test_random_variables_have_intervals_that_hold_one_half_but_for_a_few(table, measured):
+    rng, found = np.random.default_rng(0), []
+    for _ in range(40):
+        found.append(judged(table, measured.assign(age=rng.normal(size=len(table))))[1]["age"].auc)
     assert all(one.low < one.value < one.high for one in found)
-    assert sum(one.low < 0.5 < one.high for one in found) >= 30
+    assert sum(one.low < 0.5 < one.high for one in found) >= 34
     assert np.mean([one.value for one in found]) == pytest.approx(0.5, abs=0.04)
+
+
+def test_the_score_is_that_of_trees_fitted_on_the_training_images(table, measured):
+    found, scores = confounding(table, measured, BOOTSTRAP)
+    test, covid = (table["split"] == "test").to_numpy(), (table["label"] == "covid").to_numpy()
+    trees = HistGradientBoostingClassifier(max_iter=50, max_leaf_nodes=4, min_samples_leaf=5, early_stopping=False)
+    trees.fit(measured.loc[~test, ["age"]].to_numpy(), covid[~test])
+    expected = trees.decision_function(measured.loc[test, ["age"]].to_numpy())
+    assert scores["age"] == pytest.approx(expected)
+    assert found.variables["age"].auc.value == pytest.approx(roc_auc_score(covid[test], expected), abs=1e-6)
+
+
+def test_a_text_that_training_has_not_is_no_error_and_no_signal(table, measured):
+    measured.loc[table["split"] == "test", "view"] = "L"
+    assert judged(table, measured)[1]["view"].auc.value == 0.5
 
 
 def test_a_variable_of_a_single_value_has_an_auc_of_one_half(table, measured):
@@ -106,25 +117,27 @@ def test_variables_are_told_by_falling_auc_but_kept_by_name_and_each_has_a_title
 
 
 def test_a_variable_is_judged_where_it_is_known_and_left_out_of_all_together_where_not(table, measured):
-    measured.loc[[0, 1, 40], "age"] = np.nan
-    found, by_name = judged(table, measured)
-    assert by_name["age"].known == Counts(covid=28, non=59)
-    assert by_name["age"].auc
+    measured.loc[[0, 1, 80, 82], "age"] = np.nan  # the third is of the test, the last of training
+    found, scores = confounding(table, measured, BOOTSTRAP)
+    assert found.variables["age"].known == Counts(covid=28, non=59)
+    assert found.variables["age"].auc
     assert {way.title: way.known for way in found.ways()}["age"] == Counts(covid=28, non=59)
     assert found.together.variables == [name for name in VARIABLES if name != "age"]
+    assert "age" not in scores
+    assert all(len(score) == 90 for score in scores.values())
 
 
 def test_that_a_value_is_missing_gives_nothing_away(table, measured):
-    measured["sex"] = measured["sex"].where((table["label"] == "non") | (table.index < 20))
+    measured["sex"] = measured["sex"].where((table["label"] == "non") | (table.index < 44))
     found, by_name = judged(table, measured)
     assert by_name["sex"].auc.value == 0.5
     assert "sex" not in found.together.variables
 
 
-def test_a_variable_known_for_fewer_patients_than_folds_has_a_reason_instead_of_an_auc(table, measured):
-    measured["view"] = measured["view"].where(table.index >= 24)  # of three COVID-19 patients, two images each
+def test_a_variable_known_for_too_few_patients_has_a_reason_instead_of_an_auc(table, measured):
+    measured["view"] = measured["view"].where(table.index >= 40)  # of ten COVID-19 patients
     found, by_name = judged(table, measured)
-    reason = "known for 3 covid and 30 non patients; needs 4 of each"
+    reason = "known for 5 covid training patients, 5 covid test patients; needs 10"
     assert told(found)[-1] == (VARIABLES["view"].title, reason)
     assert by_name["view"].skipped == reason
     assert by_name["view"].auc is None
@@ -132,12 +145,19 @@ def test_a_variable_known_for_fewer_patients_than_folds_has_a_reason_instead_of_
 
 
 def test_with_too_few_patients_at_all_everything_has_a_reason(table, measured):
-    few = table.index >= 24
+    few = table.index >= 40
     found, by_name = judged(table[few], measured[few])
     assert all(variable.skipped for variable in by_name.values())
     assert found.together.skipped
     assert [*found.ways()] == []
     assert found.headline() == Headline()
+
+
+def test_where_nothing_is_known_of_every_image_nothing_is_tried_together(table, measured):
+    measured.loc[0, list(measured)] = np.nan
+    found, scores = confounding(table, measured, BOOTSTRAP)
+    assert found.together.skipped == "no variable is known for every image"
+    assert scores == {}
 
 
 def test_patients_that_are_not_known_stand_for_themselves(table, measured):
@@ -146,70 +166,36 @@ def test_patients_that_are_not_known_stand_for_themselves(table, measured):
     assert blank[1]["age"].auc
 
 
+@pytest.mark.parametrize(("side", "name"), [("train", "training"), ("test", "test")])
 @pytest.mark.parametrize("label", catalogue.LABELS)
-def test_one_class_only_is_an_error(table, measured, refused, label):
-    own = table["label"] == label
-    with refused("acquisition: the images are of one class only"):
+def test_one_class_only_is_an_error(table, measured, refused, label, side, name):
+    own = (table["label"] == label) | (table["split"] != side)
+    with refused(f"acquisition: the {name} images are of one class only"):
         judged(table[own], measured[own])
 
 
-def test_the_order_of_rows_changes_nothing(table, measured):
-    shuffled = table.sample(frac=1, random_state=3)
-    assert judged(shuffled, measured.loc[shuffled.index]) == judged(table, measured)
+def test_of_a_property_the_value_is_told_that_differs_most_and_counted_exactly(table, measured):
+    covid = table["label"] == "covid"
+    measured["short_side"] = np.where(covid, 400.0 + table.index % 3, np.where(table.index < 170, 320.0, 400.0))
+    measured["ending"] = np.where(covid & (table.index % 2 == 0), "png", "jpg")
+    measured["format"] = np.nan
+    found, _ = judged(table, measured)
+    size = found.properties["size"]
+    assert (size.value, size.having, size.known) == ("320", Counts(covid=0, non=110), Counts(covid=60, non=120))
+    assert size.auc == pytest.approx(roc_auc_score(~covid, measured["short_side"] == 320), abs=1e-6)
+    assert found.properties["name"].having in (Counts(covid=30, non=0), Counts(covid=30, non=120))
+    assert found.properties["file_format"] == Property(
+        title=PROPERTIES["file_format"].title, known=Counts(covid=0, non=0)
+    )
+    (said,) = found.sentences()
+    assert "the short side of the original in pixels is 320 for 0 of 60 COVID images and 110 of 120 others" in said
+    _, block = found.blocks(Step("baselines", "", {}, (), ()))
+    assert block.table.rows[0] == (size.title, "320", "0 of 60", "110 of 120", "0.958")
+    assert block.table.rows[2][1] == "not known"
 
 
-@st.composite
-def patients_with_labels(draw):
-    """Images of patients, some with many, some with both labels; at least four patients a label."""
-    numbers = draw(st.lists(st.integers(0, 30), min_size=20, max_size=60))
-    covid = np.array(draw(st.lists(st.booleans(), min_size=len(numbers), max_size=len(numbers))))
-    numbers, covid = np.r_[numbers, 100:108], np.r_[covid, [True] * 4, [False] * 4]
-    return covid, pd.Series([f"patient {number}" for number in numbers])
-
-
-@given(case=patients_with_labels())
-def test_no_patient_is_on_both_sides_of_a_fold(case):
-    covid, patient = case
-    trial = Trial(covid, patient, AUDIT, BOOTSTRAP)
-    assert pd.Series(trial.fold).groupby(patient).nunique().max() == 1
-    assert set(trial.fold) <= set(range(AUDIT.folds))
-    for number in set(trial.fold):
-        assert set(covid[trial.fold != number]) == {True, False}
-
-
-def test_a_mark_of_each_patient_does_not_help_with_other_patients(table):
-    patient = pd.Series([f"patient {number // 9}" for number in range(90)])
-    rng = np.random.default_rng(0)
-    drawn = rng.permutation(10) < 5
-    covid = np.repeat(drawn, 9)
-    marks = pd.DataFrame({"age": np.repeat(rng.normal(size=10), 9)})
-    trial = Trial(covid, patient, AUDIT, BOOTSTRAP)
-    by_image = Trial(covid, table["image_id"], AUDIT, BOOTSTRAP)
-    assert by_image.auc(marks).value > 0.99
-    assert trial.auc(marks).value < 0.9
-
-
-@given(data=st.data())
-def test_the_auc_is_that_of_sklearn_over_pairs_within_a_fold(data):
-    number = data.draw(st.integers(8, 30))
-    fold = np.array(data.draw(st.lists(st.integers(0, 2), min_size=number, max_size=number)))
-    covid = np.array(data.draw(st.lists(st.booleans(), min_size=number, max_size=number)))
-    fold[:2], covid[:2] = 0, (True, False)
-    score = np.random.default_rng(number).integers(0, 5, number).astype(float)
-    right = pairs = 0.0
-    for one in np.unique(fold):
-        own, both = fold == one, covid[fold == one].sum() * (~covid[fold == one]).sum()
-        if both:
-            right, pairs = right + both * roc_auc_score(covid[own], score[own]), pairs + both
-    # Another model's scores may lie anywhere else.
-    for moved in (score, score + 100 * fold):
-        assert auc_within(moved, fold, Bootstrap(covid, np.ones((number, 1)))) == pytest.approx([right / pairs])
-
-
-def test_bootstrap_samples_without_a_pair_in_any_fold_are_left_out():
-    covid, fold = np.array([True, False, True, False]), np.array([0, 0, 1, 1])
-    weights = np.array([[2, 1], [0, 1], [0, 1], [2, 1]], dtype=float)
-    assert auc_within(np.arange(4.0), fold, Bootstrap(covid, weights)).tolist() == [0.0]
+def test_properties_that_say_nothing_are_not_told_of(table, measured):
+    assert [*judged(table, measured)[0].sentences()] == []
 
 
 @pytest.mark.parametrize(
@@ -235,8 +221,16 @@ def test_the_size_is_the_originals_and_where_the_catalogue_lacks_it_that_of_a_fi
     table["archive"] = ["reduced.zip", "reduced.zip", "whole.zip", "whole.zip"]
     table["width"], table["height"] = ["2000", "", "400", ""], ["1000", "", "200", ""]
     measured = measurements(table, file_headers(4), [np.zeros((4, 224, 224, 1), np.uint8)])
-    np.testing.assert_equal(measured["width"].tolist(), [2000, np.nan, 400, 400])
+    np.testing.assert_equal(measured["short_side"].tolist(), [1000, np.nan, 200, 200])
+    assert measured["format"].isna().tolist() == [True, True, False, False]  # saved anew
     assert measured["aspect_ratio"].tolist() == [2, 2, 2, 2]
+
+
+def test_the_ending_is_that_of_the_published_name_or_else_of_the_member(table):
+    table = table[:3].assign(source_image=["a.b.JPEG", "", ""], member=["a.png", "x/b.Png", "without"])
+    measured = measurements(table, file_headers(3), [np.zeros((3, 224, 224, 1), np.uint8)])
+    assert measured["ending"].tolist()[:2] == ["jpeg", "png"]
+    assert measured["ending"].isna().tolist() == [False, False, True]
 
 
 def test_a_patient_who_lies_is_seen_from_the_same_side(table):

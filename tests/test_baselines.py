@@ -1,4 +1,6 @@
+import io
 import shutil
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -7,15 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
+from deepcovid.audits.acquisition import Acquisition
 from deepcovid.audits.baselines import (
     FIGURES,
     Baseline,
     Baselines,
+    Best,
     Input,
     baseline,
+    best_of,
     figures,
     fitted_scores,
     frame,
@@ -23,12 +29,15 @@ from deepcovid.audits.baselines import (
     sharpness,
     thumbnail,
 )
+from deepcovid.heads.head_files import read_head
+from deepcovid.images.resizing import resize_and_crop, saved_alike
 from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import Estimate, Headline, read_result
 from stages.baselines import baselines
 from stages.train import train_stage
 from tests.checkouts import edit_params, parameters
+from tests.radiographs import png
 
 SIDE = 224
 BOOTSTRAP = EvaluateSettings(bootstrap_samples=100, bootstrap_seed=1)
@@ -172,32 +181,74 @@ def test_images_of_one_class_are_refused(separable, refused, side):
         Bootstrap.of(rows[catalogue.in_test(rows)], BOOTSTRAP)
 
 
-def test_an_entry_has_the_first_heads_area_and_the_spread_of_all():
+def test_an_entry_has_the_median_heads_area_and_the_spread_of_all():
     positive = np.arange(40) < 20
     scores = np.random.default_rng(2).normal(positive[:, None].astype(float), size=(40, 3))
     patient = pd.Series([f"patient {number}" for number in range(40)])
     areas = [roc_auc_score(positive, column) for column in scores.T]
     bootstrap = Bootstrap.over_patients(positive, patient, BOOTSTRAP)
     net = baseline(Input("a net", "untrained", 512), scores, bootstrap)
-    assert net.auc.value == pytest.approx(areas[0], abs=1e-6)
+    assert net.auc.value == pytest.approx(np.median(areas), abs=1e-6)
     assert net.auc.low < net.auc.value < net.auc.high
     over = net.over_seeds
     assert (over.min, over.max, over.mean) == pytest.approx((min(areas), max(areas), np.mean(areas)), abs=1e-6)
-    one = baseline(Input("one", "hand-made", 3), scores[:, :1], bootstrap)
+    median = [areas.index(np.median(areas))]
+    one = baseline(Input("one", "hand-made", 3), scores[:, median], bootstrap)
     assert one.over_seeds is None
     assert one.auc == net.auc
 
 
-def test_the_headline_is_the_best_without_disease_and_never_the_pipelines_own_net():
+def test_entries_are_kept_by_name_and_plotted_by_rising_area():
     areas = {"b": ("untrained", 0.9), "a": ("pipeline", 0.99), "c": ("hand-made", 0.7)}
     entries = {
         name: Baseline(title=name, kind=kind, numbers=1, auc=Estimate(value=auc, low=auc - 0.1, high=auc + 0.1))
         for name, (kind, auc) in areas.items()
     }
-    found = Baselines(recipe="paper", baselines=entries)
+    best = Best(title="b", of=2, auc=Estimate(value=0.9, low=0.85, high=1.0))
+    found = Baselines(recipe="paper", baselines=entries, best=best, short_side=320)
     assert list(found.model_dump()["baselines"]) == ["b", "a", "c"]  # by name, not by AUC: a near-tie moves nothing
     assert found.plots()["enough"]["name"].tolist() == ["c", "b", "a"]
-    assert found.headline() == Headline(auc=0.9, auc_low=0.8, auc_high=1.0)
+    assert found.headline() == Headline(auc=0.9, auc_low=0.85, auc_high=1.0)
+
+
+def test_the_interval_of_the_best_allows_for_the_choice():
+    positive = np.arange(60) < 25
+    rng = np.random.default_rng(4)
+    scores = {f"guess {number}": rng.normal(size=60) for number in range(20)}
+    patient = pd.Series([f"patient {number // 2}" for number in range(60)])
+    bootstrap = Bootstrap.over_patients(positive, patient, BOOTSTRAP)
+    best, drawn = best_of(scores, bootstrap)
+    areas = {title: roc_auc_score(positive, score) for title, score in scores.items()}
+    assert best.title == max(areas, key=areas.get)
+    assert best.of == 20
+    assert best.auc.value == pytest.approx(max(areas.values()), abs=1e-6)
+    rows = [np.repeat(np.arange(60), sample.astype(int)) for sample in bootstrap.weights.T]
+    expected = [max(roc_auc_score(positive[row], score[row]) for score in scores.values()) for row in rows]
+    assert drawn == pytest.approx(expected)
+    low, high = np.quantile(expected, [0.025, 0.975])
+    own, twice = bootstrap.auc_estimate(scores[best.title]), 2 * best.auc.value
+    expected = min(own.low, twice - high), max(own.high, twice - low)
+    assert (best.auc.low, best.auc.high) == pytest.approx(expected, abs=2e-6)
+    assert best.auc.low < own.low  # the best of guesses is above one half by the choice alone
+    assert best.auc.low < 0.6
+
+
+def test_images_saved_alike_have_one_short_side_at_most_and_one_compression():
+    """Two editions of one picture, a large one and a small one, are hardly told apart any more."""
+    rng = np.random.default_rng(0)
+    large = Image.fromarray(np.uint8(gaussian_filter(rng.uniform(0, 255, (600, 800)), 2) * 3 % 256))
+    small = large.resize((400, 300), Image.Resampling.BILINEAR)
+    plain, alike = resize_and_crop(SIDE), saved_alike(300, resize_and_crop(SIDE))
+    apart, left = (
+        np.abs(np.diff([np.asarray(framing(picture), float) for picture in (large, small)], axis=0)).mean()
+        for framing in (plain, alike)
+    )
+    assert left < apart / 5
+    stream = io.BytesIO()
+    small.save(stream, "JPEG")
+    assert alike(small) == plain(Image.open(stream))
+    tiny = small.resize((200, 150))
+    assert alike(tiny).size == (SIDE, SIDE)
 
 
 @pytest.fixture
@@ -219,7 +270,12 @@ def trained(checkout, monkeypatch):
     for folder in ("features/squeezenet1_1", "weights"):
         (data / folder).mkdir(parents=True)
     catalogue.write(data / "images.csv", rows)
-    np.save(data / "pixels.npy", rng.integers(0, 256, (63, SIDE, SIDE, 1), dtype=np.uint8))
+    pixels = rng.integers(0, 256, (63, SIDE, SIDE, 1), dtype=np.uint8)
+    np.save(data / "pixels.npy", pixels)
+    (data / "raw").mkdir()
+    with zipfile.ZipFile(data / "raw/images.zip", "w") as archive:
+        for member, image in zip(rows["member"][:60], pixels, strict=False):
+            archive.writestr(member, png(image[..., 0]))
     features = rng.normal(size=(63, 512)).astype(np.float32)
     for name in ("images", "untrained"):
         np.save(data / f"features/squeezenet1_1/{name}.npy", features)
@@ -229,6 +285,13 @@ def trained(checkout, monkeypatch):
     scores = data / "scores/frozen/squeezenet1_1/paper.csv"
     shutil.copyfile(scores, data / "handed_on/audited/squeezenet1_1-paper.csv")
     return checkout
+
+
+def test_the_train_stage_says_which_head_is_the_median_one(trained):
+    head = read_head(trained / "data/phantom/heads/frozen/squeezenet1_1/paper.safetensors")
+    scores = pd.read_csv(trained / "data/phantom/scores/frozen/squeezenet1_1/paper.csv")
+    areas = [roc_auc_score(scores["label"] == "covid", scores[f"seed_{seed}"]) for seed in head.seeds]
+    assert areas[head.shown] == min(areas)  # of two, the lower
 
 
 @pytest.mark.parametrize(
@@ -244,7 +307,15 @@ def test_the_stage_trains_untrained_nets_as_the_train_stage_does(trained, source
     found = read_result(trained / "results/phantom/baselines.json", Baselines)
     entries = found.baselines
     assert found.recipe == "paper"
-    assert list(entries) == [*FIGURES, "untrained-squeezenet1_1", "squeezenet1_1"]
+    alike = [f"{name}-alike" for name in FIGURES]
+    assert list(entries) == [*FIGURES, *alike, "untrained-squeezenet1_1", "squeezenet1_1"]
+    assert found.short_side == SIDE
+    assert all(entries[name].auc != entries[f"{name}-alike"].auc for name in ("sharpness", "histogram"))
+    taken = read_result(trained / "results/phantom/acquisition.json", Acquisition)
+    without_net = list(taken.ways()) + [one for one in entries.values() if one.kind != "pipeline"]
+    assert found.best.of == len(without_net)
+    assert found.best.auc.value == max(way.auc.value for way in without_net)
+    assert read_result(trained / "metrics/audits/phantom/acquisition.json", Headline) == taken.headline()
     assert {name: entries[name].numbers for name in FIGURES} == {
         "sharpness": 3,
         "histogram": 32,
@@ -256,6 +327,9 @@ def test_the_stage_trains_untrained_nets_as_the_train_stage_does(trained, source
     assert (net.kind, net.title) == ("pipeline", f"SqueezeNet 1.1, {weights}")
     assert (untrained.kind, untrained.title) == ("untrained", "SqueezeNet 1.1, random weights")
     assert (untrained.auc, untrained.over_seeds, untrained.numbers) == (net.auc, net.over_seeds, net.numbers)
+    assert untrained.above_best is None
+    assert net.above_best.value == pytest.approx(net.auc.value - found.best.auc.value, abs=2e-6)
+    assert net.above_best.low < net.above_best.value < net.above_best.high
     assert read_result(trained / "metrics/audits/phantom/baselines.json", Headline) == found.headline()
     plotted = found.plots()["enough"]
     assert list(plotted) == ["name", "title", "kind", "numbers", "auc", "low", "high"]
@@ -279,5 +353,5 @@ def test_without_audited_nets_or_with_random_ones_there_is_no_untrained_row(trai
     (trained / "data/phantom/features/squeezenet1_1/untrained.npy").unlink()
     baselines(parameters(), "phantom")
     found = read_result(trained / "results/phantom/baselines.json", Baselines)
-    assert list(found.baselines) == [*FIGURES, "squeezenet1_1"]
+    assert "untrained-squeezenet1_1" not in found.baselines
     assert found.baselines["squeezenet1_1"].title == title

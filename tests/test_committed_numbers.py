@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t
 from sklearn.metrics import (
     accuracy_score,
     average_precision_score,
@@ -31,7 +32,7 @@ def committed(path):
 @pytest.mark.parametrize("path", SCORES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_the_numbers_of_a_replay_follow_from_its_scores(path):
     run, heads, covid = committed(path)
-    score = heads.iloc[:, 0]
+    score = heads[run["shown"]]
     called = score >= run["cut_off"]
     false_positive, true_positive, _ = roc_curve(covid, score, drop_intermediate=False)
     (tn, fp), (fn, tp) = confusion_matrix(covid, called, labels=[False, True])
@@ -81,7 +82,7 @@ def test_the_interval_of_an_auc_is_a_bootstrap_over_patients(path):
     """Against patients drawn one by one from another generator; two such intervals differ by chance."""
     run, heads, covid = committed(path)
     names = pd.read_csv(path, dtype={"patient_id": str}, keep_default_na=False)["patient_id"]
-    rng, score = np.random.default_rng(7), heads.iloc[:, 0].to_numpy()
+    rng, score = np.random.default_rng(7), heads[run["shown"]].to_numpy()
     sides = [[np.flatnonzero(side & (names == name)) for name in names[side].unique()] for side in (covid, ~covid)]
     areas = []
     for _ in range(400):
@@ -90,6 +91,27 @@ def test_the_interval_of_an_auc_is_a_bootstrap_over_patients(path):
         areas.append(roc_auc_score(covid[rows], score[rows]))
     low, high = np.quantile(areas, [0.025, 0.975])
     assert (run["auc"]["low"], run["auc"]["high"]) == pytest.approx((low, high), abs=0.02)
+
+
+@pytest.mark.parametrize("path", SCORES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_what_lies_past_the_cap_follows_from_the_log(path):
+    run, heads, _ = committed(path)
+    log = pd.read_csv(path.with_name(path.name.replace("-scores", "-log")))
+    by_head = [own.sort_values("epoch") for _, own in log.groupby(["seed", "run"])]
+    assert len(by_head) == heads.shape[1]
+    last = [own.tail(len(own) // 3) for own in by_head]
+    further = run["further"]
+    bounds = []
+    for own in last:
+        accuracy, number = own["test_accuracy"], len(own)
+        reach = t(number - 1).ppf(0.95 ** (1 / further["left_out"])) * accuracy.std() * np.sqrt(1 + 1 / number)
+        bounds.append(min(accuracy.mean() + reach, 1))
+    if all(own["test_accuracy"].nunique() == 1 for own in last):
+        assert "at_most" not in further
+    else:
+        assert further["at_most"] == pytest.approx(max(bounds), abs=1e-5)
+    assert further["kept"] == pytest.approx(log["test_accuracy"].max(), abs=1e-5)
+    assert further["auc_moves"] == pytest.approx(max(np.ptp(own["test_auc"]) for own in last), abs=1e-5)
 
 
 def test_there_are_scores_to_recompute_from():

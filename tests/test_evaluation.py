@@ -115,14 +115,17 @@ def test_calling_every_image_the_same_is_a_collapse(scores, collapsed):
     assert measured(np.array([True, False]), np.array(scores)).collapsed == collapsed
 
 
-def test_first_seed_gives_the_numbers_and_all_give_the_spread():
+def test_the_median_head_gives_the_numbers_and_all_give_the_spread():
     positive = np.array([True, True, False, False])
     right, wrong, all_negative = np.array([0.9, 0.8, 0.1, 0.2]), np.array([0.1, 0.2, 0.9, 0.8]), np.full(4, 0.3)
+    alone = measured(positive, right)
+    assert (alone.auc.value, alone.sensitivity.value, alone.collapsed) == (1, 1, 0)
+    assert alone.average_precision == 1
+    assert alone.auc.low < 0.8  # two images of each class cannot say more
+    assert alone.at_sensitivity_98 == AtSensitivity(cut_off=0.8, sensitivity=1, specificity=1)
+    assert measured(positive, right, wrong).auc.value == 0  # of an even number, the lower in the middle
     metrics = measured(positive, right, wrong, all_negative)
-    assert (metrics.auc.value, metrics.sensitivity.value, metrics.collapsed) == (1, 1, 0)
-    assert metrics.average_precision == 1
-    assert metrics.auc.low < 0.8  # two images of each class cannot say more
-    assert metrics.at_sensitivity_98 == AtSensitivity(cut_off=0.8, sensitivity=1, specificity=1)
+    assert (metrics.auc.value, metrics.sensitivity.value, metrics.collapsed) == (0.5, 0, 1)
     assert metrics.over_seeds.model_dump(mode="json") == {
         "heads": 3,
         "auc": {"mean": {"value": 0.5, "low": 0, "high": 1}, "min": 0, "max": 1},
@@ -204,7 +207,7 @@ def test_the_headline_holds_what_the_result_does_and_heads_that_call_every_image
 
 
 def test_a_result_reads_back_as_it_was_written_with_six_digits_and_the_exact_cut_off(tmp_path):
-    result = measured(np.array([True, True, False]), np.array([0.12345651, 0.9, 0.1]), np.array([0.9, 0.2, 0.3]))
+    result = measured(np.array([True, True, False]), np.array([0.9, 0.95, 0.1]), np.array([0.12345651, 0.9, 0.2]))
     write_result(tmp_path / "run.json", result)
     read = read_result(tmp_path / "run.json", RunResult)
     assert read == result

@@ -146,7 +146,7 @@ def test_edited_tensors_are_refused(path, refused, change):
         read_head(path)
 
 
-@pytest.mark.parametrize("number", [0, 2, "1", None])
+@pytest.mark.parametrize("number", [0, 1, 3, "2", None])
 def test_a_head_of_another_format_is_refused(path, refused, number):
     facts, tensors = contents(path)
     rewrite(path, facts | {"format": number}, tensors)
@@ -174,6 +174,8 @@ def test_a_head_without_a_format_as_older_versions_wrote_it_is_refused(path, ref
         ),
         ({"choices": {"cut_off": 0.5}}, ["choices", "required"]),
         ({"seeds": []}, ["seeds", "at least 1"]),
+        ({"shown": 2}, ["shows head 2 of 2"]),
+        ({"shown": -1}, ["shown", "greater than or equal to 0"]),
         ({"dataset": "\x1b[2J"}, ["dataset", "pattern"]),
         ({"weights_sha256": "ab"}, ["weights_sha256", "pattern"]),
     ],

@@ -55,8 +55,9 @@ def test_what_the_audits_found_is_told_and_compared_those_that_a_test_adds_too(t
     results = found(external("cohen")) | {"machines": Machines(auc=0.98)}
     for name, result in results.items():
         write_result(tmp_path / f"results/phantom/{name}.json", result)
-    told, table = audits("phantom")
-    assert told == f"The audits, computed from `results/phantom`: {' '.join(sentences(results))}"
+    source, told, table = audits("phantom")
+    assert source == "The audits, computed from `results/phantom`:"
+    assert told.splitlines() == [f"- {sentence}" for sentence in sentences(results)]
     assert "The machine's maker tells 0.98" in told
     assert table.splitlines()[2:4] == [
         "| ResNet18, ImageNet weights | pipeline | 512 | 0.990 (0.970 to 1.000) |",

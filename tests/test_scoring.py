@@ -4,8 +4,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from sklearn.metrics import roc_auc_score
 
-from deepcovid.heads.scoring import score
+from deepcovid.heads.scoring import median_head, score
 
 sizes = st.tuples(st.integers(1, 5), st.integers(1, 3), st.integers(1, 6))
 
@@ -29,6 +30,16 @@ def test_score_stays_a_number_for_logits_far_apart():
     features = np.array([[1e4], [-1e4]], dtype=np.float32)
     weight = np.array([[[1, -1]]], dtype=np.float32)
     assert score(features, weight, np.zeros((1, 2), dtype=np.float32)).tolist() == [[1], [0]]
+
+
+@given(arrays(float, st.tuples(st.just(12), st.integers(1, 6)), elements=st.integers(0, 5)))
+def test_the_median_head_has_the_median_area_as_sklearn_has_it(scores):
+    positive = np.arange(12) % 3 == 0
+    areas = [roc_auc_score(positive, column) for column in scores.T]
+    shown = median_head(scores, positive)
+    assert areas[shown] == sorted(areas)[(len(areas) - 1) // 2]
+    if len(set(areas)) == 1:
+        assert shown == (len(areas) - 1) // 2
 
 
 def test_head_for_features_of_another_length_is_refused(refused):

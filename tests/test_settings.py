@@ -391,7 +391,7 @@ def test_two_data_sets_of_one_name_are_refused(tmp_path, refused):
         ("dataset.phantom.source.lesion", "0.35", "0.0"),
         ("dataset.phantom-equal.source.shortcut", "0.0", "0.5"),
         ("dataset.folder.source.images", "''", "/images"),
-        ("audit.folds", "5", "6"),
+        ("audit.calibration_bins", "10", "12"),
         ("features.device", "auto", "cpu"),
     ],
 )

@@ -40,6 +40,7 @@ def random_head(seeds=(4, 0), features=FEATURES, **changes):
         "choices": Recipe.model_validate(PAPER),
         "image_size": 224,
         "seeds": list(seeds),
+        "shown": len(seeds) - 1,
         "weight": rng.normal(0, 0.1, (len(seeds), features, 2)).astype(np.float32),
         "bias": rng.standard_normal((len(seeds), 2)).astype(np.float32),
         "training": Gaussian(np.zeros(features), axes, np.array([2.0, 1.5]), 1.0),

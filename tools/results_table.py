@@ -25,6 +25,7 @@ from deepcovid.statistics.counts import Counts
 from deepcovid.statistics.estimate import Model, read_result
 from deepcovid.statistics.published import Group
 from deepcovid.statistics.rates import RunResult, Runs
+from deepcovid.statistics.uncertainty import Uncertainty
 from stages import paths
 from stages._resolved import read_published
 
@@ -94,12 +95,20 @@ def tables(dataset: str) -> str:
     beside, nets = read(dataset, "published", AgainstPublished), read(dataset, "nets", NetsCompared)
     climbed = read(dataset, "ladder", Ladders)
     if groups and beside and nets:
-        parts.append("Published against ours; ours, with its interval, is that of the first seed's head:")
+        head = "the median head" if all(run.shown for run in runs.values()) else "the first seed's head"
+        parts.append(f"Published against ours; ours, with its interval, is that of {head}:")
         parts += [against_published(beside), claim_sentence(nets, dataset, papers_images=True)]
     if groups and climbed:
         parts.append(f"The ladder, computed from its table, `results/{dataset}/ladder.json`:")
         parts.append("\n".join(f"- {finding(title_of(net), part)}" for net, part in climbed.nets.items()))
         parts += [f"{title_of(net)}:\n\n{ladder(part)}" for net, part in climbed.nets.items() if net == "resnet18"]
+    sure = read(dataset, "uncertainty", Uncertainty)
+    if sure and sure.on_selection():
+        parts.append(sure.on_selection())
+    capped = {name: run.further for name, run in runs.items() if run.further}
+    if capped:
+        said = (f"- {own.sentence(f'{title_of(net)}, {recipe}')}" for (net, recipe), own in capped.items())
+        parts.append("\n".join(["The replays' cap on the epochs, computed from their logs:", "", *said]))
     return "\n\n".join([*parts, *audits(dataset), *heatmaps(dataset)])
 
 
@@ -108,8 +117,8 @@ def audits(dataset: str) -> list[str]:
     found = read_results(paths.results(dataset, "").parent)
     if not found:
         return []
-    said = " ".join(sentences(found))
-    return [f"The audits, computed from `results/{dataset}`: {said}", markdown(enough.table(ways_of(found)))]
+    said = "\n".join(f"- {sentence}" for sentence in sentences(found))
+    return [f"The audits, computed from `results/{dataset}`:", said, markdown(enough.table(ways_of(found)))]
 
 
 def heatmaps(dataset: str) -> list[str]:

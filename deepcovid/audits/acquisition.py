@@ -1,18 +1,18 @@
 """How well the label is predicted from what is not disease: how an image was taken and filed, and of whom.
 
-Each variable is given to small boosted trees, cross-validated by patient; what they make of patients they have not seen
-is compared with the label.
+Each variable is given to small boosted trees, fitted on the training originals; what they make of the test images is
+compared with the label. What belongs to a file and not to what it shows (size, name, format) is no variable, as no net
+is given it: of these it is said what tells the classes apart, exactly.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
 from deepcovid import catalogue
@@ -24,17 +24,20 @@ from deepcovid.drawing.steps import Step
 from deepcovid.drawing.tables import Table, spread
 from deepcovid.errors import UserError
 from deepcovid.schema import Strict
-from deepcovid.settings import AuditSettings, EvaluateSettings
+from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.counts import Counts
-from deepcovid.statistics.estimate import Estimate, Headline
+from deepcovid.statistics.estimate import Estimate, Headline, Number
 
 FRAME = 4  # pixels: the border
 CORNERS = 4  # a corner's side, where markers and text stand, is a quarter of the image's
 NEAR_WHITE = 240  # of 255
 AGE = re.compile(r"(\d+(?:\.\d+)?)Y?\+?")  # 65, 065Y as DICOM writes it, 90+
 MAX_CATEGORIES = 250  # the trees tell 255 apart; rarer ones count as one
+TELLING = 0.6  # the AUC from which on a property is told of
+FEWEST = 10  # patients of each class, in training and in test, from which a variable is tried
 Mask = NDArray[np.bool_]
+Scores = dict[str, NDArray[np.float64]]  # by what they were made from, in plain words: (test images), larger for covid
 
 
 class Variable(NamedTuple):
@@ -46,26 +49,29 @@ class Variable(NamedTuple):
 
 VARIABLES = {
     "view": Variable("view (AP, PA, ...)", ("view",)),
-    "size": Variable("size of the original, pixels", ("width", "height")),
     "aspect_ratio": Variable("aspect ratio", ("aspect_ratio",)),
-    "file_format": Variable("file format, channels and bits", ("format", "mode", "bits")),
     "border": Variable("brightness of the border", ("border_mean", "border_deviation")),
     "markers": Variable("bright marks in the corners", ("corner_brightest", "corner_near_white")),
     "age": Variable("age", ("age",)),
     "sex": Variable("sex", ("sex",)),
 }
-CATEGORIES = ("view", "format", "mode", "sex")
+CATEGORIES = ("view", "sex")
 TOGETHER = "how the image was taken, all together"
+PROPERTIES = {
+    "size": Variable("short side of the original in pixels", ("short_side",)),
+    "name": Variable("ending of the file's published name", ("ending",)),
+    "file_format": Variable("format, channels and bits of the file", ("format", "mode", "bits")),
+}
 
 
 class Predicted(Strict):
-    """How well one variable predicts the label, on the images for which it is known.
+    """How well one variable predicts the label of the test images for which it is known.
 
     Attributes:
         title: The variable in plain words.
         columns: The measurements that it consists of.
-        known: Of how many images it is known.
-        auc: What is reached in cross-validation by patient; the interval is a bootstrap over patients.
+        known: Of how many test images it is known.
+        auc: What is reached; the interval is a bootstrap over patients.
         skipped: Why there is no AUC, where there is none.
     """
 
@@ -84,18 +90,40 @@ class Together(Strict):
     skipped: str | None = None
 
 
+class Property(Strict):
+    """What tells the classes' files apart most: the value whose share differs most between them.
+
+    A fact about all images of the data set, not an estimate.
+
+    Attributes:
+        title: The property in plain words.
+        known: Of how many images it is known.
+        value: The value; None where the property is not known.
+        having: How many images have it.
+        auc: The AUC of having it or not: half of the shares' difference above 0.5.
+    """
+
+    title: str
+    known: Counts
+    value: str | None = None
+    having: Counts | None = None
+    auc: Number | None = None
+
+
 class Acquisition(Audit):
     """How well the label is predicted from how an image was taken, and of whom.
 
     Attributes:
-        images: How many images there are.
+        images: How many test images there are.
         together: All variables together that are known for every image.
         variables: Each variable, by its name in VARIABLES.
+        properties: Each property of the files, by its name in PROPERTIES.
     """
 
     images: Counts
     together: Together
     variables: dict[str, Predicted]
+    properties: dict[str, Property]
 
     def headline(self) -> Headline:
         """Return the AUC of all variables together."""
@@ -111,12 +139,20 @@ class Acquisition(Audit):
         if self.together.auc:
             yield Way(TOGETHER, "acquisition", self.together.auc)
 
-    def sentences(self, ways: Sequence[Way]) -> Iterable[str]:
-        """Yield nothing: deepcovid/audits/enough.py speaks of what was tried here."""
-        return ()
+    def sentences(self) -> Iterable[str]:
+        """Yield which property of the files tells the classes apart best, if any does."""
+        found = [one for one in self.properties.values() if one.having and one.auc and one.auc >= TELLING]
+        if found:
+            best = max(found, key=lambda one: one.auc or 0)
+            having, known = best.having or best.known, best.known
+            yield (
+                "The files tell the classes apart by what no net is given, though it may leave traces in the pixels: "
+                f"the {best.title} is {best.value} for {having.covid:,} of {known.covid:,} COVID images and "
+                f"{having.non:,} of {known.non:,} others."
+            )
 
     def blocks(self, step: Step) -> Iterator[Block]:
-        """Yield a table of the variables, highest AUC first and those without one last."""
+        """Yield a table of the variables, highest AUC first and those without one last, and one of the properties."""
         rows = [
             (
                 variable.title,
@@ -126,12 +162,25 @@ class Acquisition(Audit):
             for variable in sorted(self.variables.values(), key=lambda one: -one.auc.value if one.auc else 1.0)
         ]
         caption = (
-            "How well the label is predicted from how an image was taken and of whom, by a simple model, "
-            "cross-validated by patient; each variable on the images where it is known. A view is AP lying or not: not "
-            "every source says. A size is that of the original, not of a reduced edition. Format, channels and bits "
-            "are those of the files at hand, which in an edition that was saved anew are not the originals'."
+            "How well the label is predicted from how an image was taken and of whom, by boosted trees that are fitted "
+            "on the training images and tested on the test images; each variable on the images where it is known. A "
+            "view is AP lying or not: not every source says."
         )
         yield Block(caption, (step,), table=Table(("variable", "known of covid / non", "AUC (95 % interval)"), rows))
+        caption = (
+            "What belongs to the files of all images, not to what they show; no net is given it. Of each property the "
+            "value that tells the classes apart most. In an edition that was saved anew, the format of the "
+            "originals is not known."
+        )
+        header = ("property", "value", "covid", "others", "AUC of having it")
+        yield Block(caption, (step,), table=Table(header, [_cells(one) for one in self.properties.values()], names=2))
+
+
+def _cells(own: Property) -> tuple[str, ...]:
+    if own.value is None or own.having is None:
+        return own.title, "not known", "", "", ""
+    pairs = ((own.having.covid, own.known.covid), (own.having.non, own.known.non))
+    return own.title, own.value, *(f"{having:,} of {known:,}" for having, known in pairs), f"{own.auc:.3f}"
 
 
 def measurements(table: pd.DataFrame, headers: pd.DataFrame, pixels: Iterable[NDArray[np.uint8]]) -> pd.DataFrame:
@@ -143,31 +192,37 @@ def measurements(table: pd.DataFrame, headers: pd.DataFrame, pixels: Iterable[ND
         pixels: The images in the catalogue's order, in batches (batch, side, side, 1 or 3).
 
     Returns:
-        With the index of `table`. `view` is AP where the patient lay, too. `width` and `height` are the catalogue's
-        where it has both, that is, of the original of a reduced edition, else the file's; in an archive whose files
-        differ from the catalogue, sizes that it lacks are not known. `border_` is of the outermost 4 pixels;
-        `corner_brightest` the mean of the brightest 1 % of the pixels in the four corners, whose sides are a quarter of
-        the image's; `corner_near_white` the share of those pixels from 240 of 255 on.
+        With the index of `table`. `view` is AP where the patient lay, too. `short_side` is the catalogue's where it has
+        width and height, that is, of the original of a reduced edition, else the file's; in an archive whose files
+        differ from the catalogue, sizes that it lacks are not known, nor is the originals' format. `border_` is of the
+        outermost 4 pixels; `corner_brightest` the mean of the brightest 1 % of the pixels in the four corners, whose
+        sides are a quarter of the image's; `corner_near_white` the share of those pixels from 240 of 255 on.
     """
     catalogued = table[["width", "height"]].apply(pd.to_numeric, errors="coerce")
     listed, own = catalogued.notna().all(axis="columns"), headers[["width", "height"]]
     reduced = table["archive"].isin(table["archive"][listed & (catalogued != own).any(axis="columns")])
     size = catalogued.where(listed, own.where(~reduced), axis="index")
     ratio = (size["width"] / size["height"]).fillna(own["width"] / own["height"])  # which a reduction leaves as it is
-    text = pd.concat([projections(table["view"]), table["sex"], headers[["format", "mode"]]], axis="columns")
+    text = pd.concat([projections(table["view"]), table["sex"], ending(table)], axis="columns")
     brightness = np.concatenate([_brightness(batch) for batch in pixels])
     columns = [*VARIABLES["border"].columns, *VARIABLES["markers"].columns]
     return pd.concat(
         [
             text.where(text != ""),
-            size,
+            size.min(axis="columns", skipna=False).rename("short_side"),
             ratio.rename("aspect_ratio"),
-            headers["bits"],
+            headers[["format", "mode", "bits"]].where(~reduced),
             table["age"].map(years).rename("age"),
             pd.DataFrame(brightness, index=table.index, columns=columns),
         ],
         axis="columns",
     )
+
+
+def ending(table: pd.DataFrame) -> "pd.Series[str]":
+    """Return how the file names of images end, as they were published; blank where a name has no dot."""
+    names = table["source_image"].where(table["source_image"] != "", table["member"])
+    return names.str.extract(r"\.(\w+)$", expand=False).str.lower().fillna("").rename("ending")
 
 
 def years(age: str) -> float:
@@ -176,108 +231,117 @@ def years(age: str) -> float:
     return float(number[1]) if number else np.nan
 
 
-def confounding(
-    table: pd.DataFrame, measured: pd.DataFrame, audit: AuditSettings, bootstrap: EvaluateSettings
-) -> Acquisition:
-    """Return how well each variable, and all together, predict the label.
+def confounding(table: pd.DataFrame, measured: pd.DataFrame, settings: EvaluateSettings) -> tuple[Acquisition, Scores]:
+    """Return how well each variable, and all together, predict the label of the test images.
 
     A variable is judged on the images for which it is known, and `together` consists of the variables that are known
     for every image. Missing values are not used as a signal: they reveal the source, but cannot be seen in an image.
-    An interval is that of the trees as they are, not of trees grown on other patients: of variables that say nothing,
-    one in eight misses 0.5 (measured).
+    An interval is that of the trees as they are, not of trees grown on other patients.
 
     Args:
-        table: The catalogue (images), originals only.
+        table: The catalogue (images) with its split, originals only.
         measured: (images), as `measurements` returns them.
-        audit: Number of folds, and their seed.
-        bootstrap: Samples and seed of the intervals.
+        settings: Samples and seed of the intervals.
+
+    Returns:
+        What is reached, and the test images' scores, in the table's order, from what is known for every image.
 
     Raises:
-        UserError: The images are of one class only.
+        UserError: The training or the test images are of one class only.
     """
-    # Ordered by name, so that the folds do not depend on the order of the rows.
-    table = table.sort_values("image_id")
-    measured = measured.loc[table.index]
-    covid = catalogue.covid(table).to_numpy()
-    if covid.all() or not covid.any():
-        raise UserError("acquisition: the images are of one class only; widen the filter or change the split")
-    patient = catalogue.patients(table)
+    covid, test = catalogue.covid(table).to_numpy(), catalogue.in_test(table).to_numpy()
+    for name, rows in (("training", ~test), ("test", test)):
+        if covid[rows].all() or not covid[rows].any():
+            raise UserError(
+                f"acquisition: the {name} images are of one class only; widen the filter or change the split"
+            )
     complete = [name for name, variable in VARIABLES.items() if _known(measured, variable).all()]
-    together = Variable("all together", tuple(column for name in complete for column in VARIABLES[name].columns))
-    wanted = VARIABLES | {"together": together}
-    # Variables that are known for the same images share folds and bootstrap draws.
-    groups: dict[bytes, list[str]] = {}
-    for name, variable in wanted.items():
-        groups.setdefault(_known(measured, variable).tobytes(), []).append(name)
-    reached: dict[str, Estimate] = {}
-    skipped: dict[str, str] = {}
-    for mask, names in groups.items():
-        known = np.frombuffer(mask, dtype=bool)
-        patients = [patient[known & side].nunique() for side in (covid, ~covid)]
-        if min(patients) < audit.folds:
-            few = f"known for {patients[0]} covid and {patients[1]} non patients; needs {audit.folds} of each"
-            skipped |= dict.fromkeys(names, few)
+    together = Variable(TOGETHER, tuple(column for name in complete for column in VARIABLES[name].columns))
+    reached, skipped, scores = {}, {}, {}
+    for name, variable in (VARIABLES | {"together": together}).items():
+        known = _known(measured, variable)
+        few = _too_few(table[known])
+        if few or not variable.columns:
+            skipped[name] = few or "no variable is known for every image"
             continue
-        trial = Trial(covid[known], patient[known], audit, bootstrap)
-        for name in names:
-            reached[name] = trial.auc(measured.loc[known, list(wanted[name].columns)])
-    return Acquisition(
-        images=Counts.of(covid),
+        score = fitted(measured.loc[known & ~test, list(variable.columns)], covid[known & ~test])(
+            measured.loc[known & test, list(variable.columns)]
+        )
+        reached[name] = Bootstrap.of(table[known & test], settings).auc_estimate(score)
+        if known.all():
+            scores[variable.title] = score
+    found = Acquisition(
+        images=Counts.of(covid[test]),
         together=Together(variables=complete, auc=reached.get("together"), skipped=skipped.get("together")),
         variables={
             name: Predicted(
                 title=variable.title,
                 columns=list(variable.columns),
-                known=Counts.of(covid[_known(measured, variable)]),
+                known=Counts.of(covid[test & _known(measured, variable)]),
                 auc=reached.get(name),
                 skipped=skipped.get(name),
             )
             for name, variable in VARIABLES.items()
         },
+        properties={
+            name: told_by(variable.title, measured[list(variable.columns)], covid)
+            for name, variable in PROPERTIES.items()
+        },
     )
+    return found, scores
 
 
-class Trial:
-    """Cross-validation by patient of what predicts the label of a set of images.
+def fitted(values: pd.DataFrame, covid: Mask) -> Callable[[pd.DataFrame], NDArray[np.float64]]:
+    """Return what gives images a score, larger for covid: trees fitted on values (images, columns) and `covid`."""
+    codes = {name: _codes(values[name]) for name in values if name in CATEGORIES}
 
-    Attributes:
-        fold: (images), in which fold an image is left out; a patient's images are all in one.
-    """
+    def coded(others: pd.DataFrame) -> NDArray[np.float64]:
+        columns = [others[name].map(codes[name]) if name in codes else others[name] for name in others]
+        return np.column_stack(columns).astype(float)
 
-    def __init__(self, covid: Mask, patient: pd.Series, audit: AuditSettings, bootstrap: EvaluateSettings) -> None:
-        """Draw folds and bootstrap samples for images (images) of which `patient` is known, or stands for one alone."""
-        self.seed, self.bootstrap = audit.seed, Bootstrap.over_patients(covid, patient, bootstrap)
-        self.fold = np.empty(len(covid), dtype=np.intp)
-        folds = StratifiedGroupKFold(audit.folds, shuffle=True, random_state=audit.seed)
-        for number, (_, left_out) in enumerate(folds.split(covid, covid, patient)):
-            self.fold[left_out] = number
+    trees = HistGradientBoostingClassifier(
+        max_iter=50,
+        max_leaf_nodes=4,
+        min_samples_leaf=5,
+        categorical_features=[name in codes for name in values],
+        early_stopping=False,
+        random_state=0,  # of no effect: nothing is drawn
+    )
+    with threadpool_limits(1):  # beside other work, threads that wait for each other crawl
+        trees.fit(coded(values), covid)
 
-    def auc(self, values: pd.DataFrame) -> Estimate:
-        """Return the AUC with which values (images, columns) predict the label."""
-        score = self.scores(values)
-        once = Bootstrap(self.bootstrap.positive, np.ones((len(score), 1)))
-        (auc,), drawn = (auc_within(score, self.fold, sample) for sample in (once, self.bootstrap))
-        return self.bootstrap.with_interval(float(auc), drawn)
+    def score(others: pd.DataFrame) -> NDArray[np.float64]:
+        with threadpool_limits(1):
+            return np.asarray(trees.decision_function(coded(others)))
 
-    def scores(self, values: pd.DataFrame) -> NDArray[np.float64]:
-        """Return a score per image (images), from trees that have seen no image of its patient."""
-        categorical = [name in CATEGORIES for name in values]
-        inputs = values.apply(lambda column: _coded(column) if column.name in CATEGORIES else column).to_numpy(float)
-        scores = np.empty(len(inputs))
-        for number in np.unique(self.fold):
-            left_out = self.fold == number
-            trees = HistGradientBoostingClassifier(
-                max_iter=50,
-                max_leaf_nodes=4,
-                min_samples_leaf=5,
-                categorical_features=categorical,
-                early_stopping=False,
-                random_state=self.seed,
-            )
-            with threadpool_limits(1):  # beside other work, threads that wait for each other crawl
-                trees.fit(inputs[~left_out], self.bootstrap.positive[~left_out])
-                scores[left_out] = trees.decision_function(inputs[left_out])
-        return scores
+    return score
+
+
+def told_by(title: str, values: pd.DataFrame, covid: Mask) -> Property:
+    """Return which value (a row of `values`, (images, columns)) tells the classes apart most."""
+    known = values.notna().all(axis="columns").to_numpy(bool)
+    counts = Counts.of(covid[known])
+    if not counts.covid or not counts.non:
+        return Property(title=title, known=counts)
+    text = values[known].map(lambda value: f"{value:g}" if isinstance(value, float) else str(value))
+    joined = text.agg(" ".join, axis="columns")
+    shares = pd.crosstab(joined, covid[known], normalize="columns")
+    apart = (shares[True] - shares[False]).abs()
+    value = str(apart.idxmax())
+    having = Counts.of(covid[known][(joined == value).to_numpy()])
+    return Property(title=title, known=counts, value=value, having=having, auc=(1 + float(apart.max())) / 2)
+
+
+def _too_few(table: pd.DataFrame) -> str:
+    """Return why a variable cannot be tried on these images of both classes and sides; blank if it can."""
+    patients, test = catalogue.patients(table), catalogue.in_test(table)
+    groups = {
+        f"{label} {side}": int(patients[(table["label"] == label) & rows].nunique())
+        for label in catalogue.LABELS
+        for side, rows in (("training", ~test), ("test", test))
+    }
+    few = [f"{number} {name} patients" for name, number in groups.items() if number < FEWEST]
+    return f"known for {', '.join(few)}; needs {FEWEST}" if few else ""
 
 
 def _brightness(images: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -299,26 +363,7 @@ def _known(measured: pd.DataFrame, variable: Variable) -> Mask:
     return measured[list(variable.columns)].notna().all(axis="columns").to_numpy(bool)
 
 
-def _coded(column: pd.Series) -> pd.Series:
-    """Return text as numbers, the most frequent first."""
-    ranks = {name: rank for rank, name in enumerate(column.value_counts(sort=True).index)}
-    return column.map(ranks).clip(upper=MAX_CATEGORIES)
-
-
-def auc_within(score: NDArray[np.float64], fold: NDArray[np.intp], bootstrap: Bootstrap) -> NDArray[np.float64]:
-    """Return the AUC over the pairs of images of one fold, on each sample: (samples).
-
-    Scores of different folds are of different models and not compared: where a fold holds more of a class, its model
-    saw fewer of it, so that over all pairs a variable that says nothing has an AUC below 0.5 (Airola et al. 2011).
-    Samples that hold no such pair are left out.
-    """
-    covid, (_, samples) = bootstrap.positive, bootstrap.weights.shape
-    right, pairs = np.zeros(samples), np.zeros(samples)
-    for number in np.unique(fold):
-        own = fold == number
-        drawn = bootstrap.weights[own]
-        compared = drawn[covid[own]].sum(axis=0) * drawn[~covid[own]].sum(axis=0)
-        some = compared > 0
-        right[some] += Bootstrap(covid[own], drawn[:, some]).auc(score[own]) * compared[some]
-        pairs += compared
-    return right[pairs > 0] / pairs[pairs > 0]
+def _codes(column: pd.Series) -> dict[str, int]:
+    """Return a number for each text, the most frequent first; a text that training has not is none."""
+    ranks = {str(name): rank for rank, name in enumerate(column.value_counts(sort=True).index)}
+    return {name: min(rank, MAX_CATEGORIES) for name, rank in ranks.items()}

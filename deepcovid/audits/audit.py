@@ -31,12 +31,8 @@ class Audit(Strict, ABC):
         """Return the few numbers that people compare, by net where the audit is of nets."""
 
     @abstractmethod
-    def sentences(self, ways: Sequence[Way]) -> Iterable[str]:
-        """Yield what the audit found, in sentences.
-
-        Args:
-            ways: Those of all audits, highest first, for an audit that speaks of them together.
-        """
+    def sentences(self) -> Iterable[str]:
+        """Yield what the audit found, in sentences."""
 
     @abstractmethod
     def blocks(self, step: Step) -> Iterable[Block]:

@@ -1,10 +1,10 @@
-"""How little is enough: AUCs of classifiers that cannot know disease, beside those of the nets.
+"""How little is enough: AUCs of classifiers without a trained net, beside those of the nets.
 
-Five small sets of numbers an image, each under a logistic regression, fitted and tested on the same split as the heads;
-the nets' scores come from elsewhere.
+Five small sets of numbers an image, of the image as it is and after all were saved alike, each under a logistic
+regression, fitted and tested on the same split as the heads; the nets' scores come from elsewhere.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -17,14 +17,17 @@ from sklearn.preprocessing import StandardScaler
 
 from deepcovid import catalogue
 from deepcovid.audits.audit import AucOverSeeds, Audit, area
-from deepcovid.audits.enough import PIPELINE, Way
-from deepcovid.audits.enough import sentences as sentences_on_ways
+from deepcovid.audits.enough import PIPELINE, Way, by_net
 from deepcovid.drawing.blocks import Block
 from deepcovid.drawing.steps import Step
+from deepcovid.drawing.tables import signed, spread
 from deepcovid.errors import UserError
+from deepcovid.heads.scoring import median_head
+from deepcovid.nets.zoo import title_of
 from deepcovid.schema import Strict
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import Estimate, Headline
+from deepcovid.statistics.intervals import pivotal_interval
 
 GREY_LEVELS, BINS = 256, 32
 FRAME_BLOCK = 8  # pixels, the width of the frame and the side of its blocks
@@ -52,8 +55,10 @@ class Baseline(Strict):
         title: What it is given, in plain words.
         kind: The kind of that: a key of deepcovid.audits.enough.KINDS.
         numbers: How many numbers stand for an image.
-        auc: The AUC of the first head; the interval is a bootstrap over patients.
+        auc: The AUC of the median head; the interval is a bootstrap over patients.
         over_seeds: How the AUC varies over the heads, where there are several.
+        above_best: By how much the pipeline's net is above the best of those without a trained net, with its paired
+            interval.
     """
 
     title: str
@@ -61,6 +66,22 @@ class Baseline(Strict):
     numbers: int
     auc: Estimate
     over_seeds: AucOverSeeds | None = None
+    above_best: Estimate | None = None
+
+
+class Best(Strict):
+    """The best of several classifiers without a trained net.
+
+    Attributes:
+        title: What it is given, in plain words.
+        of: How many there are; those that are tried on all test images.
+        auc: Its AUC, which is optimistic, as it was chosen on the same images. The interval allows for the choice: it
+            holds its own interval and that of a bootstrap in which the best of each sample counts (`pivotal_interval`).
+    """
+
+    title: str
+    of: int
+    auc: Estimate
 
 
 class Baselines(Audit):
@@ -68,16 +89,21 @@ class Baselines(Audit):
 
     Attributes:
         recipe: Recipe of the nets' heads.
-        baselines: Each classifier by name: a key of FIGURES, a net, or `untrained-` and a net.
+        baselines: Each classifier by name: a key of FIGURES, the same and `-alike` on images that were saved alike, a
+            net, or `untrained-` and a net.
+        best: The best of all that have no trained net, those of the audit `acquisition` among them.
+        short_side: Of the images that were saved alike, pixels; smaller ones keep theirs.
     """
 
     recipe: str
     baselines: dict[str, Baseline]
+    best: Best
+    short_side: int
 
     def headline(self) -> Headline:
-        """Return the highest AUC of a classifier that cannot know disease."""
-        best = max((one.auc for one in self.baselines.values() if one.kind != PIPELINE), key=lambda auc: auc.value)
-        return Headline(auc=best.value, auc_low=best.low, auc_high=best.high)
+        """Return the highest AUC of a classifier without a trained net."""
+        auc = self.best.auc
+        return Headline(auc=auc.value, auc_low=auc.low, auc_high=auc.high)
 
     def ways(self) -> Iterator[Way]:
         """Yield the classifiers, by rising AUC."""
@@ -85,9 +111,21 @@ class Baselines(Audit):
             model = name if one.kind == PIPELINE else ""
             yield Way(one.title, one.kind, one.auc, numbers=one.numbers, model=model)
 
-    def sentences(self, ways: Sequence[Way]) -> Iterable[str]:
-        """Yield what all ways together come to, those of other audits too."""
-        return sentences_on_ways(ways)
+    def sentences(self) -> Iterable[str]:
+        """Yield the best way without a trained net, and what the pipeline's own heads reach beside it."""
+        yield (
+            f"Without a trained net an AUC of {spread(self.best.auc)} can be had, from: {self.best.title} (the best of "
+            f"{self.best.of} on these very images; the interval allows for the choice)."
+        )
+        nets = {name: one for name, one in self._rising() if one.kind == PIPELINE}
+        if nets:
+            differences = "; ".join(
+                f"{signed(own.above_best)} with {title_of(name)}" for name, own in nets.items() if own.above_best
+            )
+            yield (
+                f"The pipeline's own heads reach {by_net({name: own.auc for name, own in nets.items()})}. The "
+                f"difference from that best is {differences}."
+            )
 
     def blocks(self, step: Step) -> Iterable[Block]:
         """Yield nothing: the figure that compares the audits shows the classifiers."""
@@ -203,14 +241,39 @@ def fitted_log_odds(numbers: Numbers, table: pd.DataFrame) -> Callable[[Numbers]
     return lambda others: np.asarray(model.decision_function(others), dtype=np.float64)
 
 
+def best_of(scores: Mapping[str, NDArray[np.float64]], bootstrap: Bootstrap) -> tuple[Best, NDArray[np.float64]]:
+    """Return the best of several classifiers, and on each bootstrap sample the AUC of the best one there (samples).
+
+    Args:
+        scores: By what a classifier is given, in plain words: (images), larger for covid.
+        bootstrap: The bootstrap of these images.
+    """
+    areas = {title: bootstrap.auc_estimate(score) for title, score in scores.items()}
+    drawn = np.max([bootstrap.auc(score) for score in scores.values()], axis=0)
+    title = max(areas, key=lambda one: areas[one].value)
+    own = areas[title]
+    low, high = pivotal_interval(own.value, drawn)
+    widest = min(low, own.low), max(high, own.high)
+    return Best(title=title, of=len(scores), auc=Estimate.of(own.value, widest)), drawn
+
+
+def above(
+    auc: float, score: NDArray[np.float64], best: float, drawn: NDArray[np.float64], bootstrap: Bootstrap
+) -> Estimate:
+    """Return by how much a net's AUC is above that of the best without a trained net; `drawn` is of `best_of`."""
+    difference = auc - best
+    return Estimate.of(difference, pivotal_interval(difference, bootstrap.auc(score) - drawn))
+
+
 def baseline(given: Input, scores: NDArray[np.float64], bootstrap: Bootstrap) -> Baseline:
     """Return what one classifier reaches.
 
     Args:
         given: What the classifier is given.
-        scores: (images, heads), larger for covid. The first head's AUC is the baseline's.
+        scores: (images, heads), larger for covid. The median head's AUC is the baseline's.
         bootstrap: The bootstrap of these images.
     """
     areas = [float(roc_auc_score(bootstrap.positive, column)) for column in scores.T]
     spread = AucOverSeeds.of(areas) if len(areas) > 1 else None
-    return Baseline(**given._asdict(), auc=bootstrap.auc_estimate(scores[:, 0]), over_seeds=spread)
+    shown = scores[:, median_head(scores, bootstrap.positive)]
+    return Baseline(**given._asdict(), auc=bootstrap.auc_estimate(shown), over_seeds=spread)

@@ -45,28 +45,15 @@ class Way:
     known: Counts | None = None
     model: str = ""
 
+    @property
+    def label(self) -> str:
+        """The title, with how many images it is known of where that is not all."""
+        return f"{self.title} ({self.known.covid:,} / {self.known.non:,} known)" if self.known else self.title
+
 
 def highest_first(ways: Iterable[Way]) -> list[Way]:
     """Return the ways by falling AUC."""
     return sorted(ways, key=lambda way: -way.auc.value)
-
-
-def sentences(ways: Sequence[Way]) -> Iterable[str]:
-    """Yield what the ways come to: the best one without a trained net, and the pipeline's own heads.
-
-    The best one is the best of several on the same images; its interval does not know that.
-
-    Args:
-        ways: Highest first.
-    """
-    others = [way for way in ways if way.kind != PIPELINE]
-    if others:
-        best, known = others[0], others[0].known
-        part = f" (known of {known.covid:,} COVID images and {known.non:,} others)" if known else ""
-        yield f"Without a trained net an AUC of {spread(best.auc)} can be had, from: {best.title}{part}."
-    own = {way.model: way.auc for way in reversed(ways) if way.kind == PIPELINE}
-    if own:
-        yield f"The pipeline's own heads reach {by_net(own)}."
 
 
 def by_net(areas: Mapping[str, Estimate]) -> str:
@@ -77,9 +64,9 @@ def by_net(areas: Mapping[str, Estimate]) -> str:
 def block(ways: Sequence[Way], steps: tuple[Step, ...]) -> Block:
     """Return the opening figure of the audits, with its table."""
     caption = (
-        "What one needs to know to reach which AUC. Acquisition: predicted in cross-validation by patient over the "
-        "images of train and test; all else: fitted on the training images, tested on the test images. Bars are 95 % "
-        "intervals, a bootstrap over patients; nets show the first seed's head."
+        "What one needs to know to reach which AUC, fitted on the training images and tested on the test images. Saved "
+        "alike: large images were reduced to one short side, smaller ones left, and all saved as JPEG. Bars are 95 % "
+        "intervals, a bootstrap over patients; nets show the median head."
     )
     alt = "What is enough for which AUC. " + "; ".join(f"{way.title}: {way.auc.value:.3f}" for way in ways)
     return drawn(figure(ways), "audit-enough", alt, caption, steps, table(ways))
@@ -87,7 +74,7 @@ def block(ways: Sequence[Way], steps: tuple[Step, ...]) -> Block:
 
 def table(ways: Sequence[Way]) -> Table:
     """Return a row per way, with its AUC."""
-    rows = [(way.title, way.kind, f"{way.numbers or ''}", spread(way.auc)) for way in ways]
+    rows = [(way.label, way.kind, f"{way.numbers or ''}", spread(way.auc)) for way in ways]
     return Table(("what is known", "kind", "numbers per image", "AUC (95 % interval)"), rows, names=2)
 
 
@@ -100,7 +87,7 @@ def figure(ways: Sequence[Way]) -> Figure:
         dot(axis, way.auc, place, KINDS[way.kind][0])
         axis.text(1.01, place, f"{way.auc.value:.3f}", va="center", fontsize=7.5, transform=axis.get_yaxis_transform())
     axis.axvline(0.5, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
-    axis.set_yticks(range(len(ways)), [way.title for way in ways])
+    axis.set_yticks(range(len(ways)), [way.label for way in ways])
     axis.set(ylim=(len(ways) - 0.4, -0.6), xlabel="AUC, 95 % interval", xlim=reach(way.auc for way in ways))
     axis.tick_params(left=False)
     axis.spines["left"].set_visible(False)

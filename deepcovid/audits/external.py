@@ -1,6 +1,6 @@
 """Heads on images that they were not trained on, of another data set (DeGrave, Janizek and Lee 2021)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from deepcovid import catalogue
 from deepcovid.audits.audit import Audit
-from deepcovid.audits.enough import Way, by_net
+from deepcovid.audits.enough import by_net
 from deepcovid.audits.reliability import CALIBRATED, Curves, calibrated
 from deepcovid.audits.unseen import LeftOut
 from deepcovid.audits.views import projections
@@ -36,7 +36,7 @@ class View(Strict):
     """The images of one view alone.
 
     Attributes:
-        auc: Area under the ROC curve of the first head; the interval is a bootstrap over patients.
+        auc: Area under the ROC curve of the head that is shown; the interval is a bootstrap over patients.
         n_test: How many images there are.
     """
 
@@ -48,11 +48,11 @@ class ExternalRun(Strict):
     """What the heads of one net and recipe reach on other people's images.
 
     Attributes:
-        run: The numbers of all images.
+        run: The numbers of all images, of the head that is shown for its own test images too.
         views: By view, those of its images alone, where there are FEWEST of each class.
-        calibration: How well the first head's scores are calibrated.
-        inside: The first head's AUC on the test images of its own data set, as the stage evaluate has it.
-        collection: The AUC with which the first head's scores tell these images without COVID-19 from its own data
+        calibration: How well its scores are calibrated.
+        inside: Its AUC on the test images of its own data set, as the stage evaluate has it.
+        collection: The AUC with which its scores tell these images without COVID-19 from its own data
             set's, neither of which it should call covid. At 0.5 it does not see where an image comes from; near the
             AUC inside, that is all it needs to see.
     """
@@ -97,7 +97,7 @@ class External(Audit):
         """Return how well each net is calibrated under the recipe that is told of."""
         return {self.images: {model: own.calibration for model, own in self.told.items()}}
 
-    def sentences(self, ways: Sequence[Way]) -> Iterator[str]:
+    def sentences(self) -> Iterator[str]:
         """Yield what the nets reach, on all images and within each view alone."""
         told = self.told
         counts = next(iter(told.values())).run.n_test
@@ -128,7 +128,7 @@ class External(Audit):
             f"The heads of {self.heads} under the recipe {self.recipe}. Inside: COVID-19 against the rest on their own "
             f"test images. Outside: the same on other people's images, {self.images}. Collection: the images without "
             f"COVID-19 of {self.images} against those of their own test set; a score of the disease would be near 0.5 "
-            "here. Bars are 95 % intervals, a bootstrap over patients, of the first seed's head."
+            "here. Bars are 95 % intervals, a bootstrap over patients, of the head that is the median one inside."
         )
         alt = "AUC inside, outside and of the collection. " + "; ".join(
             f"{title_of(model)}: {own.inside.value:.3f}, {own.run.auc.value:.3f}, {own.collection.value:.3f}"
@@ -224,25 +224,32 @@ class Outside:
                 self._views[str(view)] = shown, Bootstrap.of(rows[shown], settings)
 
     def reached(
-        self, scores: NDArray[np.float64], cut_off: float, bins: int, inside: Estimate, collection: Estimate
+        self,
+        scores: NDArray[np.float64],
+        shown: int,
+        cut_off: float,
+        bins: int,
+        inside: Estimate,
+        collection: Estimate,
     ) -> ExternalRun:
         """Return what one recipe's heads reach.
 
         Args:
             scores: (images, heads), P(covid).
+            shown: Which head's numbers are shown.
             cut_off: An image is called covid from this score on.
             bins: How many bins the reliability curve has.
-            inside: What the first head reaches on its own data set.
+            inside: What this head reaches on its own data set.
             collection: How well it tells the collections apart.
         """
-        first = scores[:, 0]
+        score = scores[:, shown]
         return ExternalRun(
-            run=evaluate(scores, self._all, cut_off),
+            run=evaluate(scores, self._all, cut_off, shown=shown),
             views={
-                view: View(auc=alone.auc_estimate(first[shown]), n_test=Counts.of(alone.positive))
-                for view, (shown, alone) in self._views.items()
+                view: View(auc=alone.auc_estimate(score[part]), n_test=Counts.of(alone.positive))
+                for view, (part, alone) in self._views.items()
             },
-            calibration=calibration(first, self._all, bins),
+            calibration=calibration(score, self._all, bins),
             inside=inside,
             collection=collection,
         )

@@ -73,3 +73,8 @@ def headers(table: pd.DataFrame, raw: Path) -> pd.DataFrame:
                 except UserError as error:
                     raise UserError(f"{member}: {error}") from None
     return pd.DataFrame.from_dict(found, orient="index", columns=list(Header._fields)).loc[table.index]
+
+
+def common_short_side(found: pd.DataFrame, covid: "pd.Series[bool]") -> int:
+    """Return the smaller of the two classes' median short sides, pixels; `found` is of `headers`."""
+    return int(found[["width", "height"]].min(axis="columns").groupby(covid).median().min())

@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
 from deepcovid.audits.audit import AucOverSeeds, Audit, area
-from deepcovid.audits.enough import Way, by_net
+from deepcovid.audits.enough import by_net
 from deepcovid.audits.hiding import WHOLE, Square, hide
 from deepcovid.drawing.blocks import Block, drawn
 from deepcovid.drawing.marks import NET_COLOURS, reach
@@ -25,6 +25,7 @@ from deepcovid.drawing.steps import Step
 from deepcovid.drawing.svg import INK, WIDTH, styled
 from deepcovid.drawing.tables import Table, spread
 from deepcovid.errors import UserError
+from deepcovid.heads.scoring import median_head
 from deepcovid.nets.zoo import title_of
 from deepcovid.schema import Strict
 from deepcovid.settings import EvaluateSettings, Recipe
@@ -43,7 +44,7 @@ class Reached(Strict):
     Attributes:
         share: Side of the square, as a share of the image's.
         shows: What is left of an image: what is outside or inside the square.
-        auc: The AUC of the first seed's head; the interval is a bootstrap over patients.
+        auc: The AUC of the median head; the interval is a bootstrap over patients.
         over_seeds: How the AUC varies over the heads.
         less_than_whole: The AUC of the whole image less this one, with its paired interval.
         lesions_visible: The share of the lesions' area that is left to be seen, where lesions are known.
@@ -78,7 +79,7 @@ class Hidden(Audit):
             model: Headline(auc=auc.value, auc_low=auc.low, auc_high=auc.high) for model, auc in self._told().items()
         }
 
-    def sentences(self, ways: Sequence[Way]) -> Iterator[str]:
+    def sentences(self) -> Iterator[str]:
         """Yield what is reached with the told square hidden."""
         for squares in list(self.nets.values())[:1]:
             square = squares[self.told]
@@ -218,17 +219,18 @@ def swept(
         if rows["label"].nunique() < 2:
             raise UserError(f"hidden: the {side} images are of one class only; widen the filter or change the split")
     bootstrap, scores = Bootstrap.of(test, settings), _scores(features, table, recipe, seeds)
-    draws = {square: bootstrap.auc(part[:, 0]) for square, part in scores.items()}
-    whole = float(roc_auc_score(bootstrap.positive, scores[WHOLE][:, 0]))
+    shown = {square: part[:, median_head(part, bootstrap.positive)] for square, part in scores.items()}
+    draws = {square: bootstrap.auc(score) for square, score in shown.items()}
+    own = {square: float(roc_auc_score(bootstrap.positive, score)) for square, score in shown.items()}
     found = {}
     for square, part in scores.items():
         areas = [float(roc_auc_score(bootstrap.positive, score)) for score in part.T]
         found[square.key] = Reached(
             share=square.share,
             shows=square.shows,
-            auc=Estimate.of(areas[0], percentile_interval(draws[square])),
+            auc=bootstrap.with_interval(own[square], draws[square]),
             over_seeds=AucOverSeeds.of(areas),
-            less_than_whole=Estimate.of(whole - areas[0], percentile_interval(draws[WHOLE] - draws[square])),
+            less_than_whole=Estimate.of(own[WHOLE] - own[square], percentile_interval(draws[WHOLE] - draws[square])),
             lesions_visible=left_visible(lesions, square) if len(lesions) else None,
         )
     return found

@@ -5,7 +5,7 @@ Near-duplicates (deepcovid/audits/near_duplicates.py) and patients are looked fo
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -13,15 +13,14 @@ from numpy.typing import NDArray
 
 from deepcovid import catalogue
 from deepcovid.audits.audit import Audit
-from deepcovid.audits.enough import Way
 from deepcovid.audits.keypoints import Keypoints, joined, keypoints
 from deepcovid.audits.near_duplicates import (
+    PAIRS,
     Points,
     Rows,
     Search,
     near_duplicates,
     original_rows,
-    share_of,
     whitened,
 )
 from deepcovid.drawing.blocks import Block
@@ -39,7 +38,7 @@ KINDS = {
     "same_patient": "the same patient",
 }
 LISTED = 1000  # pairs that are named
-NO_COPIES = "there are no augmented copies, known duplicates, to set a threshold on; set augment.copies"
+NO_COPIES = "there are no augmented copies of two images, known duplicates, to set a threshold on; set augment.copies"
 
 
 class Sides(Strict):
@@ -57,19 +56,19 @@ class Count(Strict):
 
 
 class Leaked(Strict):
-    """The test images that leak, in whatever way; each counts once.
+    """The test images of one class that leak, in whatever way; each counts once.
 
     Attributes:
-        test_images: How many there are.
-        share: Their share of the test images; the interval is Wilson's, over images.
-        covid: How many of them are COVID images.
-        non: How many are others.
+        images: How many there are.
+        of: How many test images the class has.
+        patients: How many patients they are of; one that is not known counts as a patient of its own.
+        of_patients: How many patients the class's test images are of.
     """
 
-    test_images: int
-    share: Estimate
-    covid: int
-    non: int
+    images: int
+    of: int
+    patients: int
+    of_patients: int
 
 
 class NearDuplicates(Strict):
@@ -108,7 +107,7 @@ class Leakage(Audit):
     Attributes:
         images: How many images were compared.
         counts: By kind of leak, how often it was found.
-        leaked: The test images that leak.
+        leaked: By label, the test images that leak.
         near_duplicates: How near-duplicates were looked for.
         pairs: The pairs, by their names; those with most matched points, LISTED at most.
         pairs_left_out: How many pairs are not listed.
@@ -116,7 +115,7 @@ class Leakage(Audit):
 
     images: Sides
     counts: dict[str, Count]
-    leaked: Leaked
+    leaked: dict[str, Leaked]
     near_duplicates: NearDuplicates
     pairs: dict[str, Pair]
     pairs_left_out: int
@@ -126,31 +125,30 @@ class Leakage(Audit):
         search = self.near_duplicates.search
         return Headline(sensitivity=search.sensitivity.value if search else None)
 
-    def sentences(self, ways: Sequence[Way]) -> Iterator[str]:
+    def sentences(self) -> Iterator[str]:
         """Yield how many test images leak, in which ways, and how well near-duplicates are found."""
-        share, search = self.leaked.share, self.near_duplicates.search
-        text = (
-            f"{self.leaked.test_images:,} of {self.images.test:,} test images ({100 * share.value:.2f} %, "
-            f"{100 * share.low:.2f} to {100 * share.high:.2f} %) resemble a training image or are known to share its "
-            "patient"
-        )
+        classes = (("covid", "COVID test images"), ("non", "others"))
+        counted = " and ".join(f"{_counted(self.leaked[label], words)}" for label, words in classes)
+        parts = [f"{counted} resemble a training image or are known to share its patient"]
         found = ", ".join(
             f"{self.counts[kind].pairs:,} as {words}" for kind, words in KINDS.items() if self.counts[kind].pairs
         )
-        if found:
-            text += f"; pairs: {found}"
+        parts += [f"pairs: {found}"] if found else []
+        search = self.near_duplicates.search
         if search is None:
-            text += f"; near-duplicates were not looked for ({self.near_duplicates.skipped})"
+            parts.append(f"near-duplicates were not looked for ({self.near_duplicates.skipped})")
         else:
-            text += f"; the search for near-duplicates finds {_percent(search.sensitivity)} of augmented copies"
-            expected = search.false_alarms.expected
-            if expected:
-                text += f", and {expected.value:.1f} pairs by chance alone (at most {expected.high:.0f}, at 95 %)"
-            if search.blind:
-                text += f", so that the {search.reached:,} pairs that it finds here say nothing and are not counted"
-            elif search.chance_alone:
-                text += f"; it finds {search.reached:,} pairs here, no more than that, so that none of them is counted"
-        yield f"{text}."
+            parts.append(
+                f"the search for near-duplicates finds {_percent(search.sensitivity)} of other augmented copies"
+            )
+            parts += [
+                f"pairs {PAIRS[name]}: {kind.reached:,} found, {kind.false_alarms.expected.value:.1f} expected by "
+                f"chance (at most {kind.false_alarms.expected.high:.0f}, at 95 %)"
+                + (", none counted" if kind.reached and (search.blind or kind.chance_alone) else "")
+                for name, kind in search.kinds.items()
+                if kind.false_alarms.expected
+            ]
+        yield f"{'; '.join(parts)}."
 
     def blocks(self, step: Step) -> Iterator[Block]:
         """Yield a table of the kinds of leaks, with the pairs by name."""
@@ -166,18 +164,19 @@ class Leakage(Audit):
         search = self.near_duplicates.search
         if search is None:
             return f"Near-duplicates were not looked for: {self.near_duplicates.skipped}."
-        text = (
-            f"Near-duplicates: at least {search.threshold} {self.near_duplicates.by}; {_percent(search.sensitivity)} "
-            f"of {search.copies} augmented copies reach that with their originals, by which it was set"
-        )
-        wrong = search.false_alarms
-        if not (wrong.per_million and wrong.expected):
-            return f"{text}; how often others do is not known: {wrong.skipped}."
-        return (
-            f"{text}, and {wrong.found} of {wrong.pairs:,} pairs of different patients in training (at most "
-            f"{wrong.per_million.high / 1e6:.1e}, at 95 %: {wrong.expected.value:.1f} false alarms are to be expected, "
-            f"at most {wrong.expected.high:.0f})."
-        )
+        parts = [
+            f"Near-duplicates: at least {search.threshold} {self.near_duplicates.by}, as was set on {search.set_on} "
+            f"augmented copies; {_percent(search.sensitivity)} of {search.copies} copies of other images reach that "
+            "with their originals"
+        ]
+        for name, kind in search.kinds.items():
+            wrong = kind.false_alarms
+            parts.append(
+                f"{wrong.found} of {wrong.pairs:,} pairs {PAIRS[name]}, of different patients in training"
+                if wrong.expected
+                else f"how many pairs {PAIRS[name]} do by chance is not known ({wrong.skipped})"
+            )
+        return f"{'; '.join(parts)}."
 
     def _listed(self) -> Table | None:
         rows = [
@@ -193,6 +192,11 @@ class Leakage(Audit):
         ]
         header = ("in training", "in test", "kinds", "label in training", "label in test", "matched points")
         return Table(header, rows, names=5, breakable=True) if rows else None
+
+
+def _counted(own: Leaked, words: str) -> str:
+    of_whom = f", from {own.patients:,} of {own.of_patients:,} patients," if own.images else ""
+    return f"{own.images:,} of {own.of:,} {words}{of_whom}"
 
 
 def _percent(share: Estimate) -> str:
@@ -244,19 +248,15 @@ def leakage(
     )
     pairs["points"] = points.matched(pairs[["train", "test"]].to_numpy(), "comparing leaks")
     pairs = pairs.sort_values(["points", "train", "test"], ascending=[False, True, True])
-    covid = catalogue.covid(table.loc[pairs["test"].unique()])
+    leaking = table.index.isin(pairs["test"])
+    tested = table.loc[test].assign(leaks=leaking[test])
     return Leakage(
         images=Sides(train=len(originals), test=len(test)),
         counts={
             kind: Count(pairs=int(pairs[kind].sum()), test_images=pairs["test"][pairs[kind]].nunique())
             for kind in KINDS
         },
-        leaked=Leaked(
-            test_images=len(covid),
-            share=share_of(len(covid), len(test)),
-            covid=int(covid.sum()),
-            non=int((~covid).sum()),
-        ),
+        leaked={label: _leaked(tested[tested["label"] == label]) for label in catalogue.LABELS},
         near_duplicates=NearDuplicates(
             by=f"matched points, of pairs that are alike in {model}'s features",
             search=search,
@@ -264,6 +264,17 @@ def leakage(
         ),
         pairs=_named(table, pairs[:LISTED].sort_values(["train", "test"])),
         pairs_left_out=max(len(pairs) - LISTED, 0),
+    )
+
+
+def _leaked(tested: pd.DataFrame) -> Leaked:
+    """Return how many test images of one class leak, as the column `leaks` says."""
+    patients = catalogue.patients(tested)
+    return Leaked(
+        images=int(tested["leaks"].sum()),
+        of=len(tested),
+        patients=patients[tested["leaks"]].nunique(),
+        of_patients=patients.nunique(),
     )
 
 

@@ -1,7 +1,8 @@
 """Pairs of images that are nearly the same picture, and how well they are found.
 
 Pairs whose frozen features, whitened, are alike are compared point by point (deepcovid/audits/keypoints.py). From how
-many points on a pair is a near-duplicate is set on the augmented copies, which are duplicates that are known.
+many points on a pair is a near-duplicate is set on augmented copies, which are duplicates that are known: on those of
+every second original. How many duplicates are found is measured on the copies of the others.
 
 Measured on covid-xray-5k at 224 x 224 pixels with ResNet18's features (336 published copies, zoomed, turned and
 distorted, against their originals; 2.16 million pairs of different patients): all copies share 21 points at least, half
@@ -27,6 +28,7 @@ from deepcovid.statistics.estimate import Estimate, Number
 from deepcovid.statistics.intervals import wilson_interval
 
 FEWEST_FOUND = 0.5  # share of the copies; a search that finds fewer says nothing of other pairs
+PAIRS = {"covid": "of two COVID images", "others": "with one other at least"}
 FEWEST = 10  # points in which a near-duplicate matches, however little the copies have in common
 BLOCK = 2**24  # similarities held at a time: 64 MiB
 Vectors = NDArray[np.float32]
@@ -37,10 +39,11 @@ class FalseAlarms(Strict):
     """How often training images of different patients are alike enough to count as near-duplicates.
 
     Attributes:
-        pairs: Pairs of training images that are known to be of different patients.
+        pairs: Pairs of such images, of one kind, that are known to be of different patients.
         found: How many of them count as near-duplicates.
         per_million: The same as a rate, with Wilson's interval.
-        expected: How many pairs of a training and a test image count as near-duplicates at that rate, by chance alone.
+        expected: How many such pairs of a training and a test image count as near-duplicates at that rate, by chance
+            alone.
         skipped: Why nothing is known of false alarms, where that is so.
     """
 
@@ -51,22 +54,14 @@ class FalseAlarms(Strict):
     skipped: str | None = None
 
 
-class Search(Strict):
-    """How near-duplicates were looked for, and how well that works.
+class Kind(Strict):
+    """What the search finds among the pairs of one kind.
 
     Attributes:
-        threshold: Matched points from which on a pair is a near-duplicate.
-        features_cosine: Cosine of the whitened features from which on a pair is compared point by point.
-        copies: Augmented copies, which are duplicates that are known.
-        sensitivity: The share of them that the search finds by their originals; the interval is Wilson's, over copies.
         false_alarms: What it finds where there is nothing.
         reached: How many pairs of a training and a test image reach the threshold.
     """
 
-    threshold: int
-    features_cosine: Number
-    copies: int
-    sensitivity: Estimate
     false_alarms: FalseAlarms
     reached: int
 
@@ -76,15 +71,30 @@ class Search(Strict):
         expected = self.false_alarms.expected
         return expected is not None and 0 < self.reached <= expected.value
 
+
+class Search(Strict):
+    """How near-duplicates were looked for, and how well that works.
+
+    Attributes:
+        threshold: Matched points from which on a pair is a near-duplicate.
+        features_cosine: Cosine of the whitened features from which on a pair is compared point by point.
+        set_on: Augmented copies that both were set on.
+        copies: Augmented copies of other images.
+        sensitivity: The share of these that the search finds by their originals; the interval is Wilson's, over copies.
+        kinds: What it finds, by the kinds of PAIRS: images of one disease are more alike than others, and rarer.
+    """
+
+    threshold: int
+    features_cosine: Number
+    set_on: int
+    copies: int
+    sensitivity: Estimate
+    kinds: dict[str, Kind]
+
     @property
     def blind(self) -> bool:
         """Whether it misses most of the duplicates that are known; then what it finds says nothing."""
         return self.sensitivity.value < FEWEST_FOUND
-
-    @property
-    def counts(self) -> bool:
-        """Whether the pairs that reach the threshold count."""
-        return not (self.chance_alone or self.blind)
 
 
 def whitened(features: NDArray[np.float32], fitted: NDArray[np.bool_]) -> Vectors:
@@ -125,8 +135,8 @@ def near_duplicates(
 ) -> tuple[Search | None, pd.DataFrame]:
     """Return how near-duplicates were looked for, and the pairs (train, test) of rows that were found.
 
-    Without augmented copies there is no threshold: the search is None, and there are no pairs. There are none either
-    where as many would be found by chance.
+    Without augmented copies of two images there is no threshold: the search is None, and there are no pairs. Of a kind
+    of which as many would be found by chance there are none either.
 
     Args:
         table: The catalogue (images), with its split, and a digest of each image's pixels in the column `pixels`.
@@ -138,34 +148,47 @@ def near_duplicates(
             the copies would let more through. Then fewer copies are found, as the search's sensitivity says.
     """
     copies = np.flatnonzero((catalogue.in_training(table, augmented=True) & catalogue.copies(table)).to_numpy())
-    if not len(copies):
-        return None, pd.DataFrame({"train": [], "test": []}, dtype=int)
     known = np.column_stack([original_rows(table)[copies], copies])
-    cosine = _similarity(vectors, *known.T)
+    _, original = np.unique(known[:, 0], return_inverse=True)
+    if original.max(initial=0) < 1:
+        return None, pd.DataFrame({"train": [], "test": []}, dtype=int)
+    cosine, setting = _similarity(vectors, *known.T), original % 2 == 0
     # Of the copies that may be missed, one half at the first sieve, the other at the second.
     first = (1 + sensitivity) / 2
-    alike = max(_reached_by(cosine, first), _reached_by_most(vectors, *sides, most_pairs))
+    alike = max(_reached_by(cosine[setting], first), _reached_by_most(vectors, *sides, most_pairs))
     compared = cosine >= alike
     shared = np.where(compared, points.matched(known, "comparing copies"), 0)
-    least = max(int(_reached_by(shared, sensitivity * min(1.0, compared.mean() / first))), FEWEST)
-    found = int((shared >= least).sum())
+    second = sensitivity * min(1.0, compared[setting].mean() / first)
+    least = max(int(_reached_by(shared[setting], second)), FEWEST)
     pairs = _alike(vectors, *sides, alike)
     near = pairs[points.matched(pairs, "comparing train and test") >= least]
+    of_covid = _both_covid(table, near)
+    alarms = _false_alarms(table, vectors, points, sides, alike, least)
     search = Search(
         threshold=least,
         features_cosine=alike,
-        copies=len(copies),
-        sensitivity=share_of(found, len(copies)),
-        false_alarms=_false_alarms(table, vectors, points, sides, alike, least),
-        reached=len(near),
+        set_on=int(setting.sum()),
+        copies=int((~setting).sum()),
+        sensitivity=share_of(int((shared[~setting] >= least).sum()), int((~setting).sum())),
+        kinds={
+            kind: Kind(false_alarms=alarms[kind], reached=int(own.sum()))
+            for kind, own in zip(PAIRS, (of_covid, ~of_covid), strict=True)
+        },
     )
-    return search, pd.DataFrame(near if search.counts else near[:0], columns=["train", "test"])
+    covid, others = (not (search.blind or search.kinds[kind].chance_alone) for kind in PAIRS)
+    counted = np.where(of_covid, covid, others).astype(bool)
+    return search, pd.DataFrame(near[counted], columns=["train", "test"])
+
+
+def _both_covid(table: pd.DataFrame, pairs: Rows) -> NDArray[np.bool_]:
+    """Return whether both rows of each of pairs (pairs, 2) are COVID images."""
+    return np.asarray(catalogue.covid(table).to_numpy()[pairs].all(axis=1))
 
 
 def _false_alarms(
     table: pd.DataFrame, vectors: Vectors, points: Points, sides: tuple[Rows, Rows], alike: float, least: int
-) -> FalseAlarms:
-    """Return how often training images of different patients reach the threshold, `least` points.
+) -> dict[str, FalseAlarms]:
+    """Return, by kind, how often training images of different patients reach the threshold, `least` points.
 
     Pairs are compared point by point if the cosine of their vectors is at least `alike`.
     """
@@ -174,20 +197,37 @@ def _false_alarms(
     known = table.loc[originals]
     rows = known.index[(known["patient_id"] != "") & ~known["pixels"].duplicated()].to_numpy()
     patient = np.unique(table["patient_id"][rows].to_numpy(str), return_inverse=True)[1]
-    number = (len(rows) ** 2 - int((np.bincount(patient) ** 2).sum())) // 2 if len(rows) else 0
-    if not number:
-        return FalseAlarms(pairs=0, skipped="no two training images are known to be of different patients")
     pairs = _alike(vectors, rows, rows, alike)
     of = dict(zip(rows.tolist(), patient.tolist(), strict=True))
     strangers = [first < second and of[first] != of[second] for first, second in pairs.tolist()]
-    wrong = int((points.matched(pairs[np.array(strangers, bool)], "comparing patients") >= least).sum())
-    low, high = wilson_interval(wrong, number)
-    rate = Estimate.of(1e6 * wrong / number, (1e6 * low, 1e6 * high))
+    pairs = pairs[np.array(strangers, bool)]
+    wrong = points.matched(pairs, "comparing patients") >= least
+    covid: NDArray[np.bool_] = catalogue.covid(table).to_numpy()
+    of_covid = _both_covid(table, pairs)
+    found = {"covid": int(wrong[of_covid].sum()), "others": int(wrong[~of_covid].sum())}
+    among = {"covid": _of_different_patients(patient[covid[rows]])}
+    among["others"] = _of_different_patients(patient) - among["covid"]
+    tested = {"covid": int(covid[originals].sum() * covid[test].sum())}
+    tested["others"] = len(originals) * len(test) - tested["covid"]
+    return {kind: _alarms(found[kind], among[kind], tested[kind]) for kind in PAIRS}
+
+
+def _of_different_patients(patient: Rows) -> int:
+    """Return how many pairs of images are of different patients, numbers from 0."""
+    return (len(patient) ** 2 - int((np.bincount(patient) ** 2).sum())) // 2
+
+
+def _alarms(found: int, among: int, tested: int) -> FalseAlarms:
+    """Return what is `found` among so many pairs of different patients, and expected in so many of train and test."""
+    if not among:
+        return FalseAlarms(pairs=0, skipped="no two such training images are known to be of different patients")
+    low, high = wilson_interval(found, among)
+    rate = Estimate.of(1e6 * found / among, (1e6 * low, 1e6 * high))
     # What is expected follows from the rate as it is rounded for the file, so that a reader can check it.
-    factor = len(originals) * len(test) / 1e6
+    factor = tested / 1e6
     return FalseAlarms(
-        pairs=number,
-        found=wrong,
+        pairs=among,
+        found=found,
         per_million=rate,
         expected=Estimate.of(factor * rate.value, (factor * rate.low, factor * rate.high)),
     )

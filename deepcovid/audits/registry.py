@@ -52,13 +52,12 @@ def ways_of(found: Mapping[str, Audit]) -> list[Way]:
 
 def sentences(found: Mapping[str, Audit]) -> Iterator[str]:
     """Yield what the audits of one data set found, in sentences; `found` are results by name, as in `results_of`."""
-    ways = ways_of(found)
     for kind in AUDITS.values():
         own = _of(found, kind)
         if not own and kind.ABSENT:
             yield kind.ABSENT
         for audit in own:
-            yield from audit.sentences(ways)
+            yield from audit.sentences()
 
 
 def curves_of(dataset: str, own: Calibrations | None, found: Mapping[str, Audit]) -> Curves:

@@ -29,7 +29,7 @@ examples:
   deepcovid predict ~/images --head data/phantom/heads/frozen/resnet18/paper.safetensors --json | jq .results
 
 exit status: 0, or 1 where a file could not be used (the others are scored) or nothing could be done, 2 for wrong
-options. Score: P(covid) of the first seed's head; the range is over all seeds.
+options. Score: P(covid) of the median head of the training; the range is over all heads.
 """
 SHOW = """\
 examples:

@@ -25,7 +25,7 @@ from deepcovid.nets.zoo import NETS
 from deepcovid.schema import Strict, checked
 from deepcovid.settings import ImageSize, Name, Recipe, Seed
 
-FORMAT = 1  # raised when a file's contents change
+FORMAT = 2  # raised when a file's contents change
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -46,7 +46,8 @@ class HeadFile:
         recipe: Name of the recipe.
         choices: The recipe.
         image_size: Side of the images that they were trained on, pixels.
-        seeds: A head each; the first is what the pipeline reports, the others show the spread.
+        seeds: A head each.
+        shown: Index of the head that the pipeline reports, the median one; the others show the spread.
         weight: float32 (heads, features, classes), classes as in LABELS.
         bias: float32 (heads, classes).
         training: The training originals in feature space.
@@ -60,10 +61,16 @@ class HeadFile:
     choices: Recipe
     image_size: int
     seeds: list[int]
+    shown: int
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
     training: Gaussian
     threshold: float
+
+    def shown_head(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return weight (1, features, classes) and bias (1, classes) of the head that is shown."""
+        own = slice(self.shown, self.shown + 1)
+        return self.weight[own], self.bias[own]
 
 
 class _Transform(Strict):
@@ -76,7 +83,7 @@ class _Transform(Strict):
 class _Facts(Strict):
     """What is written beside the tensors."""
 
-    format: Literal[1]
+    format: Literal[2]
     model: str
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     dataset: Name
@@ -85,6 +92,7 @@ class _Facts(Strict):
     classes: list[str]
     transform: _Transform
     seeds: Annotated[list[Seed], Field(min_length=1)]
+    shown: Annotated[int, Field(ge=0)]
 
 
 def write_head(path: Path, head: HeadFile) -> None:
@@ -102,6 +110,7 @@ def write_head(path: Path, head: HeadFile) -> None:
         "classes": list(LABELS),
         "transform": transform_of(head.image_size),
         "seeds": head.seeds,
+        "shown": head.shown,
     }
     signed = facts | {"sha256": _digest(facts, tensors)}
     # Not save_file: its error on a full disk is no OSError.
@@ -152,6 +161,10 @@ def _checked(path: Path, facts: dict[str, Any], tensors: Tensors) -> HeadFile:
         )
     if known.model not in NETS:
         raise UserError(f"{path}: heads of the unknown net {known.model!r}; known are {', '.join(NETS)}")
+    if known.shown >= len(known.seeds):
+        raise UserError(
+            f"{path}: shows head {known.shown} of {len(known.seeds)}, counted from 0; run the train stage again"
+        )
     _check(path, tensors, len(known.seeds))
     return HeadFile(
         known.model,
@@ -161,6 +174,7 @@ def _checked(path: Path, facts: dict[str, Any], tensors: Tensors) -> HeadFile:
         known.choices,
         image_size,
         known.seeds,
+        known.shown,
         tensors["weight"],
         tensors["bias"],
         Gaussian(

@@ -29,7 +29,7 @@ from deepcovid.catalogue import LABELS
 from deepcovid.errors import BadImageError, UserError, reason_of
 from deepcovid.heads.head_files import HeadFile, check_weights, read_head, transform_of
 from deepcovid.heads.scoring import score
-from deepcovid.images.decoding import Pixels, decode
+from deepcovid.images.decoding import Pixels, decode, stacked
 from deepcovid.images.resizing import resize_and_crop
 from deepcovid.nets.features import choose_device, extract
 from deepcovid.nets.trunks import State, read_state, trunk
@@ -76,7 +76,7 @@ class Head:
         )
 
     def score(self, images: Iterable[Picture]) -> NDArray[np.float64]:
-        """Return P(covid) of each image, (images,): the score of the first seed's head.
+        """Return P(covid) of each image, (images,): the score of the head that is shown, the median one of its run.
 
         Args:
             images: Paths of image files (PNG, JPEG, DICOM ...), PIL images, or arrays uint8 (height, width) or
@@ -95,9 +95,9 @@ class Head:
             images: As for `score`.
 
         Returns:
-            Columns score (P(covid), of the first seed's head), score_min and score_max over the seeds, called (covid or
-            non, at the cut-off), distance (from the training images, in feature space), unlike (whether that is beyond
-            the threshold: then no training image was like this one, and its score means little).
+            Columns score (P(covid), of the head that is shown), score_min and score_max over the heads, called (covid
+            or non, at the cut-off), distance (from the training images, in feature space), unlike (whether that is
+            beyond the threshold: then no training image was like this one, and its score means little).
 
         Raises:
             BadImageError: An image cannot be used; the message says which, and why.
@@ -108,7 +108,7 @@ class Head:
         decoding = (partial(self._decoded, *numbered) for numbered in enumerate(images))
         batches = attempts(decoding, self.batch_size)
         tables = [self.predict_pixels([_whole(attempt) for attempt in batch]) for batch in batches]
-        none = _predicted(np.empty((0, len(self.seeds))), np.empty(0), self.cut_off, self.threshold)
+        none = self._predicted(np.empty((0, len(self.seeds))), np.empty(0))
         return pd.concat(tables or [none], ignore_index=True)
 
     @property
@@ -124,7 +124,20 @@ class Head:
         """Return what `predict` does of one batch of images that `decode` returned."""
         (features,) = extract(self.net, [stacked(pixels)], self.settings)
         scores = score(features, self.file.weight, self.file.bias)
-        return _predicted(scores, self.file.training.distances(features), self.cut_off, self.threshold)
+        return self._predicted(scores, self.file.training.distances(features))
+
+    def _predicted(self, scores: NDArray[np.float64], distances: NDArray[np.float64]) -> pd.DataFrame:
+        score = scores[:, self.file.shown]
+        return pd.DataFrame(
+            {
+                "score": score,
+                "score_min": scores.min(axis=1),
+                "score_max": scores.max(axis=1),
+                "called": np.where(score >= self.cut_off, *LABELS).astype(object),
+                "distance": distances,
+                "unlike": distances > self.threshold,
+            }
+        )
 
     def _decoded(self, index: int, picture: Picture) -> Pixels:
         name = f"image {index}"
@@ -213,13 +226,6 @@ def read_file(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def stacked(pixels: Sequence[Pixels]) -> Pixels:
-    """Return images (side, side) or (side, side, 3) as one array (images, side, side, 1 or 3)."""
-    deep = [np.atleast_3d(image) for image in pixels]
-    channels = max(image.shape[2] for image in deep)
-    return np.stack([np.broadcast_to(image, (*image.shape[:2], channels)) for image in deep])
-
-
 def _attempt(make: Callable[[], Pixels]) -> Pixels | UserError | OSError:
     try:
         return make()
@@ -254,19 +260,3 @@ def _content(picture: Picture) -> bytes:
     except Exception as error:  # a mode that PNG has not, or damaged bytes, on which Pillow raises nearly anything
         raise BadImageError(f"cannot be used ({reason_of(error)}); convert it to 8-bit grey or RGB") from None
     return stream.getvalue()
-
-
-def _predicted(
-    scores: NDArray[np.float64], distances: NDArray[np.float64], cut_off: float, threshold: float
-) -> pd.DataFrame:
-    first = scores[:, 0]
-    return pd.DataFrame(
-        {
-            "score": first,
-            "score_min": scores.min(axis=1),
-            "score_max": scores.max(axis=1),
-            "called": np.where(first >= cut_off, *LABELS).astype(object),
-            "distance": distances,
-            "unlike": distances > threshold,
-        }
-    )

@@ -36,6 +36,21 @@ def score_table(table: pd.DataFrame, scores: NDArray[np.float64], heads: list[st
     return facts.join(pd.DataFrame(scores, columns=heads))
 
 
+def median_head(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> int:
+    """Return which head's numbers are shown: the one with the median AUC; of an even number, the lower in the middle.
+
+    Args:
+        scores: (images, heads), larger for positive.
+        positive: (images), some of them true and some not.
+    """
+    areas = []
+    for column in scores.T:
+        others = np.sort(column[~positive])
+        below = [np.searchsorted(others, column[positive], side) for side in ("left", "right")]  # ties count half
+        areas.append(int(np.sum(below)))
+    return int(np.argsort(areas, kind="stable")[(len(areas) - 1) // 2])
+
+
 def heads_of(table: pd.DataFrame) -> pd.DataFrame:
     """Return the columns of a score table that are scores."""
     return table.filter(regex=r"^seed_")

@@ -6,9 +6,10 @@ green and blue alike), three otherwise.
 """
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,13 @@ def decode(content: bytes, framing: Framing) -> Pixels:
     if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]
     return pixels
+
+
+def stacked(pixels: Sequence[Pixels]) -> Pixels:
+    """Return images (side, side) or (side, side, 3) as one array (images, side, side, 1 or 3)."""
+    deep = [np.atleast_3d(image) for image in pixels]
+    channels = max(image.shape[2] for image in deep)
+    return np.stack([np.broadcast_to(image, (*image.shape[:2], channels)) for image in deep])
 
 
 def _radiograph(content: bytes) -> Image.Image:
@@ -134,6 +142,20 @@ def decoded_images(table: pd.DataFrame, raw: Path, quarantined: dict[str, str], 
                     quarantined[row["image_id"]] = f"its original, {row['augmentation_of']}, cannot be used"
                 else:
                     yield row, result
+
+
+def framed(table: pd.DataFrame, raw: Path, framing: Framing, size: int) -> Iterator[Pixels]:
+    """Yield the images of a catalogue anew from their files, `size` at a time, (batch, side, side, 1 or 3).
+
+    Raises:
+        UserError: An image cannot be used: the files are others than when the catalogue was made.
+    """
+    quarantined: dict[str, str] = {}
+    images = (pixels for _, pixels in decoded_images(table, raw, quarantined, framing))
+    while batch := list(islice(images, size)):
+        yield stacked(batch)
+    for name, reason in quarantined.items():
+        raise UserError(f"{name}: {reason}; the file changed since the stage augment ran, run it again")
 
 
 def as_rows(table: pd.DataFrame) -> list[dict[str, str]]:

@@ -1,5 +1,6 @@
 """Images at the size that nets see, with Pillow's bilinear, antialiased resampling, which is torchvision's too."""
 
+import io
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -36,6 +37,22 @@ def resize_and_crop(size: int) -> Framing:
         return whole.crop((left, top, left + size, top + size))
 
     return framing
+
+
+def saved_alike(short_side: int, framing: Framing) -> Framing:
+    """Return the framing that first evens out how images were stored, as far as that can be done.
+
+    An image whose short side is longer than `short_side` pixels is reduced to it, a smaller one stays as it is; each is
+    then saved as JPEG, in Pillow's standard quality, and read again; then comes `framing`.
+    """
+
+    def equalise(picture: Image.Image) -> Image.Image:
+        small = resize(short_side)(picture) if min(picture.size) > short_side else picture
+        stream = io.BytesIO()
+        small.save(stream, "JPEG")
+        return framing(Image.open(stream))
+
+    return equalise
 
 
 def resized(batches: Iterable[NDArray[np.uint8]], size: int) -> Iterator[NDArray[np.uint8]]:

@@ -24,7 +24,7 @@ def audit(contents: Contents) -> Section:
     if ways:
         tried = tuple(part.step for part in contents.audits.values() if any(part.value.ways()))
         blocks.append(enough.block(ways, tried))
-    blocks.append(Block("Computed from the audits.", steps, sentences=(" ".join(sentences(found)),)))
+    blocks.append(Block("Computed from the audits.", steps, sentences=tuple(sentences(found))))
     blocks += [block for part in contents.audits.values() for block in part.value.blocks(part.step)]
     if contents.calibration:
         own, measured = contents.calibration, [part for part in contents.audits.values() if part.value.calibrations()]

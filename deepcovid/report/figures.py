@@ -243,8 +243,8 @@ def histograms(runs: Sequence[ShownRun]) -> Figure:
 def training(recipes: Mapping[str, Sequence[ShownRun]]) -> Figure:
     """Draw loss, and accuracy and AUC on the test images, over epochs: a column per recipe, a colour per net.
 
-    The line is the first seed, the area reaches over all seeds, the dashed line is what calling every image non-COVID
-    scores.
+    The line is the median over heads, the area reaches over all of them, the dashed line is what calling every image
+    non-COVID scores.
 
     Args:
         recipes: By title, the recipe's runs.
@@ -260,10 +260,10 @@ def training(recipes: Mapping[str, Sequence[ShownRun]]) -> Figure:
             colour = NET_COLOURS[run.model]
             by_epoch = run.log.groupby("epoch")
             for axis, measure in zip(axes[:, column], ("loss", "test_accuracy", "test_auc"), strict=True):
-                over_seeds = by_epoch[measure].agg(["first", "min", "max"])
-                epochs = over_seeds.index
-                axis.fill_between(epochs, over_seeds["min"], over_seeds["max"], color=colour, alpha=0.2, linewidth=0)
-                (nets[run.net],) = axis.plot(epochs, over_seeds["first"], color=colour, linewidth=1.3)
+                over_heads = by_epoch[measure].agg(["median", "min", "max"])
+                epochs = over_heads.index
+                axis.fill_between(epochs, over_heads["min"], over_heads["max"], color=colour, alpha=0.2, linewidth=0)
+                (nets[run.net],) = axis.plot(epochs, over_heads["median"], color=colour, linewidth=1.3)
         counts = runs[0].result.n_test
         majority = counts.non / (counts.covid + counts.non)
         axes[1, column].axhline(majority, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))

@@ -18,7 +18,7 @@ from deepcovid.report.heatmaps import heatmaps
 from deepcovid.statistics.published import AT_98
 from deepcovid.statistics.rates import SENSITIVITY_WANTED
 
-FIRST_SEED = "Numbers and curves are those of the first seed's head."
+MEDIAN_HEAD = "Numbers and curves are those of the median head."
 
 
 def sections(contents: Contents) -> list[Section]:
@@ -99,7 +99,7 @@ def failure(contents: Contents) -> Section:
     )
     caption += (
         "Rows are what images are, columns what they are called; blue is right, red is wrong, tinted by the share of "
-        f"the row. {FIRST_SEED}"
+        f"the row. {MEDIAN_HEAD}"
     )
     steps = _evaluated(main)
     if told and contents.published:
@@ -175,7 +175,7 @@ def confusion(contents: Contents) -> Section:
         alt = "; ".join(_in_words(run, net=True) for run in others)
         columns = max(len(contents.of_model(model)) for model in contents.models if model != contents.main_model)
         figure = figures.confusions(matrices, columns, min(2.1, WIDTH / columns))
-        caption = f"The other nets, drawn as the first. {FIRST_SEED}"
+        caption = f"The other nets, drawn as the first. {MEDIAN_HEAD}"
         blocks.append(drawn(figure, "confusion-others", alt, caption, _evaluated(others)))
     return Section("confusion", "Who is called what by the other nets", blocks=tuple(blocks), notes=tuple(notes))
 
@@ -199,7 +199,7 @@ def roc(contents: Contents) -> Section:
         caption = (
             "The nets under the paper's recipe. The bands hold 95 % at each false positive rate, over "
             f"{contents.bootstrap.bootstrap_samples:,} bootstrap samples of patients, drawn within each class; the "
-            "dots are at the cut-off. " + FIRST_SEED
+            "dots are at the cut-off. " + MEDIAN_HEAD
         )
         alt = "ROC curves. " + "; ".join(f"{run.net}: AUC {run.result.auc.value:.3f}" for run in best)
         if marks and contents.published:
@@ -214,7 +214,7 @@ def roc(contents: Contents) -> Section:
     )
     figure = figures.roc_of_recipes(panels)
     blocks.append(
-        drawn(figure, "roc-recipes", f"ROC curves. {alt}", f"Every recipe. {FIRST_SEED}", _evaluated(contents.runs))
+        drawn(figure, "roc-recipes", f"ROC curves. {alt}", f"Every recipe. {MEDIAN_HEAD}", _evaluated(contents.runs))
     )
     return Section("roc", "ROC curves", blocks=tuple(blocks), notes=tuple(notes))
 
@@ -225,7 +225,7 @@ def histogram(contents: Contents) -> Section:
     for number, (title, runs) in enumerate(_by_recipe(contents).items()):
         caption = (
             f"Scores under {title}, dashed the cut-off {runs[0].cut_off:g}. Shares are of the group's images, on an "
-            f"axis by square root. {FIRST_SEED}"
+            f"axis by square root. {MEDIAN_HEAD}"
         )
         alt = f"Histograms of P(covid) under {title}. " + "; ".join(_in_words(run, net=True) for run in runs)
         blocks.append(drawn(figures.histograms(runs), f"histogram-{number}", alt, caption, _evaluated(runs)))
@@ -243,16 +243,21 @@ def training(contents: Contents) -> Section:
         for (title, net), log in last.items()
     )
     caption = (
-        "The line is the first seed, the area holds all seeds; dashed is the accuracy of calling every image non-COVID."
+        "The line is the median over heads, the area holds them all; dashed is the accuracy of calling every image "
+        "non-COVID."
     )
     steps = tuple(run.trained for run in contents.runs)
-    blocks = (drawn(figures.training(panels), "training", alt, caption, steps),)
+    blocks = [drawn(figures.training(panels), "training", alt, caption, steps)]
+    capped = [run for run in contents.runs if run.result.further]
+    if capped:
+        said = (run.result.further.sentence(f"{run.net}, {run.recipe}") for run in capped if run.result.further)
+        blocks.append(Block("Computed from the logs of the replays.", _evaluated(capped), sentences=tuple(said)))
     text = (
         "An accuracy that lies on the dashed line says nothing: most test images are non-COVID. Where the learning "
         "rate dies early, the loss stays where it was. Selection by best accuracy keeps the first of the best epochs; "
         "where the accuracy never leaves the dashed line that is the first of all, whatever the AUC does later.",
     )
-    return Section("training", "Training curves", text, blocks)
+    return Section("training", "Training curves", text, tuple(blocks))
 
 
 def how_sure(contents: Contents) -> Section:
@@ -271,11 +276,15 @@ def how_sure(contents: Contents) -> Section:
         "weights and another order of the images. Each bar holds 95 % of the values while the other two stay as they "
         "are.",
     )
+    on_selection = contents.uncertainty.value.on_selection()
+    chosen = (
+        (Block("Computed from the heads of two halves.", steps, sentences=(on_selection,)),) if on_selection else ()
+    )
     caption = f"The nets under the paper's recipe, and {title_of(main)} under the others."
     alt = "; ".join(f"{name}: AUC {own.auc.value:.3f}".replace("\n", ", ") for name, own in shown)
     table = tables.uncertainty((name.replace("\n", " "), own) for name, own in rows)
     block = drawn(figures.uncertainty(shown), "sure", f"Three intervals of each number. {alt}", caption, steps, table)
-    return Section("sure", title, text, (block,))
+    return Section("sure", title, text, (block, *chosen))
 
 
 def published(contents: Contents) -> Section:
@@ -320,7 +329,7 @@ def numbers(contents: Contents) -> Section:
     ordered = [run for model in contents.models for run in contents.of_model(model)]
     caption = (
         "Every run. Intervals are 95 %: a bootstrap over patients for the AUC, Wilson's for the rates. Collapsed heads "
-        "call every test image alike. " + FIRST_SEED
+        "call every test image alike. " + MEDIAN_HEAD
     )
     return Section("numbers", "All runs", blocks=(Block(caption, _evaluated(ordered), table=tables.runs(ordered)),))
 

@@ -43,7 +43,7 @@ def effects(net: NetLadder) -> Table:
 
 
 def runs(all_runs: Iterable[ShownRun]) -> Table:
-    """Return a row per run: areas, rates and intervals of the first seed, and how many seeds collapsed."""
+    """Return a row per run: areas, rates and intervals of the median head, and how many seeds collapsed."""
     rows = []
     for run in all_runs:
         result, over = run.result, run.result.over_seeds

@@ -10,6 +10,7 @@ bootstrap.py    the test images drawn again and again, patient by patient
 roc_bands.py    a band about a ROC curve
 calibration.py  is a share p of the images scored p covid?
 comparison.py   our runs beside published numbers, and net against net
+further.py      what epochs past the cap of a replay could have brought
 uncertainty.py  how far headlines move with the patients, the split and the seed
 published.py    the schema of reference/published.yaml
 """

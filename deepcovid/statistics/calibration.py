@@ -52,7 +52,7 @@ class Calibration(Strict):
 
 
 class Calibrations(Strict):
-    """results/<data set>/calibration.json: how well the first head of each net is calibrated.
+    """results/<data set>/calibration.json: how well the median head of each net is calibrated.
 
     Attributes:
         recipe: The heads' recipe.

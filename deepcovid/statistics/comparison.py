@@ -50,7 +50,7 @@ class Beside(Strict):
         model: Our net, or `average of ...`.
         recipe: Our recipe.
         published: The published value.
-        ours: The value of the first head. The interval is the widest of three: over patients (a bootstrap), over other
+        ours: The value of the median head. The interval is the widest of three: over patients (a bootstrap), over other
             splits, over seeds.
         varies: What this interval is over.
         over_heads: The range over heads; None where there is one head.
@@ -107,7 +107,7 @@ class AgainstPublished(Strict):
 
 
 class AucPair(Strict):
-    """The AUC of two nets: the first heads' values, and first - second with a paired bootstrap over patients."""
+    """The AUC of two nets: the median heads' values, and first - second with a paired bootstrap over patients."""
 
     first: Number
     second: Number
@@ -183,7 +183,7 @@ class Measured:
         run: The run.
         by_seed: A row per head, a column per metric of published.Metric.
         by_split: A row per other split, the same columns; None where no other was tried.
-        draws: By metric, the first head's on each bootstrap sample of patients (samples).
+        draws: By metric, the shown head's on each bootstrap sample of patients (samples).
         patients: How many positive patients there are, and how many negative ones.
     """
 
@@ -192,6 +192,10 @@ class Measured:
     by_split: pd.DataFrame | None
     draws: Mapping[str, NDArray[np.float64]]
     patients: tuple[int, int]
+
+    def value(self, metric: str) -> float:
+        """Return what the shown head reaches on all test images."""
+        return float(self.by_seed[metric][self.run.shown])
 
 
 def measure(runs: Sequence[Run], by_split: Sequence[pd.DataFrame | None], bootstrap: Bootstrap) -> list[Measured]:
@@ -232,7 +236,7 @@ def metrics_of(positive: Mask, score: NDArray[np.float64], cut_off: float) -> di
 
 
 def _draws(run: Run, bootstrap: Bootstrap) -> dict[str, NDArray[np.float64]]:
-    """Return the same of the run's first head on each bootstrap sample; counts are of as many images as there are."""
+    """Return the same of the run's shown head on each bootstrap sample; counts are of as many images as there are."""
     called, counts = run.called()[:, None], Counts.of(run.positive)
     sensitivity = bootstrap.mean(called, run.positive)[:, 0]
     specificity = 1 - bootstrap.mean(called, ~run.positive)[:, 0]
@@ -291,10 +295,12 @@ def varying(measured: Measured, metric: str) -> dict[str, NDArray[np.float64]]:
 
 @dataclass(frozen=True)
 class _Ours:
-    """What of ours a published number is set beside: `values` per seed, and values by what they vary with."""
+    """What of ours a published number is set beside: that of the shown head, `values` of all heads, and values by what
+    they vary with."""
 
     model: str
     recipe: str
+    value: float
     values: pd.Series
     varying: Mapping[str, NDArray[np.float64]]
     patients: tuple[int, int]
@@ -305,23 +311,31 @@ def _meant(number: PublishedNumber, recipes: list[str], measured: Sequence[Measu
     results = []
     for recipe in recipes:
         found = [
-            _Ours(one.run.model, recipe, one.by_seed[number.metric], varying(one, number.metric), one.patients)
+            _Ours(
+                one.run.model,
+                recipe,
+                one.value(number.metric),
+                one.by_seed[number.metric],
+                varying(one, number.metric),
+                one.patients,
+            )
             for one in measured
             if one.run.recipe == recipe and number.model in (one.run.model, "best", "average")
         ]
         if found and number.model == "best":
-            found = [max(found, key=lambda ours: ours.values.iloc[0])]
+            found = [max(found, key=lambda ours: ours.value)]
         if found and number.model == "average":
+            value = float(np.mean([ours.value for ours in found]))
             values = pd.concat([ours.values for ours in found], axis=1, join="inner").mean(axis=1)
             names = set.intersection(*(set(ours.varying) for ours in found))
             averaged = {name: np.mean([ours.varying[name] for ours in found], axis=0) for name in names}
-            found = [_Ours(f"average of {len(found)}", recipe, values, averaged, found[0].patients)]
+            found = [_Ours(f"average of {len(found)}", recipe, value, values, averaged, found[0].patients)]
         results += found
     return results
 
 
 def _beside(name: str, group: Group, number: PublishedNumber, ours: _Ours, counts: Counts) -> Beside:
-    value, published = float(ours.values.iloc[0]), number.value
+    value, published = ours.value, number.value
     intervals = {name: percentile_interval(values) for name, values in ours.varying.items()}
     intervals["patients"] = _over_patients(number.metric, value, ours, counts)
     varies = max(intervals, key=lambda name: intervals[name][1] - intervals[name][0])
@@ -397,12 +411,12 @@ def _claim(measured: Mapping[str, Measured]) -> PairedTest | None:
         return None
     highest, close = measured[HIGHEST], measured[CLOSE]
     draws = highest.draws["auc"] - close.draws["auc"]
-    value = float(highest.by_seed["auc"].iloc[0] - close.by_seed["auc"].iloc[0])
+    value = highest.value("auc") - close.value("auc")
     return PairedTest(difference=Estimate.of(value, percentile_interval(draws)), p_value=bootstrap_p_value(draws))
 
 
 def _pair(first: Measured, second: Measured) -> Pair:
-    aucs = [float(one.by_seed["auc"].iloc[0]) for one in (first, second)]
+    aucs = [one.value("auc") for one in (first, second)]
     draws = first.draws["auc"] - second.draws["auc"]
     over_seeds = (first.by_seed["auc"] - second.by_seed["auc"]).dropna()
     positive = first.run.positive

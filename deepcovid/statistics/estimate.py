@@ -57,7 +57,7 @@ class Headline(Strict):
     """What a person compares: the few numbers of one run or one audit, under the same flat keys in every file.
 
     Attributes:
-        auc: Area under the ROC curve of the first seed's head.
+        auc: Area under the ROC curve of the median head.
         auc_low: Lower end of its interval, a bootstrap over patients.
         auc_high: Upper end.
         sensitivity: Share of COVID images that are called covid, at the recipe's cut-off; of the audit `leakage`, share

@@ -66,6 +66,16 @@ def percentile_interval(draws: Draws) -> Interval:
     return float(low), float(high)
 
 
+def pivotal_interval(value: float, draws: Draws, largest: float = 1.0) -> Interval:
+    """Return the pivotal (basic) bootstrap interval of a number that was found to be `value`, at most `largest`.
+
+    Where samples lie above the value on average, as they do for the best of several, the value is likely to lie above
+    the truth too: this interval reaches as far down as the samples reach up (Davison and Hinkley 1997, section 5.2).
+    """
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return float(2 * value - high), float(min(2 * value - low, largest))
+
+
 def rate_interval(rate: float, draws: Draws, patients: int) -> Interval:
     """Return the percentile interval of a rate's bootstrap samples over so many patients.
 

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from deepcovid.errors import UserError
+from deepcovid.heads.scoring import median_head
 from deepcovid.schema import Strict
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.counts import Confusion, Counts
 from deepcovid.statistics.estimate import Bounds, Estimate, Headline, Number
+from deepcovid.statistics.further import Further
 from deepcovid.statistics.intervals import mean_interval, normal_interval, rate_interval, wilson_interval
 
 Scores = NDArray[np.float64]
@@ -82,7 +84,7 @@ class OverSeeds(Strict):
 
 
 class RunResult(Strict):
-    """The numbers of one run, a net under a recipe: those of the first seed's head, and how they vary over all heads.
+    """The numbers of one run, a net under a recipe: those of the median head, and how they vary over all heads.
 
     Attributes:
         auc: Area under the ROC curve; the interval is a bootstrap over patients.
@@ -99,6 +101,9 @@ class RunResult(Strict):
         collapsed: 1 if every test image is called alike, else 0.
         n_test: Test images.
         over_seeds: The spread over all heads.
+        shown: The head whose numbers these are. None where it is the one that is shown elsewhere, on other people's
+            images; and in a result of before, which shows the first seed's.
+        further: What epochs past the cap of a replay could have brought; None where there is no cap.
     """
 
     auc: Estimate
@@ -115,6 +120,8 @@ class RunResult(Strict):
     collapsed: int
     n_test: Counts
     over_seeds: OverSeeds
+    shown: str | None = None
+    further: Further | None = None
 
     @property
     def collapsed_heads(self) -> int:
@@ -164,7 +171,13 @@ class HeadRates:
         return (self.sensitivity + self.specificity) / 2
 
 
-def evaluate(scores: Scores, bootstrap: Bootstrap, cut_off: float, units: Sequence[int] | None = None) -> RunResult:
+def evaluate(
+    scores: Scores,
+    bootstrap: Bootstrap,
+    cut_off: float,
+    units: Sequence[int] | None = None,
+    shown: int | None = None,
+) -> RunResult:
     """Return the numbers of a run.
 
     Args:
@@ -172,19 +185,22 @@ def evaluate(scores: Scores, bootstrap: Bootstrap, cut_off: float, units: Sequen
         bootstrap: The bootstrap of these images.
         cut_off: An image is called covid from this score on.
         units: (heads), which of them depend on each other: see `units_of`. If left out, none do.
+        shown: Which head's numbers are shown; the median one of these images if left out.
 
     Raises:
         UserError: A score is not a number.
     """
     if not np.isfinite(scores).all():
         raise UserError("evaluate: a score is not a number; lower the recipe's learning rate")
-    positive, first = bootstrap.positive, scores[:, 0]
+    positive = bootstrap.positive
+    shown = median_head(scores, positive) if shown is None else shown
     per_seed = [rates(positive, scores[:, index], cut_off) for index in range(scores.shape[1])]
-    own, right = per_seed[0], (first >= cut_off) == positive
+    score, own = scores[:, shown], per_seed[shown]
+    right = (score >= cut_off) == positive
     counts = Counts.of(positive)
     return RunResult(
-        auc=bootstrap.auc_estimate(first),
-        average_precision=float(average_precision_score(positive, first)),
+        auc=bootstrap.auc_estimate(score),
+        average_precision=float(average_precision_score(positive, score)),
         accuracy=own.accuracy,
         balanced_accuracy=own.balanced_accuracy,
         majority_accuracy=max(counts.covid, counts.non) / len(positive),
@@ -192,7 +208,7 @@ def evaluate(scores: Scores, bootstrap: Bootstrap, cut_off: float, units: Sequen
         sensitivity=_rate(right, positive, bootstrap),
         specificity=_rate(right, ~positive, bootstrap),
         confusion=own.confusion,
-        at_sensitivity_98=at_sensitivity(positive, first, SENSITIVITY_WANTED),
+        at_sensitivity_98=at_sensitivity(positive, score, SENSITIVITY_WANTED),
         predicted_positive=own.predicted_positive,
         collapsed=own.collapsed,
         n_test=counts,

@@ -1,6 +1,7 @@
 """One run: the scores of a net under a recipe."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from deepcovid import catalogue
 from deepcovid.errors import UserError
-from deepcovid.heads.scoring import heads_of
+from deepcovid.heads.scoring import heads_of, median_head
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,7 @@ class Run:
         model: The net.
         recipe: The recipe's name; a recipe is of heads on frozen features or of a whole net.
         cut_off: An image is called covid from this score on.
-        scores: As deepcovid.heads.scoring.score_table returns them: a row per test image, a column per head. The first
-            head is the one whose numbers are shown.
+        scores: As deepcovid.heads.scoring.score_table returns them: a row per test image, a column per head.
     """
 
     model: str
@@ -34,10 +34,15 @@ class Run:
         """(images, heads), P(covid)."""
         return heads_of(self.scores)
 
+    @cached_property
+    def shown(self) -> str:
+        """The name of the head whose numbers are shown, the median one: see deepcovid.heads.scoring.median_head."""
+        return str(self.heads.columns[median_head(self.heads.to_numpy(), self.positive)])
+
     @property
     def score(self) -> NDArray[np.float64]:
-        """(images), P(covid) of the first head."""
-        return self.heads.iloc[:, 0].to_numpy()
+        """(images), P(covid) of the head that is shown."""
+        return self.heads[self.shown].to_numpy()
 
     @property
     def positive(self) -> NDArray[np.bool_]:
@@ -45,7 +50,7 @@ class Run:
         return catalogue.covid(self.scores).to_numpy()
 
     def called(self) -> NDArray[np.bool_]:
-        """Return (images), whether the first head calls an image covid."""
+        """Return (images), whether the head that is shown calls an image covid."""
         return self.score >= self.cut_off
 
     def in_the_order_of(self, images: pd.Series) -> Self:

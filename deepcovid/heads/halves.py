@@ -1,0 +1,93 @@
+"""What it changes that the epoch is chosen on the test images: chosen on one half of them and tested on the other."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from joblib import delayed
+from numpy.typing import NDArray
+
+from deepcovid import catalogue
+from deepcovid.heads import training
+from deepcovid.heads.scoring import score
+from deepcovid.heads.sides import sides
+from deepcovid.heads.sweep import groups_of, share_out
+from deepcovid.settings import Recipe
+
+COLUMNS = ["model", "recipe", "same", "other"]
+
+
+def by_halves(
+    nets: Mapping[str, NDArray[np.float32]], table: pd.DataFrame, recipes: Mapping[str, Recipe], seeds: Sequence[int]
+) -> pd.DataFrame:
+    """Return what recipes whose epoch is chosen on the test images reach, chosen on the tested half and on the other.
+
+    The halves are drawn by patient within each class, and have as many images: a few of the larger are left out.
+
+    Args:
+        nets: By net, features of all rows (rows, features).
+        table: The catalogue (rows), with its split.
+        recipes: By name; frozen-feature recipes only.
+        seeds: Heads of each are trained.
+
+    Returns:
+        A row per net and recipe: model, recipe, the mean AUC over halves and seeds with the epoch chosen on the same
+        half (same) and on the other (other); none where no recipe chooses on the test images.
+    """
+    chosen = {
+        name: recipe
+        for name, recipe in recipes.items()
+        if recipe.selection == "best-accuracy" and recipe.selection_on == "test"
+    }
+    if not chosen:
+        return pd.DataFrame(columns=COLUMNS)
+    parts = halves(table)
+    work = [(net, group) for net in nets for group in groups_of(chosen.values())]
+    jobs = [delayed(_areas)(nets[net], table, parts, group, list(seeds)) for net, group in work]
+    made = zip(work, share_out(jobs), strict=True)
+    found = {(net, recipe): areas for (net, _), own in made for recipe, areas in own.items()}
+    rows = [
+        {"model": net, "recipe": name} | found[net, recipe.without_cut_off()]
+        for net in nets
+        for name, recipe in chosen.items()
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def halves(table: pd.DataFrame) -> NDArray[np.intp]:
+    """Return two halves of the test images as rows of the catalogue, (2, images): no patient is in both."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    test, covid = (np.flatnonzero(mask) for mask in (catalogue.in_test(table), catalogue.covid(table)))
+    patients, of_covid = catalogue.patients(table).iloc[test], np.isin(test, covid)
+    folds = StratifiedGroupKFold(2, shuffle=True, random_state=0)
+    both = [test[part] for part in next(folds.split(test, of_covid, patients))]
+    kept: list[list[NDArray[np.intp]]] = [[], []]
+    for wanted in (True, False):
+        own = [part[np.isin(part, covid) == wanted] for part in both]
+        size = min(len(part) for part in own)
+        for side, part in zip(kept, own, strict=True):
+            side.append(part[:size])
+    return np.array([np.concatenate(side) for side in kept])
+
+
+def _areas(
+    features: NDArray[np.float32], table: pd.DataFrame, parts: NDArray[np.intp], group: list[Recipe], seeds: list[int]
+) -> dict[Recipe, dict[str, float]]:
+    torch.set_num_threads(1)
+    whole = training.Data.of(np.asarray(features), table["label"])
+    (train,) = np.nonzero(sides(table, group[0]).train.to_numpy())
+    rows = torch.tensor(np.repeat(parts, len(seeds), axis=0))
+    seen = training.Data(whole.features, whole.classes, torch.tensor(train).expand(len(rows), -1))
+    tested_on = training.Data(whole.features, whole.classes, rows)  # and chosen on
+    made = training.train(seen, tested_on, group, seeds * 2, logged=False)
+    positive, found = catalogue.covid(table).to_numpy(), {}
+    for recipe, heads in zip(group, made, strict=True):
+        areas = np.empty((2, 2, len(seeds)))  # the half chosen on, the half tested on, seed
+        for tested, half in enumerate(parts):
+            margin = score(np.asarray(features[half]), heads.weight.numpy(), heads.bias.numpy())
+            own = training.auc(torch.tensor(margin)[None], torch.tensor(positive[half]))[0]
+            areas[:, tested] = own.numpy().reshape(2, len(seeds))
+        found[recipe] = {"same": float(areas[[0, 1], [0, 1]].mean()), "other": float(areas[[0, 1], [1, 0]].mean())}
+    return found
