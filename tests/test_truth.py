@@ -64,8 +64,9 @@ class Study:
         rows, vectors = self._images(self.elsewhere.source, lesion, shortcut)
         at_home, options = Run("resnet18", "paper", 0.5, own), self.own.evaluate
         inside = Bootstrap.of(own, options).auc_estimate(at_home.score)
-        apart = Collections(rows, own, options).told_apart(scored(vectors)[:, 0], at_home.score)
-        return Outside(rows, options).reached(scored(vectors), 0.5, 10, inside, apart)
+        shown = ["seed_0", "seed_1"].index(at_home.shown)
+        apart = Collections(rows, own, options).told_apart(scored(vectors)[:, shown], at_home.score)
+        return Outside(rows, options).reached(scored(vectors), shown, 0.5, 10, inside, apart)
 
     def _images(self, source, lesion, shortcut):
         """Return the catalogue and the features of all images; patients whom no dial changes are drawn once."""
