@@ -15,6 +15,7 @@ from deepcovid.audits.baselines import (
     fitted_scores,
 )
 from deepcovid.audits.headers import common_short_side, headers
+from deepcovid.heads.scoring import median_head
 from deepcovid.heads.sweep import train_and_score
 from deepcovid.images.decoding import framed
 from deepcovid.images.resizing import resize_and_crop, saved_alike
@@ -51,11 +52,11 @@ def baselines(parameters: Parameters, dataset: str) -> None:
     untrained = parameters.audited_models if parameters.weights.source != "random" else []
     for model in untrained:
         features = load_array(paths.features(dataset, model, "untrained"))
-        (heads,) = train_and_score(features, table, [parameters.trained[recipe]], parameters.seeds).values()
+        (trained,) = train_and_score(features, table, [parameters.trained[recipe]], parameters.seeds).values()
+        heads = trained.to_numpy()
         given = Input(f"{title_of(model)}, random weights", "untrained", features.shape[1])
-        run = Run(model, recipe, parameters.trained[recipe].cut_off, test.reset_index(drop=True).join(heads))
-        scores[given.title] = run.score
-        found[f"untrained-{model}"] = baseline(given, heads.to_numpy(), bootstrap)
+        scores[given.title] = heads[:, median_head(heads, bootstrap.positive)]
+        found[f"untrained-{model}"] = baseline(given, heads, bootstrap)
     best, drawn = best_of(scores, bootstrap)
     for model in parameters.models:
         scored = read_score_table(paths.handed_on(dataset, "audited") / f"{model}-{recipe}.csv")

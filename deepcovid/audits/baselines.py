@@ -248,10 +248,10 @@ def best_of(scores: Mapping[str, NDArray[np.float64]], bootstrap: Bootstrap) -> 
         scores: By what a classifier is given, in plain words: (images), larger for covid.
         bootstrap: The bootstrap of these images.
     """
-    areas = {title: bootstrap.auc_estimate(score) for title, score in scores.items()}
-    drawn = np.max([bootstrap.auc(score) for score in scores.values()], axis=0)
-    title = max(areas, key=lambda one: areas[one].value)
-    own = areas[title]
+    areas = {title: float(roc_auc_score(bootstrap.positive, score)) for title, score in scores.items()}
+    draws = {title: bootstrap.auc(score) for title, score in scores.items()}
+    title, drawn = max(areas, key=lambda one: areas[one]), np.max(list(draws.values()), axis=0)
+    own = bootstrap.with_interval(areas[title], draws[title])
     low, high = pivotal_interval(own.value, drawn)
     widest = min(low, own.low), max(high, own.high)
     return Best(title=title, of=len(scores), auc=Estimate.of(own.value, widest)), drawn

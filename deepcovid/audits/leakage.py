@@ -128,7 +128,7 @@ class Leakage(Audit):
     def sentences(self) -> Iterator[str]:
         """Yield how many test images leak, in which ways, and how well near-duplicates are found."""
         classes = (("covid", "COVID test images"), ("non", "others"))
-        counted = " and ".join(f"{_counted(self.leaked[label], words)}" for label, words in classes)
+        counted = " and ".join(_counted(self.leaked[label], words) for label, words in classes)
         parts = [f"{counted} resemble a training image or are known to share its patient"]
         found = ", ".join(
             f"{self.counts[kind].pairs:,} as {words}" for kind, words in KINDS.items() if self.counts[kind].pairs

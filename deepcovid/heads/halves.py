@@ -59,13 +59,12 @@ def halves(table: pd.DataFrame) -> NDArray[np.intp]:
     """Return two halves of the test images as rows of the catalogue, (2, images): no patient is in both."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    test, covid = (np.flatnonzero(mask) for mask in (catalogue.in_test(table), catalogue.covid(table)))
-    patients, of_covid = catalogue.patients(table).iloc[test], np.isin(test, covid)
+    test, covid = np.flatnonzero(catalogue.in_test(table)), catalogue.covid(table).to_numpy()
     folds = StratifiedGroupKFold(2, shuffle=True, random_state=0)
-    both = [test[part] for part in next(folds.split(test, of_covid, patients))]
+    both = [test[part] for part in next(folds.split(test, covid[test], catalogue.patients(table).iloc[test]))]
     kept: list[list[NDArray[np.intp]]] = [[], []]
     for wanted in (True, False):
-        own = [part[np.isin(part, covid) == wanted] for part in both]
+        own = [part[covid[part] == wanted] for part in both]
         size = min(len(part) for part in own)
         for side, part in zip(kept, own, strict=True):
             side.append(part[:size])
