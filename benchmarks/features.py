@@ -1,6 +1,6 @@
 """How near feature extraction comes to the bare forward rate of the same net, and how much memory it takes.
 
-    python -m benchmarks.features [--model resnet18] [--images 512] [--rounds 3] [--device auto]
+    python -m benchmarks.features [--model resnet18] [--images 512] [--rounds 3] [--device auto] [--record]
 
 Bare rate: one batch, already normalised and on the device, through the same net again and again, in the best layout and
 with the allocator's settings of deepcovid.nets.features. Both are timed in turns in one process, since machines are
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 import stages  # noqa: F401  # as the stage runs: its threads wait asleep
+from benchmarks._record import record
 from deepcovid.arrays import ArrayWriter, batches
 from deepcovid.nets.features import choose_device, extract, keep_large_buffers, normalised
 from deepcovid.nets.trunks import build, trunk
@@ -33,6 +34,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--record", action="store_true", help="keep the numbers in benchmarks/results")
     options = parser.parse_args()
     settings = FeatureSettings(device=options.device, precision=options.precision, batch_size=options.batch_size)
     keep_large_buffers()
@@ -45,12 +47,15 @@ def main() -> None:
             bare.append(bare_rate(net, pixels, settings, options.images))
             whole.append(extract_rate(net, pixels, settings))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    ratio = statistics.median(whole) / statistics.median(bare)
+    values = {"bare": statistics.median(bare), "extract": statistics.median(whole)}
+    values |= {"ratio": values["extract"] / values["bare"], "peak_gib": memory}
     print(
         f"{options.model}, {options.images} images, batch {options.batch_size}, {options.precision}, "
-        f"{choose_device(options.device)}: bare {statistics.median(bare):.1f} images/s, "
-        f"extract {statistics.median(whole):.1f} images/s, ratio {ratio:.3f}; peak memory {memory:.2f} GiB"
+        f"{choose_device(options.device)}: bare {values['bare']:.1f} images/s, "
+        f"extract {values['extract']:.1f} images/s, ratio {values['ratio']:.3f}; peak memory {memory:.2f} GiB"
     )
+    if options.record:
+        record("features", {options.model: values})
 
 
 def write_pixels(path: Path, images: int) -> Path:

@@ -1,6 +1,6 @@
 """How much faster heads are trained together than one by one, and how long a net's ladder takes.
 
-    python -m benchmarks.heads [--features 512] [--seeds 10] [--epochs 3]
+    python -m benchmarks.heads [--features 512] [--seeds 10] [--epochs 3] [--record]
 
 One by one: a linear layer, cross-entropy and torch.optim, as a PyTorch user would write it, one head after the other.
 Together: deepcovid.heads.training. Both do the same epochs of the paper's numbers of images (420 + 2,000, batch 20) in
@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 import stages  # noqa: F401  # as the stage runs: its threads wait asleep
+from benchmarks._record import record
 from deepcovid.heads import training
 from deepcovid.heads.training import Data
 from deepcovid.ladder.rungs import subsets
@@ -31,6 +32,7 @@ def main() -> None:
     parser.add_argument("--features", type=int, default=512, help="512 for ResNet18 and SqueezeNet, 2048 for ResNet50")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--record", action="store_true", help="keep the numbers in benchmarks/results")
     options = parser.parse_args()
     torch.set_num_threads(1)
     settings = read_settings()
@@ -54,6 +56,9 @@ def main() -> None:
         f"the {len(recipes)} frozen recipes of the ladder, {len(recipes) * options.seeds} heads: "
         f"{epochs * all_of_them:.0f} s on one core"
     )
+    if options.record:
+        values = {"features": options.features, "heads": heads, "apart": heads * one, "together": all_of_them}
+        record("heads", {f"{heads} heads of {options.features}": values | {"ratio": heads * one / all_of_them}})
 
 
 def random_data(images: int, features: int) -> Data:

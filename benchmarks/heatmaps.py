@@ -1,6 +1,6 @@
 """How near occlusion maps come to the bare forward rate of the same net, and how captum's Occlusion does.
 
-    python -m benchmarks.heatmaps [--model resnet18] [--window 32] [--stride 8] [--rounds 3] [--device auto]
+    python -m benchmarks.heatmaps [--model resnet18] [--window 32] [--stride 8] [--rounds 3] [--device auto] [--record]
 
 One image, 625 places of the window by default. Bare rate: one batch, already normalised and on the device, through the
 same net again and again. All three are timed in turns in one process, since machines are shared; the numbers to look at
@@ -21,6 +21,7 @@ from captum.attr import Occlusion
 from numpy.typing import NDArray
 
 import stages  # noqa: F401  # as the stage runs: its threads wait asleep
+from benchmarks._record import record
 from deepcovid.heatmaps.occlusion import Window, occlusion, places
 from deepcovid.nets.features import choose_device, keep_large_buffers, normalised
 from deepcovid.nets.trunks import build, trunk
@@ -37,6 +38,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--record", action="store_true", help="keep the numbers in benchmarks/results")
     options = parser.parse_args()
     settings = FeatureSettings(device=options.device, precision=options.precision, batch_size=options.batch_size)
     window = Window(options.window, options.stride, fill=128)
@@ -62,18 +64,23 @@ def main() -> None:
             start = time.perf_counter()
             turn()
             seconds[name].append(time.perf_counter() - start)
+    difference = float(np.abs(maps["occlusion"] - maps["captum"]).max())
     print(
         f"{options.model}, {count} forward passes, batch {options.batch_size}, {options.precision}, "
         f"{choose_device(options.device)}; largest difference of the maps "
-        f"{np.abs(maps['occlusion'] - maps['captum']).max():.2g} of {np.abs(maps['captum']).max():.2g}"
+        f"{difference:.2g} of {np.abs(maps['captum']).max():.2g}"
     )
+    found = {}
     for name, times in seconds.items():
         ratios = [base / own for base, own in zip(seconds["bare"], times, strict=True)]
+        found[name] = statistics.median(ratios)
         print(
             f"{name}: {statistics.median(times):.2f} s, {count / statistics.median(times):.1f} windows/s, of the bare "
-            f"rate {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}); peak memory "
+            f"rate {found[name]:.3f} ({min(ratios):.3f} to {max(ratios):.3f}); peak memory "
             f"{memory[name]:.2f} GiB"
         )
+    if options.record:
+        record("heatmaps", {"ours": found["occlusion"], "captum": found["captum"], "difference": difference})
 
 
 def bare(

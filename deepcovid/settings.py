@@ -224,7 +224,6 @@ class ReplaySettings(_Strict):
 
     runs: Annotated[list[Seed], Field(min_length=1), AfterValidator(distinct)]
     epochs: Annotated[int, Field(ge=1, le=10000)]
-    precision: Literal["fp32", "bf16"]
 
 
 class HidingSettings(_Strict):

@@ -43,7 +43,7 @@ def replay_stage(parameters: Parameters, dataset: str, model: str, recipe: str) 
     state = paths.weights(dataset, model)
     runs: dict[int, Replayed] = {}
     for run in options.runs:
-        net = Net(trunk(*read_state(state)), device, options.precision)
+        net = Net(trunk(*read_state(state)), device, parameters.features.precision)
         runs[run] = replay(net, train, test, capped, seeds, run, apart)
 
     scores = np.concatenate([part.scores for part in runs.values()], axis=1)

@@ -2,6 +2,7 @@
 
 predict.py   `deepcovid predict`: scores of images, with heat maps if wanted
 show.py      `deepcovid show`: the report of a data set
+docs.py      `deepcovid docs`: the README and the pages of docs, filled in from the results
 inputs.py    what the user names on the command line: image files, folders of them, zips of them
 pictures.py  the heat maps of `deepcovid predict --heatmap`
 
@@ -36,6 +37,13 @@ examples:
   deepcovid show
   deepcovid show phantom --no-browser
   deepcovid show covid-xray-5k --output report.html
+"""
+DOCS = """\
+examples:
+  deepcovid docs
+  deepcovid docs --check
+
+Run it in the project's folder. It prints the pages that it changes, or, with --check, would change.
 """
 
 
@@ -82,6 +90,8 @@ def parser() -> argparse.ArgumentParser:
 
     _add_predict(command("predict", "score images with a trained head", PREDICT))
     _add_show(command("show", "open a data set's report in the browser, or write a copy of it", SHOW))
+    docs = command("docs", "write the project's README and docs anew from its results", DOCS)
+    docs.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is out of date")
     return whole
 
 

@@ -1,6 +1,6 @@
-"""The report of a data set: tables in, one HTML page out that needs no network.
+"""The report of a data set, one HTML page that needs no network, and the pages of docs.
 
-Nothing here reads a file of the pipeline or knows how it was run.
+Of the report:
 
 contents.py   what must be handed in
 sections.py   what stands where on the page
@@ -10,4 +10,10 @@ sentences.py  sentences that are computed from results
 audit.py      the section on how far the scores can be trusted
 heatmaps.py   the section on where in the image the scores come from
 page.py       fills the template
+
+Of docs:
+
+pages.py      fills the templates of README and docs
+results.py    finds results by name in the folder that holds them
+markdown.py   a data set's results as tables and lists of Markdown
 """

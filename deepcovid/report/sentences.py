@@ -29,9 +29,9 @@ def finding(title: str, ladder: NetLadder) -> str:
     elif not ladder.smallest[0]:
         text += f"Nothing has to be flipped for detection in every seed; {ladder.detecting} {tried} reach it."
     else:
-        sets = ", or ".join(" with ".join(subset) for subset in ladder.smallest)
         many = "set of switches that turns" if len(ladder.smallest) == 1 else "sets of switches that turn"
-        text += f"The smallest {many} this into detection in every seed: {sets} ({ladder.detecting} {tried} do)."
+        text += f"The smallest {many} this into detection in every seed: {smallest(ladder)} ({ladder.detecting} "
+        text += f"{tried} do)."
     for name, counts in ladder.remedies.items():
         turns = "turns" if counts.detecting == counts.heads else "does not turn"
         text += f" The remedy {name} alone {turns} the failure into detection: "
@@ -40,6 +40,11 @@ def finding(title: str, ladder: NetLadder) -> str:
         if rung.direction == "aside":
             text += f" On the whole net, {_rung(rung)} (flipped: {', '.join(rung.flipped)})."
     return text
+
+
+def smallest(ladder: NetLadder) -> str:
+    """Return the smallest sets of switches that make every head detect, in words."""
+    return ", or ".join(" with ".join(subset) or "none" for subset in ladder.smallest) or "no set does"
 
 
 def _rung(rung: RungResult) -> str:

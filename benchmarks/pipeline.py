@@ -1,0 +1,64 @@
+"""How long the study on phantoms takes, from a fresh clone, again, and after one recipe was changed.
+
+    python -m benchmarks.pipeline [--record]
+
+It clones the committed state into a temporary folder, with an empty cache, and runs there what the README tells a new
+user to run, in the environment of this process. It takes ten minutes. By hand only.
+"""
+
+import argparse
+import os
+import re
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from joblib import cpu_count
+
+from benchmarks._record import record
+
+CHANGE = "dvc exp run -S recipe.failed-reproduction.augmented=true"
+RUN = "resnet18-failed-reproduction.json"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--record", action="store_true", help="keep the numbers in benchmarks/results")
+    options = parser.parse_args()
+    with TemporaryDirectory() as folder:
+        clone = Path(folder) / "clone"
+        shell("git", "clone", "--quiet", str(Path.cwd()), str(clone), folder=Path.cwd())
+        fresh, again = seconds("dvc repro", clone), seconds("dvc repro", clone)
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9  # of the largest process
+        changed = seconds(CHANGE, clone)
+        diff = shell("dvc", "metrics", "diff", folder=clone)
+    lines = [re.sub(r" {2,}", "  ", line.split("/")[-1]) for line in diff.splitlines() if f"phantom/{RUN}" in line]
+    print(
+        f"dvc repro {fresh:.0f} s, at most {peak:.2f} GB a process; again {again:.1f} s; "
+        f"{CHANGE} {changed:.0f} s\n" + "\n".join(lines)
+    )
+    if options.record:
+        values = {"cores": cpu_count(), "fresh": {"minutes": fresh / 60, "peak_gb": peak}, "again": {"seconds": again}}
+        record("pipeline", values | {"recipe": {"command": CHANGE, "seconds": changed, "diff": lines}})
+
+
+def seconds(command: str, folder: Path) -> float:
+    start = time.perf_counter()
+    shell(*command.split(), folder=folder)
+    return time.perf_counter() - start
+
+
+def shell(*command: str, folder: Path) -> str:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    variables = os.environ | {"PATH": path}
+    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}: {done.stderr.strip()[-2000:]}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""Tables and sentences of a data set's results as Markdown, for the pages of docs."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from deepcovid.audits import enough
+from deepcovid.audits.registry import read_results, sentences, ways_of
+from deepcovid.drawing.tables import rate, signed, spread
+from deepcovid.ladder.measuring import NetLadder
+from deepcovid.nets.zoo import NETS, title_of
+from deepcovid.report.results import Results
+from deepcovid.report.sentences import heat_sentences
+from deepcovid.statistics.comparison import Beside
+from deepcovid.statistics.rates import RunResult
+
+
+def runs(results: Results, dataset: str) -> str:
+    """Return a row per run."""
+    header = (
+        "net",
+        "recipe",
+        "AUC of the median head (95 % interval)",
+        "AUC, lowest to highest head",
+        "specificity at sensitivity 98 %",
+        "cut-off",
+        "sensitivity",
+        "specificity",
+        "heads that call every image alike",
+    )
+    rows = [
+        (
+            title_of(net),
+            recipe,
+            spread(run.auc),
+            f"{run.over_seeds.auc.min:.3f} to {run.over_seeds.auc.max:.3f}",
+            f"{run.at_sensitivity_98.specificity:.3f}",
+            f"{run.cut_off:g}",
+            rate(run.sensitivity, 2),
+            rate(run.specificity),
+            f"{run.collapsed_heads} of {run.over_seeds.heads}",
+        )
+        for net, recipe, run in _runs(results, dataset)
+    ]
+    return table(header, rows)
+
+
+def confusions(results: Results, dataset: str) -> str:
+    """Return the confusion matrices, a row a run."""
+    header = ("net", "recipe", "COVID called COVID", "COVID called non", "others called COVID", "others called non")
+    rows = [
+        (title_of(net), recipe, *(f"{cell:,}" for cell in (matrix.tp, matrix.fn, matrix.fp, matrix.tn)))
+        for net, recipe, run in _runs(results, dataset)
+        if (matrix := run.confusion)
+    ]
+    return table(header, rows)
+
+
+def published(numbers: Iterable[Beside]) -> str:
+    """Return a row per published number and run of ours."""
+    header = (
+        "source",
+        "number",
+        "published",
+        "net",
+        "recipe",
+        "ours (95 % interval)",
+        "lowest to highest head",
+        "difference",
+        "published value inside our interval",
+    )
+    rows = []
+    for row in numbers:
+        digits, over = 0 if row.counts_images else 3, row.over_heads
+        rows.append(
+            (
+                row.group,
+                row.name,
+                f"{row.published:g}",
+                title_of(row.model),
+                row.recipe,
+                spread(row.ours, digits),
+                f"{over.min:.{digits}f} to {over.max:.{digits}f}{' (inside)' * over.inside}" if over else "",
+                f"{row.difference:+.{digits}f}",
+                ("no", "yes")[row.inside] if row.same_test_counts else "other test images",
+            )
+        )
+    return table(header, rows)
+
+
+def ladder(net: NetLadder) -> str:
+    """Return a row per rung of a net's ladder."""
+    header = (
+        "path",
+        "rung",
+        "net",
+        "mean AUC of the heads (95 % interval of the mean)",
+        "less that of the rung below (95 % interval over patients)",
+        "sensitivity",
+        "specificity",
+        "heads that call every image alike",
+    )
+    rows = [
+        (
+            rung.direction,
+            rung.rung,
+            rung.net,
+            spread(rung.auc),
+            signed(rung.below.auc) if rung.below else "",
+            f"{rung.sensitivity.value:.2f}",
+            f"{rung.specificity.value:.3f}",
+            f"{rung.collapsed_heads} of {rung.heads}",
+        )
+        for rung in net.rungs.values()
+    ]
+    return table(header, rows)
+
+
+def audits(results: Results, dataset: str) -> str:
+    """Return what the audits say, a bullet a sentence."""
+    return bullets(sentences(read_results(results.folder / dataset)))
+
+
+def ways(results: Results, dataset: str) -> str:
+    """Return a row per way to tell the classes apart, highest AUC first."""
+    shown = enough.table(ways_of(read_results(results.folder / dataset)))
+    return table(shown.header, shown.rows)
+
+
+def heatmaps(results: Results, dataset: str) -> str:
+    """Return what was measured of the heat maps, a bullet a sentence; nothing where none were made."""
+    nets = (results.result(dataset, name) for net in NETS if results.has(dataset, name := f"heatmaps/{net}"))
+    return bullets(sentence for net in nets for sentence in heat_sentences(net))
+
+
+def capped(results: Results, dataset: str) -> str:
+    """Return what the cap on the epochs of the replays leaves open, a bullet a run."""
+    return bullets(
+        run.further.sentence(f"{title_of(net)}, {recipe}")
+        for net, recipe, run in _runs(results, dataset)
+        if run.further
+    )
+
+
+def dials(results: Results, dataset: str) -> str:
+    """Return a row per setting of a data set's dials, with what the audits read there."""
+    header = ["shortcut", "lesion", "inside", "outside", "collection", "middle hidden", "lesions then visible"]
+    header += [f"{name}, {place}" for name in ("sharpness", "thumbnail") for place in ("inside", "outside")]
+    rows = [
+        [
+            f"{cell.shortcut:g}",
+            f"{cell.lesion:g}",
+            *(spread(area) for area in (cell.inside, cell.outside, cell.collection, cell.hidden)),
+            "" if cell.lesions_visible is None else f"{100 * cell.lesions_visible:.0f} %",
+            *(spread(area) for simple in cell.simple.values() for area in (simple.inside, simple.outside)),
+        ]
+        for cell in results.result(dataset, "dials").cells.values()
+    ]
+    return table(header, rows)
+
+
+def bullets(texts: Iterable[str]) -> str:
+    """Return a list."""
+    return "\n".join(f"- {text}" for text in texts)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table; a cell's line breaks become spaces."""
+    lines = (f"| {' | '.join(cell.replace(chr(10), ' ') for cell in cells)} |" for cells in (header, *rows))
+    first, *others = lines
+    return "\n".join([first, "|" + "---|" * len(header), *others])
+
+
+def _runs(results: Results, dataset: str) -> Iterator[tuple[str, str, RunResult]]:
+    """Yield the net, the recipe and the numbers of each run."""
+    for name, run in results.result(dataset, "runs").runs.items():
+        net, _, recipe = name.partition("-")
+        yield net, recipe, run
