@@ -8,6 +8,10 @@ from tqdm import tqdm
 
 Item = TypeVar("Item")
 
+# No thread that looks after stalled bars: it holds tqdm's lock now and then, and a process that is forked at that
+# moment would wait for the lock for ever. Bars look at the clock at every step instead (miniters).
+tqdm.monitor_interval = 0
+
 
 def track(items: Iterable[Item], what: str, total: int | None = None, unit: str = "images") -> Iterable[Item]:
     """Show progress over `items`."""
@@ -26,4 +30,4 @@ def warn(message: str) -> None:
 
 def _pace() -> dict[str, Any]:
     seconds = 0.2 if sys.stderr.isatty() else 5.0
-    return {"mininterval": seconds, "maxinterval": max(seconds, 1.0)}
+    return {"mininterval": seconds, "miniters": 1}

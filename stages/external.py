@@ -1,7 +1,6 @@
 """Test the heads of a data set on the test images of another data set, as they are, cut-offs and all."""
 
 from deepcovid import catalogue
-from deepcovid.arrays import load_array
 from deepcovid.audits.external import Collections, External, ExternalRun, Outside
 from deepcovid.audits.unseen import candidates, check_images, left_out, trained_on
 from deepcovid.errors import UserError
@@ -11,6 +10,7 @@ from deepcovid.parameters import Parameters
 from deepcovid.statistics.estimate import read_result
 from deepcovid.statistics.rates import Runs
 from stages import _audit, _run, paths
+from stages._external import read_features
 from stages.runs import read_run, read_scores
 
 
@@ -26,13 +26,7 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
     collections = Collections(test[left], own_test, parameters.evaluate)
     nets: dict[str, dict[str, ExternalRun]] = {}
     for model in parameters.models:
-        path = paths.external_features(dataset, images) / f"{model}.npy"
-        features = load_array(path)
-        if len(features) != len(test):
-            raise UserError(
-                f"{path}: of {len(features)} images, but {images} has {len(test)} test images; run `dvc repro`"
-            )
-        nets[model] = {}
+        features, nets[model] = read_features(dataset, images, model, len(test)), {}
         for name, run in parameters.runs.items():
             if run.model != model or run.whole_net:
                 continue

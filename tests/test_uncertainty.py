@@ -1,5 +1,7 @@
 """Patients, splits and seeds side by side, against plain numpy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -50,3 +52,23 @@ def test_what_was_not_varied_has_no_source():
     assert found.auc.splits is None
     assert found.auc.seeds is None
     assert found.auc.patients.values == BOOTSTRAP.bootstrap_samples
+
+
+def test_on_whole_nets_runs_and_the_seeds_within_them_are_told_apart():
+    """The variance over all heads is that of seeds within runs and that of the runs' means, as in any such table."""
+    one, rng = run("resnet18", 1.5, "replayed", seeds=6), np.random.default_rng(0)
+    names = [f"seed_{seed}_run_{which}" for which in (0, 1) for seed in (0, 1, 2)]
+    scores = one.scores.rename(columns=dict(zip(one.heads.columns, names, strict=True)))
+    scores[names[3:]] += rng.normal(0, 0.5, (len(scores), 3))
+    one = replace(one, scores=scores)
+    (found,) = uncertainty(measure([one], [None], Bootstrap.of(scores, BOOTSTRAP)), NONE).runs.values()
+    areas = np.array([roc_auc_score(POSITIVE, one.heads[name]) for name in names]).reshape(2, 3)
+    assert (found.auc.runs.low, found.auc.runs.high) == pytest.approx(
+        np.quantile(areas.mean(1), [0.025, 0.975]), abs=1e-6
+    )
+    assert found.auc.runs.values == 2
+    within = areas - areas.mean(1, keepdims=True)
+    assert found.auc.seeds.deviation == pytest.approx(within.std(ddof=1), abs=1e-6)
+    total = 5 * found.auc.seeds.deviation**2 + 3 * found.auc.runs.deviation**2
+    assert total == pytest.approx(5 * areas.var(ddof=1), abs=1e-5)
+    assert found.varied == ["patients", "seeds", "runs"]

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -248,7 +247,7 @@ def best_of(scores: Mapping[str, NDArray[np.float64]], bootstrap: Bootstrap) -> 
         scores: By what a classifier is given, in plain words: (images), larger for covid.
         bootstrap: The bootstrap of these images.
     """
-    areas = {title: float(roc_auc_score(bootstrap.positive, score)) for title, score in scores.items()}
+    areas = {title: bootstrap.area(score) for title, score in scores.items()}
     draws = {title: bootstrap.auc(score) for title, score in scores.items()}
     title, drawn = max(areas, key=lambda one: areas[one]), np.max(list(draws.values()), axis=0)
     own = bootstrap.with_interval(areas[title], draws[title])
@@ -273,7 +272,7 @@ def baseline(given: Input, scores: NDArray[np.float64], bootstrap: Bootstrap) ->
         scores: (images, heads), larger for covid. The median head's AUC is the baseline's.
         bootstrap: The bootstrap of these images.
     """
-    areas = [float(roc_auc_score(bootstrap.positive, column)) for column in scores.T]
+    areas = [bootstrap.area(column) for column in scores.T]
     spread = AucOverSeeds.of(areas) if len(areas) > 1 else None
     shown = scores[:, median_head(scores, bootstrap.positive)]
     return Baseline(**given._asdict(), auc=bootstrap.auc_estimate(shown), over_seeds=spread)

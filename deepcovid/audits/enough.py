@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from deepcovid.drawing.blocks import Block, drawn
-from deepcovid.drawing.marks import BLUE, GREEN, ORANGE, PINK, dot, reach
+from deepcovid.drawing.marks import BLUE, GREEN, ORANGE, PINK, RED, dot, reach
 from deepcovid.drawing.steps import Step
 from deepcovid.drawing.svg import INK, WIDTH, styled
 from deepcovid.drawing.tables import Table, spread
@@ -20,6 +20,7 @@ PIPELINE = "pipeline"
 KINDS = {
     PIPELINE: (BLUE, "the pipeline's heads"),
     "untrained": (PINK, "the same heads on a net of random weights"),
+    "without": (RED, "the same heads, which never saw COVID-19"),
     "hand-made": (GREEN, "a few numbers of the image"),
     "acquisition": (ORANGE, "how the image was taken, and of whom"),
 }

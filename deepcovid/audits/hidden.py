@@ -8,12 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, cpu_count, delayed
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
 from deepcovid.audits.audit import AucOverSeeds, Audit, area
@@ -221,10 +219,10 @@ def swept(
     bootstrap, scores = Bootstrap.of(test, settings), _scores(features, table, recipe, seeds)
     shown = {square: part[:, median_head(part, bootstrap.positive)] for square, part in scores.items()}
     draws = {square: bootstrap.auc(score) for square, score in shown.items()}
-    own = {square: float(roc_auc_score(bootstrap.positive, score)) for square, score in shown.items()}
+    own = {square: bootstrap.area(score) for square, score in shown.items()}
     found = {}
     for square, part in scores.items():
-        areas = [float(roc_auc_score(bootstrap.positive, score)) for score in part.T]
+        areas = [bootstrap.area(score) for score in part.T]
         found[square.key] = Reached(
             share=square.share,
             shows=square.shows,
@@ -244,9 +242,8 @@ def left_visible(masks: NDArray[np.bool_], square: Square) -> float:
 def _scores(
     features: Mapping[Square, NDArray[np.float32]], table: pd.DataFrame, recipe: Recipe, seeds: list[int]
 ) -> dict[Square, NDArray[np.float64]]:
-    """Return the test images' scores (images, seeds) by square; the squares share out the processor's cores."""
-    from deepcovid.heads.sweep import train_and_score
+    """Return the test images' scores (images, seeds) by square."""
+    from deepcovid.heads.sweep import score_each
 
-    work = (delayed(train_and_score)(part, table, [recipe], seeds) for part in features.values())
-    trained = Parallel(n_jobs=min(len(features), cpu_count()))(work)
-    return {square: part[recipe.without_cut_off()].to_numpy() for square, part in zip(features, trained, strict=True)}
+    scores = score_each([(part, table) for part in features.values()], recipe, seeds)
+    return dict(zip(features, scores, strict=True))

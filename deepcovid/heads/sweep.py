@@ -86,6 +86,24 @@ def train_and_score(
     }
 
 
+def score_each(
+    works: Sequence[tuple[NDArray[np.float32], pd.DataFrame]], recipe: Recipe, seeds: list[int]
+) -> list[NDArray[np.float64]]:
+    """Return the test images' scores (images, seeds) by heads of one recipe, trained on each of several works.
+
+    Args:
+        works: Features (images, features) and the catalogue (images), with its split; they share out the cores.
+        recipe: A frozen-feature recipe.
+        seeds: One head is trained per seed.
+    """
+    jobs = [job for work in works for job in training_jobs(*work, [recipe], seeds, logged=False)]
+    heads = [trained for part in share_out(jobs) for trained in part.values()]
+    return [
+        score(features[catalogue.in_test(table).to_numpy()], own.weight.numpy(), own.bias.numpy())
+        for (features, table), own in zip(works, heads, strict=True)
+    ]
+
+
 def _train_group(
     features: NDArray[np.float32], table: pd.DataFrame, group: list[Recipe], seeds: list[int], logged: bool
 ) -> dict[Recipe, Trained]:

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from sklearn.metrics import roc_curve
 
-from deepcovid.drawing.marks import BLUE, GREEN, NET_COLOURS, ORANGE, RED, dot
+from deepcovid.drawing.marks import BLUE, GREEN, NET_COLOURS, ORANGE, PINK, RED, dot
 from deepcovid.drawing.svg import FAINT, INK, PAGE, WIDTH, styled
 from deepcovid.drawing.tables import spread
 from deepcovid.ladder.measuring import RungResult
@@ -44,7 +44,7 @@ HEADLINE_TITLES = {
     "sensitivity": "sensitivity",
     "specificity": "specificity",
 }
-SOURCE_COLOURS = {"patients": BLUE, "splits": ORANGE, "seeds": GREEN}
+SOURCE_COLOURS = {"patients": BLUE, "splits": ORANGE, "seeds": GREEN, "runs": PINK}
 SHAPES = "D^sPvX*"  # of published points, in order; an eighth point has the first shape again
 PERCENT = ((0, 0.05, 0.25, 1), ("0", "5 %", "25 %", "100 %"))
 
@@ -282,20 +282,21 @@ def training(recipes: Mapping[str, Sequence[ShownRun]]) -> Figure:
 
 @styled
 def uncertainty(runs: Sequence[tuple[str, RunSources]]) -> Figure:
-    """Draw each headline of each run with three intervals: over patients, over splits, over seeds.
+    """Draw each headline of each run with its intervals: over patients, over splits, over seeds, over runs.
 
     Args:
         runs: A title and the sources each, row by row.
     """
     figure = Figure(figsize=(WIDTH, 0.62 * len(runs) + 1.0), layout="constrained")
-    axes, sources = figure.subplots(1, len(HEADLINES), sharey=True), SOURCE_COLOURS.items()
+    axes, varied = figure.subplots(1, len(HEADLINES), sharey=True), {what for _, run in runs for what in run.varied}
+    sources = [(what, colour) for what, colour in SOURCE_COLOURS.items() if what in varied]
     for axis, (name, title) in zip(axes, HEADLINE_TITLES.items(), strict=True):
         for row, (_, run) in enumerate(runs):
             own: Sources = getattr(run, name)
             for place, (what, colour) in enumerate(sources):
                 source: Source | None = getattr(own, what)
                 if source:
-                    height = row + 0.24 * (place - 1)
+                    height = row + 0.2 * (place - (len(sources) - 1) / 2)
                     axis.hlines(height, source.low, source.high, color=colour, linewidth=3)
             axis.plot(own.value, row, "|", color=INK, markersize=17, markeredgewidth=1.2)
         axis.set_title(title)
@@ -306,7 +307,7 @@ def uncertainty(runs: Sequence[tuple[str, RunSources]]) -> Figure:
     axes[0].set_ylim(len(runs) - 0.45, -0.55)
     handles = [Line2D([], [], color=colour, linewidth=3, label=f"other {what}") for what, colour in sources]
     handles.append(Line2D([], [], color=INK, marker="|", linestyle="", markersize=11, label="the head that is shown"))
-    figure.legend(handles=handles, loc="outside upper left", ncols=4, fontsize=8)
+    figure.legend(handles=handles, loc="outside upper left", ncols=5, fontsize=8)
     return figure
 
 

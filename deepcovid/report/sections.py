@@ -261,7 +261,7 @@ def training(contents: Contents) -> Section:
 
 
 def how_sure(contents: Contents) -> Section:
-    """How far the headlines move with the patients, the split and the seed."""
+    """How far the headlines move with the patients, the split, the seed and the run."""
     title = "How sure are these numbers?"
     if contents.uncertainty is None:
         return Section("sure", title, notes=(NOT_RUN.format("training on other splits"),))
@@ -269,13 +269,17 @@ def how_sure(contents: Contents) -> Section:
     rows = [(f"{run.net}\n{figures.stacked(run.recipe)}", found[f"{run.model}-{run.recipe}"]) for run in contents.runs]
     shown = [row for row, run in zip(rows, contents.runs, strict=True) if run.recipe == PAPER or run.model == main]
     splits = max((row.auc.splits.values for _, row in rows if row.auc.splits), default=0)
-    text = (
+    text: tuple[str, ...] = (
         "Three things could have come out differently. Other patients could have been tested: a bootstrap draws the "
         "test patients again and again. The images could have been divided differently: the heads are trained anew on "
         f"{splits} random splits by patient. And the training could have begun elsewhere: each seed has other initial "
-        "weights and another order of the images. Each bar holds 95 % of the values while the other two stay as they "
-        "are.",
+        "weights and another order of the images. Each bar holds 95 % of the values while the others stay as they are.",
     )
+    if any(row.auc.runs for _, row in rows):
+        text += (
+            "On a whole net, a seed is of the initial weights alone. The order of the images and the crops are those "
+            "of a run, of which there are few; its bar goes from the lowest to the highest mean over seeds.",
+        )
     on_selection = contents.uncertainty.value.on_selection()
     chosen = (
         (Block("Computed from the heads of two halves.", steps, sentences=(on_selection,)),) if on_selection else ()
@@ -283,7 +287,7 @@ def how_sure(contents: Contents) -> Section:
     caption = f"The nets under the paper's recipe, and {title_of(main)} under the others."
     alt = "; ".join(f"{name}: AUC {own.auc.value:.3f}".replace("\n", ", ") for name, own in shown)
     table = tables.uncertainty((name.replace("\n", " "), own) for name, own in rows)
-    block = drawn(figures.uncertainty(shown), "sure", f"Three intervals of each number. {alt}", caption, steps, table)
+    block = drawn(figures.uncertainty(shown), "sure", f"Intervals of each number. {alt}", caption, steps, table)
     return Section("sure", title, text, (block, *chosen))
 
 

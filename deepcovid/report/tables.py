@@ -112,14 +112,14 @@ def _rates(pair: RatePair) -> str:
 
 
 def uncertainty(runs: Iterable[tuple[str, RunSources]]) -> Table:
-    """Return a row per run and headline: the value, and its interval over patients, over splits and over seeds."""
+    """Return a row per run and headline: the value, and its interval over patients, splits, seeds and runs."""
     rows = []
     for run, sources in runs:
         for name, title in HEADLINE_TITLES.items():
             own: Sources = getattr(sources, name)
-            cells = (_source(part) for part in (own.patients, own.splits, own.seeds))
+            cells = (_source(part) for part in (own.patients, own.splits, own.seeds, own.runs))
             rows.append((run, title.replace("\n", " "), f"{own.value:.3f}", *cells))
-    return Table(("run", "number", "value", "over patients", "over splits", "over seeds"), rows, names=2)
+    return Table(("run", "number", "value", "over patients", "over splits", "over seeds", "over runs"), rows, names=2)
 
 
 def _source(source: Source | None) -> str:

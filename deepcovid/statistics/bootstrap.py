@@ -74,9 +74,13 @@ class Bootstrap:
         below = np.cumsum(negatives, axis=0) - negatives / 2
         return np.asarray((positives * below).sum(axis=0) / (positives.sum(axis=0) * negatives.sum(axis=0)))
 
+    def area(self, score: Numbers) -> float:
+        """Return the AUC of `score` (images) on all images."""
+        return float(roc_auc_score(self.positive, score))
+
     def auc_estimate(self, score: Numbers) -> Estimate:
         """Return the AUC of `score` (images), with its interval."""
-        return self.with_interval(float(roc_auc_score(self.positive, score)), self.auc(score))
+        return self.with_interval(self.area(score), self.auc(score))
 
     def with_interval(self, area: float, drawn: Numbers) -> Estimate:
         """Return an AUC with the percentile interval of what was `drawn` of it (samples).

@@ -21,7 +21,7 @@ from deepcovid.statistics.intervals import (
     rate_interval,
 )
 from deepcovid.statistics.published import AT_98, Group, PublishedNumber
-from deepcovid.statistics.rates import SENSITIVITY_WANTED, Mask, at_sensitivity, rates
+from deepcovid.statistics.rates import SENSITIVITY_WANTED, Mask, at_sensitivity, rates, units_of
 from deepcovid.statistics.runs import Run
 
 FOLLOWING = ("accuracy", "confusion.fn", "confusion.tn")  # from the other two counts of a confusion matrix
@@ -50,8 +50,8 @@ class Beside(Strict):
         model: Our net, or `average of ...`.
         recipe: Our recipe.
         published: The published value.
-        ours: The value of the median head. The interval is the widest of three: over patients (a bootstrap), over other
-            splits, over seeds.
+        ours: The value of the median head. The interval is the widest of those over patients (a bootstrap), over other
+            splits, over seeds and over runs.
         varies: What this interval is over.
         over_heads: The range over heads; None where there is one head.
         difference: ours - published.
@@ -281,15 +281,22 @@ def beside_published(measured: Sequence[Measured], groups: Mapping[str, Group]) 
 
 
 def varying(measured: Measured, metric: str) -> dict[str, NDArray[np.float64]]:
-    """Return the values that a metric takes, by what makes it vary: patients, splits and seeds.
+    """Return the values that a metric takes, by what makes it vary: patients, splits, seeds and runs.
 
-    What was not varied, or only once, is left out.
+    What was not varied, or only once, is left out. Where a whole net ran several times, `runs` are the means over the
+    heads of each run, and `seeds` are the heads, each moved by what its run's mean differs from the mean of all.
     """
     found = {"patients": measured.draws[metric]}
     if measured.by_split is not None:
         found["splits"] = measured.by_split[metric].to_numpy()
-    if len(measured.by_seed) > 1:
-        found["seeds"] = measured.by_seed[metric].to_numpy()
+    values = measured.by_seed[metric]
+    if len(values) > 1:
+        unit = units_of(values.index)
+        if len(set(unit)) < len(values):
+            by_run = values.groupby(unit)
+            found["runs"] = by_run.mean().to_numpy()
+            values = values - by_run.transform("mean") + values.mean()
+        found["seeds"] = values.to_numpy()
     return found
 
 

@@ -1,4 +1,4 @@
-"""How far each headline depends on which patients are tested, on the split, and on the seed of the training."""
+"""How far each headline depends on which patients are tested, on the split, and on the seed and run of the training."""
 
 from collections.abc import Iterable
 from typing import Self
@@ -45,13 +45,15 @@ class Sources(Strict):
         value: That of the head that is shown.
         patients: Other test images, drawn patient by patient (a bootstrap); the head stays.
         splits: Other patients to train on and to test on; the seed stays. None for whole nets.
-        seeds: Other initial weights and order of the images; on whole nets, other runs too. None where there is one.
+        seeds: Other initial weights and, on frozen features, another order of the images. None where there is one.
+        runs: On whole nets, another order of the images and other crops; the mean over seeds. None where there is one.
     """
 
     value: Number
     patients: Source
     splits: Source | None = None
     seeds: Source | None = None
+    runs: Source | None = None
 
 
 class RunSources(Strict):
@@ -61,6 +63,11 @@ class RunSources(Strict):
     at_sensitivity_98: Sources
     sensitivity: Sources
     specificity: Sources
+
+    @property
+    def varied(self) -> list[str]:
+        """What was varied: names of fields of Sources."""
+        return [name for name, part in self.auc if isinstance(part, Source)]
 
 
 class ChosenOn(Strict):

@@ -1,0 +1,38 @@
+"""Train heads on another collection's images without COVID-19, and test them on COVID-19 images all the same."""
+
+from deepcovid import catalogue
+from deepcovid.arrays import load_array
+from deepcovid.audits.collection import FEWEST, Collection, check, collection_of_net, learned
+from deepcovid.audits.unseen import candidates
+from deepcovid.parameters import Parameters
+from deepcovid.progress import track
+from stages import _audit, _run, paths
+from stages._external import read_features
+
+
+def collection(parameters: Parameters, dataset: str, images: str) -> None:
+    table, rows = (catalogue.read(paths.data(name, "images.csv")) for name in (dataset, images))
+    rows = candidates(rows)
+    check(rows, f"--images {images}")
+    taken = learned(rows, table)
+    recipe = parameters.trained[parameters.audit.recipe]
+    nets = {}
+    models = parameters.models if taken.rows.sum() >= FEWEST else []
+    for model in track(models, "training without COVID-19", unit="nets"):
+        own = table, load_array(paths.features(dataset, model))
+        other = rows, read_features(dataset, images, model, len(rows))
+        nets[model] = collection_of_net(own, other, taken.rows, recipe, parameters.seeds, parameters.evaluate)
+    found = Collection(
+        heads=dataset,
+        images=images,
+        recipe=parameters.audit.recipe,
+        learned=int(taken.rows.sum()),
+        healthy=int((taken.rows & (rows["finding"] == catalogue.NORMAL).to_numpy()).sum()),
+        left_out=taken.left_out,
+        nets=nets,
+    )
+    _audit.write(found, dataset, f"collection-{images}", f"without-{images}")
+
+
+if __name__ == "__main__":
+    _run.run(collection)
