@@ -22,7 +22,9 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
     check_images(test[left], left_out(seen), f"--images {images}")
     inside = read_result(paths.results(dataset, "runs"), Runs).runs
     own_test = read_scores(dataset, parameters.runs[f"{parameters.models[0]}-{parameters.audit.recipe}"])
-    outside = Outside(test[left], parameters.evaluate)
+    own_test["finding"] = own_test["image_id"].map(own.set_index("image_id")["finding"]).fillna("")
+    at_home = trained_on(test[left], own[catalogue.in_test(own)])["same_image"].to_numpy()
+    outside = Outside(test[left], own_test, at_home, parameters.evaluate)
     collections = Collections(test[left], own_test, parameters.evaluate)
     nets: dict[str, dict[str, ExternalRun]] = {}
     for model in parameters.models:
@@ -40,7 +42,9 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
             bins, cut_off = parameters.audit.calibration_bins, head.choices.cut_off
             own_run, shown = read_run(dataset, run), head.shown
             apart = collections.told_apart(scores[:, shown], own_run.score)
-            nets[model][run.recipe] = outside.reached(scores, shown, cut_off, bins, inside[name].auc, apart)
+            nets[model][run.recipe] = outside.reached(
+                scores, own_run.score, shown, cut_off, bins, inside[name].auc, apart
+            )
     found = External(heads=dataset, images=images, recipe=parameters.audit.recipe, left_out=left_out(seen), nets=nets)
     _audit.write(found, dataset, f"external-{images}", f"on-{images}")
 

@@ -2,8 +2,9 @@
 
 import pandas as pd
 
-from deepcovid.audits import acquisition, audit, baselines, enough, hidden, leakage, near_duplicates
-from deepcovid.audits.external import External, ExternalRun, View
+from deepcovid.audits import acquisition, audit, baselines, collection, enough, hidden, leakage, near_duplicates
+from deepcovid.audits.external import External, ExternalRun
+from deepcovid.audits.parts import Part
 from deepcovid.audits.unseen import LeftOut
 from deepcovid.drawing.blocks import Block
 from deepcovid.drawing.tables import Table
@@ -224,7 +225,12 @@ CALIBRATION = Calibrations(recipe="paper", nets={"resnet18": calibrated()})
 def external(images="elsewhere", model="resnet18", auc=0.55):
     tested = ExternalRun(
         run=run_result(auc),
-        views={"AP": View(auc=about(0.62), n_test=Counts(covid=160, non=22))},
+        parts={"within AP alone": Part(auc=about(0.62), images=160, others=22, called=100, others_called=11)},
+        across={
+            "no finding there against no finding here": Part(
+                auc=about(0.97), images=20, others=90, called=15, others_called=1
+            )
+        },
         calibration=calibrated(),
         inside=about(0.95),
         collection=about(0.93),
@@ -233,9 +239,24 @@ def external(images="elsewhere", model="resnet18", auc=0.55):
     return External(heads="phantom", images=images, recipe="paper", left_out=left_out, nets={model: {"paper": tested}})
 
 
+def detector(auc):
+    over = audit.AucOverSeeds(mean=auc, min=auc - 0.01, max=auc)
+    return collection.Detector(auc=about(auc), over_seeds=over, less_than_covid=about(0.99 - auc, 0.02))
+
+
+def without_covid(images="elsewhere"):
+    one = collection.OfNet(
+        covid=detector(0.99), collection=detector(0.98), healthy=detector(0.97), within=about(0.64, 0.06)
+    )
+    return collection.Collection(
+        heads="phantom", images=images, recipe="paper", learned=100, healthy=19, left_out=3, nets={"resnet18": one}
+    )
+
+
 def found(*tests):
     """What the audits found, by name, with `tests` on other people's images."""
     own = {"leakage": LEAKAGE, "acquisition": ACQUISITION, "baselines": BASELINES, "hidden": HIDDEN}
+    own |= {f"collection-{test.images}": without_covid(test.images) for test in tests}
     return own | {f"external-{test.images}": test for test in tests}
 
 

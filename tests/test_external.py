@@ -12,6 +12,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from deepcovid import catalogue
 from deepcovid.audits.external import Collections, External, Outside
+from deepcovid.audits.parts import across, contrasts, parts_of
 from deepcovid.audits.unseen import LeftOut, check_images, chosen, left_out, trained_on
 from deepcovid.files import sha256_of, write_csv
 from deepcovid.heads.scoring import score, score_table
@@ -165,14 +166,56 @@ def test_the_area_is_measured_within_each_view_that_has_enough_images():
     table["label"] = np.where(np.arange(len(views)) % 2 == 0, "covid", "non")
     scores = np.random.default_rng(0).uniform(size=(len(views), 2))
     settings = EvaluateSettings(bootstrap_samples=100, bootstrap_seed=0)
-    unknown = Estimate(value=0.5, low=0.4, high=0.6)
-    found = Outside(table, settings).reached(scores, 1, 0.5, 5, unknown, unknown).views
-    assert set(found) == {"AP", "PA"}  # of L there are six of each class, and a blank is no view
-    lying = table["view"].isin(["AP", "AP Supine"])
-    assert found["AP"].n_test == Counts(covid=12, non=12)
-    expected = roc_auc_score(table["label"][lying] == "covid", scores[lying, 1])
-    assert found["AP"].auc.value == pytest.approx(expected)
-    assert found["AP"].auc.low <= expected <= found["AP"].auc.high
+    table = table.assign(finding="", image_id=table["patient_id"])
+    unknown, nobody = Estimate(value=0.5, low=0.4, high=0.6), np.zeros(len(table), bool)
+    outside = Outside(table, own_scores().assign(finding=""), nobody, settings)
+    found = outside.reached(scores, np.zeros(12), 1, 0.5, 5, unknown, unknown).parts
+    views = {name for name in found if name.startswith("within")}
+    assert views == {"within AP alone", "within PA alone"}  # of L there are six of each class, and a blank is no view
+    lying, covid, own = table["view"].isin(["AP", "AP Supine"]), table["label"] == "covid", found["within AP alone"]
+    assert (own.images, own.others) == (12, 12)
+    assert own.called == (scores[lying & covid, 1] >= 0.5).sum()
+    assert own.others_called == (scores[lying & ~covid, 1] >= 0.5).sum()
+    expected = roc_auc_score(covid[lying], scores[lying, 1])
+    assert own.auc.value == pytest.approx(expected)
+    assert own.auc.low <= expected <= own.auc.high
+
+
+def test_parts_are_by_finding_and_by_where_else_an_image_is_and_groups_across_are_alike():
+    table = rows(
+        {"label": "covid", "finding": "COVID-19"},
+        {"label": "covid", "finding": "COVID-19", "view": "PA"},
+        {"label": "non", "finding": "No Finding"},
+        {"label": "non", "finding": "Pneumonia"},
+        {"label": "non", "finding": "Fracture"},
+    )
+    found = parts_of(table, np.array([True, False, False, False, False]))
+    assert {
+        name: (np.flatnonzero(first).tolist(), np.flatnonzero(second).tolist())
+        for name, (first, second) in found.items()
+    } == {
+        "within PA alone": ([1], []),
+        "COVID-19 against no finding": ([0, 1], [2]),
+        "COVID-19 against other findings": ([0, 1], [3, 4]),
+        "COVID-19 images that are in the heads' own test too": ([0], [2, 3, 4]),
+        "COVID-19 images that are not": ([1], [2, 3, 4]),
+    }
+    both = across(pd.concat([table, table]), np.arange(10) < 5)
+    assert {
+        name: (np.flatnonzero(first).tolist(), np.flatnonzero(second).tolist())
+        for name, (first, second) in both.items()
+    } == {
+        "no finding there against no finding here": ([2], [7]),
+        "COVID-19 there against similar findings here": ([0, 1], [8]),
+    }
+
+
+def test_groups_of_few_patients_are_not_compared():
+    many = rows(*({"label": catalogue.LABELS[n % 2], "patient_id": f"p{n // 2}{n % 2}"} for n in range(20)))
+    covid, settings = catalogue.covid(many).to_numpy(), EvaluateSettings(bootstrap_samples=100, bootstrap_seed=0)
+    assert list(contrasts({"all": (covid, ~covid)}, many, settings)) == ["all"]
+    same = many.assign(patient_id=many["patient_id"].replace("p00", "p10"))
+    assert contrasts({"all": (covid, ~covid)}, same, settings) == {}
 
 
 def test_the_area_of_telling_the_collections_is_of_images_without_covid():

@@ -345,7 +345,7 @@ def test_the_audit_opens_with_what_is_enough_and_says_what_was_found(html, page)
     assert "1 of 2,168,016 pairs with one other at least, of different patients in training" in page.text
     assert "fewer than 5 patients of covid have it" in page.text
     assert "348 / 100 (84)" in page.text
-    assert "AP (160 / 22): 0.620 (0.570 to 0.670)" in page.text
+    assert "within AP alone 160 / 22 0.620 (0.570 to 0.670) 100 11" in page.text
     assert "Reliability under the recipe paper" in page.text
     assert "0.100 (0.080 to 0.120) +0.400 0.050 (0.040 to 0.090)" in page.text
 

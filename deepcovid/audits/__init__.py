@@ -16,6 +16,7 @@ dials.py            what the audits read on phantoms whose truth is known
 hiding.py           images with their middle hidden
 collection.py       how far one gets without COVID-19, by learning the collection
 external.py         heads on other people's images
+parts.py            what scores reach on parts of a test set, and across two collections
 unseen.py           which images of a test set heads may be tested on
 
 An audit is a module with a subclass of Audit, whose fields are what it found, and the function that finds it. Its stage

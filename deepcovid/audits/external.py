@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from deepcovid import catalogue
 from deepcovid.audits.audit import Audit
 from deepcovid.audits.enough import by_net
+from deepcovid.audits.parts import FEWEST, Part, across, contrasts, parts_of
 from deepcovid.audits.reliability import CALIBRATED, Curves, calibrated
 from deepcovid.audits.unseen import LeftOut
-from deepcovid.audits.views import projections
 from deepcovid.drawing.blocks import Block, drawn
 from deepcovid.drawing.marks import BLUE, ORANGE, PINK, dot, reach
 from deepcovid.drawing.steps import Step
@@ -24,24 +24,10 @@ from deepcovid.schema import Strict
 from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.calibration import Calibration, calibration
-from deepcovid.statistics.counts import Counts
 from deepcovid.statistics.estimate import Estimate, Headline
-from deepcovid.statistics.rates import RunResult, evaluate, headline
+from deepcovid.statistics.rates import Mask, RunResult, evaluate, headline
 
 PLACES = {"inside": BLUE, "outside": ORANGE, "collection": PINK}
-FEWEST = 10  # images of each class from which a view is measured alone
-
-
-class View(Strict):
-    """The images of one view alone.
-
-    Attributes:
-        auc: Area under the ROC curve of the head that is shown; the interval is a bootstrap over patients.
-        n_test: How many images there are.
-    """
-
-    auc: Estimate
-    n_test: Counts
 
 
 class ExternalRun(Strict):
@@ -49,7 +35,9 @@ class ExternalRun(Strict):
 
     Attributes:
         run: The numbers of all images, of the head that is shown for its own test images too.
-        views: By view, those of its images alone, where there are FEWEST of each class.
+        parts: By a name in plain words, those of some of its images alone, COVID-19 against the others, where there
+            are FEWEST patients on each side.
+        across: The same across the collections: images that should be called alike, or are ill alike.
         calibration: How well its scores are calibrated.
         inside: Its AUC on the test images of its own data set, as the stage evaluate has it.
         collection: The AUC with which its scores tell these images without COVID-19 from its own data
@@ -58,7 +46,8 @@ class ExternalRun(Strict):
     """
 
     run: RunResult
-    views: dict[str, View]
+    parts: dict[str, Part]
+    across: dict[str, Part]
     calibration: Calibration
     inside: Estimate
     collection: Estimate
@@ -98,7 +87,7 @@ class External(Audit):
         return {self.images: {model: own.calibration for model, own in self.told.items()}}
 
     def sentences(self) -> Iterator[str]:
-        """Yield what the nets reach, on all images and within each view alone."""
+        """Yield what the nets reach, on all images, on parts of them, and across the collections."""
         told = self.told
         counts = next(iter(told.values())).run.n_test
         rates = "; ".join(
@@ -116,10 +105,20 @@ class External(Audit):
             f"scores tell images without COVID-19 of {self.images} from those of their own test set, which say nothing "
             f"about the disease, with an AUC of {by_net({model: own.collection for model, own in told.items()})}."
         )
-        for view, alone in next(iter(told.values())).views.items():
-            areas = by_net({model: own.views[view].auc for model, own in told.items()})
-            counts = alone.n_test
-            yield f"Within {view} alone ({counts.covid} COVID, {counts.non} others) the AUC is {areas}."
+        first = next(iter(told.values()))
+        for name, part in first.parts.items():
+            areas = by_net({model: own.parts[name].auc for model, own in told.items()})
+            yield f"{name[0].upper()}{name[1:]} ({part.images} against {part.others} images): AUC {areas}."
+        for name, part in first.across.items():
+            areas = by_net({model: own.across[name].auc for model, own in told.items()})
+            called = "; ".join(
+                f"{own.across[name].called} and {own.across[name].others_called} with {title_of(model)}"
+                for model, own in told.items()
+            )
+            yield (
+                f"{name[0].upper()}{name[1:]} ({part.images} against {part.others} images): AUC {areas}; called COVID "
+                f"are {called}."
+            )
 
     def meaning(self, step: Step) -> Iterator[Block]:
         """Yield a figure with a net's AUC inside, outside and of the collection, the three that belong together."""
@@ -150,7 +149,6 @@ class External(Audit):
                 recipe,
                 f"{own.run.n_test.covid:,} / {own.run.n_test.non:,} ({self.left_out.images:,})",
                 spread(own.run.auc),
-                ", ".join(_within(view, alone) for view, alone in own.views.items()),
                 f"{own.run.cut_off:g}",
                 rate(own.run.sensitivity),
                 rate(own.run.specificity),
@@ -159,15 +157,35 @@ class External(Audit):
             for model, recipes in self.nets.items()
             for recipe, own in recipes.items()
         ]
-        header = ("images", "net", "recipe", "covid / non (left out)", "AUC (95 % interval)", "within a view")
+        header = ("images", "net", "recipe", "covid / non (left out)", "AUC (95 % interval)")
         table = Table((*header, "cut-off", "sensitivity", "specificity", *CALIBRATED), rows, names=3)
         caption = (
             f"The heads on the images of {self.images}. Left out are images of patients, and images, that they were "
             "trained on; not those on which a recipe with the selection best-accuracy chose its epoch. Rates are at "
-            "the recipe's own cut-off. Within a view: the AUC of its images alone, AP Supine counted as AP, where "
-            "there are ten of each class."
+            "the recipe's own cut-off."
         )
         yield Block(caption, (step,), table=table)
+        yield Block(
+            f"The images of {self.images} in parts, and across the collections, under the recipe {self.recipe}. AP "
+            f"Supine counts as AP. A part with fewer than {FEWEST} patients on a side is left out.",
+            (step,),
+            table=Table(
+                ("net", "what", "against", "AUC (95 % interval)", "called COVID", "of the others"),
+                [
+                    (
+                        title_of(model),
+                        name,
+                        f"{part.images:,} / {part.others:,}",
+                        spread(part.auc),
+                        f"{part.called:,}",
+                        f"{part.others_called:,}",
+                    )
+                    for model, own in self.told.items()
+                    for name, part in (own.parts | own.across).items()
+                ],
+                names=2,
+            ),
+        )
 
 
 @styled
@@ -192,10 +210,6 @@ def figure(told: Mapping[str, ExternalRun]) -> Figure:
     return drawing
 
 
-def _within(view: str, alone: View) -> str:
-    return f"{view} ({alone.n_test.covid} / {alone.n_test.non}): {spread(alone.auc)}"
-
-
 class Collections:
     """The images without COVID-19 of the test set and of the heads' own data set, which scores may tell apart."""
 
@@ -212,20 +226,26 @@ class Collections:
 
 
 class Outside:
-    """The test set's images, all of them and by view, with a bootstrap each that serves all heads."""
+    """The test set's images, all of them, in parts, and beside the heads' own, with bootstraps that serve all heads."""
 
-    def __init__(self, rows: pd.DataFrame, settings: EvaluateSettings) -> None:
-        """Take catalogue rows of the images. A view with too few images of a class is not looked at alone."""
-        self._all, self._views = Bootstrap.of(rows, settings), {}
-        view_of, covid = projections(rows["view"]).to_numpy(str), self._all.positive
-        for view in np.unique(view_of):
-            shown = view_of == view
-            if view and min(covid[shown].sum(), (~covid[shown]).sum()) >= FEWEST:
-                self._views[str(view)] = shown, Bootstrap.of(rows[shown], settings)
+    def __init__(self, rows: pd.DataFrame, own: pd.DataFrame, at_home: Mask, settings: EvaluateSettings) -> None:
+        """Take the images.
+
+        Args:
+            rows: Catalogue rows of the test set.
+            own: The heads' own test images as a score table has them, and their finding.
+            at_home: (images of the test set), which are among these too.
+            settings: Samples and seed of the bootstraps.
+        """
+        self._all = Bootstrap.of(rows, settings)
+        self._parts = contrasts(parts_of(rows, at_home), rows, settings)
+        both = pd.concat([rows, own], ignore_index=True)[["image_id", "patient_id", "label", "finding"]]
+        self._across = contrasts(across(both, np.arange(len(both)) < len(rows)), both, settings)
 
     def reached(
         self,
         scores: NDArray[np.float64],
+        own: NDArray[np.float64],
         shown: int,
         cut_off: float,
         bins: int,
@@ -236,19 +256,18 @@ class Outside:
 
         Args:
             scores: (images, heads), P(covid).
+            own: (own test images), P(covid) of the head that is shown.
             shown: Which head's numbers are shown.
             cut_off: An image is called covid from this score on.
             bins: How many bins the reliability curve has.
             inside: What this head reaches on its own data set.
             collection: How well it tells the collections apart.
         """
-        score = scores[:, shown]
+        score, both = scores[:, shown], np.concatenate([scores[:, shown], own])
         return ExternalRun(
             run=evaluate(scores, self._all, cut_off, shown=shown),
-            views={
-                view: View(auc=alone.auc_estimate(score[part]), n_test=Counts.of(alone.positive))
-                for view, (part, alone) in self._views.items()
-            },
+            parts={name: part.reached(score, cut_off) for name, part in self._parts.items()},
+            across={name: part.reached(both, cut_off) for name, part in self._across.items()},
             calibration=calibration(score, self._all, bins),
             inside=inside,
             collection=collection,
