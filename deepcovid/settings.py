@@ -227,10 +227,11 @@ class ReplaySettings(_Strict):
 
 
 class HidingSettings(_Strict):
-    """Squares in the middle of the image, as shares of its side: blackened, or all that is left."""
+    """Squares in the middle of the image, as shares of its side: blackened, or all that is left; pixels shuffled."""
 
     hidden: Annotated[list[OpenShare], AfterValidator(distinct)]
     visible: Annotated[list[OpenShare], AfterValidator(distinct)]
+    shuffled: bool
 
 
 class HeatmapImages(_Strict):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from deepcovid import catalogue, sources
 from deepcovid.arrays import load_array
 from deepcovid.audits.dials import Cell, Dials, Images, cell, figure, key
-from deepcovid.audits.hiding import Square, hide
+from deepcovid.audits.hiding import SHUFFLED, Square, hide
 from deepcovid.errors import UserError
 from deepcovid.files import replacing
 from deepcovid.filtering import filter_images
@@ -80,7 +80,7 @@ def read(parameters: Parameters, external: DatasetSettings, shortcut: float, les
         return cell(
             Images(table, pixels[..., 0].astype(np.float32), features(pixels)),
             Images(others, other_pixels[..., 0].astype(np.float32), features(other_pixels)),
-            (square, features(hide(pixels, square))),
+            {shown: features(hide(pixels, shown)) for shown in (square, SHUFFLED)},
             np.array(masks),
             parameters.trained[parameters.audit.recipe],
             parameters.seeds,

@@ -37,8 +37,12 @@ def test_every_setting_has_a_cell_with_what_is_read_there(turned):
         (shortcut, lesion) for shortcut in SETTINGS["at"]["shortcut"] for lesion in SETTINGS["at"]["lesion"]
     }
     for cell in found.cells.values():
-        for area in (cell.inside, cell.outside, cell.collection, cell.hidden, cell.simple["sharpness"].outside):
+        areas = (cell.inside, cell.outside, cell.collection, cell.hidden, cell.shuffled, cell.without_covid)
+        for area in (*areas, cell.simple["sharpness"].outside):
             assert 0 <= area.low <= area.value <= area.high <= 1
+        expected = cell.inside.value - cell.shuffled.value + 0.5
+        assert cell.expected.value == pytest.approx(expected, abs=2e-6)
+        assert cell.within is None  # of so few patients
         assert (cell.lesions_visible is None) == (cell.lesion == 0)  # without disease nothing is to be seen
         assert cell.lesions_visible is None or 0 < cell.lesions_visible < 1
 

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
 from deepcovid.audits.hidden import Hidden, left_visible, swept
-from deepcovid.audits.hiding import WHOLE, Square, hide, squares
+from deepcovid.audits.hiding import SHUFFLED, WHOLE, Square, hide, squares
 from deepcovid.drawing.steps import Step
 from deepcovid.heads.sweep import train_and_score
 from deepcovid.nets.features import extract, normalised
@@ -54,8 +54,30 @@ def test_the_square_is_centred_and_its_side_is_the_share_of_the_images(share):
 
 
 def test_squares_come_as_they_are_named_first_those_that_are_black():
-    found = squares(HidingSettings(hidden=[0.9, 0.5], visible=[0.25]))
-    assert found == [Square(0.9, "outside"), Square(0.5, "outside"), Square(0.25, "inside")]
+    found = squares(HidingSettings(hidden=[0.9, 0.5], visible=[0.25], shuffled=True))
+    assert found == [Square(0.9, "outside"), Square(0.5, "outside"), Square(0.25, "inside"), SHUFFLED]
+    assert [square.key for square in found] == ["hidden-0.9", "hidden-0.5", "visible-0.25", "shuffled"]
+
+
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 4), channels=st.sampled_from([1, 3]))
+def test_shuffled_images_have_the_same_pixels_elsewhere_whatever_batch_they_are_in(seed, count, channels):
+    images = np.random.default_rng(seed).integers(0, 256, (count, 16, 12, channels), dtype=np.uint8)
+    shuffled = hide(images, SHUFFLED)
+    assert shuffled.shape == images.shape
+    for before, after in zip(images, shuffled, strict=True):
+        pixels = [sorted(map(tuple, image.reshape(-1, channels).tolist())) for image in (before, after)]
+        assert pixels[0] == pixels[1]
+        assert (hide(before[None], SHUFFLED) == after).all()
+        assert (before != after).mean() > 0.5
+
+
+def test_what_shuffled_images_make_one_expect_elsewhere():
+    """Ong Ly et al. 2024: the AUC less that of shuffled images, plus one half."""
+    square = HIDDEN.nets["resnet18"]["hidden-0.75"].model_copy(update={"shows": "shuffled"})
+    found = HIDDEN.model_copy(update={"nets": {"resnet18": HIDDEN.nets["resnet18"] | {"shuffled": square}}})
+    *_, reached, expected = found.sentences()
+    assert "shuffled, in training and in test, which leaves its grey levels alone, heads reach 0.950" in reached
+    assert expected.endswith("0.540 (0.530 to 0.550) with ResNet18.")
 
 
 @pytest.fixture
@@ -101,7 +123,7 @@ def test_a_side_without_both_classes_is_refused(recipe, refused, split, label):
 
 def test_the_stage_refuses_features_of_other_squares_or_another_net(tmp_path, params, monkeypatch, refused):
     monkeypatch.chdir(tmp_path)
-    params["dataset"]["phantom"]["hiding"] = {"hidden": [0.5, 0.75], "visible": []}
+    params["dataset"]["phantom"]["hiding"] = {"hidden": [0.5, 0.75], "visible": [], "shuffled": False}
     parameters = validate(params, "params.yaml", NETS).parameters("phantom", NETS)
     Path("data/phantom/features/resnet18").mkdir(parents=True)
     names = [f"image {number}" for number in range(4)]

@@ -4,7 +4,7 @@ Not an audit of a data set but a test of the audits: where the disease is turned
 it; where the collections process their images alike, nothing can come from that.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -14,17 +14,19 @@ from numpy.typing import NDArray
 
 from deepcovid import catalogue
 from deepcovid.audits.baselines import FIGURES, Grey, fitted_log_odds
+from deepcovid.audits.collection import collection_of_net, learned
 from deepcovid.audits.external import Collections
 from deepcovid.audits.hidden import left_visible
 from deepcovid.audits.hiding import Square
 from deepcovid.drawing.marks import BLUE, GREEN, ORANGE, PINK, dot
 from deepcovid.drawing.svg import INK, WIDTH, styled
-from deepcovid.heads.scoring import score
-from deepcovid.heads.sweep import train_and_score, train_recipes
+from deepcovid.heads.scoring import median_head, score
+from deepcovid.heads.sweep import score_each, train_recipes
 from deepcovid.schema import Strict
 from deepcovid.settings import EvaluateSettings, Recipe
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import Estimate, Number
+from deepcovid.statistics.intervals import percentile_interval
 
 SIMPLE = ("sharpness", "thumbnail-8")  # of baselines.FIGURES
 
@@ -51,7 +53,7 @@ class Simple(Strict):
 
 
 class Cell(Strict):
-    """What is read at one setting of the dials. Intervals are bootstraps over patients, of the first head.
+    """What is read at one setting of the dials. Intervals are bootstraps over patients, of the median head.
 
     Attributes:
         lesion: How much of the lung findings fill; 0 is no disease.
@@ -60,7 +62,12 @@ class Cell(Strict):
         outside: AUC on other patients, all of collection A.
         collection: AUC with which the same scores tell images without COVID-19 of collection A from those of B.
         hidden: AUC inside of heads that are trained and tested with the middle hidden.
+        shuffled: AUC inside of heads that are trained and tested on images with their pixels shuffled.
+        expected: The AUC outside that this makes one expect: inside - shuffled + 0.5 (Ong Ly et al. 2024).
+        without_covid: AUC inside of heads that learned other images of collection A in place of COVID-19.
         simple: By name, what a few numbers of the image reach.
+        within: AUC of heads that are trained and tested on the other patients, all of collection A, cross-validated;
+            None where there are too few.
         lesions_visible: Share of the lesions' area left to be seen with the middle hidden; None where there are none.
     """
 
@@ -70,7 +77,11 @@ class Cell(Strict):
     outside: Estimate
     collection: Estimate
     hidden: Estimate
+    shuffled: Estimate
+    expected: Estimate
+    without_covid: Estimate
     simple: dict[str, Simple]
+    within: Estimate | None = None
     lesions_visible: Number | None = None
 
 
@@ -93,7 +104,7 @@ class Dials(Strict):
 def cell(
     own: Images,
     other: Images,
-    hidden: tuple[Square, NDArray[np.float32]],
+    hidden: Mapping[Square, NDArray[np.float32]],
     lesions: NDArray[np.bool_],
     recipe: Recipe,
     seeds: list[int],
@@ -107,20 +118,32 @@ def cell(
     Args:
         own: Images of both collections, to train and to test on.
         other: Test images of other patients, all of collection A.
-        hidden: The square, and the features (images, features) of `own` with it hidden.
+        hidden: Features (images, features) of `own` with a square hidden, then with their pixels shuffled, by square.
         lesions: (lesions, side, side), masks of the COVID test images; there may be none.
         recipe: Recipe of the heads.
-        seeds: A head each; the first is read.
+        seeds: A head each.
         settings: Samples and seed of the bootstraps.
         lesion, shortcut: The setting.
     """
-    square, hidden_features = hidden
     test = own.table[catalogue.in_test(own.table)]
     within, beyond = (Bootstrap.of(rows, settings) for rows in (test, other.table))
     (heads,) = train_recipes(own.features, own.table, [recipe], seeds).values()
-    weight, bias = heads.weight[:1].numpy(), heads.bias[:1].numpy()
-    inside, outside = (score(part, weight, bias)[:, 0] for part in (own.features[test.index], other.features))
-    (blind,) = train_and_score(hidden_features, own.table, [recipe], seeds).values()
+    weight, bias = heads.weight.numpy(), heads.bias.numpy()
+    everywhere = [score(part, weight, bias) for part in (own.features[test.index], other.features)]
+    shown = median_head(everywhere[0], within.positive)
+    inside, outside = (part[:, shown] for part in everywhere)
+    blind = score_each([(part, own.table) for part in hidden.values()], recipe, seeds)
+    middle, shuffled = (part[:, median_head(part, within.positive)] for part in blind)
+    expected = within.area(inside) - within.area(shuffled) + 0.5
+    drawn = within.auc(inside) - within.auc(shuffled) + 0.5
+    without = collection_of_net(
+        (own.table, own.features),
+        (other.table, other.features),
+        learned(other.table, own.table).rows,
+        recipe,
+        seeds,
+        settings,
+    )
     simple = {}
     for name in SIMPLE:
         numbers = [FIGURES[name][1](part.grey) for part in (own, other)]
@@ -129,24 +152,32 @@ def cell(
             inside=within.auc_estimate(fitted(numbers[0][test.index])),
             outside=beyond.auc_estimate(fitted(numbers[1])),
         )
-    seen = left_visible(lesions, square) if lesions.any() else None
+    seen = left_visible(lesions, next(iter(hidden))) if lesions.any() else None
     return Cell(
         lesion=lesion,
         shortcut=shortcut,
         inside=within.auc_estimate(inside),
         outside=beyond.auc_estimate(outside),
         collection=Collections(other.table, test, settings).told_apart(outside, inside),
-        hidden=within.auc_estimate(blind.iloc[:, 0].to_numpy()),
+        hidden=within.auc_estimate(middle),
+        shuffled=within.auc_estimate(shuffled),
+        expected=Estimate.of(expected, percentile_interval(drawn)),
+        without_covid=without.collection.auc,
+        within=without.within,
         lesions_visible=seen,
         simple=simple,
     )
 
 
-READINGS: dict[str, tuple[str, Callable[[Cell], Estimate]]] = {
+READINGS: dict[str, tuple[str, Callable[[Cell], Estimate | None]]] = {
     "the heads, inside": (BLUE, lambda cell: cell.inside),
     "the heads, outside": (ORANGE, lambda cell: cell.outside),
     "the heads, collection": (PINK, lambda cell: cell.collection),
     "the middle hidden, inside": (INK, lambda cell: cell.hidden),
+    "trained without COVID-19": (PINK, lambda cell: cell.without_covid),
+    "trained and tested in A": (BLUE, lambda cell: cell.within),
+    "pixels shuffled, inside": (INK, lambda cell: cell.shuffled),
+    "outside, as shuffling says": (ORANGE, lambda cell: cell.expected),
     "sharpness, inside": (GREEN, lambda cell: cell.simple["sharpness"].inside),
     "sharpness, outside": (ORANGE, lambda cell: cell.simple["sharpness"].outside),
     "8 x 8 thumbnail, inside": (GREEN, lambda cell: cell.simple["thumbnail-8"].inside),
@@ -159,14 +190,15 @@ def figure(found: Dials) -> Figure:
     """Draw a panel per reading, a row per setting of the shortcut, and in it a dot per setting of the lesions."""
     lesions = sorted({cell.lesion for cell in found.cells.values()})
     shortcuts = sorted({cell.shortcut for cell in found.cells.values()})
-    drawing = Figure(figsize=(WIDTH, 4.6), layout="constrained")
-    panels = drawing.subplots(2, 4, sharex=True, sharey=True).ravel()
+    drawing = Figure(figsize=(WIDTH, 6.6), layout="constrained")
+    panels = drawing.subplots(3, 4, sharex=True, sharey=True).ravel()
     for axis, (title, (colour, reading)) in zip(panels, READINGS.items(), strict=True):
         for row, shortcut in enumerate(shortcuts):
             for place, lesion in enumerate(lesions):
                 own = found.cells[key(shortcut, lesion)]
                 height = row + 0.22 * (place - (len(lesions) - 1) / 2)
-                dot(axis, reading(own), height, colour, hollow=lesion == 0)
+                if area := reading(own):
+                    dot(axis, area, height, colour, hollow=lesion == 0)
                 axis.annotate(f"{lesion:g}", (0.99, height), (1.04, height), fontsize=6.5, va="center")
         axis.axvline(0.5, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
         axis.set_title(title, fontsize=8.5)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from deepcovid import catalogue
 from deepcovid.audits.audit import AucOverSeeds, Audit, area
 from deepcovid.audits.enough import by_net
-from deepcovid.audits.hiding import WHOLE, Square, hide
+from deepcovid.audits.hiding import SHUFFLED, WHOLE, Square, hide
 from deepcovid.drawing.blocks import Block, drawn
 from deepcovid.drawing.marks import NET_COLOURS, reach
 from deepcovid.drawing.steps import Step
@@ -31,7 +31,7 @@ from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import Estimate, Headline, Number
 from deepcovid.statistics.intervals import percentile_interval
 
-SHOWN = {"outside": "all but the square", "inside": "nothing but the square"}
+SHOWN = {"outside": "all but the square", "inside": "nothing but the square", "shuffled": "all pixels, shuffled"}
 TITLES = {"outside": "The middle is black", "inside": "Nothing but the middle is shown"}
 GREY, BLACK = "#9aa0a6", "#000000"  # what is left of an image and what is hidden, on a light page and on a dark one
 
@@ -41,7 +41,7 @@ class Reached(Strict):
 
     Attributes:
         share: Side of the square, as a share of the image's.
-        shows: What is left of an image: what is outside or inside the square.
+        shows: What is left of an image: what is outside or inside the square, or its pixels, shuffled.
         auc: The AUC of the median head; the interval is a bootstrap over patients.
         over_seeds: How the AUC varies over the heads.
         less_than_whole: The AUC of the whole image less this one, with its paired interval.
@@ -54,6 +54,11 @@ class Reached(Strict):
     over_seeds: AucOverSeeds
     less_than_whole: Estimate
     lesions_visible: Number | None = None
+
+    def expected(self) -> Estimate:
+        """Return the AUC on other people's images that shuffled images make one expect (Ong Ly et al. 2024)."""
+        less = self.less_than_whole
+        return Estimate(value=less.value + 0.5, low=less.low + 0.5, high=less.high + 0.5)
 
 
 class Hidden(Audit):
@@ -87,6 +92,17 @@ class Hidden(Audit):
                 f"With a black square of {100 * square.share:.0f} % of the side in the middle{beside}, in training and "
                 f"in test, heads reach {by_net(self._told())}."
             )
+        shuffled = {model: squares[SHUFFLED.key] for model, squares in self.nets.items() if SHUFFLED.key in squares}
+        if shuffled:
+            yield (
+                "With the pixels of every image shuffled, in training and in test, which leaves its grey levels alone, "
+                f"heads reach {by_net({model: square.auc for model, square in shuffled.items()})}."
+            )
+            expected = by_net({model: square.expected() for model, square in shuffled.items()})
+            yield (
+                "The AUC less that of shuffled images, plus one half, estimates the AUC on other people's images (Ong "
+                f"Ly et al. 2024): {expected}."
+            )
 
     def blocks(self, step: Step) -> Iterator[Block]:
         """Yield a figure of the AUC over the squares, or why there is none."""
@@ -112,6 +128,7 @@ class Hidden(Audit):
             {"model": model, "share": square.share, "shows": square.shows, **area(square.auc)}
             for model, squares in self.nets.items()
             for square in squares.values()
+            if square.shows in TITLES
         ]
         return {"hidden": pd.DataFrame(rows)} if rows else {}
 
@@ -128,7 +145,7 @@ class Hidden(Audit):
                     (
                         title_of(model),
                         SHOWN[square.shows] if square.share else "the whole image",
-                        f"{square.share:g}" if square.share else "",
+                        f"{square.share:g}" if square.share and square.shows in TITLES else "",
                         spread(square.auc),
                         f"{over.min:.3f} to {over.max:.3f}",
                         f"{less.value:+.3f} ({less.low:+.3f} to {less.high:+.3f})" if square.share else "",
@@ -148,7 +165,7 @@ def figure(nets: Mapping[str, Mapping[str, Reached]]) -> Figure:
     """
     drawing = Figure(figsize=(WIDTH, 3.5), layout="constrained")
     panels = drawing.subplots(1, 2, sharey=True)
-    limits = reach(square.auc for squares in nets.values() for square in squares.values())
+    limits = reach(square.auc for squares in nets.values() for square in squares.values() if square.shows in TITLES)
     for axis, shows in zip(panels, TITLES, strict=True):
         shares: set[float] = set()
         for model, squares in nets.items():
@@ -229,7 +246,7 @@ def swept(
             auc=bootstrap.with_interval(own[square], draws[square]),
             over_seeds=AucOverSeeds.of(areas),
             less_than_whole=Estimate.of(own[WHOLE] - own[square], percentile_interval(draws[WHOLE] - draws[square])),
-            lesions_visible=left_visible(lesions, square) if len(lesions) else None,
+            lesions_visible=left_visible(lesions, square) if len(lesions) and square != SHUFFLED else None,
         )
     return found
 

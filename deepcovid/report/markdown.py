@@ -142,14 +142,18 @@ def capped(results: Results, dataset: str) -> str:
 
 def dials(results: Results, dataset: str) -> str:
     """Return a row per setting of a data set's dials, with what the audits read there."""
-    header = ["shortcut", "lesion", "inside", "outside", "collection", "middle hidden", "lesions then visible"]
+    header = ["shortcut", "lesion", "inside", "outside", "collection", "without COVID-19", "within A", "middle hidden"]
+    header += ["lesions then visible", "pixels shuffled", "outside, as shuffling says"]
     header += [f"{name}, {place}" for name in ("sharpness", "thumbnail") for place in ("inside", "outside")]
     rows = [
         [
             f"{cell.shortcut:g}",
             f"{cell.lesion:g}",
-            *(spread(area) for area in (cell.inside, cell.outside, cell.collection, cell.hidden)),
+            *(spread(area) for area in (cell.inside, cell.outside, cell.collection, cell.without_covid)),
+            spread(cell.within) if cell.within else "",
+            spread(cell.hidden),
             "" if cell.lesions_visible is None else f"{100 * cell.lesions_visible:.0f} %",
+            *(spread(area) for area in (cell.shuffled, cell.expected)),
             *(spread(area) for simple in cell.simple.values() for area in (simple.inside, simple.outside)),
         ]
         for cell in results.result(dataset, "dials").cells.values()
