@@ -5,8 +5,9 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pooch
 import requests
@@ -81,6 +82,37 @@ def editions(path: Path, source: str) -> dict[str, str]:
     """Return what reference/sources.yaml at `path` knows of the files of `source`, by SHA-256."""
     known: dict[str, str] = YAML(typ="safe", pure=True).load(path)["editions"][source]
     return known
+
+
+class Packaged(NamedTuple):
+    """A file that comes with an installed package.
+
+    Attributes:
+        path: Where it is.
+        sha256: What its bytes are.
+        licence: Under which licence it may be used.
+    """
+
+    path: Path
+    sha256: str
+    licence: str
+
+
+def packaged(sources: Path, name: str) -> Packaged:
+    """Return the file that reference/sources.yaml at `sources` lists below `packaged` as `name`.
+
+    Raises:
+        UserError: The package is not installed, or its file is another.
+    """
+    entry = YAML(typ="safe", pure=True).load(sources)["packaged"][name]
+    package, _, inside = entry["path"].partition("/")
+    found = find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise UserError(f"the package {package} is not installed; run `pip install -r requirements.txt`")
+    path = Path(found.submodule_search_locations[0]) / inside
+    if not path.is_file() or sha256_of(path) != entry["sha256"]:
+        raise UserError(f"{path}: not the file that {sources} knows; run `pip install -r requirements.txt`")
+    return Packaged(path, entry["sha256"], entry["licence"])
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from deepcovid.arrays import load_array
 from deepcovid.audits.hidden import Hidden, swept
 from deepcovid.audits.hiding import WHOLE, Square, squares
 from deepcovid.errors import UserError
-from deepcovid.images.masks import lesion_masks
+from deepcovid.fetching import packaged
+from deepcovid.images.masks import lesion_masks, lung_masks, lung_places
 from deepcovid.parameters import Parameters
 from stages import _audit, _run, paths
 
@@ -17,7 +18,8 @@ from stages import _audit, _run, paths
 def hidden(parameters: Parameters, dataset: str) -> None:
     recipe = parameters.trained[parameters.audit.recipe]
     table = catalogue.read(paths.data(dataset, "images.csv"))
-    sweep, lesions = squares(parameters.hiding), known_lesions(dataset, table, parameters.image_size)
+    sweep, size = squares(parameters.hiding), parameters.image_size
+    lesions, lungs = known_lesions(dataset, table, size), known_lungs(dataset, table, size)
     nets = {}
     for model in parameters.audited_models:
         path = paths.features(dataset, model, "hidden")
@@ -30,7 +32,7 @@ def hidden(parameters: Parameters, dataset: str) -> None:
                 f"{len(table)} images, or not of this net; run `dvc repro`, or the stage features"
             )
         features = {WHOLE: whole} | dict(zip(sweep, passes.reshape(len(sweep), len(table), -1), strict=True))
-        nets[model] = swept(features, table, recipe, parameters.seeds, parameters.evaluate, lesions)
+        nets[model] = swept(features, table, recipe, parameters.seeds, parameters.evaluate, lesions, lungs)
     found = Hidden(
         recipe=parameters.audit.recipe,
         told=Square(parameters.audit.hidden_share, "outside").key,
@@ -42,9 +44,21 @@ def hidden(parameters: Parameters, dataset: str) -> None:
 
 def known_lesions(dataset: str, table: pd.DataFrame, image_size: int) -> NDArray[np.bool_]:
     """Return the lesions of the COVID test images, (images, side, side); none where they are not known."""
-    rows = table[catalogue.in_test(table) & catalogue.covid(table)].reset_index(drop=True)
-    masks = lesion_masks(paths.data(dataset, "raw"), rows, image_size)
+    masks = lesion_masks(paths.data(dataset, "raw"), covid_test_images(table), image_size)
     return np.array([mask for mask in masks if mask is not None])
+
+
+def known_lungs(dataset: str, table: pd.DataFrame, image_size: int) -> NDArray[np.bool_]:
+    """Return the lungs of the COVID test images, (images, side, side); none where they are not known."""
+    raw = paths.data(dataset, "raw")
+    places = lung_places(raw, packaged(paths.SOURCES, "lung-masks").path)
+    masks = lung_masks(raw, covid_test_images(table), places, image_size)
+    return np.array([mask for mask in masks if mask is not None])
+
+
+def covid_test_images(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the catalogue's rows of the COVID test images."""
+    return table[catalogue.in_test(table) & catalogue.covid(table)].reset_index(drop=True)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from deepcovid.errors import UserError
+from deepcovid.fetching import packaged
 from deepcovid.files import replacing
 from deepcovid.heatmaps.localisation import Located, NetHeat, NotLocated, localised
 from deepcovid.heatmaps.overlays import Panel, map_sheet, montage, note, overlay
-from deepcovid.images.masks import ARCHIVE, lesion_masks, lung_masks, lung_members
+from deepcovid.images.masks import lesion_masks, lung_masks, lung_places
 from deepcovid.nets.zoo import title_of
 from deepcovid.parameters import Parameters
 from deepcovid.progress import track
@@ -48,13 +49,11 @@ def measured(
 ) -> NetHeat:
     """Return how well the maps of detected COVID images find the lesions and the lungs."""
     raw, options, found = paths.data(dataset, "raw"), parameters.heatmaps, rows[detected(rows)]
-    members = lung_members(raw)
+    places = lung_places(raw, packaged(paths.SOURCES, "lung-masks").path)
     no_lungs = (
-        f"no chosen COVID image that is detected is among the {len(members)} with a lung mask in {ARCHIVE}"
-        if (raw / ARCHIVE).is_file()
-        else "the masks of phantoms are of lesions"
+        "the masks of phantoms are of lesions"
         if parameters.source.kind == "phantom"
-        else f"no {ARCHIVE} among the raw files"
+        else f"no chosen COVID image that is detected is among the {len(places)} with a lung mask"
     )
 
     def compared(masks: Masks, none: str) -> Located | NotLocated:
@@ -73,7 +72,7 @@ def measured(
         fill=options.fill,
         chosen=Counter(rows["why"].str.replace(" ", "_")),
         lesions=compared(lesions, "no chosen COVID image that is detected has a lesion mask"),
-        lungs=compared(lung_masks(raw, rows, members, parameters.image_size), no_lungs),
+        lungs=compared(lung_masks(raw, rows, places, parameters.image_size), no_lungs),
     )
 
 

@@ -40,7 +40,7 @@ def get(parameters: Parameters, dataset: str, model: str, target: Path) -> dict[
         state = weights.random_state(model, options.seed, images)
         record = {"origin": "random", "seed": options.seed, "calibration_images": len(images)}
     elif options.source == "imagenet":
-        remote = weights.imagenet_file(model, editions(paths.REFERENCE / "sources.yaml", "weights"))
+        remote = weights.imagenet_file(model, editions(paths.SOURCES, "weights"))
         with located(remote, mirror_folders()) as (path, record):
             state = weights.load(path, model)
     else:

@@ -164,7 +164,7 @@ def test_where_lung_masks_are_among_the_raw_files_the_heat_in_the_lungs_is_measu
     traced("cohen")
     net = located("cohen")
     assert net.lesions == NotLocated(skipped="no chosen COVID image that is detected has a lesion mask")
-    assert net.lungs.skipped.startswith("no chosen COVID image that is detected is among the 0 with")
+    assert net.lungs.skipped.startswith("no chosen COVID image that is detected is among the 517 with")
     with (
         zipfile.ZipFile(data / "raw" / masks.ARCHIVE, "w") as archive,
         zipfile.ZipFile(data / "raw/phantom.zip") as source,

@@ -23,13 +23,14 @@ from deepcovid.parameters import validate
 from deepcovid.settings import EvaluateSettings, FeatureSettings, HidingSettings
 from deepcovid.sources.phantom.population import patient_images
 from deepcovid.statistics.estimate import Headline, read_result
-from stages import _audit
+from stages import _audit, paths
 from stages.hidden import hidden as hidden_stage
 from tests.audits import HIDDEN
+from tests.checkouts import ROOT
 from tests.phantoms import patient, phantom_source
 from tests.radiographs import decode
 
-NO_LESIONS = np.empty((0, 224, 224), bool)
+NO_MASKS = np.empty((0, 224, 224), bool)
 BOOTSTRAP = EvaluateSettings(bootstrap_samples=200, bootstrap_seed=1)
 shares = st.floats(0.01, 0.99)
 
@@ -97,7 +98,7 @@ def test_an_area_is_that_of_heads_trained_on_those_features(recipe):
         square: (rng.normal(size=(80, 16)) + strength * covid[:, None]).astype(np.float32)
         for square, strength in strengths.items()
     }
-    found = swept(features, table, recipe, [3, 5], BOOTSTRAP, NO_LESIONS)
+    found = swept(features, table, recipe, [3, 5], BOOTSTRAP, NO_MASKS, NO_MASKS)
     assert list(found) == ["whole", "hidden-0.5", "visible-0.5"]
     assert [(part.share, part.shows) for part in found.values()] == list(features)
     test = catalogue.in_test(table).to_numpy()
@@ -118,11 +119,12 @@ def test_a_side_without_both_classes_is_refused(recipe, refused, split, label):
     table = pd.DataFrame({"split": ["train", "train", "test", "test"], "label": ["covid", "non"] * 2})
     table = table[(table["split"] != split) | (table["label"] != label)].assign(augmentation_of="", patient_id="p")
     with refused({"train": "training", "test": "test"}[split], "images are of one class only"):
-        swept({WHOLE: np.zeros((3, 4), np.float32)}, table, recipe, [0, 1], BOOTSTRAP, NO_LESIONS)
+        swept({WHOLE: np.zeros((3, 4), np.float32)}, table, recipe, [0, 1], BOOTSTRAP, NO_MASKS, NO_MASKS)
 
 
 def test_the_stage_refuses_features_of_other_squares_or_another_net(tmp_path, params, monkeypatch, refused):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(paths, "SOURCES", ROOT / paths.SOURCES)
     params["dataset"]["phantom"]["hiding"] = {"hidden": [0.5, 0.75], "visible": [], "shuffled": False}
     parameters = validate(params, "params.yaml", NETS).parameters("phantom", NETS)
     Path("data/phantom/features/resnet18").mkdir(parents=True)
@@ -142,6 +144,7 @@ def test_the_stage_refuses_features_of_other_squares_or_another_net(tmp_path, pa
 
 def test_without_audited_nets_the_audit_is_switched_off_and_says_so(tmp_path, params, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(paths, "SOURCES", ROOT / paths.SOURCES)
     params["audited_models"] = []
     parameters = validate(params, "params.yaml", NETS).parameters("phantom", NETS)
     names = ["image 0"]
@@ -195,7 +198,7 @@ def test_the_audit_sees_a_planted_shortcut_and_none_where_none_is(phantoms, reci
             square: np.concatenate(list(extract(net, np.split(hide(images, square), 4), settings)))
             for square in (WHOLE, hidden)
         }
-        return swept(features, table, recipe, [0, 1], BOOTSTRAP, NO_LESIONS)[hidden.key].auc
+        return swept(features, table, recipe, [0, 1], BOOTSTRAP, NO_MASKS, NO_MASKS)[hidden.key].auc
 
     planted, clean = audited(marked), audited(pixels)
     assert planted.low > 0.8
@@ -208,8 +211,9 @@ def test_the_share_of_lesions_is_told_of_each_square(recipe):
     masks = np.zeros((1, 8, 8), bool)
     masks[0, :2, :3] = masks[0, 3:5, 3:5] = True  # six pixels in a corner, four in the middle
     features = dict.fromkeys((WHOLE, Square(0.5, "outside")), np.eye(8, dtype=np.float32))
-    found = swept(features, table, recipe, [0], BOOTSTRAP, masks)
+    found = swept(features, table, recipe, [0], BOOTSTRAP, masks, masks[:, :, ::-1])
     assert {key: part.lesions_visible for key, part in found.items()} == {"whole": 1.0, "hidden-0.5": 0.6}
+    assert {key: part.lungs_visible for key, part in found.items()} == {"whole": 1.0, "hidden-0.5": 0.6}
 
 
 def test_the_share_of_lesions_that_a_square_leaves_to_be_seen():

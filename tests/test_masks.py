@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from deepcovid.fetching import packaged
 from deepcovid.images import masks
-from deepcovid.images.masks import framed_mask, lesion_masks, lung_masks, lung_members
+from deepcovid.images.masks import MisfitError, framed_mask, lesion_masks, lung_masks, lung_places
+from tests.checkouts import ROOT
 from tests.radiographs import SIDE, decode, encoded, noise, png
 
 FOLDER = "covid-chestxray-dataset-master/annotations/lungVAE-masks"
@@ -43,13 +45,64 @@ OWN = ("a", masks.SOURCE, "a b.c.jpg", masks.ARCHIVE, "covid-chestxray-dataset-m
 REDUCED = ("b", masks.SOURCE, "reduced.jpg", "own.zip", "reduced.png")
 
 
-def test_masks_are_found_by_their_images_name_and_nothing_else_is_one(raw):
-    assert lung_members(raw) == {"a b.c": f"{FOLDER}/a b.c_mask.png", "reduced": f"{FOLDER}/reduced_mask.png"}
+@pytest.fixture
+def by_hand(tmp_path):
+    """Masks by hand, in an archive apart: none of `raw`'s images, one image that no other archive knows."""
+    path = tmp_path / "by hand.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("masks/only by hand.jpg", png(square(900, 600)))
+    return path
 
 
-def test_a_mask_lies_over_its_image_as_the_pipeline_frames_it_whatever_its_size(raw):
+def test_masks_are_found_by_their_images_name_and_nothing_else_is_one(raw, by_hand):
+    assert lung_places(raw, by_hand) == {
+        "a b.c": (masks.ARCHIVE, f"{FOLDER}/a b.c_mask.png"),
+        "reduced": (masks.ARCHIVE, f"{FOLDER}/reduced_mask.png"),
+        "only by hand.jpg": (str(by_hand), "masks/only by hand.jpg"),
+    }
+
+
+def test_a_mask_by_hand_goes_before_one_that_a_net_drew(raw, by_hand):
+    with zipfile.ZipFile(by_hand, "w") as archive:
+        archive.writestr("masks/reduced.jpg", png(square(1500, 1000)[::-1]))
+    by_net, hand = (
+        lung_masks(raw, rows(REDUCED), places, SIDE)[0]
+        for places in ({"reduced": (masks.ARCHIVE, f"{FOLDER}/reduced_mask.png")}, lung_places(raw, by_hand))
+    )
+    assert hand.any()
+    assert not (by_net & hand).any()
+
+
+@pytest.mark.parametrize("mask", [square(1200, 1000), np.zeros((1500, 1000), np.uint8)], ids=["shape", "empty"])
+def test_a_lung_mask_that_does_not_fit_its_image_is_left_out_and_said(raw, by_hand, mask, capsys):
+    with zipfile.ZipFile(by_hand, "w") as archive:
+        archive.writestr("masks/reduced.jpg", png(mask))
+    assert lung_masks(raw, rows(REDUCED), lung_places(raw, by_hand), SIDE) == [None]
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("warning: masks/reduced.jpg: ")
+    assert "left out" in said
+
+
+def test_a_mask_of_another_shape_is_told_with_both():
+    with pytest.raises(MisfitError, match="the mask has 300 x 200 pixels, its image 100 x 100: another shape"):
+        framed_mask(png(square(200, 300)), (100, 100), SIDE)
+
+
+def test_the_package_has_masks_of_the_papers_images():
+    """The file's hash is checked, and every mask is a picture in two colours."""
+    own = packaged(ROOT / "reference/sources.yaml", "lung-masks")
+    assert own.licence.startswith("CC BY")
+    places = lung_places(ROOT, own.path)
+    assert len(places) > 400
+    archive, member = places["1-s2.0-S0140673620303706-fx1_lrg.jpg"]
+    with zipfile.ZipFile(archive) as opened:
+        mask = framed_mask(opened.read(member), (893, 400), SIDE)
+    assert 0.1 < mask.mean() < 0.9
+
+
+def test_a_mask_lies_over_its_image_as_the_pipeline_frames_it_whatever_its_size(raw, by_hand):
     table = rows(OWN, REDUCED)
-    found = lung_masks(raw, table, lung_members(raw), SIDE)
+    found = lung_masks(raw, table, lung_places(raw, by_hand), SIDE)
     for mask, (archive, member) in zip(found, table[["archive", "member"]].itertuples(index=False), strict=True):
         with zipfile.ZipFile(raw / archive) as opened:
             bright = decode(opened.read(member)) > 127
@@ -58,19 +111,19 @@ def test_a_mask_lies_over_its_image_as_the_pipeline_frames_it_whatever_its_size(
         assert (mask & bright).sum() > 0.9 * (mask | bright).sum()
 
 
-def test_an_image_of_another_source_or_without_a_mask_has_none(raw):
+def test_an_image_of_another_source_or_without_a_mask_has_none(raw, by_hand):
     other = ("c", "somewhere else", *OWN[2:])
     unknown = ("d", masks.SOURCE, "unknown.jpg", *REDUCED[3:])
-    found = lung_masks(raw, rows(other, OWN, unknown), lung_members(raw), SIDE)
+    found = lung_masks(raw, rows(other, OWN, unknown), lung_places(raw, by_hand), SIDE)
     assert [mask is None for mask in found] == [True, False, True]
 
 
-def test_an_edition_without_annotations_and_no_archive_at_all_have_no_masks(tmp_path):
-    assert lung_members(tmp_path) == {}
+def test_an_edition_without_annotations_and_no_archive_at_all_have_no_masks(tmp_path, by_hand):
+    assert list(lung_places(tmp_path, by_hand)) == ["only by hand.jpg"]
     assert lung_masks(tmp_path, rows(OWN), {}, SIDE) == [None]
     with zipfile.ZipFile(tmp_path / masks.ARCHIVE, "w") as archive:
         archive.writestr("covid-chestxray-dataset-master/metadata.csv", "filename")
-    assert lung_members(tmp_path) == {}
+    assert list(lung_places(tmp_path, by_hand)) == ["only by hand.jpg"]
 
 
 @pytest.mark.parametrize(("white", "mode"), [(1, None), (255, None), (1, "RGB"), (255, "RGB"), (255, "1")])
@@ -86,12 +139,12 @@ def test_a_black_mask_shows_nothing():
     assert not framed_mask(png(np.zeros((300, 300), np.uint8)), (300, 300), SIDE).any()
 
 
-def test_a_mask_that_cannot_be_read_is_refused_and_named(raw, refused):
+def test_a_mask_that_cannot_be_read_is_refused_and_named(raw, by_hand, refused):
     with zipfile.ZipFile(raw / masks.ARCHIVE, "w") as archive:
         archive.writestr(OWN[-1], encoded(square(300, 400), "JPEG"))
         archive.writestr(f"{FOLDER}/a b.c_mask.png", b"not an image")
     with refused(masks.ARCHIVE, "a b.c_mask.png", "not an image that can be read"):
-        lung_masks(raw, rows(OWN), lung_members(raw), SIDE)
+        lung_masks(raw, rows(OWN), lung_places(raw, by_hand), SIDE)
 
 
 @pytest.mark.parametrize(

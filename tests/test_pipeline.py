@@ -173,8 +173,8 @@ def test_a_flipped_switch_shows_in_the_failures_confusion_matrix_in_both_diffs(r
     assert found == {"HEAD": str(confusion["tp"]["old"]), "workspace": "0"}
 
 
-def test_the_readmes_python_example_runs_on_what_the_pipeline_left(repository):
-    text = (repository / "README.md").read_text(encoding="utf-8")
+def test_the_python_example_of_the_docs_runs_on_what_the_pipeline_left(repository):
+    text = (repository / "docs/heads.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     result = run([sys.executable, "-c", f"{example}\nassert scores.shape == (8,) and len(table) == 8"], repository)
     assert result.returncode == 0, result.stderr

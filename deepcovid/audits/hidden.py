@@ -46,6 +46,7 @@ class Reached(Strict):
         over_seeds: How the AUC varies over the heads.
         less_than_whole: The AUC of the whole image less this one, with its paired interval.
         lesions_visible: The share of the lesions' area that is left to be seen, where lesions are known.
+        lungs_visible: The same of the lungs.
     """
 
     share: Number
@@ -54,6 +55,7 @@ class Reached(Strict):
     over_seeds: AucOverSeeds
     less_than_whole: Estimate
     lesions_visible: Number | None = None
+    lungs_visible: Number | None = None
 
     def expected(self) -> Estimate:
         """Return the AUC on other people's images that shuffled images make one expect (Ong Ly et al. 2024)."""
@@ -86,8 +88,9 @@ class Hidden(Audit):
         """Yield what is reached with the told square hidden."""
         for squares in list(self.nets.values())[:1]:
             square = squares[self.told]
-            seen = square.lesions_visible
-            beside = "" if seen is None else f", beside which {100 * seen:.1f} % of the lesions' area stays visible"
+            seen = {"lesions'": square.lesions_visible, "lungs'": square.lungs_visible}
+            parts = [f"{100 * share:.1f} % of the {whose} area" for whose, share in seen.items() if share is not None]
+            beside = f", beside which {' and '.join(parts)} stays visible" if parts else ""
             yield (
                 f"With a black square of {100 * square.share:.0f} % of the side in the middle{beside}, in training and "
                 f"in test, heads reach {by_net(self._told())}."
@@ -136,10 +139,11 @@ class Hidden(Audit):
         return {model: squares[self.told].auc for model, squares in self.nets.items()}
 
     def _table(self) -> Table:
-        known = any(square.lesions_visible is not None for squares in self.nets.values() for square in squares.values())
+        squares = [square for of_net in self.nets.values() for square in of_net.values()]
+        known = [what for what in ("lesions", "lungs") if any(_visible(square, what) is not None for square in squares)]
         rows = []
-        for model, squares in self.nets.items():
-            for square in squares.values():
+        for model, of_net in self.nets.items():
+            for square in of_net.values():
                 less, over = square.less_than_whole, square.over_seeds
                 rows.append(
                     (
@@ -149,11 +153,21 @@ class Hidden(Audit):
                         spread(square.auc),
                         f"{over.min:.3f} to {over.max:.3f}",
                         f"{less.value:+.3f} ({less.low:+.3f} to {less.high:+.3f})" if square.share else "",
-                        *([f"{100 * (square.lesions_visible or 0):.1f} %"] if known else []),
+                        *(_percent(_visible(square, what)) for what in known),
                     )
                 )
         header = ("net", "shown", "side of the square", "AUC (95 % interval)", "AUC over seeds", "less than the whole")
-        return Table((*header, "lesions visible") if known else header, rows, names=2)
+        return Table((*header, *(f"{what} visible" for what in known)), rows, names=2)
+
+
+def _visible(square: Reached, what: str) -> float | None:
+    """Return the share of lesions or lungs that is left to be seen."""
+    share: float | None = getattr(square, f"{what}_visible")
+    return share
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f} %"
 
 
 @styled
@@ -212,6 +226,7 @@ def swept(
     seeds: list[int],
     settings: EvaluateSettings,
     lesions: NDArray[np.bool_],
+    lungs: NDArray[np.bool_],
 ) -> dict[str, Reached]:
     """Return what heads reach that are trained and tested with each square hidden, or with nothing else shown.
 
@@ -222,6 +237,7 @@ def swept(
         seeds: A head is trained for each.
         settings: Samples and seed of the bootstrap.
         lesions: (lesions, height, width), masks of those that are known; there may be none.
+        lungs: (lungs, height, width), the same.
 
     Returns:
         What is reached by the key of the square.
@@ -247,6 +263,7 @@ def swept(
             over_seeds=AucOverSeeds.of(areas),
             less_than_whole=Estimate.of(own[WHOLE] - own[square], percentile_interval(draws[WHOLE] - draws[square])),
             lesions_visible=left_visible(lesions, square) if len(lesions) and square != SHUFFLED else None,
+            lungs_visible=left_visible(lungs, square) if len(lungs) and square != SHUFFLED else None,
         )
     return found
 

@@ -1,7 +1,8 @@
 """Masks of what an image shows, framed as the pipeline frames the image: lesions and lungs.
 
-Lesions come from the data set's own archive, where the catalogue names a mask. Lungs come from covid-chestxray-dataset,
-which publishes them for 210 of its images: a net (lungVAE, Selvan et al. 2020) drew them on the images in full size.
+Lesions come from the data set's own archive, where the catalogue names a mask. Lungs are known of images of
+covid-chestxray-dataset: drawn by hand (V7 Labs, as the package torchxrayvision ships them), or else by a net (lungVAE,
+Selvan et al. 2020) in the data set's own archive.
 """
 
 import io
@@ -18,12 +19,20 @@ from deepcovid.archives import Archive
 from deepcovid.errors import BadImageError, UserError
 from deepcovid.images.decoding import decode
 from deepcovid.images.resizing import resize_and_crop
+from deepcovid.progress import warn
 
 ARCHIVE = "covid-chestxray-dataset-master.zip"
 SOURCE = "covid-chestxray-dataset"
 FOLDER, ENDING = "annotations/lungVAE-masks", "_mask.png"
 
+SLACK = 1.02  # by which width over height of a mask may be off, as images are reduced to whole pixels
+
 Mask = NDArray[np.bool_]
+Places = dict[str, tuple[str, str]]
+
+
+class MisfitError(BadImageError):
+    """A mask that was not drawn on this image."""
 
 
 def lesion_masks(raw: Path, rows: pd.DataFrame, image_size: int) -> list[Mask | None]:
@@ -31,40 +40,54 @@ def lesion_masks(raw: Path, rows: pd.DataFrame, image_size: int) -> list[Mask | 
     return _read(raw, rows, zip(rows["archive"], rows["mask"], strict=True), image_size)
 
 
-def lung_masks(raw: Path, rows: pd.DataFrame, members: dict[str, str], image_size: int) -> list[Mask | None]:
+def lung_masks(raw: Path, rows: pd.DataFrame, places: Places, image_size: int) -> list[Mask | None]:
     """Return the lung mask of each catalogue row, or None where there is none: see `_read`.
 
-    `members` is what `lung_members` returns.
+    A mask that is empty, or of another shape than its image, is left out with a warning.
+
+    Args:
+        raw: Folder of the archives of the images.
+        rows: Catalogue rows.
+        places: What `lung_places` returns.
+        image_size: Side of the images that nets are shown, pixels.
     """
-    images = zip(rows["source"], rows["source_image"], strict=True)
-    names = [members.get(PurePosixPath(image).stem, "") if source == SOURCE else "" for source, image in images]
-    return _read(raw, rows, ((ARCHIVE, name) for name in names), image_size)
+    nowhere = ("", "")
+    found = [
+        places.get(image, places.get(PurePosixPath(image).stem, nowhere)) if source == SOURCE else nowhere
+        for source, image in zip(rows["source"], rows["source_image"], strict=True)
+    ]
+    return _read(raw, rows, found, image_size, strict=False)
 
 
-def lung_members(raw: Path) -> dict[str, str]:
-    """Return the lung masks in the archive in the folder `raw`, by their image's name without its ending.
+def lung_places(raw: Path, by_hand: Path) -> Places:
+    """Return where lung masks are: an archive and a name in it, by the name of their image.
 
-    None where there is no such archive, or it is an edition without annotations.
+    Args:
+        raw: Folder with the archive of covid-chestxray-dataset, whose masks go by the image's name without its ending.
+            There need not be one, and it may be an edition without annotations.
+        by_hand: The archive of masks that were drawn by hand, which go by the image's whole name.
     """
-    if not (raw / ARCHIVE).is_file():
-        return {}
-    with Archive(raw / ARCHIVE) as archive:
-        paths = [PurePosixPath(member) for member in archive.members()]
-    return {
-        path.name.removesuffix(ENDING): str(path)
-        for path in paths
-        if f"/{path.parent}".endswith(f"/{FOLDER}") and path.name.endswith(ENDING)
-    }
+    found: Places = {}
+    if (raw / ARCHIVE).is_file():
+        with Archive(raw / ARCHIVE) as archive:
+            paths = [PurePosixPath(member) for member in archive.members()]
+        inside = [path for path in paths if f"/{path.parent}".endswith(f"/{FOLDER}") and path.name.endswith(ENDING)]
+        found |= {path.name.removesuffix(ENDING): (ARCHIVE, str(path)) for path in inside}
+    with Archive(by_hand) as archive:
+        return found | {PurePosixPath(member).name: (str(by_hand), member) for member in archive.members()}
 
 
-def _read(raw: Path, rows: pd.DataFrame, places: Iterable[tuple[str, str]], image_size: int) -> list[Mask | None]:
+def _read(
+    raw: Path, rows: pd.DataFrame, places: Iterable[tuple[str, str]], image_size: int, *, strict: bool = True
+) -> list[Mask | None]:
     """Return one mask a row, (image_size, image_size), true where it is white, or None where its name is blank.
 
     Args:
         raw: Folder of the archives.
         rows: Catalogue rows.
-        places: Archive and name of each row's mask.
+        places: Archive (in `raw`, or a whole path) and name of each row's mask.
         image_size: Side of the images that nets are shown, pixels.
+        strict: Whether the masks were made for these very images. If not, one that does not fit is left out.
 
     Raises:
         UserError: A mask cannot be read, or is in colour.
@@ -85,7 +108,15 @@ def _read(raw: Path, rows: pd.DataFrame, places: Iterable[tuple[str, str]], imag
                 continue
             size = Image.open(io.BytesIO(content(*image))).size
             try:
-                masks.append(framed_mask(content(archive, mask), size, image_size))
+                framed = framed_mask(content(archive, mask), size, image_size)
+                if not strict and not framed.any():
+                    raise MisfitError("nothing is marked")
+                masks.append(framed)
+            except MisfitError as error:
+                if strict:
+                    raise UserError(f"{raw / archive}: {mask}: {error}") from None
+                warn(f"{mask}: {error}; it is left out")
+                masks.append(None)
             except BadImageError as error:
                 raise UserError(f"{raw / archive}: {mask}: {error}") from None
     return masks
@@ -98,11 +129,15 @@ def framed_mask(content: bytes, size: tuple[int, int], image_size: int) -> Mask:
     is brighter than half of the brightest pixel is white.
 
     Raises:
+        MisfitError: The mask is of another shape than the image.
         BadImageError: The bytes are no image, or one in colour.
     """
     pixels = decode(content, framing=lambda picture: picture)
     if pixels.ndim != 2:
         raise BadImageError("a mask in colour; save it as greyscale")
+    height, width = pixels.shape
+    if not 1 / SLACK < (width / height) / (size[0] / size[1]) < SLACK:
+        raise MisfitError(f"the mask has {width} x {height} pixels, its image {size[0]} x {size[1]}: another shape")
     white = Image.fromarray(np.where(pixels > pixels.max() / 2, np.uint8(255), np.uint8(0)))
     framed = resize_and_crop(image_size)(white.resize(size, Image.Resampling.NEAREST))
     return np.asarray(framed) > 127

@@ -1,5 +1,7 @@
 """CheXpert (Irvin et al. 2019): its label table and its images, the source of every non-COVID image."""
 
+import gzip
+import shutil
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +13,7 @@ import pandas as pd
 from deepcovid.archives import Archive, add_member, opened
 from deepcovid.catalogue import NORMAL, read_text_table, require_columns
 from deepcovid.errors import UserError
-from deepcovid.fetching import RemoteFile, fetch, find, record_of, where_looked
+from deepcovid.fetching import RemoteFile, fetch, find, packaged, record_of, where_looked
 from deepcovid.files import replacing
 from deepcovid.progress import track
 
@@ -70,11 +72,25 @@ def labels(path: Path) -> pd.DataFrame:
     ).set_axis(image)
 
 
-def fetch_table(remote: RemoteFile, folder: Path, mirrors: Sequence[Path]) -> dict[str, Any]:
-    """Copy train.csv into `folder`, from the whole zip where it is nowhere else, and return what to record of it."""
-    whole = find(mirrors, f"{NAME}.zip")
-    if find(mirrors, remote.path) or not whole:
+def fetch_table(remote: RemoteFile, folder: Path, mirrors: Sequence[Path], sources: Path) -> dict[str, Any]:
+    """Write train.csv into `folder` and return what to record of it.
+
+    It is taken from a mirror, as a file or in the whole zip, or else from the package torchxrayvision.
+
+    Args:
+        remote: Where it is below a mirror.
+        folder: Where it goes.
+        mirrors: Folders that are asked for it.
+        sources: reference/sources.yaml, which knows the package's file.
+    """
+    if find(mirrors, remote.path):
         return fetch(remote, folder / TABLE, mirrors)
+    whole = find(mirrors, f"{NAME}.zip")
+    if not whole:
+        own = packaged(sources, "chexpert-labels")
+        with gzip.open(own.path) as packed, replacing(folder / TABLE) as partial, partial.open("wb") as table:
+            shutil.copyfileobj(packed, table)
+        return record_of(folder / TABLE, own.path.name, "package", f"of the package torchxrayvision; {own.licence}")
     with Archive(whole) as archive, replacing(folder / TABLE) as partial:
         partial.write_bytes(archive.read(remote.path))
     return record_of(folder / TABLE, f"{whole.name}: {TABLE}", "mirror", "not seen before")

@@ -18,10 +18,11 @@ from deepcovid.sources import chexpert, cohen
 
 def fetch(source: CohenChexpertSource, folder: Path, reference: Path, mirrors: Sequence[Path]) -> list[dict[str, Any]]:
     """Get covid-chestxray-dataset's archive, CheXpert's label table and a seeded sample of its images."""
-    *whole, table, images = remote_files(reference / "sources.yaml", source.kind)
+    sources = reference / "sources.yaml"
+    *whole, table, images = remote_files(sources, source.kind)
     return [
         *fetch_all(whole, folder, mirrors),
-        chexpert.fetch_table(table, folder, mirrors),
+        chexpert.fetch_table(table, folder, mirrors, sources),
         chexpert.fetch_images(images, folder, mirrors, source.chexpert_images, source.seed),
     ]
 

@@ -30,7 +30,9 @@ CHEXPERT_NAME = re.compile(
 
 def fetch(source: CovidXray5kSource, folder: Path, reference: Path, mirrors: Sequence[Path]) -> list[dict[str, Any]]:
     """Get the authors' archive and the two tables that say what its images are."""
-    return fetch_all(remote_files(reference / "sources.yaml", source.kind), folder, mirrors)
+    sources = reference / "sources.yaml"
+    *others, table = remote_files(sources, source.kind)
+    return [*fetch_all(others, folder, mirrors), chexpert.fetch_table(table, folder, mirrors, sources)]
 
 
 def catalogue(folder: Path, reference: Path) -> pd.DataFrame:
