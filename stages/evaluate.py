@@ -90,6 +90,8 @@ def hand_on(parameters: Parameters, dataset: str) -> None:
             folder.mkdir()
             for run in wanted:
                 shutil.copyfile(paths.scores(dataset, run), folder / f"{run.model}-{run.recipe}.csv")
+                if name == "audited" and run.model in parameters.audited_models:
+                    shutil.copyfile(paths.head(dataset, run), folder / f"{run.model}-{run.recipe}.safetensors")
 
 
 def write_curves(parameters: Parameters, dataset: str, runs: dict[str, Run]) -> None:

@@ -79,7 +79,8 @@ def handed_on(dataset: str, name: str) -> Path:
     """Return a folder with copies of what other stages need of single runs.
 
     explained/<net>/ has the heads and scores that a net's heat maps explain, head.safetensors and scores.csv;
-    audited/ the scores under the audits' recipe, <net>-<recipe>.csv, and replayed/ those of whole nets.
+    audited/ the scores under the audits' recipe, <net>-<recipe>.csv, and the heads of audited nets; replayed/ the
+    scores of whole nets.
     """
     return data(dataset, f"handed_on/{name}")
 

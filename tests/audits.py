@@ -2,7 +2,17 @@
 
 import pandas as pd
 
-from deepcovid.audits import acquisition, audit, baselines, collection, enough, hidden, leakage, near_duplicates
+from deepcovid.audits import (
+    acquisition,
+    audit,
+    baselines,
+    changed,
+    collection,
+    enough,
+    hidden,
+    leakage,
+    near_duplicates,
+)
 from deepcovid.audits.external import External, ExternalRun
 from deepcovid.audits.parts import Part
 from deepcovid.audits.unseen import LeftOut
@@ -253,9 +263,21 @@ def without_covid(images="elsewhere"):
     )
 
 
+SHIFT = changed.Shift(images=100, patients=61, before=1.5, change=about(-2.5, 0.5), called_before=85, called=12)
+CHANGED = changed.Changed(
+    recipe="paper",
+    nets={
+        "resnet18": changed.OfNet(
+            shifts={changed.OTHER_FRAME: SHIFT},
+            parts=changed.Parts(images=100, whole=about(5.0), disease=about(1.0), collection=about(4.0)),
+        )
+    },
+)
+
+
 def found(*tests):
     """What the audits found, by name, with `tests` on other people's images."""
-    own = {"leakage": LEAKAGE, "acquisition": ACQUISITION, "baselines": BASELINES, "hidden": HIDDEN}
+    own = {"leakage": LEAKAGE, "acquisition": ACQUISITION, "baselines": BASELINES, "hidden": HIDDEN, "changed": CHANGED}
     own |= {f"collection-{test.images}": without_covid(test.images) for test in tests}
     return own | {f"external-{test.images}": test for test in tests}
 

@@ -145,7 +145,12 @@ def test_what_other_stages_need_of_single_runs_is_handed_on(parameters):
     assert (folder / "scores.csv").read_bytes() == paths.scores(DATASET, run).read_bytes()
     assert not list((folder.parent / "squeezenet1_0").iterdir())
     audited = paths.handed_on(DATASET, "audited")
-    assert {path.name for path in audited.iterdir()} == {"resnet18-paper.csv", "squeezenet1_0-paper.csv"}
+    assert {path.name for path in audited.iterdir()} == {
+        "resnet18-paper.csv",
+        "resnet18-paper.safetensors",  # of the audited net alone
+        "squeezenet1_0-paper.csv",
+    }
+    assert (audited / "resnet18-paper.safetensors").read_bytes() == b"heads of resnet18"
     assert (audited / "resnet18-paper.csv").read_bytes() == paths.scores(DATASET, run).read_bytes()
     assert not list(paths.handed_on(DATASET, "replayed").iterdir())  # this data set has no whole nets
 

@@ -11,13 +11,16 @@ import pytest
 from PIL import Image
 
 from deepcovid import catalogue, load_head
+from deepcovid.audits.changed import OTHER_FRAME, Changed
 from deepcovid.commands import main
 from deepcovid.images.decoding import decode
 from deepcovid.images.resizing import resize_and_crop, resized
 from deepcovid.nets.zoo import NETS
 from deepcovid.settings import Net
+from deepcovid.statistics.estimate import Headline, read_result
 from stages import paths
 from stages.augment import augment
+from stages.changed import changed
 from stages.download import download
 from stages.evaluate import hand_on
 from stages.features import features
@@ -59,6 +62,7 @@ def made(tmp_path_factory):
         hand_on(own, "phantom")
         for stage in (heatmaps, localisation):
             stage(own, "phantom", MODEL)
+        changed(own, "phantom")
     return folder
 
 
@@ -107,6 +111,21 @@ def test_the_raw_files_get_the_scores_that_the_pipeline_gave_them(here):
     np.testing.assert_allclose(predicted["score"], written["seed_0"], atol=1e-5)
     pixels = np.load(here / "pixels.npy")[table.index, ..., 0]
     np.testing.assert_array_equal(pixels, [decode(content, resize_and_crop(SIZE)) for content in contents])
+
+
+def test_changed_images_are_scored_by_the_head_that_the_pipeline_shows(here):
+    """Of the images as they are, the log-odds are those of the score table."""
+    found = read_result(paths.results("phantom", "changed"), Changed).nets[MODEL].shifts
+    written = pd.read_csv(here / f"scores/frozen/{MODEL}/paper.csv")
+    ill = written[written["label"] == "covid"]
+    head = load_head(here / f"heads/frozen/{MODEL}/paper.safetensors", device="cpu")
+    score = ill[f"seed_{head.file.seeds[head.file.shown]}"]
+    for shift in (found[OTHER_FRAME], found["COVID-19, processed as collection B"]):
+        assert shift.before == pytest.approx(np.log(score / (1 - score)).mean(), abs=1e-4)
+        assert shift.called_before == (score >= 0.5).sum()
+        assert (shift.images, shift.patients, shift.change) == (len(ill), ill["patient_id"].nunique(), None)
+    headline = read_result(paths.audit_metrics("phantom") / f"changed/{MODEL}.json", Headline)
+    assert headline.tp + headline.fn == len(ill)
 
 
 def test_predict_takes_the_size_from_the_head_its_window_too(here, tmp_path, capsys):

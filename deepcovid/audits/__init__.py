@@ -14,6 +14,7 @@ baselines.py        how little of an image is enough?
 hidden.py           what heads reach on images with their middle hidden
 dials.py            what the audits read on phantoms whose truth is known
 hiding.py           images with their middle hidden
+changed.py          the same heads on changed images
 collection.py       how far one gets without COVID-19, by learning the collection
 external.py         heads on other people's images
 parts.py            what scores reach on parts of a test set, and across two collections

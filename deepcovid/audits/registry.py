@@ -12,6 +12,7 @@ from deepcovid.audits import reliability
 from deepcovid.audits.acquisition import Acquisition
 from deepcovid.audits.audit import Audit
 from deepcovid.audits.baselines import Baselines
+from deepcovid.audits.changed import Changed
 from deepcovid.audits.collection import Collection
 from deepcovid.audits.enough import Way, highest_first
 from deepcovid.audits.external import External
@@ -27,6 +28,7 @@ AUDITS: dict[str, type[Audit]] = {
     "acquisition": Acquisition,
     "baselines": Baselines,
     "hidden": Hidden,
+    "changed": Changed,
     "collection": Collection,
     "external": External,
 }

@@ -14,7 +14,14 @@ Scores = dict[Recipe, pd.DataFrame]
 
 
 def score(features: NDArray[np.float32], weight: NDArray[np.float32], bias: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return P(covid) as (images, seeds): the softmax over two classes, which is the logistic of their difference.
+    """Return P(covid) as (images, seeds): the softmax over two classes, which is the logistic of `log_odds`."""
+    return np.asarray(expit(log_odds(features, weight, bias)))
+
+
+def log_odds(
+    features: NDArray[np.float32], weight: NDArray[np.float32], bias: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Return the log-odds of covid as (images, seeds): the difference of a head's two outputs.
 
     Raises:
         UserError: The heads are for features of another length, or a score is not a number.
@@ -23,11 +30,11 @@ def score(features: NDArray[np.float32], weight: NDArray[np.float32], bias: NDAr
         raise UserError(
             f"a head for {weight.shape[1]} features cannot score {features.shape[1]}; use the net it was trained with"
         )
-    margin = (weight[..., 0] - weight[..., 1]).astype(np.float64)
-    scores = np.asarray(expit(features @ margin.T + (bias[:, 0] - bias[:, 1])))
-    if not np.isfinite(scores).all():
+    difference = (weight[..., 0] - weight[..., 1]).astype(np.float64)
+    found = np.asarray(features @ difference.T + (bias[:, 0] - bias[:, 1]))
+    if np.isnan(found).any():
         raise UserError("a score is not a number: training diverged; lower the recipe's learning rate")
-    return scores
+    return found
 
 
 def score_table(table: pd.DataFrame, scores: NDArray[np.float64], heads: list[str]) -> pd.DataFrame:

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import bootstrap
 from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
 from deepcovid.errors import UserError
 from deepcovid.schema import Strict
 from deepcovid.settings import EvaluateSettings
+from deepcovid.statistics.bootstrap import mean_by_patient
 from deepcovid.statistics.estimate import Estimate, Number
 
 Maps = NDArray[np.float32]
@@ -183,24 +183,4 @@ MEASURES = (("pointing_game", pointing_game), ("heat_inside", heat_inside), ("au
 
 
 def _means(values: Mapping[str, Values], names: pd.Series, settings: EvaluateSettings) -> dict[str, Any]:
-    return {measure: _mean(part, names, settings) for measure, part in values.items()}
-
-
-def _mean(values: Values, names: pd.Series, settings: EvaluateSettings) -> Measure | None:
-    known = ~np.isnan(values)
-    if not known.any():
-        return None
-    mean = float(values[known].mean())
-    by_patient = pd.Series(values[known]).groupby(names[known].to_numpy(), sort=False).agg(["sum", "count"])
-    if len(by_patient) < 2:
-        return mean
-    interval = bootstrap(
-        (by_patient["sum"].to_numpy(), by_patient["count"].to_numpy()),
-        lambda total, images, axis: total.sum(axis=axis) / images.sum(axis=axis),
-        paired=True,
-        vectorized=True,
-        n_resamples=settings.bootstrap_samples,
-        method="percentile",
-        rng=np.random.default_rng(settings.bootstrap_seed),
-    ).confidence_interval
-    return Estimate(value=mean, low=float(interval.low), high=float(interval.high))
+    return {measure: mean_by_patient(part, names, settings) for measure, part in values.items()}

@@ -6,6 +6,7 @@ transform.py      the scaling of an image's values for a net
 resizing.py       images at the size that nets see
 augmentation.py   copies of COVID training images: flip, small rotation, small distortion
 uncropped.py      images before their centre is cut out, for recipes that draw their own crops
+changes.py        images changed in one respect: their middle, their sharpness, how they were stored
 masks.py          masks of lesions and of lungs, framed as their images are
 contact_sheet.py  a picture of what a data set's images look like
 """

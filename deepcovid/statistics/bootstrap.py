@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+from scipy.stats import bootstrap
 from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
@@ -127,3 +128,33 @@ class Bootstrap:
             return np.asarray(csr_array((np.ones(len(images)), (level[images], images)), shape) @ self.weights)
 
         return counted(self.positive), counted(~self.positive)
+
+
+def mean_by_patient(values: Numbers, patient: pd.Series, settings: EvaluateSettings) -> Estimate | float | None:
+    """Return the mean of `values` (images) with a bootstrap over patients.
+
+    Args:
+        values: What is averaged; where it is not a number, the image does not count.
+        patient: (images), who each image is of, none blank.
+        settings: Number and seed of the samples.
+
+    Returns:
+        The mean alone where there are fewer than two patients, None where no image counts.
+    """
+    known = ~np.isnan(values)
+    if not known.any():
+        return None
+    mean = float(values[known].mean())
+    by_patient = pd.Series(values[known]).groupby(patient[known].to_numpy(), sort=False).agg(["sum", "count"])
+    if len(by_patient) < 2:
+        return mean
+    interval = bootstrap(
+        (by_patient["sum"].to_numpy(), by_patient["count"].to_numpy()),
+        lambda total, images, axis: total.sum(axis=axis) / images.sum(axis=axis),
+        paired=True,
+        vectorized=True,
+        n_resamples=settings.bootstrap_samples,
+        method="percentile",
+        rng=np.random.default_rng(settings.bootstrap_seed),
+    ).confidence_interval
+    return Estimate(value=mean, low=float(interval.low), high=float(interval.high))

@@ -1,0 +1,52 @@
+"""Images changed in one respect: what is in the middle, how sharp they are, how they were stored."""
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+Pixels = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+
+def blurred(images: Pixels, deviation: float) -> Pixels:
+    """Return images (batch, height, width, channels) after a Gaussian filter, of so many pixels' standard deviation."""
+    soft = gaussian_filter(images.astype(np.float32), (0, deviation, deviation, 0))
+    return np.rint(soft).astype(np.uint8)
+
+
+def saved_again(images: Pixels, quality: int) -> Pixels:
+    """Return images (batch, height, width, 1 or 3) after they were saved as JPEG of this quality and read again."""
+    return np.stack([_saved(image, quality) for image in images])
+
+
+def _saved(image: Pixels, quality: int) -> Pixels:
+    stream = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(stream, "JPEG", quality=quality)
+    return np.asarray(Image.open(stream)).reshape(image.shape)
+
+
+def without_margins(images: Pixels, share: float) -> Pixels:
+    """Return images (batch, side, side, 1 or 3) with `share` of the side cut off on each side, at their old size."""
+    side = images.shape[1]
+    cut = round(side * share)
+    inner = images[:, cut : side - cut, cut : side - cut]
+    pictures = [Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image) for image in inner]
+    whole = [np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR)) for picture in pictures]
+    return np.stack(whole).reshape(images.shape)
+
+
+def composed(inside: Pixels, outside: Pixels, masks: Mask) -> Pixels:
+    """Return images (batch, height, width, channels): `inside` where `masks` (batch, height, width) is true, else
+    `outside`."""
+    return np.where(masks[..., None], inside, outside)
+
+
+def centre(side: int, share: float) -> Mask:
+    """Return the mask (side, side) of a centred square, `share` of the side wide."""
+    mask = np.zeros((side, side), dtype=bool)
+    start = round(side * (1 - share) / 2)
+    mask[start : side - start, start : side - start] = True
+    return mask
