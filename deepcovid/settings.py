@@ -241,12 +241,15 @@ class HeatmapImages(_Strict):
         true_positives: Of the COVID images that the head detects, all or a seeded sample of so many.
         sample: A seeded sample of so many of all test images.
         worst: So many false positives with the highest scores, and as many false negatives with the lowest.
+        checked: Of the COVID images that the head detects, on so many, each of another patient, it is tested what the
+            maps depend on.
         seed: Seed of the samples.
     """
 
     true_positives: Literal["all"] | NonNegativeInt
     sample: NonNegativeInt
     worst: NonNegativeInt
+    checked: NonNegativeInt
     seed: Seed
 
 

@@ -18,6 +18,7 @@ from deepcovid.fetching import packaged
 from deepcovid.files import replacing
 from deepcovid.heatmaps.localisation import Located, NetHeat, NotLocated, localised
 from deepcovid.heatmaps.overlays import Panel, map_sheet, montage, note, overlay
+from deepcovid.heatmaps.sanity import sanity
 from deepcovid.images.masks import lesion_masks, lung_masks, lung_places
 from deepcovid.nets.zoo import title_of
 from deepcovid.parameters import Parameters
@@ -25,7 +26,7 @@ from deepcovid.progress import track
 from deepcovid.statistics.estimate import write_result
 from stages import _run, paths
 from stages._pixels import read_pixels
-from stages.maps import METHODS, Maps, detected, read_maps
+from stages.maps import METHODS, Maps, detected, read_maps, read_sanity
 
 PER_PAGE = 12  # of a montage
 PER_REASON = 2  # in the montage for git, which is to stay small
@@ -73,6 +74,7 @@ def measured(
         chosen=Counter(rows["why"].str.replace(" ", "_")),
         lesions=compared(lesions, "no chosen COVID image that is detected has a lesion mask"),
         lungs=compared(lung_masks(raw, rows, places, parameters.image_size), no_lungs),
+        sanity=sanity(read_sanity(dataset, model), parameters.evaluate),
     )
 
 

@@ -44,6 +44,22 @@ def read_maps(dataset: str, model: str, image_size: int) -> tuple[pd.DataFrame, 
     return rows, maps
 
 
+def read_sanity(dataset: str, model: str) -> pd.DataFrame:
+    """Return what the heatmaps stage measured of what the maps depend on, as deepcovid.heatmaps.sanity.sanity takes it.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    path = paths.data(dataset, f"heatmaps/{model}") / "sanity.csv"
+    names = ["image_id", "patient_id", "measure", "what", "method", "value"]
+    try:
+        kinds = dict.fromkeys(names[:-1], str) | {"value": float}
+        table = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values={"value": [""]}, usecols=names)
+    except (ValueError, EOFError) as error:
+        raise UserError(f"{path}: damaged ({reason_of(error)}); run `dvc repro`, or the stage heatmaps") from None
+    return table[names]
+
+
 def detected(rows: pd.DataFrame) -> NDArray[np.bool_]:
     """Return which rows of `read_maps` are COVID images that the head calls so."""
     return (catalogue.covid(rows) & (rows["score"] >= rows["cut_off"])).to_numpy()

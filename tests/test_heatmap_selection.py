@@ -66,7 +66,7 @@ def test_the_worst_are_the_furthest_on_the_wrong_side(images, options):
 
 def test_the_seed_decides_the_samples_and_repeats_them():
     table = table_of(np.arange(200) < 100, np.full(200, 0.9))
-    options = HeatmapImages(true_positives=10, sample=10, worst=0, seed=1)
+    options = HeatmapImages(true_positives=10, sample=10, worst=0, checked=0, seed=1)
     found = choose(table, 0.5, options)
     pd.testing.assert_frame_equal(found, choose(table, 0.5, options))
     other = choose(table, 0.5, options.model_copy(update={"seed": 2}))
@@ -76,7 +76,7 @@ def test_the_seed_decides_the_samples_and_repeats_them():
 
 def test_an_image_that_changes_sides_moves_no_more_than_one_of_a_sample():
     positive, score = np.arange(60) < 40, np.full(60, 0.9)
-    options = HeatmapImages(true_positives=15, sample=0, worst=0, seed=3)
+    options = HeatmapImages(true_positives=15, sample=0, worst=0, checked=0, seed=3)
     before = set(choose(table_of(positive, score), 0.5, options)["image_id"])
     for flipped in range(40):
         after = set(
@@ -86,26 +86,26 @@ def test_an_image_that_changes_sides_moves_no_more_than_one_of_a_sample():
 
 
 def test_a_score_at_the_cut_off_is_called_covid():
-    options = HeatmapImages(true_positives="all", sample=0, worst=5, seed=0)
+    options = HeatmapImages(true_positives="all", sample=0, worst=5, checked=0, seed=0)
     found = choose(table_of(np.array([True, False]), np.array([0.5, 0.5])), 0.5, options)
     assert found["why"].tolist() == ["true positive", "false positive"]
 
 
 def test_without_true_positives_there_are_the_others():
-    options = HeatmapImages(true_positives="all", sample=1, worst=5, seed=0)
+    options = HeatmapImages(true_positives="all", sample=1, worst=5, checked=0, seed=0)
     found = choose(table_of(np.array([True, False]), np.array([0.1, 0.2])), 0.5, options)
     assert found["why"].tolist()[0] == "false negative"
     assert set(found["why"]) <= {"false negative", "sample"}
 
 
 def test_no_image_at_all_is_an_error_that_says_what_to_raise(refused):
-    options = HeatmapImages(true_positives="all", sample=0, worst=0, seed=0)
+    options = HeatmapImages(true_positives="all", sample=0, worst=0, checked=0, seed=0)
     with refused("none of 2 test images", "raise true_positives, sample or worst"):
         choose(table_of(np.array([True, False]), np.array([0.1, 0.9])), 0.5, options)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_score_that_is_no_number_is_refused(refused, bad):
-    options = HeatmapImages(true_positives="all", sample=1, worst=1, seed=0)
+    options = HeatmapImages(true_positives="all", sample=1, worst=1, checked=0, seed=0)
     with refused("a score is not a number", "learning rate"):
         choose(table_of(np.array([True, False]), np.array([0.6, bad])), 0.5, options)

@@ -3,6 +3,7 @@
 selection.py     which images get heat maps
 occlusion.py     what covering a place takes from the score (the paper, section 4.7)
 grad_cam.py      which places of the last feature map carry the score
+sanity.py        do the maps depend on what was learned, and find what counts?
 localisation.py  does the heat lie where the lesions, or the lungs, are?
 overlays.py      pictures of it
 """

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
 from deepcovid.errors import UserError
+from deepcovid.heatmaps.sanity import Sanity
 from deepcovid.schema import Strict
 from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.bootstrap import mean_by_patient
@@ -90,6 +91,7 @@ class NetHeat(Strict):
         chosen: How many images were chosen, by why.
         lesions: Whether the heat lies in the lesions.
         lungs: Whether it lies in the lungs.
+        sanity: What the maps depend on; None where no image was looked at.
     """
 
     model: str
@@ -100,6 +102,7 @@ class NetHeat(Strict):
     chosen: dict[str, int]
     lesions: Located | NotLocated
     lungs: Located | NotLocated
+    sanity: Sanity | None = None
 
 
 def baselines(images: int, height: int, width: int, seed: int) -> dict[str, Maps]:

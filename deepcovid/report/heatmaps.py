@@ -7,7 +7,7 @@ from deepcovid.heatmaps.localisation import Located
 from deepcovid.nets.zoo import title_of
 from deepcovid.report import tables
 from deepcovid.report.contents import Contents
-from deepcovid.report.sentences import heat_sentences, places_of
+from deepcovid.report.sentences import heat_sentences, places_of, sanity_sentences
 
 TITLE = "Where does the score come from?"
 MEASURED = (
@@ -32,8 +32,9 @@ def heatmaps(contents: Contents) -> Section:
     blocks, notes = list(_pictures(contents)), []
     steps = tuple(part.step for part in contents.heatmaps.values())
     said = tuple(sentence for part in contents.heatmaps.values() for sentence in heat_sentences(part.value))
+    said += tuple(sentence for part in contents.heatmaps.values() for sentence in sanity_sentences(part.value))
     if said:
-        blocks.append(Block("Computed from the table below.", steps, sentences=said))
+        blocks.append(Block("Computed from the tables below.", steps, sentences=said))
     for net in contents.heatmaps.values():
         title = title_of(net.value.model)
         for words, part in places_of(net.value):
@@ -42,6 +43,15 @@ def heatmaps(contents: Contents) -> Section:
                 blocks.append(Block(caption, (net.step,), table=tables.located(part)))
             else:
                 notes.append(f"{title}, heat in {words}: not measured; {part.skipped}.")
+        if net.value.sanity:
+            caption = (
+                f"{title}: what the maps depend on. Above, the rank correlation of each map with the one that is made "
+                "once the head, and then ever more of the net, has random weights: near 1 the map does not depend on "
+                "what was learned (Adebayo et al. 2018). Below, the mean score while pixels are taken away or put "
+                "back, the hottest first: a map that finds what counts is low in deletion and high in insertion "
+                "(Petsiuk et al. 2018)."
+            )
+            blocks.append(Block(caption, (net.step,), table=tables.sanity(net.value.sanity)))
     return Section("heatmaps", TITLE, text, tuple(blocks), tuple(notes))
 
 

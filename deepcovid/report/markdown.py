@@ -8,7 +8,7 @@ from deepcovid.drawing.tables import rate, signed, spread
 from deepcovid.ladder.measuring import NetLadder
 from deepcovid.nets.zoo import NETS, title_of
 from deepcovid.report.results import Results
-from deepcovid.report.sentences import heat_sentences
+from deepcovid.report.sentences import heat_sentences, sanity_sentences
 from deepcovid.statistics.comparison import Beside
 from deepcovid.statistics.rates import RunResult
 
@@ -128,7 +128,7 @@ def ways(results: Results, dataset: str) -> str:
 def heatmaps(results: Results, dataset: str) -> str:
     """Return what was measured of the heat maps, a bullet a sentence; nothing where none were made."""
     nets = (results.result(dataset, name) for net in NETS if results.has(dataset, name := f"heatmaps/{net}"))
-    return bullets(sentence for net in nets for sentence in heat_sentences(net))
+    return bullets(sentence for net in nets for sentence in (*heat_sentences(net), *sanity_sentences(net)))
 
 
 def capped(results: Results, dataset: str) -> str:

@@ -118,6 +118,29 @@ def heat_sentences(net: NetHeat) -> Iterator[str]:
         )
 
 
+def sanity_sentences(net: NetHeat) -> Iterator[str]:
+    """Yield what the maps of one net depend on."""
+    if net.sanity is None:
+        return
+    levels = list(net.sanity.correlation.items())
+    for method, words in (OCCLUSION, "The occlusion map"), (GRAD_CAM, "Grad-CAM"):
+        first, last = (_correlation(own.get(method)) for _, own in (levels[0], levels[-1]))
+        yield (
+            f"{words} of {title_of(net.model)} has a rank correlation of {first} with the one of a random head, and of "
+            f"{last} with the one of random weights throughout ({net.sanity.images} images)."
+        )
+    own, centre = (net.sanity.curves[name] for name in (OCCLUSION, CENTRE))
+    yield (
+        f"While pixels are taken away, the hottest of the occlusion map first, the score of {title_of(net.model)} is "
+        f"{_area(own.deletion)} on average, and {_area(centre.deletion)} from the centre outwards; while they are put "
+        f"back, {_area(own.insertion)} and {_area(centre.insertion)}."
+    )
+
+
+def _correlation(measure: Measure | None) -> str:
+    return "an unknown value (a map is flat)" if measure is None else _area(measure)
+
+
 def places_of(net: NetHeat) -> tuple[tuple[str, Located | NotLocated], ...]:
     """Return each place where the heat may lie, in words, and what was measured there."""
     return ("the lesion", net.lesions), ("the lungs", net.lungs)

@@ -6,6 +6,7 @@ from typing import Any
 from deepcovid.drawing.steps import Sourced
 from deepcovid.drawing.tables import Table, bounds, rate, share, signed, spread
 from deepcovid.heatmaps.localisation import CENTRE, GRAD_CAM, OCCLUSION, RANDOM, Located, Measure
+from deepcovid.heatmaps.sanity import Sanity
 from deepcovid.ladder.measuring import NetLadder, RungResult
 from deepcovid.nets.zoo import title_of
 from deepcovid.report.contents import ShownRun
@@ -126,12 +127,14 @@ def _source(source: Source | None) -> str:
     return f"{source.low:.3f} to {source.high:.3f} (s.d. {source.deviation:.4f})" if source else ""
 
 
+METHODS = {OCCLUSION: "sliding window", GRAD_CAM: "Grad-CAM", CENTRE: "centre", RANDOM: "random"}
+
+
 def located(part: Located) -> Table:
     """Return a row per kind of heat map: how well it finds what the masks show, and how much better than the centre."""
-    names = {OCCLUSION: "sliding window", GRAD_CAM: "Grad-CAM", CENTRE: "centre", RANDOM: "random"}
     rows = [
         (
-            names[method],
+            METHODS[method],
             *(_measured(measure) for measure in (own.pointing_game, own.heat_inside, own.auc)),
             _measured(own.minus_centre.auc, "+") if own.minus_centre else "",
         )
@@ -140,6 +143,20 @@ def located(part: Located) -> Table:
     counts = f"{part.images} images of {part.patients} patients"
     header = (counts, "pointing game", "share of the heat", "AUC over pixels", "AUC less the centre's")
     return Table(header, rows)
+
+
+def sanity(found: Sanity) -> Table:
+    """Return a row per part that has random weights, then the mean scores of deletion and insertion, a column a map."""
+    names = {name: METHODS[name] for name in found.curves}
+    rows = [
+        (f"random weights: {what}", *(_measured(own.get(method)) for method in names))
+        for what, own in found.correlation.items()
+    ]
+    rows += [
+        (measure, *(_measured(getattr(found.curves[method], measure)) for method in names))
+        for measure in ("deletion", "insertion")
+    ]
+    return Table((f"{found.images} images of {found.patients} patients", *names.values()), rows)
 
 
 def _measured(measure: Measure | None, sign: str = "") -> str:
