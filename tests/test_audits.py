@@ -7,9 +7,10 @@ import pytest
 
 from deepcovid.audits.leakage import Count, NearDuplicates
 from deepcovid.audits.registry import AUDITS, plots_of, read_results, results_of, sentences, ways_of
+from deepcovid.audits.verdict import verdict
 from deepcovid.errors import UserError
 from deepcovid.statistics.estimate import Headline, write_result
-from tests.audits import ACQUISITION, BASELINES, CALIBRATION, HIDDEN, LEAKAGE, Machines, area, external, found
+from tests.audits import ACQUISITION, BASELINES, CALIBRATION, CHANGED, HIDDEN, LEAKAGE, Machines, area, external, found
 from tests.checkouts import ROOT
 
 
@@ -212,3 +213,15 @@ def test_an_audit_of_the_registry_is_told_without_further_edits(monkeypatch, tmp
     (tmp_path / "machines.json").write_text("{}")
     with pytest.raises(UserError, match=r"machines\.json"):
         read_results(tmp_path)
+
+
+def test_the_verdict_is_five_short_sentences_each_with_its_number():
+    sentences = list(verdict(found(external()), "resnet18"))
+    assert len(sentences) == 5
+    assert all(len(sentence.split()) <= 30 for sentence in sentences)
+    for sentence, number in zip(sentences, ("0.950 (", "0.980 (", "0.550 (", "0.930 (", "+1.000 ("), strict=True):
+        assert number in sentence
+    patients = changed(CHANGED.nets["resnet18"], parts=None)
+    *_, last = verdict(found(external()) | {"changed": changed(CHANGED, nets={"resnet18": patients})}, "resnet18")
+    assert last == ("In the frame of an image without COVID-19, it finds 12 of 100 COVID-19 images; in their own, 85.")
+    assert list(verdict(found(external()), "alexnet")) == []

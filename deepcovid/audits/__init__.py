@@ -3,6 +3,7 @@
 registry.py         which audits there are, and what they say together
 audit.py            what every audit offers: headline, sentences, figures and tables
 enough.py           what one needs to know to reach which AUC, over all audits
+verdict.py          what the score means, in five sentences
 reliability.py      how often images with a score are COVID, on one's own and on other people's images
 leakage.py          is a test image also in training: the same file, the same pixels, nearly, or the same patient?
 near_duplicates.py  pairs of images that are nearly the same picture

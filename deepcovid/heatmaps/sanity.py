@@ -5,28 +5,29 @@ one after another. A map that stays as it was does not depend on what they had l
 
 Deletion and insertion (Petsiuk et al. 2018): pixels are taken away from an image, or put into a grey one, the hottest
 first. Where a map finds what counts, the score falls fast and rises fast.
+
+Only `randomised` needs torch, and imports it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from copy import deepcopy
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
-from torch import nn
 
 from deepcovid.schema import Strict
 from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.bootstrap import mean_by_patient
 from deepcovid.statistics.estimate import Estimate, Number
 
+if TYPE_CHECKING:
+    from torch import nn
+
 Maps = NDArray[np.float32]
 Margin = NDArray[np.float32]
-# From a net and a head's margin (features), the weight of covid less that of non: maps by method.
-Explain = Callable[[nn.Module, Margin], Mapping[str, Maps]]
 Measure = Estimate | Number
 
 PARTS = 4  # in which a net's weights are made random, from its output to its input
@@ -62,10 +63,10 @@ class Part(NamedTuple):
     """Modules of a net that lie next to each other."""
 
     name: str
-    modules: list[nn.Module]
+    modules: "list[nn.Module]"
 
 
-def parts_of(net: nn.Module) -> list[Part]:
+def parts_of(net: "nn.Module") -> list[Part]:
     """Return the net's parts that have weights, PARTS at most, from its output to its input."""
     blocks = _blocks(net)
     while len(blocks) == 1 and _blocks(blocks[0][1]):  # a container of all others is opened
@@ -79,11 +80,11 @@ def parts_of(net: nn.Module) -> list[Part]:
     return found
 
 
-def _blocks(module: nn.Module) -> list[tuple[str, nn.Module]]:
+def _blocks(module: "nn.Module") -> "list[tuple[str, nn.Module]]":
     return [(name, child) for name, child in module.named_children() if next(child.parameters(), None) is not None]
 
 
-def randomised(net: nn.Module, margin: Margin, seed: int) -> Iterator[tuple[str, nn.Module, Margin]]:
+def randomised(net: "nn.Module", margin: Margin, seed: int) -> "Iterator[tuple[str, nn.Module, Margin]]":
     """Yield the net and the head's margin with ever more random weights: the head, then the net's parts.
 
     Args:
@@ -91,6 +92,8 @@ def randomised(net: nn.Module, margin: Margin, seed: int) -> Iterator[tuple[str,
         margin: (features), the head's weight of covid less that of non.
         seed: Seed of the random weights.
     """
+    import torch
+
     rng = np.random.default_rng(seed)
     other = rng.normal(0, margin.std(), len(margin)).astype(np.float32)
     yield HEAD, net, other

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from deepcovid.audits import enough
 from deepcovid.audits.registry import read_results, sentences, ways_of
+from deepcovid.audits.verdict import verdict as sentences_of_verdict
 from deepcovid.drawing.tables import rate, signed, spread
 from deepcovid.ladder.measuring import NetLadder
 from deepcovid.nets.zoo import NETS, title_of
@@ -117,6 +118,11 @@ def ladder(net: NetLadder) -> str:
 def audits(results: Results, dataset: str) -> str:
     """Return what the audits say, a bullet a sentence."""
     return bullets(sentences(read_results(results.folder / dataset)))
+
+
+def verdict(results: Results, dataset: str, net: str) -> str:
+    """Return what the score of a net means, a bullet a sentence."""
+    return bullets(sentences_of_verdict(read_results(results.folder / dataset), net))
 
 
 def ways(results: Results, dataset: str) -> str:

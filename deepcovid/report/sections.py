@@ -6,6 +6,7 @@ from multiprocessing import get_context
 
 from joblib import cpu_count
 
+from deepcovid.audits.verdict import verdict
 from deepcovid.drawing.blocks import NOT_RUN, Block, Section, Tile, drawn
 from deepcovid.drawing.steps import Step
 from deepcovid.drawing.svg import WIDTH
@@ -119,7 +120,10 @@ def failure(contents: Contents) -> Section:
 
 def meaning(contents: Contents) -> Section:
     """What the scores say on other people's images, and whether they tell where an image comes from."""
-    blocks = [block for part in contents.audits.values() for block in part.value.meaning(part.step)]
+    said = tuple(verdict({name: part.value for name, part in contents.audits.items()}, contents.main_model))
+    steps = tuple(part.step for part in contents.audits.values())
+    blocks = [Block("Computed from the audits.", steps, sentences=said)] if said else []
+    blocks += [block for part in contents.audits.values() for block in part.value.meaning(part.step)]
     notes = () if blocks else (NOT_RUN.format("test on other people's images"),)
     return Section("meaning", "What the score means", blocks=tuple(blocks), notes=notes)
 
