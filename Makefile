@@ -36,7 +36,7 @@ lint: $(READY)
 	mypy
 
 check: repro
-	python -m tools.check_reproduction
+	python -m deepcovid check
 	python -m pytest -m pipeline
 
 # `dvc exp run -S` writes its values into params.yaml; however the runs end, the file is put back.

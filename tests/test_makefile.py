@@ -61,7 +61,7 @@ def make(folder, *arguments, **environment):
 
 
 def test_check_runs_the_pipeline_compares_its_results_and_runs_the_tests_of_the_pipeline(folder):
-    assert make(folder, "check") == (0, ["repro", "-m tools.check_reproduction", "-m pytest -m pipeline"])
+    assert make(folder, "check") == (0, ["repro", "-m deepcovid check", "-m pytest -m pipeline"])
 
 
 def test_a_repro_that_fails_ends_check(folder):

@@ -306,7 +306,7 @@ def test_heads_are_tested_on_a_users_folder_with_dicom_among_its_files(repositor
 
 
 def test_the_reproduction_check_passes_on_equal_metrics_and_names_one_that_moved(repository, put_back):
-    check = [sys.executable, "-m", "tools.check_reproduction"]
+    check = [sys.executable, "-m", "deepcovid", "check"]
     path = repository / "metrics/phantom/resnet18-paper.json"
     passed = run(check, repository, **ENVIRONMENT)
     assert passed.returncode == 0, passed.stdout + passed.stderr

@@ -2,6 +2,7 @@
 
 predict.py   `deepcovid predict`: scores of images, with heat maps if wanted
 show.py      `deepcovid show`: the report of a data set
+check.py     `deepcovid check`: metrics beside those of a git revision, within tolerances
 docs.py      `deepcovid docs`: the README and the pages of docs, filled in from the results
 inputs.py    what the user names on the command line: image files, folders of them, zips of them
 pictures.py  the heat maps of `deepcovid predict --heatmap`
@@ -37,6 +38,21 @@ examples:
   deepcovid show
   deepcovid show phantom --no-browser
   deepcovid show covid-xray-5k --output report.html
+"""
+CHECK = """\
+examples:
+  deepcovid check                                       the results of phantom against the committed ones
+  deepcovid check --revision main --dataset cohen-chexpert
+  deepcovid check metrics/ eval.yaml --tolerances tolerances.yaml        in any project that git keeps
+
+A tolerance file is YAML: patterns of metrics and how far each may lie from the other revision, the first that fits
+decides. What no pattern fits must be equal; `any` asks only that the metric is there.
+
+  "metrics/audits/*: auc*": 0.02
+  "*p_value": any
+  "*auc*": 0.005
+
+exit status: 0 if every metric is reproduced, 1 if not or if nothing could be compared, 2 for wrong options.
 """
 DOCS = """\
 examples:
@@ -90,6 +106,7 @@ def parser() -> argparse.ArgumentParser:
 
     _add_predict(command("predict", "score images with a trained head", PREDICT))
     _add_show(command("show", "open a data set's report in the browser, or write a copy of it", SHOW))
+    _add_check(command("check", "compare metrics with those of a git revision", CHECK))
     docs = command("docs", "write the project's README and docs anew from its results", DOCS)
     docs.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is out of date")
     return whole
@@ -128,6 +145,20 @@ def _add_show(show: argparse.ArgumentParser) -> None:
     add("report", nargs="?", metavar="REPORT-OR-DATASET", help="default: the one below data/ in the current folder")
     add("--output", type=Path, metavar="FILE", help="write a copy there; open nothing")
     add("--no-browser", action="store_true", help="only print where the report is")
+
+
+def _add_check(check: argparse.ArgumentParser) -> None:
+    add = check.add_argument
+    add("metrics", nargs="*", metavar="FILE-OR-FOLDER", help="metrics files; default: those of --dataset")
+    add("--revision", default="HEAD", help="git revision with the metrics to agree with; default HEAD")
+    add("--dataset", default="phantom", help="data set of this project whose results to compare; default phantom")
+    add(
+        "--tolerances",
+        type=Path,
+        default=Path("reference/tolerances.yaml"),
+        metavar="FILE",
+        help="how far metrics may lie; default reference/tolerances.yaml",
+    )
 
 
 def _number(least: int, most: int) -> Callable[[str], int]:

@@ -1,14 +1,13 @@
-"""Compare the results in the working tree with those of a git revision, within tolerances named per metric.
+"""`deepcovid check`: metrics in the working tree beside those of a git revision, within tolerances named per metric.
 
-Every value of every JSON file in metrics/ and results/ counts; a list counts as one value. Prints the largest
-difference under each tolerance. Exits with 1 and names every metric that is too far off, missing or new.
+Every value of every metrics file counts; a list counts as one value. It prints the largest difference under each
+tolerance, and names every metric that is too far off, missing or new.
 """
 
 import argparse
 import json
 import math
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -17,8 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
-TOLERANCES = Path("reference/tolerances.yaml")
+from deepcovid.errors import UserError, reason_of
+
+ENDINGS = (".json", ".yaml", ".yml")
 FOLDERS = ("metrics/{}", "metrics/audits/{}", "results/{}")  # of a data set
 EQUAL = "(any other)"  # keys that no pattern fits must be equal
 MISSING = "(missing)"
@@ -84,24 +86,56 @@ def flat(value: Any, path: str = "") -> dict[str, Any]:
     return {key: leaf for part in parts for key, leaf in part.items()}
 
 
-def committed(revision: str, folders: Sequence[str]) -> Files:
-    """Return the files of results below `folders` as a git revision has them."""
-    names = git("ls-tree", "-r", "--name-only", revision, "--", *folders).splitlines()
-    return {name: flat(json.loads(git("show", f"{revision}:./{name}"))) for name in names if name.endswith(".json")}
+def committed(revision: str, places: Sequence[str]) -> Files:
+    """Return the metrics files at or below `places` as a git revision has them.
+
+    Raises:
+        UserError: There is no such revision, or a file holds something else.
+    """
+    names = git("ls-tree", "-r", "--name-only", revision, "--", *places).splitlines()
+    return {name: read(git("show", f"{revision}:./{name}"), f"{revision}:{name}") for name in names if is_metrics(name)}
 
 
-def reproduced(folders: Sequence[str]) -> Files:
-    """Return the files of results below `folders` as they are now."""
-    paths = [path for folder in folders for path in sorted(Path(folder).rglob("*.json"))]
-    return {path.as_posix(): flat(json.loads(path.read_text(encoding="utf-8"))) for path in paths}
+def reproduced(places: Sequence[str]) -> Files:
+    """Return the metrics files at or below `places` as they are now."""
+    roots = [Path(place) for place in places]
+    paths = [path for root in roots for path in ([root] if root.is_file() else sorted(root.rglob("*")))]
+    return {path.as_posix(): read(path.read_text("utf-8"), str(path)) for path in paths if is_metrics(path.name)}
+
+
+def is_metrics(name: str) -> bool:
+    """Return whether a file may hold metrics."""
+    return name.endswith(ENDINGS)
+
+
+def read(text: str, origin: str) -> dict[str, Any]:
+    """Return the values of a metrics file, JSON or YAML, by dotted key.
+
+    Raises:
+        UserError: It holds something else.
+    """
+    try:
+        values = json.loads(text) if origin.endswith(".json") else YAML(typ="safe", pure=True).load(text)
+    except (ValueError, YAMLError, RecursionError) as error:
+        raise UserError(f"{origin}: no metrics ({reason_of(error)})") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{origin}: no metrics: not names with values")
+    return flat(values)
 
 
 def git(*arguments: str) -> str:
-    """Return what a git command prints."""
-    result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    if result.returncode:
-        sys.exit(f"error: git {' '.join(arguments)} failed: {result.stderr.strip()}")
-    return result.stdout
+    """Return what a git command prints.
+
+    Raises:
+        UserError: It fails.
+    """
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise UserError("git is not installed, so that there is nothing to compare with") from None
+    if done.returncode:
+        raise UserError(f"git {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout
 
 
 def report(results: list[Comparison]) -> None:
@@ -119,22 +153,14 @@ def report(results: list[Comparison]) -> None:
     print(f"reproduction check: {len(results) - len(failures)} metrics reproduced, {len(failures)} not")
 
 
-def main() -> None:
-    """Compare and report."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog="example: dvc repro && python -m tools.check_reproduction --revision main"
-    )
-    parser.add_argument("--revision", default="HEAD", help="git revision with the results to agree with (HEAD)")
-    parser.add_argument("--dataset", default="phantom", help="data set whose results to compare (phantom)")
-    options = parser.parse_args()
-    tolerances = YAML(typ="safe", pure=True).load(TOLERANCES)
-    folders = [folder.format(options.dataset) for folder in FOLDERS]
-    results = compare(committed(options.revision, folders), reproduced(folders), tolerances)
+def run(options: argparse.Namespace) -> int:
+    """Compare and report; return 1 if a metric is too far off, missing or new."""
+    places = options.metrics or [folder.format(options.dataset) for folder in FOLDERS]
+    if not options.tolerances.is_file():
+        raise UserError(f"--tolerances {options.tolerances}: no such file; name one that says how far metrics may lie")
+    tolerances = YAML(typ="safe", pure=True).load(options.tolerances) or {}
+    results = compare(committed(options.revision, places), reproduced(places), tolerances)
     if not results:
-        sys.exit(f"error: no results of {options.dataset} in {options.revision} and here; run `dvc repro` first")
+        raise UserError(f"{', '.join(places)}: no metrics in {options.revision}, and none here; run `dvc repro` first")
     report(results)
-    sys.exit(0 if all(result.passes for result in results) else 1)
-
-
-if __name__ == "__main__":
-    main()
+    return 0 if all(result.passes for result in results) else 1

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from deepcovid.commands.check import compare, flat
 from tests.audits import external, found
 from tests.checkouts import ROOT, run
-from tools.check_reproduction import compare, flat
 
 TOLERANCES = {"*p_value": "any", "auc": 0.01, "*auc*": 0.05, "confusion.*": 3}
 
@@ -120,7 +120,7 @@ FILES = {
 
 
 def check(folder, *options):
-    return run([sys.executable, "-m", "tools.check_reproduction", *options], folder, PYTHONPATH=str(ROOT))
+    return run([sys.executable, "-m", "deepcovid", "check", *options], folder, PYTHONPATH=str(ROOT))
 
 
 def test_results_are_compared_by_name_within_the_projects_own_tolerances(results):
@@ -161,5 +161,31 @@ def test_an_unknown_revision_or_data_set_is_one_line(results):
     for options in (["--revision", "nowhere"], ["--dataset", "nowhere"]):
         result = check(results, *options)
         assert result.returncode == 1
-        assert result.stderr.startswith("error: ")
-        assert result.stderr.count("\n") == 1
+        assert result.stderr.splitlines()[-1].startswith("error: ")
+        assert result.stderr.count("\n") == 2  # the other line says that it is for research only
+
+
+def test_any_projects_metrics_are_compared_with_a_tolerance_file_of_its_own(tmp_path):
+    (tmp_path / "eval.yaml").write_text("test: {auc: 0.8, n: 10}\n")
+    (tmp_path / "allowed.yaml").write_text('"*auc": 0.05\n')
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@t"]
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "metrics"]):
+        subprocess.run([*git, *command], cwd=tmp_path, check=True)
+    (tmp_path / "eval.yaml").write_text("test: {auc: 0.84, n: 10}\n")
+    done = check(tmp_path, "eval.yaml", "--tolerances", "allowed.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "2 metrics reproduced, 0 not" in done.stdout
+    (tmp_path / "eval.yaml").write_text("test: {auc: 0.8, n: 11}\n")
+    done = check(tmp_path, "eval.yaml", "--tolerances", "allowed.yaml")
+    assert done.returncode == 1
+    assert "NOT REPRODUCED eval.yaml: test.n: committed 10, reproduced 11" in done.stdout
+
+
+@pytest.mark.parametrize("text", ["[1, 2", "- 1\n- 2\n", "a: [1\n"])
+def test_a_file_without_metrics_and_a_missing_tolerance_file_are_one_line(results, text):
+    done = check(results, "--tolerances", "nowhere.yaml")
+    assert "error: --tolerances nowhere.yaml: no such file" in done.stderr
+    (results / "results/phantom/more.yaml").write_text(text)
+    done = check(results)
+    assert done.returncode == 1
+    assert "error: results/phantom/more.yaml: no metrics" in done.stderr.splitlines()[-1]
