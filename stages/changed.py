@@ -24,7 +24,7 @@ from deepcovid.nets.features import extract, keep_large_buffers
 from deepcovid.nets.trunks import read_state, trunk
 from deepcovid.parameters import Parameters
 from deepcovid.progress import track
-from deepcovid.settings import PhantomSource
+from deepcovid.settings import Collection, PhantomSource
 from deepcovid.sources.phantom.redrawn import Variant, redrawn
 from stages import _audit, _run, paths
 from stages._pixels import read_pixels
@@ -100,7 +100,7 @@ def measured(
         "COVID-19, blurred": blurred(own, BLUR * side),
         f"COVID-19, saved again, quality {QUALITY}": saved_again(own, QUALITY),
         "COVID-19, margins cut off": without_margins(own, MARGIN),
-        **{_named(variant): files for variant, files in drawn.items() if variant != Variant(True, "A")},
+        **{_named(variant): files for variant, files in list(drawn.items())[1:]},  # the first is as it was
     }
     shifts = {name: shift(ill, scored(part), patients, threshold, settings) for name, part in images.items()}
     well, of_others = scored(rest), catalogue.patients(others)
@@ -121,15 +121,21 @@ def parts_of(
     """Return what of a phantom's score is of the disease and what of the collection, where both are known."""
     if not drawn:
         return None
-    by_part = {(variant.lesions, variant.collection == "A"): scored(files) for variant, files in drawn.items()}
+    own = next(iter(drawn)).collection
+    by_part = {(variant.lesions, variant.collection == own): scored(files) for variant, files in drawn.items()}
     return parts(by_part, patients, parameters.evaluate)
 
 
 def drawn_again(parameters: Parameters, rows: pd.DataFrame, channels: int) -> dict[Variant, Pixels]:
-    """Return phantoms, rows of the catalogue, drawn again in every variant; nothing of images that are no phantoms."""
+    """Return phantoms, rows of the catalogue, drawn again in every variant, first as they were.
+
+    Nothing of images that are no phantoms.
+    """
     if not isinstance(parameters.source, PhantomSource):
         return {}
-    variants = [Variant(lesions, collection) for lesions in (True, False) for collection in ("A", "B")]
+    own = parameters.source.collections["covid"]
+    collections: tuple[Collection, ...] = (own, "A" if own == "B" else "B")
+    variants = [Variant(lesions, collection) for lesions in (True, False) for collection in collections]
     files = redrawn(parameters.source, rows["image_id"].tolist(), variants)
     framing = resize_and_crop(parameters.image_size)
     return {
