@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from deepcovid import catalogue
-from deepcovid.audits.changed import OTHER_FRAME, Changed, OfNet, Parts, parts, shift
+from deepcovid.audits.changed import LIKE_FRAME, OTHER_FRAME, Changed, OfNet, parts, shift
 from deepcovid.fetching import packaged
 from deepcovid.heads.head_files import check_weights, read_head
 from deepcovid.heads.scoring import log_odds
@@ -24,7 +24,7 @@ from deepcovid.nets.features import extract, keep_large_buffers
 from deepcovid.nets.trunks import read_state, trunk
 from deepcovid.parameters import Parameters
 from deepcovid.progress import track
-from deepcovid.settings import Collection, PhantomSource
+from deepcovid.settings import Collection, EvaluateSettings, PhantomSource
 from deepcovid.sources.phantom.redrawn import Variant, redrawn
 from stages import _audit, _run, paths
 from stages._pixels import read_pixels
@@ -35,95 +35,142 @@ QUALITY = 60  # of the JPEG that an image is saved as again
 MARGIN = 0.1  # of the side, cut off on each side
 
 Pixels = NDArray[np.uint8]
-LogOdds = Callable[[Pixels], NDArray[np.float64]]
+Masks = list[NDArray[np.bool_] | None]
+Images = Callable[[slice], Pixels]  # some of so many images, one after another: they need not all be in memory
+
+
+class Scorer:
+    """A net and its head that is shown."""
+
+    def __init__(self, parameters: Parameters, dataset: str, model: str) -> None:
+        file = paths.handed_on(dataset, "audited") / f"{model}-{parameters.audit.recipe}.safetensors"
+        head = read_head(file)
+        check_weights(file, head, paths.weights(dataset, model))
+        keep_large_buffers()
+        self.net, self.settings = trunk(*read_state(paths.weights(dataset, model))), parameters.features
+        self.head, self.threshold = head.shown_head(), float(logit(head.choices.cut_off))
+
+    def log_odds(self, images: Images, count: int) -> NDArray[np.float64]:
+        """Return the log-odds of covid of `count` images."""
+        size = self.settings.batch_size
+        batches = (images(slice(start, start + size)) for start in range(0, count, size))
+        features = np.concatenate(list(extract(self.net, batches, self.settings)))
+        return log_odds(features, *self.head)[:, 0]
 
 
 def changed(parameters: Parameters, dataset: str) -> None:
     table, pixels = catalogue.read(paths.data(dataset, "images.csv")), read_pixels(dataset, parameters.image_size)
-    covid, others = chosen(table)
-    shown = {name: np.asarray(pixels[rows.index.to_numpy()]) for name, rows in (("covid", covid), ("others", others))}
-    drawn = drawn_again(parameters, covid, shown["covid"].shape[-1])
-    lungs = masks_of(parameters, dataset, covid)
+    covid, others = chosen(table, parameters.audit.seed)
+    drawn = drawn_again(parameters, covid, pixels.shape[-1])
+    changes = Changes(pixels, covid, others, masks_of(parameters, dataset, covid), drawn)
     nets = {}
     for model in track(parameters.audited_models, "scoring changed images", unit="nets"):
-        scored, threshold = head_of(parameters, dataset, model)
-        nets[model] = measured(parameters, scored, threshold, (covid, others), shown, lungs, drawn)
+        nets[model] = measured(Scorer(parameters, dataset, model), changes, parameters.evaluate)
     found = Changed(recipe=parameters.audit.recipe, nets=nets, skipped=None if nets else "audited_models names no net")
     _audit.write(found, dataset, "changed")
 
 
-def chosen(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def chosen(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the COVID test images, and as many others, drawn with a seed; fewer where there are fewer."""
     test, covid = catalogue.in_test(table), catalogue.covid(table)
     own, rest = table[test & covid], table[test & ~covid]
     count = min(len(own), len(rest))
-    rows = np.random.default_rng(0).choice(len(rest), count, replace=False)
+    rows = np.random.default_rng(seed).choice(len(rest), count, replace=False)
     return own[:count], rest.iloc[rows]
 
 
-def head_of(parameters: Parameters, dataset: str, model: str) -> tuple[LogOdds, float]:
-    """Return what gives images their log-odds, by the net and its head that is shown, and from where they are covid."""
-    file = paths.handed_on(dataset, "audited") / f"{model}-{parameters.audit.recipe}.safetensors"
-    head = read_head(file)
-    check_weights(file, head, paths.weights(dataset, model))
-    keep_large_buffers()
-    net, size = trunk(*read_state(paths.weights(dataset, model))), parameters.features.batch_size
+class Changes:
+    """Images with COVID-19, a partner for each, and what can be changed about them.
 
-    def scored(images: Pixels) -> NDArray[np.float64]:
-        batches = (images[start : start + size] for start in range(0, len(images), size))
-        features = np.concatenate(list(extract(net, batches, parameters.features)))
-        return log_odds(features, *head.shown_head())[:, 0]
+    Attributes:
+        covid: Catalogue rows of the images (images).
+        others: Their partners without COVID-19 (images).
+        drawn: Of phantoms, the same drawn again.
+    """
 
-    return scored, float(logit(head.choices.cut_off))
+    def __init__(
+        self,
+        pixels: Pixels,
+        covid: pd.DataFrame,
+        others: pd.DataFrame,
+        lungs: Masks,
+        drawn: dict[Variant, Pixels],
+    ) -> None:
+        self.covid, self.others, self.drawn = covid, others, drawn
+        self._pixels, self._lungs = pixels, lungs
+        self._alike = covid.iloc[of_other_patients(catalogue.patients(covid))]
+
+    def of(self, rows: pd.DataFrame) -> Images:
+        """Return images as they are."""
+        places = rows.index.to_numpy()
+        return lambda part: np.asarray(self._pixels[places[part]])
+
+    def of_covid(self) -> dict[str, Images]:
+        """Return what can be made of every image with COVID-19, in plain words."""
+        own, other, alike = self.of(self.covid), self.of(self.others), self.of(self._alike)
+        side = self._pixels.shape[1]
+        middle = centre(side, CENTRE)[None]
+        return {
+            OTHER_FRAME: lambda part: composed(own(part), other(part), middle),
+            LIKE_FRAME: lambda part: composed(own(part), alike(part), middle),
+            "COVID-19, the frame kept, the middle of another": lambda part: composed(other(part), own(part), middle),
+            "COVID-19, blurred": lambda part: blurred(own(part), BLUR * side),
+            f"COVID-19, saved again, quality {QUALITY}": lambda part: saved_again(own(part), QUALITY),
+            "COVID-19, margins cut off": lambda part: without_margins(own(part), MARGIN),
+            **{_named(variant): _of(files) for variant, files in list(self.drawn.items())[1:]},
+        }
+
+    def of_others(self) -> dict[str, Images]:
+        """Return what can be made of every image without COVID-19."""
+        own, other, middle = self.of(self.covid), self.of(self.others), centre(self._pixels.shape[1], CENTRE)[None]
+        name = "without COVID-19, in the frame of an image with it"
+        return {name: lambda part: composed(other(part), own(part), middle)}
+
+    def of_lungs(self) -> tuple[NDArray[np.bool_], dict[str, Images]]:
+        """Return which images with COVID-19 have a lung mask, and what can be made of those."""
+        known = np.array([mask is not None for mask in self._lungs])
+        masks = np.array([mask for mask in self._lungs if mask is not None])
+        own, other = self.of(self.covid[known]), self.of(self.others[known])
+        return known, {
+            "COVID-19, the lungs kept, all else of another": lambda part: composed(own(part), other(part), masks[part]),
+            "COVID-19, in the lungs' place what another has there": lambda part: composed(
+                other(part), own(part), masks[part]
+            ),
+        }
 
 
-def measured(
-    parameters: Parameters,
-    scored: LogOdds,
-    threshold: float,
-    rows: tuple[pd.DataFrame, pd.DataFrame],
-    shown: dict[str, Pixels],
-    lungs: list[NDArray[np.bool_] | None],
-    drawn: dict[Variant, Pixels],
-) -> OfNet:
+def of_other_patients(patients: pd.Series) -> NDArray[np.intp]:
+    """Return for each image (images) the place of the next one of another patient, or any where there is none."""
+    names, count = patients.to_numpy(), len(patients)
+    places = np.arange(count)
+    for step in range(1, count):
+        same = names[places] == names
+        places = np.where(same, (np.arange(count) + step) % count, places)
+    return places
+
+
+def measured(scorer: Scorer, changes: Changes, settings: EvaluateSettings) -> OfNet:
     """Return what each change does to the scores of one net."""
-    (covid, others), settings = rows, parameters.evaluate
-    own, rest = shown["covid"], shown["others"]
-    ill, patients = scored(own), catalogue.patients(covid)
-    known = np.array([mask is not None for mask in lungs])
-    masks = np.array([mask for mask in lungs if mask is not None])
-    side = own.shape[1]
-    middle = np.broadcast_to(centre(side, CENTRE), own.shape[:3])
-    images = {
-        OTHER_FRAME: composed(own, rest, middle),
-        "COVID-19, the frame kept, the middle of another": composed(rest, own, middle),
-        "COVID-19, blurred": blurred(own, BLUR * side),
-        f"COVID-19, saved again, quality {QUALITY}": saved_again(own, QUALITY),
-        "COVID-19, margins cut off": without_margins(own, MARGIN),
-        **{_named(variant): files for variant, files in list(drawn.items())[1:]},  # the first is as it was
+    shifts = {}
+    known, of_lungs = changes.of_lungs()
+    for rows, makers in (
+        (changes.covid, changes.of_covid()),
+        (changes.others, changes.of_others()),
+        (changes.covid[known], of_lungs),
+    ):
+        if len(rows):
+            before, patients = scorer.log_odds(changes.of(rows), len(rows)), catalogue.patients(rows)
+            for name, images in makers.items():
+                after = scorer.log_odds(images, len(rows))
+                shifts[name] = shift(before, after, patients, scorer.threshold, settings)
+    if not changes.drawn:
+        return OfNet(shifts=shifts)
+    own = next(iter(changes.drawn)).collection
+    by_part = {
+        (variant.lesions, variant.collection == own): scorer.log_odds(_of(files), len(files))
+        for variant, files in changes.drawn.items()
     }
-    shifts = {name: shift(ill, scored(part), patients, threshold, settings) for name, part in images.items()}
-    well, of_others = scored(rest), catalogue.patients(others)
-    framed = scored(composed(rest, own, middle))
-    shifts["without COVID-19, in the frame of an image with it"] = shift(well, framed, of_others, threshold, settings)
-    if len(masks):
-        for name, part in (
-            ("COVID-19, the lungs kept, all else of another", composed(own[known], rest[known], masks)),
-            ("COVID-19, the lungs of another, all else kept", composed(rest[known], own[known], masks)),
-        ):
-            shifts[name] = shift(ill[known], scored(part), patients[known], threshold, settings)
-    return OfNet(shifts=shifts, parts=parts_of(parameters, scored, drawn, patients))
-
-
-def parts_of(
-    parameters: Parameters, scored: LogOdds, drawn: dict[Variant, Pixels], patients: pd.Series
-) -> Parts | None:
-    """Return what of a phantom's score is of the disease and what of the collection, where both are known."""
-    if not drawn:
-        return None
-    own = next(iter(drawn)).collection
-    by_part = {(variant.lesions, variant.collection == own): scored(files) for variant, files in drawn.items()}
-    return parts(by_part, patients, parameters.evaluate)
+    return OfNet(shifts=shifts, parts=parts(by_part, catalogue.patients(changes.covid), settings))
 
 
 def drawn_again(parameters: Parameters, rows: pd.DataFrame, channels: int) -> dict[Variant, Pixels]:
@@ -144,11 +191,15 @@ def drawn_again(parameters: Parameters, rows: pd.DataFrame, channels: int) -> di
     }
 
 
-def masks_of(parameters: Parameters, dataset: str, rows: pd.DataFrame) -> list[NDArray[np.bool_] | None]:
+def masks_of(parameters: Parameters, dataset: str, rows: pd.DataFrame) -> Masks:
     """Return the lung mask of each image, or None where there is none."""
     raw = paths.data(dataset, "raw")
     places = lung_places(raw, packaged(paths.SOURCES, "lung-masks").path)
     return lung_masks(raw, rows, places, parameters.image_size)
+
+
+def _of(files: Pixels) -> Images:
+    return lambda part: files[part]
 
 
 def _named(variant: Variant) -> str:

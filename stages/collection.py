@@ -2,7 +2,7 @@
 
 from deepcovid import catalogue
 from deepcovid.arrays import load_array
-from deepcovid.audits.collection import FEWEST, Collection, check, collection_of_net, learned
+from deepcovid.audits.collection import FEWEST, Collection, check, collection_of_net, healthy, learned, similar
 from deepcovid.audits.unseen import candidates
 from deepcovid.parameters import Parameters
 from deepcovid.progress import track
@@ -16,18 +16,21 @@ def collection(parameters: Parameters, dataset: str, images: str) -> None:
     check(rows, f"--images {images}")
     taken = learned(rows, table)
     recipe = parameters.trained[parameters.audit.recipe]
+    settings = parameters.seeds, parameters.evaluate, parameters.audit.seed
     nets = {}
-    models = parameters.models if taken.rows.sum() >= FEWEST else []
+    enough = catalogue.patients(rows)[taken.rows].nunique() >= FEWEST
+    models = parameters.models if enough else []
     for model in track(models, "training without COVID-19", unit="nets"):
         own = table, load_array(paths.features(dataset, model))
         other = rows, read_features(dataset, images, model, len(rows))
-        nets[model] = collection_of_net(own, other, taken.rows, recipe, parameters.seeds, parameters.evaluate)
+        nets[model] = collection_of_net(own, other, taken.rows, recipe, *settings)
     found = Collection(
         heads=dataset,
         images=images,
         recipe=parameters.audit.recipe,
         learned=int(taken.rows.sum()),
-        healthy=int((taken.rows & (rows["finding"] == catalogue.NORMAL).to_numpy()).sum()),
+        healthy=int((taken.rows & healthy(rows)).sum()),
+        similar=int(similar(table).sum()),
         left_out=taken.left_out,
         nets=nets,
     )

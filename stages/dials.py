@@ -85,6 +85,7 @@ def read(parameters: Parameters, external: DatasetSettings, shortcut: float, les
             parameters.trained[parameters.audit.recipe],
             parameters.seeds,
             parameters.evaluate,
+            parameters.audit.seed,
             lesion=lesion,
             shortcut=shortcut,
         )

@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -19,8 +20,9 @@ from deepcovid.heatmaps.localisation import baselines
 from deepcovid.heatmaps.occlusion import Window, occlusion
 from deepcovid.heatmaps.sanity import STEPS, areas, changed_by_heat, correlations, randomised
 from deepcovid.heatmaps.selection import choose
-from deepcovid.nets.features import extract
+from deepcovid.nets.features import extract, normalised
 from deepcovid.nets.trunks import read_state, trunk
+from deepcovid.nets.weights import random_state
 from deepcovid.parameters import Parameters
 from stages import _run, paths
 from stages._pixels import read_pixels
@@ -105,7 +107,9 @@ class Explained:
         )
         found = [known[:0].assign(measure="", what="", method="", value=0.0)]
         if len(rows):
-            for what, other, margin in randomised(net, self.margin, self.seed):
+            sample = normalised(torch.from_numpy(images))
+            random = trunk(self.model, random_state(self.model, self.seed, sample))
+            for what, other, margin in randomised(net, random, self.margin, self.seed):
                 for method, part in self.maps(other, margin, images).items():
                     values = correlations(maps[method], np.stack(list(part)))
                     found.append(known.assign(measure="correlation", what=what, method=method, value=values))

@@ -256,10 +256,21 @@ def detector(auc):
 
 def without_covid(images="elsewhere"):
     one = collection.OfNet(
-        covid=detector(0.99), collection=detector(0.98), healthy=detector(0.97), within=about(0.64, 0.06)
+        covid=detector(0.99),
+        collection=detector(0.98),
+        healthy=detector(0.97),
+        similar=detector(0.6),
+        within=about(0.64, 0.06),
     )
     return collection.Collection(
-        heads="phantom", images=images, recipe="paper", learned=100, healthy=19, left_out=3, nets={"resnet18": one}
+        heads="phantom",
+        images=images,
+        recipe="paper",
+        learned=100,
+        healthy=19,
+        similar=40,
+        left_out=3,
+        nets={"resnet18": one},
     )
 
 
@@ -268,7 +279,7 @@ CHANGED = changed.Changed(
     recipe="paper",
     nets={
         "resnet18": changed.OfNet(
-            shifts={changed.OTHER_FRAME: SHIFT},
+            shifts={changed.OTHER_FRAME: SHIFT, changed.LIKE_FRAME: SHIFT.model_copy(update={"called": 80})},
             parts=changed.Parts(images=100, whole=about(5.0), disease=about(1.0), collection=about(4.0)),
         )
     },

@@ -165,6 +165,24 @@ def test_an_unknown_revision_or_data_set_is_one_line(results):
         assert result.stderr.count("\n") == 2  # the other line says that it is for research only
 
 
+@pytest.mark.parametrize("wrong", ["evla.yaml", "nowhere", "eval.toml"])
+def test_an_argument_without_metrics_is_named_though_others_have_some(results, wrong):
+    done = check(results, "metrics/phantom", wrong)
+    assert done.returncode == 1
+    assert f"error: {wrong}: no metrics in HEAD, and none here" in done.stderr
+
+
+def test_names_with_accents_and_whole_paths_are_compared(results):
+    path = results / "metrics/phantom/Röntgen.json"
+    path.write_text('{"auc": 0.5}')
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@t"]
+    for command in (["add", "-A"], ["commit", "-qm", "one more"]):
+        subprocess.run([*git, *command], cwd=results, check=True)
+    done = check(results, str(results / "metrics/phantom"))
+    assert done.returncode == 0, done.stdout
+    assert "4 metrics reproduced, 0 not" in done.stdout
+
+
 def test_any_projects_metrics_are_compared_with_a_tolerance_file_of_its_own(tmp_path):
     (tmp_path / "eval.yaml").write_text("test: {auc: 0.8, n: 10}\n")
     (tmp_path / "allowed.yaml").write_text('"*auc": 0.05\n')

@@ -44,7 +44,8 @@ def made(shortcut, disease, seed=0):
     """A data set and a test set, with features: the collection in the first, the disease in the second, and noise."""
     own = rows(
         *images(40, "covid", "train"),
-        *images(200, "non", "train"),
+        *images(170, "non", "train"),
+        *images(30, "non", "train", "Pneumonia"),
         *images(30, "covid", "test"),
         *images(90, "non", "test"),
     )
@@ -64,7 +65,7 @@ def made(shortcut, disease, seed=0):
 
 def reached(shortcut, disease):
     own, other = made(shortcut, disease)
-    return collection_of_net(own, other, learned(other[0], own[0]).rows, RECIPE, [0, 1, 2], SETTINGS)
+    return collection_of_net(own, other, learned(other[0], own[0]).rows, RECIPE, [0, 1, 2], SETTINGS, 0)
 
 
 def test_where_only_the_collection_differs_heads_without_covid_do_as_well_and_none_can_within_it():
@@ -73,6 +74,7 @@ def test_where_only_the_collection_differs_heads_without_covid_do_as_well_and_no
     assert found.collection.auc.value > 0.95
     assert found.healthy.auc.value > 0.9
     assert found.collection.less_than_covid.low < 0.02
+    assert found.similar.auc.value < 0.8  # the control learns what is of the other collection
     assert found.within.low < 0.5 < found.within.high
 
 
@@ -122,14 +124,14 @@ def test_patients_who_have_both_and_images_of_the_data_set_are_not_learned():
 
 def test_each_image_is_tested_once_and_never_beside_its_patient():
     table = rows(*({"label": catalogue.LABELS[n % 2], "patient_id": f"p{n // 3}"} for n in range(120)))
-    parts = folds(table)
+    parts = folds(table, 0)
     assert np.sum(parts, axis=0).tolist() == [1] * len(table)
     for part in parts:
         assert not set(table["patient_id"][part]) & set(table["patient_id"][~part])
 
 
 def test_too_few_patients_give_no_cross_validation():
-    assert folds(rows(*({"label": catalogue.LABELS[n < 9], "patient_id": f"p{n}"} for n in range(30)))) == []
+    assert folds(rows(*({"label": catalogue.LABELS[n < 9], "patient_id": f"p{n}"} for n in range(30))), 0) == []
 
 
 def test_a_test_set_without_non_covid_is_refused(refused):
@@ -154,14 +156,22 @@ def test_the_stage_says_that_there_are_too_few_images(trained):  # noqa: F811
 def test_what_was_found_is_told():
     one = reached(shortcut=3, disease=0)
     found = Collection(
-        heads="phantom", images="cohen", recipe="paper", learned=50, healthy=20, left_out=1, nets={"resnet18": one}
+        heads="phantom",
+        images="cohen",
+        recipe="paper",
+        learned=50,
+        healthy=20,
+        similar=30,
+        left_out=1,
+        nets={"resnet18": one},
     )
-    first, second, third = found.sentences()
+    first, second, control, third = found.sentences()
+    assert "that look like COVID-19 (30 images) in its place: it reaches" in control
     assert "trained on 50 images without it of cohen" in first
     assert f"ResNet18 then reaches an AUC of {one.collection.auc.value:.3f}" in second
     assert "cross-validated by patient" in third
     assert found.headline()["resnet18"] == Headline(
         auc=one.collection.auc.value, auc_low=one.collection.auc.low, auc_high=one.collection.auc.high
     )
-    assert [way.title for way in found.ways()] == ["ResNet18, trained without COVID-19"]
+    assert [way.title for way in found.ways()] == ["ResNet18, trained on cohen without COVID-19"]
     assert OfNet.model_validate_json(one.model_dump_json()) == one

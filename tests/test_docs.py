@@ -171,6 +171,6 @@ def test_what_the_audits_found_is_told_and_compared_those_that_a_test_adds_too(t
     assert "The machine's maker tells 0.98" in told
     assert markdown.ways(Results(tmp_path), "phantom").splitlines()[2:5] == [
         "| ResNet18, ImageNet weights | pipeline | 512 | 0.990 (0.970 to 1.000) |",
-        "| ResNet18, trained without COVID-19 | without |  | 0.980 (0.930 to 1.030) |",
+        "| ResNet18, trained on cohen without COVID-19 | never saw COVID-19 |  | 0.980 (0.930 to 1.030) |",
         "| maker of the machine | acquisition |  | 0.980 (0.960 to 1.000) |",
     ]

@@ -1,8 +1,10 @@
 """How far one gets without COVID-19: heads that learn another collection instead of the disease.
 
 The COVID-19 images come from one collection and the others from another. Here heads learn images *without* COVID-19 of
-the first collection as if they were its COVID-19 images, and are then tested on the real ones. If they do as well as
-heads that were trained on COVID-19, the collection is enough for that.
+the first collection as if they were its COVID-19 images, and are then tested on the real ones.
+
+Many of these images show other diseases of the lung. As a control, heads learn such findings of the *other* collection
+in the same way. If these do not find COVID-19 and the first ones do, the collection is enough and the illness is not.
 
 Beside it stands what can be had within the first collection: heads that are trained and tested there.
 """
@@ -18,7 +20,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from deepcovid import catalogue
 from deepcovid.audits.audit import AucOverSeeds, Audit
-from deepcovid.audits.enough import Way
+from deepcovid.audits.enough import WITHOUT, Way
+from deepcovid.audits.parts import LIKE_COVID
 from deepcovid.audits.unseen import trained_on
 from deepcovid.drawing.blocks import Block, drawn
 from deepcovid.drawing.marks import BLUE, GREEN, ORANGE, PINK, dot, reach
@@ -34,7 +37,7 @@ from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import Estimate, Headline
 from deepcovid.statistics.intervals import percentile_interval
 
-FEWEST = 10  # images of a class, from which heads are trained on them
+FEWEST = 10  # patients, from which heads are trained on their images
 FOLDS = 5  # of the cross-validation within the collection
 
 
@@ -59,6 +62,8 @@ class OfNet(Strict):
         covid: Trained on the COVID-19 originals.
         collection: Trained on the images without COVID-19 of the same collection in their place.
         healthy: Trained on those of them without any finding; None where there are too few.
+        similar: The control: trained on findings of the other collection that look like COVID-19 (LIKE_COVID). None
+            where there are too few.
         within: AUC of heads that are trained and tested within the collection, COVID-19 against the rest, by
             cross-validation over patients. None where there are too few images.
     """
@@ -66,6 +71,7 @@ class OfNet(Strict):
     covid: Detector
     collection: Detector
     healthy: Detector | None = None
+    similar: Detector | None = None
     within: Estimate | None = None
 
 
@@ -78,6 +84,7 @@ class Collection(Audit):
         recipe: Recipe of the heads, without augmented copies.
         learned: How many of these images there are.
         healthy: How many of them have no finding.
+        similar: How many images of the data set have a finding that looks like COVID-19, for the control.
         left_out: How many were left out: their patients have images with COVID-19 too, or are in the data set itself.
         nets: By net, what is reached; none where there are too few images.
     """
@@ -89,6 +96,7 @@ class Collection(Audit):
     recipe: str
     learned: int
     healthy: int
+    similar: int
     left_out: int
     nets: dict[str, OfNet]
 
@@ -107,13 +115,20 @@ class Collection(Audit):
             return
         yield (
             f"Heads that never saw COVID-19 were trained on {self.learned} images without it of {self.images} in its "
-            f"place, and tested on the COVID-19 test images of {self.heads}."
+            f"place ({self.healthy} of them without any finding), and tested on the COVID-19 test images of "
+            f"{self.heads}."
         )
         for model, own in self.nets.items():
             yield (
                 f"{title_of(model)} then reaches an AUC of {spread(own.collection.auc)}; trained on the COVID-19 "
                 f"originals, {spread(own.covid.auc)}. The difference is {signed(own.collection.less_than_covid)}."
             )
+        for model, own in self.nets.items():
+            if own.similar:
+                yield (
+                    f"As a control, {title_of(model)} learned findings of {self.heads} itself that look like COVID-19 "
+                    f"({self.similar} images) in its place: it reaches {spread(own.similar.auc)}."
+                )
         for model, own in self.nets.items():
             if own.within:
                 yield (
@@ -125,22 +140,25 @@ class Collection(Audit):
         """Yield a figure of what each net reaches, trained on COVID-19 and without."""
         if not self.nets:
             return
+        shown = [place for place, _ in enumerate(ROWS) if any(_areas(own)[place] for own in self.nets.values())]
         caption = (
             f"A COVID-19 detector that never saw COVID-19. Rows are heads under the recipe {self.recipe}, tested on "
             f"the COVID-19 test images of {self.heads}. They learned COVID-19; or the {self.learned} images of "
-            f"{self.images} without it, in its place; or the {self.healthy} of these without any finding. The last row "
-            "is another question: COVID-19 against the rest within the collection, trained and tested there. Bars are "
-            "95 % intervals over patients, of the median head."
+            f"{self.images} without it, in its place, or those of these without any finding ({self.healthy}); or, as a "
+            f"control, findings of {self.heads} itself that look like it ({self.similar} images). Within the "
+            f"collection is another question: COVID-19 against the rest of {self.images}, trained and tested there. "
+            f"What has fewer than {FEWEST} patients is left out. Bars are 95 % intervals over patients, of the median "
+            "head."
         )
         rows = [
-            (title_of(model), *(spread(area) if area else "" for area in _areas(own)))
+            (title_of(model), *(spread(area) if area else "" for area in (_areas(own)[place] for place in shown)))
             for model, own in self.nets.items()
         ]
         alt = "AUC of heads with and without COVID-19. " + "; ".join(
             f"{title_of(model)}: {own.covid.auc.value:.3f} with, {own.collection.auc.value:.3f} without"
             for model, own in self.nets.items()
         )
-        table = Table(("net", *ROWS), rows)
+        table = Table(("net", *(list(ROWS)[place] for place in shown)), rows)
         yield drawn(figure(self.nets), f"collection-{self.images}", alt, caption, (step,), table)
 
     def blocks(self, step: Step) -> Iterator[Block]:
@@ -150,39 +168,46 @@ class Collection(Audit):
     def ways(self) -> Iterator[Way]:
         """Yield the heads that never saw COVID-19."""
         for model, own in self.nets.items():
-            yield Way(f"{title_of(model)}, trained without COVID-19", "without", own.collection.auc)
+            yield Way(f"{title_of(model)}, trained on {self.images} without COVID-19", WITHOUT, own.collection.auc)
 
 
 ROWS = {
     "trained on COVID-19": BLUE,
     "on the same collection without it": PINK,
     "on its healthy images": ORANGE,
+    "on similar findings of the other collection": INK,
     "within the collection": GREEN,
 }
 
 
 def _areas(own: OfNet) -> tuple[Estimate | None, ...]:
     """Return what a net reaches, in the order of ROWS."""
-    return own.covid.auc, own.collection.auc, own.healthy.auc if own.healthy else None, own.within
+    healthy, similar = (part.auc if part else None for part in (own.healthy, own.similar))
+    return own.covid.auc, own.collection.auc, healthy, similar, own.within
 
 
 @styled
 def figure(nets: Mapping[str, OfNet]) -> Figure:
-    """Draw four rows a net: ROWS."""
-    drawing = Figure(figsize=(WIDTH, 0.92 * len(nets) + 0.8), layout="constrained")
-    axis, labels = drawing.subplots(), []
-    for number, (model, own) in enumerate(nets.items()):
-        for place, (area, (name, colour)) in enumerate(zip(_areas(own), ROWS.items(), strict=True)):
-            row = 5 * number + place
+    """Draw the rows of ROWS for each net, where there is something in them."""
+    labels: list[tuple[float, str]] = []
+    shown = {
+        model: [row for row in zip(_areas(own), ROWS.items(), strict=True) if row[0]] for model, own in nets.items()
+    }
+    rows = sum(len(part) + 1 for part in shown.values())
+    drawing = Figure(figsize=(WIDTH, 0.2 * rows + 0.8), layout="constrained")
+    axis, row = drawing.subplots(), 0
+    for model, part in shown.items():
+        for place, (area, (name, colour)) in enumerate(part):
+            assert area
             labels.append((row, f"{title_of(model)}, {name}" if place == 0 else name))
-            if area:
-                dot(axis, area, row, colour)
-                where = axis.get_yaxis_transform()
-                axis.text(1.01, row, f"{area.value:.3f}", va="center", fontsize=7.5, transform=where)
+            dot(axis, area, row, colour)
+            axis.text(1.01, row, f"{area.value:.3f}", va="center", fontsize=7.5, transform=axis.get_yaxis_transform())
+            row += 1
+        row += 1
     axis.axvline(0.5, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
     axis.set_yticks([row for row, _ in labels], [label for _, label in labels])
     limits = reach(area for own in nets.values() for area in _areas(own) if area)
-    axis.set(ylim=(5 * len(nets) - 1.4, -0.6), xlabel="AUC, 95 % interval", xlim=limits)
+    axis.set(ylim=(rows - 1.4, -0.6), xlabel="AUC, 95 % interval", xlim=limits)
     axis.tick_params(left=False)
     axis.spines["left"].set_visible(False)
     return drawing
@@ -222,6 +247,7 @@ def collection_of_net(
     recipe: Recipe,
     seeds: list[int],
     settings: EvaluateSettings,
+    seed: int,
 ) -> OfNet:
     """Return what heads of one net reach that learn the collection in place of COVID-19.
 
@@ -232,45 +258,73 @@ def collection_of_net(
         recipe: Recipe of the heads; augmented copies are left out.
         seeds: A head is trained for each.
         settings: Samples and seed of the bootstrap.
+        seed: Seed of the folds of the cross-validation.
     """
     from deepcovid.heads.sweep import score_each
 
     (table, _), (rows, their_features) = own, other
     recipe = recipe.model_copy(update={"augmented": False})
-    healthy = positives & (rows["finding"] == catalogue.NORMAL).to_numpy()
-    works = [own, _in_place(own, other, positives)]
-    if healthy.sum() >= FEWEST:
-        works.append(_in_place(own, other, healthy))
-    parts = folds(rows)
-    works += [(rows.assign(split=np.where(part, "test", "train")), their_features) for part in parts]
+    learn = {
+        "covid": own,
+        "collection": _in_place(own, other, positives),
+        "healthy": _in_place(own, other, positives & healthy(rows)),
+        "similar": _in_place(own, own, similar(table)),
+    }
+    usable = {name: work for name, work in learn.items() if name in ("covid", "collection") or _enough(work[0])}
+    parts = folds(rows, seed)
+    works = [
+        *usable.values(),
+        *((rows.assign(split=np.where(part, "test", "train")), their_features) for part in parts),
+    ]
     scores = score_each([(values, split) for split, values in works], recipe, seeds)
 
     bootstrap = Bootstrap.of(table[catalogue.in_test(table)], settings)
-    shown = [part[:, median_head(part, bootstrap.positive)] for part in scores[: len(works) - len(parts)]]
-    draws = [bootstrap.auc(score) for score in shown]
-    areas = [bootstrap.area(score) for score in shown]
-    detectors = [
-        Detector(
-            auc=bootstrap.with_interval(area, drawn_areas),
+    found = dict(zip(usable, scores, strict=False))
+    shown = {name: part[:, median_head(part, bootstrap.positive)] for name, part in found.items()}
+    draws = {name: bootstrap.auc(score) for name, score in shown.items()}
+    areas = {name: bootstrap.area(score) for name, score in shown.items()}
+    detectors = {
+        name: Detector(
+            auc=bootstrap.with_interval(areas[name], draws[name]),
             over_seeds=AucOverSeeds.of([bootstrap.area(head) for head in part.T]),
-            less_than_covid=Estimate.of(areas[0] - area, percentile_interval(draws[0] - drawn_areas)),
+            less_than_covid=Estimate.of(
+                areas["covid"] - areas[name], percentile_interval(draws["covid"] - draws[name])
+            ),
         )
-        for area, drawn_areas, part in zip(areas, draws, scores, strict=False)
-    ]
+        for name, part in found.items()
+    }
+    within = _within(rows, parts, scores[len(usable) :], settings) if parts else None
     return OfNet(
-        covid=detectors[0],
-        collection=detectors[1],
-        healthy=detectors[2] if len(detectors) > 2 else None,
-        within=_within(rows, parts, scores[len(shown) :], settings) if parts else None,
+        covid=detectors["covid"],
+        collection=detectors["collection"],
+        healthy=detectors.get("healthy"),
+        similar=detectors.get("similar"),
+        within=within,
     )
 
 
-def folds(rows: pd.DataFrame) -> list[NDArray[np.bool_]]:
+def healthy(rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return which rows of a catalogue have no finding, (images)."""
+    return (rows["finding"] == catalogue.NORMAL).to_numpy()
+
+
+def similar(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return which training originals have a finding that looks like COVID-19, and is not, (images)."""
+    like = table["finding"].isin(LIKE_COVID) & ~catalogue.covid(table)
+    return (like & catalogue.in_training(table, augmented=False)).to_numpy()
+
+
+def _enough(table: pd.DataFrame) -> bool:
+    """Return whether there are training images of covid of FEWEST patients."""
+    return bool(catalogue.patients(table)[catalogue.covid(table) & (table["split"] == "train")].nunique() >= FEWEST)
+
+
+def folds(rows: pd.DataFrame, seed: int) -> list[NDArray[np.bool_]]:
     """Return the test images of each fold of the cross-validation, (images); none if a class has too few patients."""
     covid, patient = catalogue.covid(rows).to_numpy(), catalogue.patients(rows).to_numpy()
-    if min(len(set(patient[covid])), len(set(patient[~covid]))) < max(FEWEST, FOLDS):
+    if min(len(set(patient[covid])), len(set(patient[~covid]))) < FEWEST:
         return []
-    splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
+    splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     numbers = np.arange(len(rows))
     return [np.isin(numbers, test) for _, test in splitter.split(rows, covid, patient)]
 
@@ -283,6 +337,8 @@ def _in_place(
     """Return the data set with images of the other in place of its COVID-19 training images."""
     (table, features), (rows, their_features) = own, other
     kept = ~(catalogue.covid(table) & (table["split"] == "train")).to_numpy()
+    if rows is table:
+        kept &= ~positives
     taken = rows[positives].assign(label="covid", split="train")
     joined = pd.concat([table[kept], taken], ignore_index=True)
     return joined, np.concatenate([features[kept], their_features[positives]])

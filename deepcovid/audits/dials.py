@@ -109,6 +109,7 @@ def cell(
     recipe: Recipe,
     seeds: list[int],
     settings: EvaluateSettings,
+    seed: int,
     *,
     lesion: float,
     shortcut: float,
@@ -123,6 +124,7 @@ def cell(
         recipe: Recipe of the heads.
         seeds: A head each.
         settings: Samples and seed of the bootstraps.
+        seed: Seed of the folds of a cross-validation.
         lesion, shortcut: The setting.
     """
     test = own.table[catalogue.in_test(own.table)]
@@ -143,6 +145,7 @@ def cell(
         recipe,
         seeds,
         settings,
+        seed,
     )
     simple = {}
     for name in SIMPLE:

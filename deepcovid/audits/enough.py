@@ -15,12 +15,12 @@ from deepcovid.nets.zoo import title_of
 from deepcovid.statistics.counts import Counts
 from deepcovid.statistics.estimate import Estimate
 
-PIPELINE = "pipeline"
+PIPELINE, WITHOUT = "pipeline", "never saw COVID-19"
 # The kinds of ways: their colours, and what they may know.
 KINDS = {
     PIPELINE: (BLUE, "the pipeline's heads"),
     "untrained": (PINK, "the same heads on a net of random weights"),
-    "without": (RED, "the same heads, which never saw COVID-19"),
+    WITHOUT: (RED, "heads that learned other images of the COVID-19 images' collection"),
     "hand-made": (GREEN, "a few numbers of the image"),
     "acquisition": (ORANGE, "how the image was taken, and of whom"),
 }
@@ -65,9 +65,10 @@ def by_net(areas: Mapping[str, Estimate]) -> str:
 def block(ways: Sequence[Way], steps: tuple[Step, ...]) -> Block:
     """Return the opening figure of the audits, with its table."""
     caption = (
-        "What one needs to know to reach which AUC, fitted on the training images and tested on the test images. Saved "
-        "alike: large images were reduced to one short side, smaller ones left, and all saved as JPEG. Bars are 95 % "
-        "intervals, a bootstrap over patients; nets show the median head."
+        "What one needs to know to reach which AUC, fitted on the training images and tested on the test images; heads "
+        "that never saw COVID-19 learned images of a test set in its place. Saved alike: large images were reduced to "
+        "one short side, smaller ones left, and all saved as JPEG. Bars are 95 % intervals, a bootstrap over patients; "
+        "nets show the median head."
     )
     alt = "What is enough for which AUC. " + "; ".join(f"{way.title}: {way.auc.value:.3f}" for way in ways)
     return drawn(figure(ways), "audit-enough", alt, caption, steps, table(ways))

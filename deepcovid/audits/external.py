@@ -37,7 +37,7 @@ class ExternalRun(Strict):
         run: The numbers of all images, of the head that is shown for its own test images too.
         parts: By a name in plain words, those of some of its images alone, COVID-19 against the others, where there
             are FEWEST patients on each side.
-        across: The same across the collections: images that should be called alike, or are ill alike.
+        across: The same across the collections: healthy images, and COVID-19 against findings that look like it.
         calibration: How well its scores are calibrated.
         inside: Its AUC on the test images of its own data set, as the stage evaluate has it.
         collection: The AUC with which its scores tell these images without COVID-19 from its own data

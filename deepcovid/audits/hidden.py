@@ -98,13 +98,13 @@ class Hidden(Audit):
         shuffled = {model: squares[SHUFFLED.key] for model, squares in self.nets.items() if SHUFFLED.key in squares}
         if shuffled:
             yield (
-                "With the pixels of every image shuffled, in training and in test, which leaves its grey levels alone, "
-                f"heads reach {by_net({model: square.auc for model, square in shuffled.items()})}."
+                "With the pixels of every image shuffled, in training and in test, which keeps nothing but its grey "
+                f"levels, heads reach {by_net({model: square.auc for model, square in shuffled.items()})}."
             )
             expected = by_net({model: square.expected() for model, square in shuffled.items()})
             yield (
-                "The AUC less that of shuffled images, plus one half, estimates the AUC on other people's images (Ong "
-                f"Ly et al. 2024): {expected}."
+                "By the formula of Ong Ly et al. (2024), the AUC less that of shuffled images plus one half, one would "
+                f"expect on other people's images {expected}."
             )
 
     def blocks(self, step: Step) -> Iterator[Block]:
@@ -262,8 +262,8 @@ def swept(
             auc=bootstrap.with_interval(own[square], draws[square]),
             over_seeds=AucOverSeeds.of(areas),
             less_than_whole=Estimate.of(own[WHOLE] - own[square], percentile_interval(draws[WHOLE] - draws[square])),
-            lesions_visible=left_visible(lesions, square) if len(lesions) and square != SHUFFLED else None,
-            lungs_visible=left_visible(lungs, square) if len(lungs) and square != SHUFFLED else None,
+            lesions_visible=left_visible(lesions, square) if lesions.any() and square != SHUFFLED else None,
+            lungs_visible=left_visible(lungs, square) if lungs.any() and square != SHUFFLED else None,
         )
     return found
 

@@ -95,7 +95,9 @@ def parts_of(rows: pd.DataFrame, at_home: Mask) -> dict[str, tuple[Mask, Mask]]:
 
 
 def across(rows: pd.DataFrame, outside: Mask) -> dict[str, tuple[Mask, Mask]]:
-    """Return pairs of groups across two collections, or of like illness, which a score of the disease treats alike.
+    """Return pairs of groups across two collections: healthy ones, and COVID-19 against what looks like it.
+
+    A score of the disease would be at one half for the first pair. For the second it may well be higher.
 
     Args:
         rows: Label and finding of the images of the test set, then of the heads' own test images.

@@ -7,6 +7,7 @@ tolerance, and names every metric that is too far off, missing or new.
 import argparse
 import json
 import math
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ def committed(revision: str, places: Sequence[str]) -> Files:
     Raises:
         UserError: There is no such revision, or a file holds something else.
     """
-    names = git("ls-tree", "-r", "--name-only", revision, "--", *places).splitlines()
+    names = git("ls-tree", "-r", "-z", "--name-only", revision, "--", *places).split("\0")
     return {name: read(git("show", f"{revision}:./{name}"), f"{revision}:{name}") for name in names if is_metrics(name)}
 
 
@@ -155,11 +156,18 @@ def report(results: list[Comparison]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compare and report; return 1 if a metric is too far off, missing or new."""
-    places = options.metrics or [folder.format(options.dataset) for folder in FOLDERS]
+    places = [os.path.relpath(place) for place in options.metrics]
+    places = places or [folder.format(options.dataset) for folder in FOLDERS]
     if not options.tolerances.is_file():
         raise UserError(f"--tolerances {options.tolerances}: no such file; name one that says how far metrics may lie")
     tolerances = YAML(typ="safe", pure=True).load(options.tolerances) or {}
-    results = compare(committed(options.revision, places), reproduced(places), tolerances)
+    old, new = committed(options.revision, places), reproduced(places)
+    for place in places if options.metrics else []:
+        if not any(Path(name).is_relative_to(place) for name in {*old, *new}):
+            raise UserError(
+                f"{place}: no metrics in {options.revision}, and none here; they end in {', '.join(ENDINGS)}"
+            )
+    results = compare(old, new, tolerances)
     if not results:
         raise UserError(f"{', '.join(places)}: no metrics in {options.revision}, and none here; run `dvc repro` first")
     report(results)

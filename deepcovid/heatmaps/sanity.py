@@ -5,13 +5,11 @@ one after another. A map that stays as it was does not depend on what they had l
 
 Deletion and insertion (Petsiuk et al. 2018): pixels are taken away from an image, or put into a grey one, the hottest
 first. Where a map finds what counts, the score falls fast and rises fast.
-
-Only `randomised` needs torch, and imports it.
 """
 
 from collections.abc import Iterator
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -33,6 +31,7 @@ Measure = Estimate | Number
 PARTS = 4  # in which a net's weights are made random, from its output to its input
 STEPS = 20  # of deletion and insertion
 HEAD = "the head"
+FEWEST = 10  # patients, from which a mean has an interval
 
 
 class Curve(Strict):
@@ -84,29 +83,25 @@ def _blocks(module: "nn.Module") -> "list[tuple[str, nn.Module]]":
     return [(name, child) for name, child in module.named_children() if next(child.parameters(), None) is not None]
 
 
-def randomised(net: "nn.Module", margin: Margin, seed: int) -> "Iterator[tuple[str, nn.Module, Margin]]":
+def randomised(
+    net: "nn.Module", other: "nn.Module", margin: Margin, seed: int
+) -> "Iterator[tuple[str, nn.Module, Margin]]":
     """Yield the net and the head's margin with ever more random weights: the head, then the net's parts.
 
     Args:
         net: Stays as it is.
+        other: The same net with random weights, under which its features are of order one: with weights as layers draw
+            them, hardly anything of an image reaches the output of a net without BatchNorm.
         margin: (features), the head's weight of covid less that of non.
-        seed: Seed of the random weights.
+        seed: Seed of the random head.
     """
-    import torch
-
-    rng = np.random.default_rng(seed)
-    other = rng.normal(0, margin.std(), len(margin)).astype(np.float32)
-    yield HEAD, net, other
+    drawn = np.random.default_rng(seed).normal(0, margin.std(), len(margin)).astype(np.float32)
+    yield HEAD, net, drawn
     own = deepcopy(net)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for part in parts_of(own):
-            for module in part.modules:
-                for layer in module.modules():
-                    reset: Any = getattr(layer, "reset_parameters", None)
-                    if reset:
-                        reset()
-            yield f"and {part.name}", own, other
+    for part, source in zip(parts_of(own), parts_of(other), strict=True):
+        for module, random in zip(part.modules, source.modules, strict=True):
+            module.load_state_dict(random.state_dict())
+        yield f"and {part.name}", own, drawn
 
 
 def correlations(maps: Maps, others: Maps) -> NDArray[np.float64]:
@@ -160,7 +155,7 @@ def sanity(values: pd.DataFrame, settings: EvaluateSettings) -> Sanity | None:
         return None
 
     def mean(rows: pd.DataFrame) -> Measure | None:
-        return mean_by_patient(rows["value"].to_numpy(dtype=np.float64), rows["patient_id"], settings)
+        return mean_by_patient(rows["value"].to_numpy(dtype=np.float64), rows["patient_id"], settings, FEWEST)
 
     compared = values[values["measure"] == "correlation"]
     found: dict[str, dict[str, Measure | None]] = {}

@@ -39,8 +39,10 @@ def without_margins(images: Pixels, share: float) -> Pixels:
 
 
 def composed(inside: Pixels, outside: Pixels, masks: Mask) -> Pixels:
-    """Return images (batch, height, width, channels): `inside` where `masks` (batch, height, width) is true, else
-    `outside`."""
+    """Return images (batch, height, width, channels): `inside` where `masks` is true, else `outside`.
+
+    Masks are (batch, height, width), or (1, height, width) for all.
+    """
     return np.where(masks[..., None], inside, outside)
 
 

@@ -50,6 +50,7 @@ def heatmaps(contents: Contents) -> Section:
                 "what was learned (Adebayo et al. 2018). Below, the mean score while pixels are taken away or put "
                 "back, the hottest first: a map that finds what counts is low in deletion and high in insertion "
                 "(Petsiuk et al. 2018)."
+                + (" Nets on synthetic images have random weights to begin with." if contents.synthetic else "")
             )
             blocks.append(Block(caption, (net.step,), table=tables.sanity(net.value.sanity)))
     return Section("heatmaps", TITLE, text, tuple(blocks), tuple(notes))

@@ -6,6 +6,7 @@ from multiprocessing import get_context
 
 from joblib import cpu_count
 
+from deepcovid.audits.external import External
 from deepcovid.audits.verdict import verdict
 from deepcovid.drawing.blocks import NOT_RUN, Block, Section, Tile, drawn
 from deepcovid.drawing.steps import Step
@@ -124,7 +125,8 @@ def meaning(contents: Contents) -> Section:
     steps = tuple(part.step for part in contents.audits.values())
     blocks = [Block("Computed from the audits.", steps, sentences=said)] if said else []
     blocks += [block for part in contents.audits.values() for block in part.value.meaning(part.step)]
-    notes = () if blocks else (NOT_RUN.format("test on other people's images"),)
+    tested = any(isinstance(part.value, External) for part in contents.audits.values())
+    notes = () if tested else (NOT_RUN.format("test on other people's images"),)
     return Section("meaning", "What the score means", blocks=tuple(blocks), notes=notes)
 
 
@@ -282,7 +284,7 @@ def how_sure(contents: Contents) -> Section:
     if any(row.auc.runs for _, row in rows):
         text += (
             "On a whole net, a seed is of the initial weights alone. The order of the images and the crops are those "
-            "of a run, of which there are few; its bar goes from the lowest to the highest mean over seeds.",
+            "of a run, of which there are few; its bar holds the means over seeds.",
         )
     on_selection = contents.uncertainty.value.on_selection()
     chosen = (

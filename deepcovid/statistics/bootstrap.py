@@ -130,23 +130,26 @@ class Bootstrap:
         return counted(self.positive), counted(~self.positive)
 
 
-def mean_by_patient(values: Numbers, patient: pd.Series, settings: EvaluateSettings) -> Estimate | float | None:
+def mean_by_patient(
+    values: Numbers, patient: pd.Series, settings: EvaluateSettings, fewest: int = 2
+) -> Estimate | float | None:
     """Return the mean of `values` (images) with a bootstrap over patients.
 
     Args:
         values: What is averaged; where it is not a number, the image does not count.
         patient: (images), who each image is of, none blank.
         settings: Number and seed of the samples.
+        fewest: Patients, from which there is an interval.
 
     Returns:
-        The mean alone where there are fewer than two patients, None where no image counts.
+        The mean alone where there are fewer patients, None where no image counts.
     """
     known = ~np.isnan(values)
     if not known.any():
         return None
     mean = float(values[known].mean())
     by_patient = pd.Series(values[known]).groupby(patient[known].to_numpy(), sort=False).agg(["sum", "count"])
-    if len(by_patient) < 2:
+    if len(by_patient) < fewest:
         return mean
     interval = bootstrap(
         (by_patient["sum"].to_numpy(), by_patient["count"].to_numpy()),
