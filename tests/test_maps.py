@@ -7,7 +7,7 @@ import pytest
 from deepcovid import catalogue
 from deepcovid.nets.zoo import NETS
 from stages.localisation import localisation
-from stages.maps import read_maps
+from stages.maps import read_maps, read_sanity
 from tests.checkouts import settings_of
 
 IMAGES = ["a", "b", "c"]
@@ -28,6 +28,7 @@ def folder(tmp_path, monkeypatch):
     chosen.to_csv(maps / "images.csv", index=False)
     for number, name in enumerate(("occlusion", "grad_cam")):
         np.save(maps / f"{name}.npy", np.full((2, 224, 224), number, np.float32))
+    (maps / "sanity.csv").write_text("image_id,patient_id,measure,what,method,value\n")
     return maps
 
 
@@ -88,6 +89,15 @@ def test_another_table_of_images_is_refused(folder, refused, content, why):
     (folder / "images.csv").write_text(content)
     with refused("heatmaps/resnet18", why, "the stage heatmaps"):
         read_maps("phantom", "resnet18", 224)
+
+
+@pytest.mark.parametrize(
+    "text", ["image_id,value\n", "image_id,patient_id,measure,what,method,value\na,p,m,,o,much\n", ""]
+)
+def test_a_damaged_table_of_what_the_maps_depend_on_is_named(folder, refused, text):
+    (folder / "sanity.csv").write_text(text)
+    with refused("heatmaps/resnet18/sanity.csv: damaged", "dvc repro"):
+        read_sanity("phantom", "resnet18")
 
 
 def test_pixels_of_fewer_images_than_the_catalogue_has_are_refused(folder, refused, params):

@@ -152,7 +152,7 @@ def code(fingerprints):
         ("stages/split.py", {"split"}),
         ("deepcovid/splitting.py", {"split", "resplit"}),
         ("deepcovid/images/augmentation.py", {"augment"}),
-        ("deepcovid/nets/weights.py", {"weights", "features"}),
+        ("deepcovid/nets/weights.py", {"weights", "features", "heatmaps"}),
         ("deepcovid/heads/replay.py", {"replay"}),
         ("deepcovid/heads/schedules.py", TRAINING | {"replay"}),
         ("deepcovid/statistics/curves.py", {"evaluate"}),
