@@ -6,9 +6,10 @@ import pytest
 
 from deepcovid import catalogue
 from deepcovid.nets.zoo import NETS
+from stages import paths
 from stages.localisation import localisation
 from stages.maps import read_maps, read_sanity
-from tests.checkouts import settings_of
+from tests.checkouts import ROOT, settings_of
 
 IMAGES = ["a", "b", "c"]
 CHOSEN = ["c", "a"]
@@ -100,7 +101,8 @@ def test_a_damaged_table_of_what_the_maps_depend_on_is_named(folder, refused, te
         read_sanity("phantom", "resnet18")
 
 
-def test_pixels_of_fewer_images_than_the_catalogue_has_are_refused(folder, refused, params):
+def test_pixels_of_fewer_images_than_the_catalogue_has_are_refused(folder, refused, params, monkeypatch):
+    monkeypatch.setattr(paths, "SOURCES", ROOT / paths.SOURCES)
     params["dataset"]["phantom"]["image_size"] = 224
     np.save(folder.parents[1] / "pixels.npy", np.zeros((2, 224, 224, 1), np.uint8))
     with refused("data/phantom/pixels.npy", "not the images of images.csv", "dvc repro"):
