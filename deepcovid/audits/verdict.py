@@ -28,9 +28,10 @@ def verdict(found: Mapping[str, Audit], model: str) -> Iterator[str]:
         )
     for collection in _of(found, Collection):
         if learned := collection.nets.get(model):
+            control = f"; similar findings of their own, {spread(learned.similar.auc)}" if learned.similar else ""
             yield (
-                f"Heads of {net} that never saw COVID-19, but other images of {collection.images}, reach "
-                f"{spread(learned.collection.auc)} there."
+                f"Heads that learned images of {collection.images} without COVID-19 in its place reach "
+                f"{spread(learned.collection.auc)} there{control}."
             )
     for external, own in tested:
         yield f"On {external.images}, the heads of {net} that saw COVID-19 reach {spread(own.run.auc)}."
