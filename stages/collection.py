@@ -34,7 +34,7 @@ def collection(parameters: Parameters, dataset: str, images: str) -> None:
         left_out=taken.left_out,
         nets=nets,
     )
-    _audit.write(found, dataset, f"collection-{images}", f"without-{images}")
+    _audit.write(found, dataset, f"collection-{images}", f"from-{images}")
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ def test_the_stage_says_that_there_are_too_few_images(trained):  # noqa: F811
     assert (found.learned, found.nets) == (4, {})
     (said,) = found.sentences()
     assert "cohen has 4 usable images without it, and 10 are needed" in said
-    assert list((trained / "metrics/audits/phantom/without-cohen").iterdir()) == []
+    assert list((trained / "metrics/audits/phantom/from-cohen").iterdir()) == []
 
 
 def test_what_was_found_is_told():

@@ -288,7 +288,8 @@ def test_heads_are_tested_on_a_users_folder_with_dicom_among_its_files(repositor
     result = dvc(repository, "exp", "run", *options)
     assert ran(result) == {
         *(f"{stage}-test-set@folder" for stage in ("download", "split", "augment")),
-        *("external-features@phantom-folder", "external@phantom-folder", "report@phantom", "plots"),
+        *(f"{stage}@phantom-folder" for stage in ("external-features", "external", "collection")),
+        *("report@phantom", "plots"),
     }
     test = read_result(repository / "results/phantom/external-folder.json", External)
     assert test.left_out.images == 0
