@@ -12,7 +12,7 @@ from joblib import cpu_count
 from ruamel.yaml import YAML
 
 from deepcovid import catalogue
-from deepcovid.audits.collection import collection_of_net, learned
+from deepcovid.audits.collection import collection_of_net
 from deepcovid.audits.external import Collections, Outside
 from deepcovid.heads.scoring import score, score_table
 from deepcovid.heads.sweep import train_recipes
@@ -72,7 +72,7 @@ class Study:
         without = collection_of_net(
             (table, features),
             (rows, vectors),
-            learned(rows, table).rows,
+            (~catalogue.covid(rows)).to_numpy(),
             self.own.trained["paper"],
             [0, 1],
             options,
