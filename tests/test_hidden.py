@@ -216,6 +216,15 @@ def test_the_share_of_lesions_is_told_of_each_square(recipe):
     assert {key: part.lungs_visible for key, part in found.items()} == {"whole": 1.0, "hidden-0.5": 0.6}
 
 
+def test_where_every_mask_is_empty_no_share_is_told(recipe):
+    """Phantoms without disease have masks that show nothing."""
+    table = pd.DataFrame({"image_id": [f"image {number}" for number in range(8)], "augmentation_of": ""})
+    table = table.assign(label=["covid", "non"] * 4, split=["train"] * 4 + ["test"] * 4, patient_id=table["image_id"])
+    masks = np.zeros((2, 8, 8), bool)
+    found = swept({WHOLE: np.eye(8, dtype=np.float32)}, table, recipe, [0], BOOTSTRAP, masks, masks)["whole"]
+    assert (found.lesions_visible, found.lungs_visible) == (None, None)
+
+
 def test_the_share_of_lesions_that_a_square_leaves_to_be_seen():
     masks = np.zeros((2, 8, 8), bool)
     masks[0, :2, :3] = masks[1, 2:6, 3:5] = True  # six pixels in a corner, eight in the middle
