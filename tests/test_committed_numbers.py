@@ -39,6 +39,8 @@ def test_the_numbers_of_a_replay_follow_from_its_scores(path):
     sensitivity = recall_score(covid, called)
     reach = 1.96 * np.sqrt(sensitivity * (1 - sensitivity) / (tp + fn))
     areas = [roc_auc_score(covid, heads[name]) for name in heads]
+    by_run = pd.Series(areas).groupby([name.partition("_run_")[2] for name in heads]).mean()
+    units = areas if len(by_run) == 1 else by_run.tolist()  # of several runs, a run counts once
     collapsed = [(heads[name] >= run["cut_off"]).nunique() == 1 for name in heads]
     expected = {
         "auc": roc_auc_score(covid, score),
@@ -50,7 +52,7 @@ def test_the_numbers_of_a_replay_follow_from_its_scores(path):
         "lowest AUC of a head": min(areas),
         "highest": max(areas),
         "mean": np.mean(areas),
-        "its interval's low end": max(DescrStatsW(areas).tconfint_mean()[0], 0),
+        "its interval's low end": max(DescrStatsW(units).tconfint_mean()[0], 0),
         "sensitivity, Wilson's low end": proportion_confint(tp, tp + fn, method="wilson")[0],
         "sensitivity, the paper's high end": min(sensitivity + reach, 1),
         "share of heads that call every image alike": np.mean(collapsed),
