@@ -11,26 +11,13 @@ from deepcovid.settings import EvaluateSettings, Recipe
 from deepcovid.statistics.estimate import Headline, read_result
 from stages import paths
 from stages.collection import collection
+from tests.audits import without_covid
 from tests.checkouts import edit_params, parameters
-from tests.test_external import MODEL, rows, trained  # noqa: F401
+from tests.test_external import rows, trained  # noqa: F401
+from tests.trained import PAPER
 
 SETTINGS = EvaluateSettings(bootstrap_samples=200, bootstrap_seed=0)
-RECIPE = Recipe.model_validate(
-    {
-        "optimiser": {"kind": "adam"},
-        "learning_rate": 0.01,
-        "schedule": {"kind": "constant"},
-        "epochs": 30,
-        "batch_size": 20,
-        "augmented": True,
-        "sampling": "natural",
-        "random_crop": False,
-        "batch_norm": "evaluation",
-        "selection": "last-epoch",
-        "selection_on": "test",
-        "cut_off": 0.5,
-    }
-)
+RECIPE = Recipe.model_validate(PAPER | {"epochs": 30})
 
 
 def images(count, label, split, finding="", name=""):
@@ -155,16 +142,7 @@ def test_the_stage_says_that_there_are_too_few_images(trained):  # noqa: F811
 
 def test_what_was_found_is_told():
     one = reached(shortcut=3, disease=0)
-    found = Collection(
-        heads="phantom",
-        images="cohen",
-        recipe="paper",
-        learned=50,
-        healthy=20,
-        similar=30,
-        left_out=1,
-        nets={"resnet18": one},
-    )
+    found = without_covid("cohen").model_copy(update={"learned": 50, "similar": 30, "nets": {"resnet18": one}})
     first, second, control, third = found.sentences()
     assert "that look like COVID-19 (30 images) in its place: it reaches" in control
     assert "trained on 50 images without it of cohen" in first

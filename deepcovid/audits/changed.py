@@ -30,9 +30,8 @@ from deepcovid.statistics.estimate import Estimate, Headline, Number
 Numbers = NDArray[np.float64]
 FEWEST = 10  # patients, from which a mean has an interval
 OTHER_FRAME = "COVID-19, the middle kept, the frame of another"  # the change of the headline
-LIKE_FRAME = (
-    "COVID-19, the middle kept, the frame of another COVID-19 patient"  # its control: as much is cut and pasted
-)
+# Its control: as much is cut and pasted.
+LIKE_FRAME = "COVID-19, the middle kept, the frame of another COVID-19 patient"
 
 
 class Shift(Strict):
@@ -75,7 +74,12 @@ class Parts(Strict):
 
 
 class OfNet(Strict):
-    """What changes do to the scores of one net: by the change in plain words; and the parts, where they are known."""
+    """What changes do to the scores of one net.
+
+    Attributes:
+        shifts: By the change in plain words.
+        parts: Of disease and collection; None where they are not known.
+    """
 
     shifts: dict[str, Shift]
     parts: Parts | None = None
@@ -103,7 +107,7 @@ class Changed(Audit):
         }
 
     def sentences(self) -> Iterator[str]:
-        """Yield the parts of the score where they are known, and the change that takes most from it."""
+        """Yield the parts of the score where they are known, and what another frame does, beside its control."""
         for model, own in self.nets.items():
             if own.parts:
                 parts = own.parts
