@@ -239,7 +239,7 @@ class HeatmapImages(_Strict):
 
     Attributes:
         true_positives: Of the COVID images that the head detects, all or a seeded sample of so many.
-        sample: A seeded sample of so many of all test images.
+        sample: A seeded sample of so many without COVID-19; and as many of each test set.
         worst: So many false positives with the highest scores, and as many false negatives with the lowest.
         checked: Of the COVID images that the head detects, on so many, each of another patient, it is tested what the
             maps depend on.

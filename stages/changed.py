@@ -1,7 +1,7 @@
 """Score changed test images with the heads as they are: what a score uses, not what would suffice.
 
-Images with COVID-19 are given the frame of others and the other way round, blurred, saved again, cut at the margins.
-Phantoms are also drawn again without their lesions, and processed as the other collection does.
+Images with COVID-19 are given the frame of others and the other way round, made as sharp as others, blurred, saved
+again, cut at the margins. Phantoms are also drawn again without lesions, and processed as the other collection does.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from deepcovid.audits.changed import LIKE_FRAME, OTHER_FRAME, Changed, OfNet, pa
 from deepcovid.fetching import packaged
 from deepcovid.heads.head_files import check_weights, read_head
 from deepcovid.heads.scoring import log_odds
-from deepcovid.images.changes import blurred, centre, composed, saved_again, without_margins
+from deepcovid.images.changes import as_sharp_as, blurred, centre, composed, saved_again, without_margins
 from deepcovid.images.decoding import decode
 from deepcovid.images.masks import lung_masks, lung_places
 from deepcovid.images.resizing import resize_and_crop
@@ -30,7 +30,7 @@ from stages import _audit, _run, paths
 from stages._pixels import read_pixels
 
 CENTRE = 0.75  # side of the square that counts as the middle of an image, share of the image's
-BLUR = 1 / 112  # of the side: two pixels at 224
+BLUR = 1 / 112  # of the side: two pixels at 224; what a filter of this width takes away is fine detail
 QUALITY = 60  # of the JPEG that an image is saved as again
 MARGIN = 0.1  # of the side, cut off on each side
 
@@ -114,6 +114,10 @@ class Changes:
             OTHER_FRAME: lambda part: composed(own(part), other(part), middle),
             LIKE_FRAME: lambda part: composed(own(part), alike(part), middle),
             "COVID-19, the frame kept, the middle of another": lambda part: composed(other(part), own(part), middle),
+            "COVID-19, as sharp as an image without it": lambda part: as_sharp_as(own(part), other(part), BLUR * side),
+            "COVID-19, as sharp as another COVID-19 patient": lambda part: as_sharp_as(
+                own(part), alike(part), BLUR * side
+            ),
             "COVID-19, blurred": lambda part: blurred(own(part), BLUR * side),
             f"COVID-19, saved again, quality {QUALITY}": lambda part: saved_again(own(part), QUALITY),
             "COVID-19, margins cut off": lambda part: without_margins(own(part), MARGIN),
@@ -122,9 +126,14 @@ class Changes:
 
     def of_others(self) -> dict[str, Images]:
         """Return what can be made of every image without COVID-19."""
-        own, other, middle = self.of(self.covid), self.of(self.others), centre(self._pixels.shape[1], CENTRE)[None]
-        name = "without COVID-19, in the frame of an image with it"
-        return {name: lambda part: composed(other(part), own(part), middle)}
+        own, other, side = self.of(self.covid), self.of(self.others), self._pixels.shape[1]
+        middle = centre(side, CENTRE)[None]
+        return {
+            "without COVID-19, in the frame of an image with it": lambda part: composed(other(part), own(part), middle),
+            "without COVID-19, as sharp as an image with it": lambda part: as_sharp_as(
+                other(part), own(part), BLUR * side
+            ),
+        }
 
     def of_lungs(self) -> tuple[NDArray[np.bool_], dict[str, Images]]:
         """Return which images with COVID-19 have a lung mask, and what can be made of those."""

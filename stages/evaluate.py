@@ -51,7 +51,8 @@ def evaluate_stage(parameters: Parameters, dataset: str) -> None:
     write_result(paths.results(dataset, "calibration"), Calibrations(recipe=calibrated_under, nets=calibrated))
     write_result(paths.results(dataset, "published"), beside_published(measured, groups))
     write_result(paths.results(dataset, "nets"), between_nets(measured))
-    write_result(paths.results(dataset, "uncertainty"), uncertainty(measured, pd.read_csv(paths.selection(dataset))))
+    halves = [pd.read_csv(paths.resplit(dataset, net, "halves")).assign(model=net) for net in parameters.models]
+    write_result(paths.results(dataset, "uncertainty"), uncertainty(measured, pd.concat(halves)))
     write_curves(parameters, dataset, runs)
     hand_on(parameters, dataset)
 
@@ -67,8 +68,8 @@ def on_splits(dataset: str, run: RunParameters) -> pd.DataFrame | None:
     """Return what a run's heads reach on other splits, a row each; None for whole nets, which are not trained anew."""
     if run.whole_net:
         return None
-    table = pd.read_csv(paths.resplit(dataset))
-    return table[(table["model"] == run.model) & (table["recipe"] == run.recipe)].sort_values("split")
+    table = pd.read_csv(paths.resplit(dataset, run.model, "splits"))
+    return table[table["recipe"] == run.recipe].sort_values("split")
 
 
 def hand_on(parameters: Parameters, dataset: str) -> None:

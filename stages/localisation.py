@@ -6,7 +6,6 @@ For git there is one picture, in which no patient is: synthetic images with thei
 import re
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ from deepcovid.errors import UserError
 from deepcovid.fetching import packaged
 from deepcovid.files import replacing
 from deepcovid.heatmaps.localisation import Located, NetHeat, NotLocated, localised
-from deepcovid.heatmaps.overlays import Panel, map_sheet, montage, note, overlay
+from deepcovid.heatmaps.overlays import Panel, map_sheet, montage, note, overlay, save
 from deepcovid.heatmaps.sanity import sanity
 from deepcovid.images.masks import lesion_masks, lung_masks, lung_places
 from deepcovid.nets.zoo import title_of
@@ -130,11 +129,6 @@ def mean_of(maps: dict[str, NDArray[np.float32]], facts: str) -> Figure:
 def file_name(number: int, image_id: str) -> str:
     """Return a file name that any system takes; the number keeps names apart."""
     return f"{number:03d}-{re.sub(r'[^A-Za-z0-9._-]+', '_', image_id)[:100]}.png"
-
-
-def save(figure: Figure, target: Path) -> None:
-    """Write a figure as PNG, the same bytes every time."""
-    figure.savefig(target, format="png", dpi=100, metadata={"Software": None})
 
 
 if __name__ == "__main__":

@@ -100,14 +100,12 @@ def results(dataset: str, name: str) -> Path:
     return RESULTS / dataset / f"{name}.json"
 
 
-def selection(dataset: str) -> Path:
-    """Return the table of what recipes reach whose epoch is chosen on the tested images or on others, kept by git."""
-    return RESULTS / dataset / "selection.csv"
+def resplit(dataset: str, model: str, what: str) -> Path:
+    """Return a table of what heads trained or chosen on other images reach, kept by git.
 
-
-def resplit(dataset: str) -> Path:
-    """Return the table of what heads reach on other splits, kept by git."""
-    return RESULTS / dataset / "resplit.csv"
+    `splits` has other splits by patient; `halves` recipes whose epoch is chosen on the tested images or on others.
+    """
+    return RESULTS / dataset / "resplit" / model / f"{what}.csv"
 
 
 def curves(dataset: str) -> Path:
@@ -118,6 +116,11 @@ def curves(dataset: str) -> Path:
 def picture(dataset: str, model: str) -> Path:
     """Return a picture of heat maps in which no patient is, kept by git."""
     return PLOTS / "heatmaps" / dataset / f"{model}.png"
+
+
+def beside(dataset: str, model: str, images: str) -> Path:
+    """Return a picture of the mean maps of images with and without COVID-19, kept by git."""
+    return PLOTS / "heatmaps" / dataset / f"{model}-beside-{images}.png"
 
 
 def contact_sheet(dataset: str) -> Path:

@@ -7,6 +7,7 @@ from typing import Any
 from deepcovid.audits.registry import results_of
 from deepcovid.drawing.steps import Sourced, Step
 from deepcovid.files import replacing
+from deepcovid.heatmaps.beside import MapsBeside
 from deepcovid.heatmaps.localisation import NetHeat
 from deepcovid.ladder.measuring import Ladders
 from deepcovid.nets.zoo import title_of
@@ -43,10 +44,19 @@ def report(parameters: Parameters, dataset: str) -> None:
     calibration = sourced(lock, paths.results(dataset, "calibration"), Calibrations)
     uncertainty = sourced(lock, paths.results(dataset, "uncertainty"), Uncertainty)
     located = {model: sourced(lock, paths.results(dataset, f"heatmaps/{model}"), NetHeat) for model in mapped}
-    pictures = {model: picture(lock, dataset, model) for model in mapped}
+    pairs = [(model, images) for model in mapped for images in parameters.test_sets]
+    beside = tuple(
+        (
+            sourced(lock, paths.results(dataset, f"heatmaps/{model}-beside-{images}"), MapsBeside),
+            picture(lock, paths.beside(dataset, model, images)),
+        )
+        for model, images in pairs
+    )
+    pictures = {model: picture(lock, paths.picture(dataset, model)) for model in mapped}
     steps = [made.step for made in (*provenance.values(), *audits.values())]
     steps += [calibration.step, ladder.step, published.step, nets.step]
-    steps += [made.step for made in located.values()] + [made.step for made in pictures.values()]
+    steps += [made.step for part in (located, pictures) for made in part.values()]
+    steps += [made.step for pair in beside for made in pair]
     steps += [step for run in shown_runs for step in (run.trained, run.evaluated)]
     synthetic, papers_images = parameters.source.kind == "phantom", parameters.source.kind == "covid-xray-5k"
     page = render(
@@ -71,6 +81,7 @@ def report(parameters: Parameters, dataset: str) -> None:
             calibration=calibration,
             uncertainty=uncertainty,
             heatmaps=located,
+            beside=beside,
             heatmap_pictures=pictures,
             nets_sentence=claim_sentence(nets.value, dataset, papers_images),
             findings={model: finding(title_of(model), part) for model, part in ladder.value.nets.items()},
@@ -108,9 +119,8 @@ def recorded(lock: Lock, path: Path) -> Sourced[Any]:
     return Sourced(json.loads(path.read_text(encoding="utf-8")), step)
 
 
-def picture(lock: Lock, dataset: str, model: str) -> Sourced[bytes]:
-    """Return the picture of a net's heat maps and the step that made it."""
-    path = paths.picture(dataset, model)
+def picture(lock: Lock, path: Path) -> Sourced[bytes]:
+    """Return a picture of heat maps and the step that made it."""
     return Sourced(path.read_bytes(), lock.step_of(path))
 
 

@@ -1,16 +1,24 @@
-"""Train a net's heads, one per recipe and seed, on its features, and score the test images with them."""
+"""Train a net's heads, one per recipe and seed, on its features, and score the test images with them.
+
+Then train them anew: on other splits by patient, to see how far the numbers depend on the split; and, where a recipe
+chooses the epoch on the test images, with the epoch chosen on one half of them and the test on the other.
+"""
 
 import numpy as np
+import pandas as pd
 from joblib import delayed
 
 from deepcovid import catalogue
 from deepcovid.arrays import load_array
 from deepcovid.files import replacing, sha256_of, write_csv
+from deepcovid.heads.halves import by_halves
 from deepcovid.heads.head_files import HeadFile, write_head
 from deepcovid.heads.outliers import fit_with_threshold
+from deepcovid.heads.resplit import resplit, scores_of_splits
 from deepcovid.heads.scoring import median_head, score, score_table
 from deepcovid.heads.sweep import joined, share_out, training_jobs
 from deepcovid.parameters import Parameters
+from deepcovid.statistics.comparison import metrics_of
 from stages import _run, paths
 from stages._pixels import read_pixels
 
@@ -53,6 +61,26 @@ def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
             write_csv(logs / f"{name}.csv", own.log)
             named = score_table(table[in_test], values, [f"seed_{seed}" for seed in seeds])
             write_csv(scores / f"{name}.csv", named, digits=17)
+    write_csv(paths.resplit(dataset, model, "splits"), on_other_splits(parameters, dataset, model, table))
+    write_csv(paths.resplit(dataset, model, "halves"), by_halves(features, table, parameters.trained, seeds))
+
+
+def on_other_splits(parameters: Parameters, dataset: str, model: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Return what heads reach on other splits, a row per recipe and split."""
+    names = pd.read_csv(paths.spare_copies(dataset) / "images.csv", dtype=str, keep_default_na=False)
+    spare = table.set_index("image_id").loc[names["augmentation_of"]].reset_index(drop=True).assign(**names)
+    own = parameters.augment.source == "generated"  # the published copies are not of all images, and not equally many
+    used = table if own else table[catalogue.originals(table)]
+    drawn = resplit(pd.concat([used, spare], ignore_index=True), parameters.resplits)
+    splits = dict(zip(parameters.resplits, drawn, strict=True))
+    images, copies = (load_array(paths.features(dataset, model, of)) for of in ("images", "spare"))
+    features = np.concatenate([images[used.index], copies])
+    scores = scores_of_splits(features, splits, parameters.trained.values(), parameters.seeds[0])
+    return pd.DataFrame(
+        {"recipe": name, "split": split} | metrics_of(*scored, recipe.cut_off)
+        for name, recipe in parameters.trained.items()
+        for split, scored in scores[recipe.without_cut_off()].items()
+    )
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from deepcovid.audits.changed import FEWEST, OTHER_FRAME, Changed, OfNet, figure, parts, shift
 from deepcovid.drawing.steps import Step
-from deepcovid.images.changes import blurred, centre, composed, saved_again, without_margins
+from deepcovid.images.changes import as_sharp_as, blurred, centre, composed, saved_again, without_margins
 from deepcovid.settings import EvaluateSettings
 from deepcovid.sources.phantom.population import patient_images, planned
 from deepcovid.sources.phantom.redrawn import Variant, redrawn
@@ -143,3 +144,25 @@ def test_each_image_gets_a_partner_of_another_patient():
     patients = pd.Series(["a", "a", "a", "b", "c", "c"])
     places = of_other_patients(patients)
     assert (patients.to_numpy()[places] != patients.to_numpy()).all()
+
+
+@given(seed=st.integers(0, 200), channels=st.sampled_from([1, 3]))
+def test_fine_detail_is_as_strong_as_the_others_and_the_rest_stays(seed, channels):
+    rng = np.random.default_rng(seed)
+    images, others = (
+        rng.integers(*bounds, (3, 40, 40, channels), dtype=np.uint8) for bounds in ((90, 160), (110, 150))
+    )
+    found = as_sharp_as(images, others, 2)
+
+    def strength(pixels):
+        fine = pixels - blurred_float(pixels)
+        return fine.std(axis=(1, 2, 3))
+
+    def blurred_float(pixels):
+        return gaussian_filter(pixels.astype(float), (0, 2, 2, 0))
+
+    np.testing.assert_allclose(strength(found), strength(others), rtol=0.05)
+    assert np.abs(blurred_float(found) - blurred_float(images)).mean() < 1.5
+    flat = np.full_like(images, 7)
+    assert (as_sharp_as(flat, others, 2) == 7).all()
+    assert (as_sharp_as(images, images, 2) == images).all()

@@ -10,7 +10,11 @@ from tests.checkouts import ROOT
 TEXT = (ROOT / "dvc.yaml").read_text()
 PIPELINE = YAML(typ="safe").load(TEXT)
 # The one picture in git shows synthetic images or none: see tests/test_heatmap_stages.py.
-PICTURES = ("plots/heatmaps/${item.dataset}/${item.model}.png", "plots/dials/${item.dataset}.png")
+PICTURES = (
+    "plots/heatmaps/${item.dataset}/${item.model}.png",
+    "plots/heatmaps/${item.dataset}/${item.model}-beside-${item.images}.png",
+    "plots/dials/${item.dataset}.png",
+)
 RESOLVED = "resolved/${item.dataset}.json"
 # Folders of JSON and CSV files, as all of metrics/ is.
 FOLDERS = {
@@ -18,6 +22,7 @@ FOLDERS = {
     "plots/tables",
     "provenance/${item.dataset}/weights",
     "results/${item.dataset}/curves/runs",
+    "results/${item.dataset}/resplit/${item.model}",
 }
 
 

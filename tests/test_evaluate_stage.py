@@ -54,20 +54,20 @@ def parameters(checkout, monkeypatch):
         paths.head(DATASET, own).parent.mkdir(parents=True)
         paths.head(DATASET, own).write_bytes(f"heads of {own.model}".encode())
         table = table.sample(frac=1, random_state=1)
-    on_splits = [
-        {"model": own.model, "recipe": own.recipe, "split": split}
-        | metrics_of(rng.random(50) < 0.3, rng.random(50), own.cut_off)
-        for split in (2, 0, 1)
-        for own in parameters.runs.values()
-    ]
-    paths.resplit(DATASET).parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(on_splits).to_csv(paths.resplit(DATASET), index=False)
-    by_halves([{"model": "resnet18", "recipe": "paper", "same": 0.9, "other": 0.8}])
+        on_splits = [
+            {"recipe": own.recipe, "split": split} | metrics_of(rng.random(50) < 0.3, rng.random(50), own.cut_off)
+            for split in (2, 0, 1)
+        ]
+        path = paths.resplit(DATASET, own.model, "splits")
+        path.parent.mkdir(parents=True)
+        pd.DataFrame(on_splits).to_csv(path, index=False)
+        by_halves(own.model, [])
+    by_halves("resnet18", [{"recipe": "paper", "same": 0.9, "other": 0.8}])
     return parameters
 
 
-def by_halves(rows):
-    pd.DataFrame(rows, columns=COLUMNS).to_csv(paths.selection(DATASET), index=False)
+def by_halves(model, rows):
+    pd.DataFrame(rows, columns=COLUMNS).to_csv(paths.resplit(DATASET, model, "halves"), index=False)
 
 
 def scores_of(parameters, run):
@@ -94,10 +94,9 @@ def test_every_run_has_its_numbers_and_a_headline_in_the_folder_of_metrics(param
 def test_each_run_has_the_spread_over_its_own_splits(parameters):
     evaluate_stage(parameters, DATASET)
     found = read_result(paths.results(DATASET, "uncertainty"), Uncertainty).runs
-    table = pd.read_csv(paths.resplit(DATASET))
     assert list(found) == list(parameters.runs)
     for name, choices in parameters.runs.items():
-        own = table[(table["model"] == choices.model) & (table["recipe"] == choices.recipe)]["auc"]
+        own = pd.read_csv(paths.resplit(DATASET, choices.model, "splits"))["auc"]
         assert found[name].auc.splits.deviation == pytest.approx(own.std(), abs=1e-6)
         assert found[name].auc.splits.values == 3
 

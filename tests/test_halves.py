@@ -31,8 +31,8 @@ def test_the_epoch_is_chosen_on_one_half_and_tested_on_each():
     features = (rng.standard_normal((len(table), 6)) + 0.4 * covid[:, None]).astype(np.float32)
     recipes = {"paper": Recipe.model_validate(PAPER), "released": Recipe.model_validate(RELEASED | {"epochs": 9})}
     recipes["apart"] = recipes["released"].changed({"selection_on": "validation"})
-    found = by_halves({"a net": features}, table, recipes, [4, 8])
-    assert found[["model", "recipe"]].to_numpy().tolist() == [["a net", "released"]]
+    found = by_halves(features, table, recipes, [4, 8])
+    assert found["recipe"].tolist() == ["released"]
     parts = [catalogue.in_training(table, augmented=False).to_numpy(), *halves(table)]
     train, first, second = (training.Data.of(features[part], table["label"].iloc[part]) for part in
                             (np.flatnonzero(parts[0]), *parts[1:]))  # fmt: skip
@@ -49,6 +49,6 @@ def test_the_epoch_is_chosen_on_one_half_and_tested_on_each():
 
 
 def test_without_a_recipe_that_chooses_on_the_test_images_there_is_nothing_to_say():
-    found = by_halves({"a net": np.zeros((9, 2), np.float32)}, table_of(), {"paper": Recipe.model_validate(PAPER)}, [0])
+    found = by_halves(np.zeros((9, 2), np.float32), table_of(), {"paper": Recipe.model_validate(PAPER)}, [0])
     assert isinstance(found, pd.DataFrame)
     assert found.empty

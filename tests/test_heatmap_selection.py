@@ -35,6 +35,7 @@ def test_each_image_is_chosen_once_for_a_reason_that_is_true(images, options, cu
         "true positive": covid & called,
         "false positive": ~covid & called,
         "false negative": covid & ~called,
+        "sample": ~covid,
     }.items():
         assert true[found["why"] == why].all()
     assert set(found["cut_off"]) == {cut_off}

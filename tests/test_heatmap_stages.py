@@ -13,6 +13,7 @@ from deepcovid import catalogue
 from deepcovid.files import write_csv
 from deepcovid.heads.head_files import read_head, write_head
 from deepcovid.heads.scoring import score, score_table
+from deepcovid.heatmaps.beside import OTHER, OWN, WITH, MapsBeside
 from deepcovid.heatmaps.localisation import GRAD_CAM, RANDOM, NetHeat, NotLocated, auc
 from deepcovid.images import masks
 from deepcovid.images.decoding import decoded_images, write_images
@@ -25,6 +26,7 @@ from deepcovid.sources.phantom import source as phantom
 from deepcovid.statistics.estimate import read_result
 from stages import paths
 from stages.heatmaps import heatmaps
+from stages.heatmaps_beside import heatmaps_beside
 from stages.localisation import file_name, localisation
 from tests.checkouts import copy_of_checkout, edit_params, parameters
 from tests.phantoms import counts, phantom_source
@@ -223,6 +225,40 @@ def test_a_net_that_detects_nothing_has_maps_and_pictures_all_the_same(ready):
         assert net.lesions == NotLocated(skipped="no chosen COVID image that is detected has a lesion mask")
         assert net.chosen["false_negative"] == 1
         assert paths.picture(dataset, MODEL).stat().st_size > 1000
+
+
+def test_maps_of_images_without_covid_of_both_collections_stand_side_by_side(ready, refused):
+    traced("phantom")
+    theirs = shutil.copytree(ready / "data/phantom", ready / "data/phantom-external")
+    heatmaps_beside(parameters("phantom"), "phantom", MODEL, "phantom-external")
+    target = paths.results("phantom", f"heatmaps/{MODEL}-beside-phantom-external")
+    found = read_result(target, MapsBeside)
+    rows = pd.read_csv(ready / f"data/phantom/heatmaps/{MODEL}/images.csv")
+    assert {name: own.images for name, own in found.groups.items()} == {
+        WITH: ((rows["label"] == "covid") & (rows["score"] >= 0.5)).sum(),
+        OTHER: 2,
+        OWN: (rows["why"] == "sample").sum(),
+    }
+    # A head calls an image what it calls it in the table of its scores.
+    scores, table = pd.read_csv(ready / SCORES), catalogue.read(theirs / "images.csv")
+    others = table["image_id"][table["label"] == "non"]
+    called = scores.set_index("image_id")["seed_6"][others] >= 0.5
+    assert 0 <= found.groups[OTHER].called <= called.sum()
+    picture = paths.beside("phantom", MODEL, "phantom-external")
+    first = picture.read_bytes()
+    assert len(first) < 200_000
+    heatmaps_beside(parameters("phantom"), "phantom", MODEL, "phantom-external")
+    assert picture.read_bytes() == first
+
+    edit_params(ready, lambda values: values["dataset"]["phantom"]["heatmaps"]["images"].update(sample=0))
+    heatmaps_beside(parameters("phantom"), "phantom", MODEL, "phantom-external")
+    assert read_result(target, MapsBeside).groups == {}
+    edit_params(ready, lambda values: values["dataset"]["phantom"]["heatmaps"]["images"].update(sample=2))
+    catalogue.write(theirs / "images.csv", table.assign(label="covid"))
+    before = target.read_bytes()
+    with refused("--images phantom-external: no image without COVID-19"):
+        heatmaps_beside(parameters("phantom"), "phantom", MODEL, "phantom-external")
+    assert target.read_bytes() == before
 
 
 def test_a_net_that_does_not_run_has_empty_outputs(ready, capsys):

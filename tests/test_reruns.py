@@ -26,12 +26,12 @@ EVERY_STAGE = {
     if stage not in ("resolve", "plots", "dials")
 }
 ALWAYS = {"plots", "report"}  # the page shows every stage's parameters and code; the plots are of all data sets
-TRAINING = {"train", "resplit", "ladder", "baselines", "hidden", "collection"}  # under the paper's recipe
+TRAINING = {"train", "ladder", "baselines", "hidden", "collection"}  # under the paper's recipe
 # Files that a stage reads out of a folder that another leaves.
 INSIDE = {
     "/weights": [f"{net}.safetensors" for net in ("resnet18", "squeezenet1_1")],
     "/handed_on/explained": ["resnet18/head.safetensors"],
-    "/features/": ["images.npy"],
+    "/features/": ["images.npy", "spare.npy"],
     "/heads/frozen/": ["paper.safetensors"],
     "/scores/frozen/": ["paper.csv"],
 }
@@ -150,7 +150,7 @@ def code(fingerprints):
     ("module", "stages"),
     [
         ("stages/split.py", {"split"}),
-        ("deepcovid/splitting.py", {"split", "resplit"}),
+        ("deepcovid/splitting.py", {"split", "train"}),
         ("deepcovid/images/augmentation.py", {"augment"}),
         ("deepcovid/nets/weights.py", {"weights", "features", "heatmaps"}),
         ("deepcovid/heads/replay.py", {"replay"}),
@@ -196,7 +196,7 @@ def test_a_parameter_reruns_the_stages_that_track_it(edited):
 
 def test_a_recipe_reruns_the_heads_and_no_net(edited):
     found = edited("params.yaml", lambda text: text.replace("    epochs: 150", "    epochs: 149", 1))
-    assert without_matrix(found) == {"train", "resplit"} | ALWAYS  # the ladder names other recipes
+    assert without_matrix(found) == {"train"} | ALWAYS  # the ladder names other recipes
     found = edited("params.yaml", lambda text: text.replace("    epochs: 100", "    epochs: 99", 1))
     assert without_matrix(found) == TRAINING | ALWAYS
 

@@ -73,7 +73,7 @@ def test_heads_of_all_splits_are_what_each_would_be_alone(choices, change):
     features = (rng.standard_normal((len(table), 6)) + 0.6 * covid[:, None]).astype(np.float32)
     recipe = Recipe.model_validate(choices | change)
     splits = dict(zip([3, 8, 5], resplit(table, [3, 8, 5]), strict=True))
-    found = scores_of_splits({"a net": features}, splits, [recipe], seed=4)["a net"]
+    found = scores_of_splits(features, splits, [recipe], seed=4)
     assert list(found) == [recipe.without_cut_off()]
     assert set(found[recipe.without_cut_off()]) == {3, 8, 5}
     for number, (positive, own) in found[recipe.without_cut_off()].items():
@@ -112,5 +112,5 @@ def test_the_seeds_of_torch_are_left_alone():
     state = torch.get_rng_state()
     table = table_of()
     splits = dict(zip([0, 1], resplit(table, [0, 1]), strict=True))
-    scores_of_splits({"a net": np.zeros((len(table), 3), np.float32)}, splits, [Recipe.model_validate(PAPER)], 0)
+    scores_of_splits(np.zeros((len(table), 3), np.float32), splits, [Recipe.model_validate(PAPER)], 0)
     assert torch.equal(state, torch.get_rng_state())

@@ -12,27 +12,27 @@ from deepcovid import catalogue
 from deepcovid.heads import training
 from deepcovid.heads.scoring import score
 from deepcovid.heads.sides import sides
-from deepcovid.heads.sweep import groups_of, share_out
+from deepcovid.heads.sweep import groups_of, joined, share_out
 from deepcovid.settings import Recipe
 
-COLUMNS = ["model", "recipe", "same", "other"]
+COLUMNS = ["recipe", "same", "other"]
 
 
 def by_halves(
-    nets: Mapping[str, NDArray[np.float32]], table: pd.DataFrame, recipes: Mapping[str, Recipe], seeds: Sequence[int]
+    features: NDArray[np.float32], table: pd.DataFrame, recipes: Mapping[str, Recipe], seeds: Sequence[int]
 ) -> pd.DataFrame:
     """Return what recipes whose epoch is chosen on the test images reach, chosen on the tested half and on the other.
 
     The halves are drawn by patient within each class, and have as many images: a few of the larger are left out.
 
     Args:
-        nets: By net, features of all rows (rows, features).
+        features: A net's, of all rows (rows, features).
         table: The catalogue (rows), with its split.
         recipes: By name; frozen-feature recipes only.
         seeds: Heads of each are trained.
 
     Returns:
-        A row per net and recipe: model, recipe, the mean AUC over halves and seeds with the epoch chosen on the same
+        A row per recipe: its name, the mean AUC over halves and seeds with the epoch chosen on the same
         half (same) and on the other (other); none where no recipe chooses on the test images.
     """
     chosen = {
@@ -43,15 +43,9 @@ def by_halves(
     if not chosen:
         return pd.DataFrame(columns=COLUMNS)
     parts = halves(table)
-    work = [(net, group) for net in nets for group in groups_of(chosen.values())]
-    jobs = [delayed(_areas)(nets[net], table, parts, group, list(seeds)) for net, group in work]
-    made = zip(work, share_out(jobs), strict=True)
-    found = {(net, recipe): areas for (net, _), own in made for recipe, areas in own.items()}
-    rows = [
-        {"model": net, "recipe": name} | found[net, recipe.without_cut_off()]
-        for net in nets
-        for name, recipe in chosen.items()
-    ]
+    jobs = [delayed(_areas)(features, table, parts, group, list(seeds)) for group in groups_of(chosen.values())]
+    areas = joined(share_out(jobs))
+    rows = [{"recipe": name} | areas[recipe.without_cut_off()] for name, recipe in chosen.items()]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -1,6 +1,6 @@
 """Heads trained anew on other splits, to see how far a number depends on who is trained on and who is tested."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -13,12 +13,12 @@ from deepcovid import catalogue
 from deepcovid.heads import training
 from deepcovid.heads.scoring import score
 from deepcovid.heads.sides import sides
-from deepcovid.heads.sweep import groups_of, share_out
+from deepcovid.heads.sweep import groups_of, joined, share_out
 from deepcovid.progress import track
 from deepcovid.settings import Counts, Recipe, SplitSettings
 from deepcovid.splitting import SIDES, split_images
 
-# By recipe without its cut-off, then by the split's seed: labels and P(covid) of its test images.
+# By recipe without its cut-off, then by the split's seed: which of its test images have COVID-19, and their P(covid).
 SplitScores = dict[Recipe, dict[int, tuple[NDArray[np.bool_], NDArray[np.float64]]]]
 
 
@@ -44,22 +44,18 @@ def resplit(table: pd.DataFrame, seeds: Sequence[int]) -> list[pd.DataFrame]:
 
 
 def scores_of_splits(
-    nets: Mapping[str, NDArray[np.float32]], splits: Mapping[int, pd.DataFrame], recipes: Sequence[Recipe], seed: int
-) -> dict[str, SplitScores]:
-    """Return, by net, what heads of each recipe reach on each split.
+    features: NDArray[np.float32], splits: Mapping[int, pd.DataFrame], recipes: Iterable[Recipe], seed: int
+) -> SplitScores:
+    """Return the scores that heads of each recipe give on each split.
 
     Args:
-        nets: By net, features of all rows (rows, features).
+        features: A net's, of all rows (rows, features).
         splits: By its seed, what `resplit` returned.
         recipes: Frozen-feature recipes only.
         seed: Seed of the initial weights, the same on every split.
     """
-    work = [(net, group) for net in nets for group in groups_of(recipes)]
-    jobs = [delayed(_scores)(nets[net], splits, group, seed) for net, group in work]
-    found: dict[str, SplitScores] = {net: {} for net in nets}
-    for (net, _), scores in zip(work, share_out(jobs), strict=True):
-        found[net] |= scores
-    return found
+    jobs = [delayed(_scores)(features, splits, group, seed) for group in groups_of(recipes)]
+    return joined(share_out(jobs))
 
 
 def _scores(

@@ -1,7 +1,7 @@
 """Heads of many recipes on the frozen features of one net, trained in one go."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,8 @@ from deepcovid.heads.scoring import Scores, score
 from deepcovid.heads.sides import sides
 from deepcovid.heads.training import Trained
 from deepcovid.settings import Recipe
+
+Value = TypeVar("Value")
 
 
 def train_recipes(
@@ -60,9 +62,9 @@ def share_out(jobs: Sequence[Any]) -> list[Any]:
     return Parallel(n_jobs=min(len(jobs), cpu_count()), backend="multiprocessing")(jobs)
 
 
-def joined(parts: Iterable[dict[Recipe, Trained]]) -> dict[Recipe, Trained]:
-    """Return as one what several training jobs returned."""
-    return {recipe: trained for part in parts for recipe, trained in part.items()}
+def joined(parts: Iterable[dict[Recipe, Value]]) -> dict[Recipe, Value]:
+    """Return as one what several jobs returned by recipe."""
+    return {recipe: value for part in parts for recipe, value in part.items()}
 
 
 def groups_of(recipes: Iterable[Recipe]) -> list[list[Recipe]]:

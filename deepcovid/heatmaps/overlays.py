@@ -1,6 +1,7 @@
 """Pictures of heat maps: over one image, over many, and the mean map, which shows no image at all."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -101,6 +102,36 @@ def map_sheet(maps: Mapping[str, Map], title: str) -> Figure:
         _show(axis, heat)
         _colour_bar(axis, heat)
     return figure
+
+
+def map_grid(rows: Mapping[str, Mapping[str, Map]], title: str, side: float = 2.2) -> Figure:
+    """Draw maps alone, a row a key; every map has its own scale, whose end stands above it.
+
+    Args:
+        rows: By title, then by the name of the method, (height, width) each; at least one, all with the same methods.
+        title: Above them.
+        side: Of a map, inches.
+    """
+    columns, gap, head, foot = len(next(iter(rows.values()))), 0.55, 0.4, 0.3  # inches
+    height = head + len(rows) * (side + gap) + foot
+    width = max(columns * (side + 0.2), 5.2)
+    figure = Figure(figsize=(width, height))
+    figure.suptitle(title, fontsize=10, y=1 - 0.1 / height, va="top", parse_math=False)
+    figure.text(0.5, 0.08 / height, f"{KEY}.\n{RESEARCH_ONLY}", fontsize=7, ha="center")
+    for row, (name, maps) in enumerate(rows.items()):
+        bottom = height - head - (row + 1) * (side + gap)
+        figure.text(0.5, (bottom + side + 0.27) / height, name, fontsize=9, ha="center", parse_math=False)
+        for column, (method, heat) in enumerate(maps.items()):
+            left = (width - columns * (side + 0.2)) / 2 + column * (side + 0.2) + 0.1
+            axis = figure.add_axes((left / width, bottom / height, side / width, side / height))
+            axis.set_title(f"{method}, up to {reach(heat):.2g}", fontsize=8, pad=3)
+            _show(axis, heat)
+    return figure
+
+
+def save(figure: Figure, target: Path) -> None:
+    """Write a figure as PNG, the same bytes every time."""
+    figure.savefig(target, format="png", dpi=100, metadata={"Software": None})
 
 
 def note(text: str) -> Figure:

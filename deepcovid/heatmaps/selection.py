@@ -12,8 +12,8 @@ def choose(table: pd.DataFrame, cut_off: float, images: HeatmapImages) -> pd.Dat
     """Return the chosen rows of `table`, each once, with why it was chosen and the cut-off.
 
     True positives come first, then false positives from the highest score, false negatives from the lowest, and what a
-    sample of all images adds. Samples are the first so many of a shuffled table, so that an image that changes sides
-    moves one place of them and no more.
+    sample of the images without COVID-19 adds. Samples are the first so many of a shuffled table, so that an image that
+    changes sides moves one place of them and no more.
 
     Args:
         table: Test images: label, score (P(covid)) and whatever else is to be kept.
@@ -37,7 +37,7 @@ def choose(table: pd.DataFrame, cut_off: float, images: HeatmapImages) -> pd.Dat
         "true positive": np.sort(shuffled[(covid & called)[shuffled]][:most]),
         "false positive": falling[(~covid & called)[falling]][: images.worst],
         "false negative": rising[(covid & ~called)[rising]][: images.worst],
-        "sample": np.sort(sampled[: images.sample]),
+        "sample": np.sort(sampled[~covid[sampled]][: images.sample]),
     }
     parts = [table.iloc[rows].assign(cut_off=cut_off, why=why) for why, rows in places.items()]
     found = pd.concat(parts)

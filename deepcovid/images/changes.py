@@ -13,8 +13,27 @@ Mask = NDArray[np.bool_]
 
 def blurred(images: Pixels, deviation: float) -> Pixels:
     """Return images (batch, height, width, channels) after a Gaussian filter, of so many pixels' standard deviation."""
-    soft = gaussian_filter(images.astype(np.float32), (0, deviation, deviation, 0))
-    return np.rint(soft).astype(np.uint8)
+    return np.rint(_in_two(images, deviation)[0]).astype(np.uint8)
+
+
+def as_sharp_as(images: Pixels, others: Pixels, deviation: float) -> Pixels:
+    """Return images (batch, height, width, channels) whose fine detail is scaled to the strength of the others'.
+
+    Fine detail is what a Gaussian filter of `deviation` pixels' standard deviation takes away; its strength is its
+    standard deviation over the image. An image without any is left as it is.
+    """
+    (soft, fine), (_, wanted) = (_in_two(part, deviation) for part in (images, others))
+    axes = (1, 2, 3)
+    own = fine.std(axis=axes, keepdims=True)
+    scale = np.divide(wanted.std(axis=axes, keepdims=True), own, out=np.ones_like(own), where=own > 0)
+    return np.rint(np.clip(soft + scale * fine, 0, 255)).astype(np.uint8)
+
+
+def _in_two(images: Pixels, deviation: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return images without their fine detail, and the detail."""
+    whole = images.astype(np.float32)
+    soft = gaussian_filter(whole, (0, deviation, deviation, 0))
+    return soft, whole - soft
 
 
 def saved_again(images: Pixels, quality: int) -> Pixels:

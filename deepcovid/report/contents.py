@@ -8,6 +8,7 @@ import pandas as pd
 
 from deepcovid.audits.audit import Audit
 from deepcovid.drawing.steps import Sourced, Step
+from deepcovid.heatmaps.beside import MapsBeside
 from deepcovid.heatmaps.localisation import NetHeat
 from deepcovid.ladder.measuring import Ladders
 from deepcovid.nets.zoo import title_of
@@ -71,6 +72,7 @@ class Contents:
         uncertainty: What moves the headlines of each run, and how far; None where that was not measured.
         calibration: How the data set's own scores are calibrated; None where that was not measured.
         heatmaps: By net, whether its heat lies in lesions and in lungs; empty where no heat maps were made.
+        beside: Maps of images with and without COVID-19, and a PNG file of the mean maps; one a net and test set.
         heatmap_pictures: By net, a PNG file: of synthetic images with their maps, or of mean maps without an image.
         provenance: By name, what is recorded of data and weights.
         parameters: The settings of the data set and those that data sets share, nested.
@@ -98,6 +100,7 @@ class Contents:
     uncertainty: Sourced[Uncertainty] | None = None
     calibration: Sourced[Calibrations] | None = None
     heatmaps: Mapping[str, Sourced[NetHeat]] = field(default_factory=dict)
+    beside: tuple[tuple[Sourced[MapsBeside], Sourced[bytes]], ...] = ()
     heatmap_pictures: Mapping[str, Sourced[bytes]] = field(default_factory=dict)
     models: tuple[str, ...] = field(init=False)
 

@@ -3,7 +3,11 @@
 from collections.abc import Iterator
 
 from deepcovid.drawing.blocks import NOT_RUN, Block, Section, pictured
+from deepcovid.drawing.steps import Sourced
+from deepcovid.drawing.tables import share
+from deepcovid.heatmaps.beside import MIDDLE, MapsBeside
 from deepcovid.heatmaps.localisation import Located
+from deepcovid.heatmaps.sanity import FEWEST
 from deepcovid.nets.zoo import title_of
 from deepcovid.report import tables
 from deepcovid.report.contents import Contents
@@ -53,7 +57,29 @@ def heatmaps(contents: Contents) -> Section:
                 + (" Nets on synthetic images have random weights to begin with." if contents.synthetic else "")
             )
             blocks.append(Block(caption, (net.step,), table=tables.sanity(net.value.sanity)))
+    blocks += [block for pair in contents.beside for block in _beside(*pair)]
     return Section("heatmaps", TITLE, text, tuple(blocks), tuple(notes))
+
+
+def _beside(found: Sourced[MapsBeside], picture: Sourced[bytes]) -> Iterator[Block]:
+    """Yield the mean maps of images with and without COVID-19, and what they have in common."""
+    own, net = found.value, title_of(found.value.model)
+    if not own.groups:
+        return
+    caption = (
+        f"{net}: mean maps of images with and without COVID-19. If those without it of the same collection look alike "
+        "and those of the other do not, the maps show the collection."
+    )
+    yield pictured(picture.value, f"Mean heat maps of {net}, with and without COVID-19.", caption, (picture.step,))
+    if own.sentence():
+        yield Block("Computed from the table below.", (found.step,), sentences=(own.sentence(),))
+    caption = (
+        f"{net}: maps of images with and without COVID-19. The correlation is by rank, of each map with the mean map "
+        f"of the COVID-19 images of other patients. The middle is a square of {share(MIDDLE)} of the side, so "
+        f"{share(MIDDLE**2)} of the image. In brackets are 95 % intervals, a bootstrap over patients; there is none "
+        f"for fewer than {FEWEST} patients."
+    )
+    yield Block(caption, (found.step,), table=tables.maps_beside(own))
 
 
 def _pictures(contents: Contents) -> Iterator[Block]:

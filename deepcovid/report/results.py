@@ -8,6 +8,7 @@ from typing import Any
 from deepcovid.audits.dials import Dials
 from deepcovid.audits.registry import AUDITS
 from deepcovid.errors import UserError
+from deepcovid.heatmaps.beside import MapsBeside
 from deepcovid.heatmaps.localisation import NetHeat
 from deepcovid.ladder.measuring import Ladders, RungResult
 from deepcovid.schema import Strict
@@ -52,7 +53,9 @@ class Results:
         if not path.is_file():
             known = ", ".join(sorted(other.stem for other in path.parent.glob("*.json"))) or "nothing"
             raise UserError(f"{path}: no such result; there is {known}")
-        kind = NetHeat if name.startswith("heatmaps/") else KINDS.get(name.partition("-")[0])
+        if name.startswith("heatmaps/"):
+            return read_result(path, MapsBeside if "-beside-" in name else NetHeat)
+        kind = KINDS.get(name.partition("-")[0])
         return read_result(path, kind) if kind else json.loads(path.read_text(encoding="utf-8"))
 
     def run(self, dataset: str, net: str, recipe: str) -> RunResult:

@@ -5,6 +5,7 @@ from typing import Any
 
 from deepcovid.drawing.steps import Sourced
 from deepcovid.drawing.tables import Table, bounds, rate, share, signed, spread
+from deepcovid.heatmaps.beside import MapsBeside
 from deepcovid.heatmaps.localisation import CENTRE, GRAD_CAM, OCCLUSION, RANDOM, Located, Measure
 from deepcovid.heatmaps.sanity import Sanity
 from deepcovid.ladder.measuring import NetLadder, RungResult
@@ -157,6 +158,26 @@ def sanity(found: Sanity) -> Table:
         for measure in ("deletion", "insertion")
     ]
     return Table((f"{found.images} images of {found.patients} patients", *names.values()), rows)
+
+
+def maps_beside(found: MapsBeside) -> Table:
+    """Return a row per group of images: how its maps look."""
+    titles = found.titles()
+    rows = [
+        (
+            titles[name],
+            f"{own.images} of {own.patients}",
+            f"{own.called}",
+            *(_measured(part[method]) for part in (own.alike, own.middle) for method in (OCCLUSION, GRAD_CAM)),
+        )
+        for name, own in found.groups.items()
+    ]
+    measures = [
+        f"{what}, {METHODS[method]}"
+        for what in ("correlation", "heat in the middle")
+        for method in (OCCLUSION, GRAD_CAM)
+    ]
+    return Table(("images", "images of patients", "called COVID", *measures), rows)
 
 
 def _measured(measure: Measure | None, sign: str = "") -> str:

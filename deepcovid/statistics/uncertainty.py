@@ -106,7 +106,7 @@ def uncertainty(measured: Iterable[Measured], chosen_on: pd.DataFrame) -> Uncert
 
     Args:
         measured: The runs.
-        chosen_on: As deepcovid.heads.halves.by_halves returns it.
+        chosen_on: As deepcovid.heads.halves.by_halves returns it, with a column model.
     """
     return Uncertainty(
         runs={f"{one.run.model}-{one.run.recipe}": _of_run(one) for one in measured},

@@ -1,0 +1,14 @@
+"""The head whose score is traced to places in the image."""
+
+from deepcovid.heads.head_files import read_head
+from deepcovid.heatmaps.explained import Explained
+from deepcovid.heatmaps.occlusion import Window
+from deepcovid.parameters import Parameters
+from stages import paths
+
+
+def explained_by(parameters: Parameters, dataset: str, model: str) -> Explained:
+    """Return a net's head as the evaluate stage handed it on, with the window that slides over images."""
+    head = read_head(paths.handed_on(dataset, "explained") / model / "head.safetensors")
+    options = parameters.heatmaps
+    return Explained(model, head, Window(options.window, options.stride, options.fill), parameters.features)
