@@ -1,15 +1,18 @@
 """Measure how well each run's scores tell COVID-19 from the rest, beside published numbers and net against net.
 
-The tables behind the plots, of the median heads, are drawn up here too.
+The tables behind the plots, of the median heads, are drawn up here too, and what a reviewer asks for.
 """
 
 import shutil
 from collections import defaultdict
+from collections.abc import Mapping
 
 import pandas as pd
 
+from deepcovid import catalogue
 from deepcovid.files import replacing, write_csv
 from deepcovid.parameters import Parameters, RunParameters
+from deepcovid.splitting import SIDES
 from deepcovid.statistics import curves
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.calibration import Calibrations, calibration
@@ -17,6 +20,7 @@ from deepcovid.statistics.comparison import beside_published, between_nets, meas
 from deepcovid.statistics.estimate import write_result
 from deepcovid.statistics.further import FEWEST, Further, further
 from deepcovid.statistics.rates import Runs, evaluate, headline, units_of
+from deepcovid.statistics.review import Review, prior, review
 from deepcovid.statistics.runs import Run
 from deepcovid.statistics.uncertainty import uncertainty
 from stages import _run, paths
@@ -53,8 +57,24 @@ def evaluate_stage(parameters: Parameters, dataset: str) -> None:
     write_result(paths.results(dataset, "nets"), between_nets(measured))
     halves = [pd.read_csv(paths.resplit(dataset, net, "halves")).assign(model=net) for net in parameters.models]
     write_result(paths.results(dataset, "uncertainty"), uncertainty(measured, pd.concat(halves)))
+    write_result(paths.results(dataset, "review"), reviewed(parameters, dataset, runs, bootstrap))
     write_curves(parameters, dataset, runs)
     hand_on(parameters, dataset)
+
+
+def reviewed(parameters: Parameters, dataset: str, runs: Mapping[str, Run], bootstrap: Bootstrap) -> Review:
+    """Return what a reviewer asks for of the heads that the audits are about."""
+    table, name = catalogue.read(paths.data(dataset, "images.csv")), parameters.audit.recipe
+    own = [run for run in runs.values() if run.recipe == name]
+    originals = table[catalogue.originals(table)]
+    return review(
+        table.set_index("image_id").loc[own[0].scores["image_id"]].reset_index(),
+        {run.model: run.score for run in own},
+        (name, parameters.trained[name]),
+        prior(table, parameters.trained[name]),
+        bootstrap,
+        {side: originals[originals["split"] == side] for side in SIDES},
+    )
 
 
 def past_the_cap(parameters: Parameters, dataset: str, run: RunParameters) -> Further | None:

@@ -7,8 +7,9 @@ from deepcovid.errors import UserError
 from deepcovid.heads.head_files import check_weights, read_head
 from deepcovid.heads.scoring import score
 from deepcovid.parameters import Parameters
-from deepcovid.statistics.estimate import read_result
+from deepcovid.statistics.estimate import read_result, write_result
 from deepcovid.statistics.rates import Runs
+from deepcovid.statistics.review import prior, review
 from stages import _audit, _run, paths
 from stages._external import read_features
 from stages.runs import read_run, read_scores
@@ -27,6 +28,7 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
     outside = Outside(test[left], own_test, at_home, parameters.evaluate)
     collections = Collections(test[left], own_test, parameters.evaluate)
     nets: dict[str, dict[str, ExternalRun]] = {}
+    shown_scores, told = {}, parameters.audit.recipe
     for model in parameters.models:
         features, nets[model] = read_features(dataset, images, model, len(test)), {}
         for name, run in parameters.runs.items():
@@ -39,14 +41,20 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
                 scores = score(features[left], head.weight, head.bias)
             except UserError as error:
                 raise UserError(f"{file}: {error}") from None
+            if run.recipe == told:
+                shown_scores[model], choices = scores[:, head.shown], head.choices
             bins, cut_off = parameters.audit.calibration_bins, head.choices.cut_off
             own_run, shown = read_run(dataset, run), head.shown
             apart = collections.told_apart(scores[:, shown], own_run.score)
             nets[model][run.recipe] = outside.reached(
                 scores, own_run.score, shown, cut_off, bins, inside[name].auc, apart
             )
-    found = External(heads=dataset, images=images, recipe=parameters.audit.recipe, left_out=left_out(seen), nets=nets)
+    found = External(heads=dataset, images=images, recipe=told, left_out=left_out(seen), nets=nets)
     _audit.write(found, dataset, f"external-{images}", f"on-{images}")
+    rows = test[left].reset_index(drop=True)
+    trained = prior(own, choices)
+    said = review(rows, shown_scores, (told, choices), trained, outside.bootstrap, {images: rows})
+    write_result(paths.results(dataset, f"review-{images}"), said)
 
 
 if __name__ == "__main__":

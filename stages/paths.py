@@ -7,6 +7,7 @@ from deepcovid.parameters import RunParameters
 PARAMS = Path("params.yaml")
 REFERENCE = Path("reference")
 PUBLISHED = REFERENCE / "published.yaml"
+CHECKLISTS = REFERENCE / "checklists.yaml"
 SOURCES = REFERENCE / "sources.yaml"
 LOCK = Path("dvc.lock")
 RESOLVED = Path("resolved")

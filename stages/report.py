@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from deepcovid.report.checklists import read_checklists
+
 from deepcovid.audits.registry import results_of
 from deepcovid.drawing.steps import Sourced, Step
 from deepcovid.files import replacing
@@ -13,13 +15,14 @@ from deepcovid.ladder.measuring import Ladders
 from deepcovid.nets.zoo import title_of
 from deepcovid.parameters import Parameters, RunParameters, Shared
 from deepcovid.report.contents import Contents, ShownRun, main_of
-from deepcovid.report.page import render
+from deepcovid.report.page import render, render_review
 from deepcovid.report.sentences import claim_sentence, finding
 from deepcovid.settings import DatasetSettings, Recipe
 from deepcovid.statistics.calibration import Calibrations
 from deepcovid.statistics.comparison import AgainstPublished, NetsCompared
 from deepcovid.statistics.estimate import Model, read_result
 from deepcovid.statistics.rates import RunResult, Runs
+from deepcovid.statistics.review import Review
 from deepcovid.statistics.uncertainty import Uncertainty
 from stages import _run, paths
 from stages._resolved import read_published
@@ -59,36 +62,44 @@ def report(parameters: Parameters, dataset: str) -> None:
     steps += [made.step for pair in beside for made in pair]
     steps += [step for run in shown_runs for step in (run.trained, run.evaluated)]
     synthetic, papers_images = parameters.source.kind == "phantom", parameters.source.kind == "covid-xray-5k"
-    page = render(
-        Contents(
-            dataset=dataset,
-            synthetic=synthetic,
-            runs=tuple(shown_runs),
-            bootstrap=parameters.evaluate,
-            provenance=provenance,
-            parameters=settings_of(parameters, dataset),
-            recipes={
-                run.recipe: as_run(parameters.recipe[run.recipe], parameters.replay.epochs)
-                for run in parameters.runs.values()
-            },
-            steps=lock.with_those_before(steps),
-            command=f"python -m stages.report --dataset {dataset}",
-            ladder=ladder,
-            published=published,
-            published_matrices=read_published().confusions(main_of(parameters.models), shown_runs[0].result.n_test),
-            nets=nets,
-            audits=audits,
-            calibration=calibration,
-            uncertainty=uncertainty,
-            heatmaps=located,
-            beside=beside,
-            heatmap_pictures=pictures,
-            nets_sentence=claim_sentence(nets.value, dataset, papers_images),
-            findings={model: finding(title_of(model), part) for model, part in ladder.value.nets.items()},
-        )
+    reviews = {
+        name: sourced(lock, paths.results(dataset, "review" if name == dataset else f"review-{name}"), Review)
+        for name in (dataset, *parameters.test_sets)
+    }
+    counted = {name: recorded(lock, paths.results(dataset, name)) for name in ("filter", "split", "images")}
+    steps += [made.step for made in (*reviews.values(), *counted.values())]
+    contents = Contents(
+        dataset=dataset,
+        synthetic=synthetic,
+        runs=tuple(shown_runs),
+        bootstrap=parameters.evaluate,
+        provenance=provenance,
+        parameters=settings_of(parameters, dataset),
+        recipes={
+            run.recipe: as_run(parameters.recipe[run.recipe], parameters.replay.epochs)
+            for run in parameters.runs.values()
+        },
+        steps=lock.with_those_before(steps),
+        command=f"python -m stages.report --dataset {dataset}",
+        ladder=ladder,
+        published=published,
+        published_matrices=read_published().confusions(main_of(parameters.models), shown_runs[0].result.n_test),
+        nets=nets,
+        audits=audits,
+        calibration=calibration,
+        uncertainty=uncertainty,
+        heatmaps=located,
+        beside=beside,
+        heatmap_pictures=pictures,
+        nets_sentence=claim_sentence(nets.value, dataset, papers_images),
+        findings={model: finding(title_of(model), part) for model, part in ladder.value.nets.items()},
+        reviews=reviews,
+        counted=counted,
+        checklists=read_checklists(paths.CHECKLISTS),
     )
-    with replacing(paths.data(dataset, "report.html")) as partial:
-        partial.write_text(page, encoding="utf-8")
+    for page, text in (("report.html", render(contents)), ("review.html", render_review(contents))):
+        with replacing(paths.data(dataset, page)) as partial:
+            partial.write_text(text, encoding="utf-8")
 
 
 def shown_run(lock: Lock, dataset: str, run: RunParameters, result: RunResult, evaluated: Step) -> ShownRun:

@@ -11,6 +11,7 @@ from joblib import delayed
 from deepcovid import catalogue
 from deepcovid.arrays import load_array
 from deepcovid.files import replacing, sha256_of, write_csv
+from deepcovid.heads.card import model_card
 from deepcovid.heads.halves import by_halves
 from deepcovid.heads.head_files import HeadFile, write_head
 from deepcovid.heads.outliers import fit_with_threshold
@@ -28,6 +29,7 @@ def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
     read_pixels(dataset, parameters.image_size)  # refuses pixels of another size, whose features these then are
     features, weights = load_array(paths.features(dataset, model)), sha256_of(paths.weights(dataset, model))
     in_test, originals = catalogue.in_test(table), catalogue.in_training(table, augmented=False)
+    positive = catalogue.covid(table[in_test]).to_numpy()
     seen = np.asarray(features[originals.to_numpy()])
     jobs = training_jobs(features, table, parameters.trained.values(), seeds)
     *parts, (gaussian, threshold) = share_out(
@@ -51,13 +53,16 @@ def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
                 choices=recipe,
                 image_size=parameters.image_size,
                 seeds=seeds,
-                shown=median_head(values, catalogue.covid(table[in_test]).to_numpy()),
+                shown=median_head(values, positive),
                 weight=weight,
                 bias=bias,
                 training=gaussian,
                 threshold=threshold,
             )
             write_head(heads / f"{name}.safetensors", head)
+            reached = metrics_of(positive, values[:, head.shown], recipe.cut_off)
+            card = model_card(head, table, reached, synthetic=parameters.source.kind == "phantom")
+            (heads / f"{name}.md").write_text(card, encoding="utf-8")
             write_csv(logs / f"{name}.csv", own.log)
             named = score_table(table[in_test], values, [f"seed_{seed}" for seed in seeds])
             write_csv(scores / f"{name}.csv", named, digits=17)

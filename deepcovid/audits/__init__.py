@@ -10,7 +10,6 @@ near_duplicates.py  pairs of images that are nearly the same picture
 keypoints.py        points by which two images are the same picture
 acquisition.py      does how an image was taken give its label away?
 headers.py          what a file's header says of how it was taken
-views.py            which views are the same
 baselines.py        how little of an image is enough?
 hidden.py           what heads reach on images with their middle hidden
 dials.py            what the audits read on phantoms whose truth is known

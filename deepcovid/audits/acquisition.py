@@ -18,7 +18,6 @@ from threadpoolctl import threadpool_limits
 from deepcovid import catalogue
 from deepcovid.audits.audit import Audit
 from deepcovid.audits.enough import Way
-from deepcovid.audits.views import projections
 from deepcovid.drawing.blocks import Block
 from deepcovid.drawing.steps import Step
 from deepcovid.drawing.tables import Table, spread
@@ -28,6 +27,7 @@ from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.counts import Counts
 from deepcovid.statistics.estimate import Estimate, Headline, Number
+from deepcovid.statistics.views import projections
 
 FRAME = 4  # pixels: the border
 CORNERS = 4  # a corner's side, where markers and text stand, is a quarter of the image's

@@ -226,7 +226,11 @@ class Collections:
 
 
 class Outside:
-    """The test set's images, all of them, in parts, and beside the heads' own, with bootstraps that serve all heads."""
+    """The test set's images, all of them, in parts, and beside the heads' own, with bootstraps that serve all heads.
+
+    Attributes:
+        bootstrap: That of all of them.
+    """
 
     def __init__(self, rows: pd.DataFrame, own: pd.DataFrame, at_home: Mask, settings: EvaluateSettings) -> None:
         """Take the images.
@@ -237,7 +241,7 @@ class Outside:
             at_home: (images of the test set), which are among these too.
             settings: Samples and seed of the bootstraps.
         """
-        self._all = Bootstrap.of(rows, settings)
+        self.bootstrap = Bootstrap.of(rows, settings)
         self._parts = contrasts(parts_of(rows, at_home), rows, settings)
         both = pd.concat([rows, own], ignore_index=True)[["image_id", "patient_id", "label", "finding"]]
         self._across = contrasts(across(both, np.arange(len(both)) < len(rows)), both, settings)
@@ -265,10 +269,10 @@ class Outside:
         """
         score, both = scores[:, shown], np.concatenate([scores[:, shown], own])
         return ExternalRun(
-            run=evaluate(scores, self._all, cut_off, shown=shown),
+            run=evaluate(scores, self.bootstrap, cut_off, shown=shown),
             parts={name: part.reached(score, cut_off) for name, part in self._parts.items()},
             across={name: part.reached(both, cut_off) for name, part in self._across.items()},
-            calibration=calibration(score, self._all, bins),
+            calibration=calibration(score, self.bootstrap, bins),
             inside=inside,
             collection=collection,
         )

@@ -7,11 +7,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from deepcovid import catalogue
-from deepcovid.audits.views import projections
 from deepcovid.schema import Strict
 from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import Estimate
+from deepcovid.statistics.views import projections
 
 Mask = NDArray[np.bool_]
 FEWEST = 10  # patients on each side, from which two groups of images are compared

@@ -11,5 +11,6 @@ scoring.py     from features and heads to P(covid), a column a head
 outliers.py    is an image unlike the training images?
 gaussian.py    the Gaussian that they are described by
 head_files.py  the file of trained heads
+card.py        the model card that is written with it
 prediction.py  a trained head on other images
 """

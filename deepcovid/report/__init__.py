@@ -9,6 +9,8 @@ tables.py     numbers as tables of text
 sentences.py  sentences that are computed from results
 audit.py      the section on how far the scores can be trusted
 heatmaps.py   the section on where in the image the scores come from
+review.py     the sections of the page of what a reviewer asks for
+checklists.py what reporting checklists ask for, and who reports it
 page.py       fills the template
 
 Of docs:

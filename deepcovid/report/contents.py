@@ -12,11 +12,13 @@ from deepcovid.heatmaps.beside import MapsBeside
 from deepcovid.heatmaps.localisation import NetHeat
 from deepcovid.ladder.measuring import Ladders
 from deepcovid.nets.zoo import title_of
+from deepcovid.report.checklists import Checklists
 from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.calibration import Calibrations
 from deepcovid.statistics.comparison import AgainstPublished, NetsCompared
 from deepcovid.statistics.counts import Confusion
 from deepcovid.statistics.rates import RunResult
+from deepcovid.statistics.review import Review
 from deepcovid.statistics.runs import Run
 from deepcovid.statistics.uncertainty import Uncertainty
 
@@ -74,6 +76,9 @@ class Contents:
         heatmaps: By net, whether its heat lies in lesions and in lungs; empty where no heat maps were made.
         beside: Maps of images with and without COVID-19, and a PNG file of the mean maps; one a net and test set.
         heatmap_pictures: By net, a PNG file: of synthetic images with their maps, or of mean maps without an image.
+        reviews: By data set, what a reviewer asks for: of the test images of the data set itself, and of each test set.
+        counted: By name, how many images the filter, the split and the decoding left: filter, split and images.
+        checklists: What the paper and this project report, item by item.
         provenance: By name, what is recorded of data and weights.
         parameters: The settings of the data set and those that data sets share, nested.
         recipes: By name, the settings of each recipe, nested.
@@ -102,6 +107,9 @@ class Contents:
     heatmaps: Mapping[str, Sourced[NetHeat]] = field(default_factory=dict)
     beside: tuple[tuple[Sourced[MapsBeside], Sourced[bytes]], ...] = ()
     heatmap_pictures: Mapping[str, Sourced[bytes]] = field(default_factory=dict)
+    reviews: Mapping[str, Sourced[Review]] = field(default_factory=dict)
+    counted: Mapping[str, Sourced[Any]] = field(default_factory=dict)
+    checklists: Checklists | None = None
     models: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -1,5 +1,7 @@
-"""The report as one HTML page with nothing to load."""
+"""The report as an HTML page with nothing to load, and beside it a page of what a reviewer asks for."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from itertools import count
 from typing import Any
@@ -7,13 +9,43 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from deepcovid.drawing.blocks import Section
 from deepcovid.report.contents import Contents
+from deepcovid.report.review import sections as of_review
 from deepcovid.report.sections import sections
 from deepcovid.report.tables import flat
 
 
+@dataclass(frozen=True)
+class Page:
+    """What differs from page to page, beside the sections.
+
+    Attributes:
+        kicker: Above the title.
+        other: File name of the page beside it.
+        link: What leads there.
+    """
+
+    kicker: str
+    other: str
+    link: str
+
+
+REPORT = Page("Report of a reproduction", "review.html", "What a reviewer asks for")
+REVIEW = Page("What a reviewer asks for", "report.html", "The report")
+
+
 def render(contents: Contents) -> str:
-    """Return the page; the same contents give the same text."""
+    """Return the report; the same contents give the same text."""
+    return _filled(contents, REPORT, sections(contents))
+
+
+def render_review(contents: Contents) -> str:
+    """Return the page of what a reviewer asks for; the same contents give the same text."""
+    return _filled(contents, REVIEW, of_review(contents))
+
+
+def _filled(contents: Contents, page: Page, found: Sequence[Section]) -> str:
     environment = Environment(
         loader=PackageLoader("deepcovid.report"),
         autoescape=True,
@@ -28,7 +60,7 @@ def render(contents: Contents) -> str:
         """Return the next number of a figure or a table."""
         return f"{kind} {next(numbers[kind])}"
 
-    made: dict[str, Any] = {"contents": contents, "sections": sections(contents), "label": label}
+    made: dict[str, Any] = {"contents": contents, "page": page, "sections": found, "label": label}
     made["style"] = Markup((files("deepcovid.report") / "templates" / "style.css").read_text(encoding="utf-8"))
     return environment.get_template("report.html.j2").render(made).lstrip()
 

@@ -9,8 +9,11 @@ intervals.py    95 % intervals: the paper's formula, Wilson's, Student's, percen
 bootstrap.py    the test images drawn again and again, patient by patient
 roc_bands.py    a band about a ROC curve
 calibration.py  is a share p of the images scored p covid?
+clinical.py     predictive values, net benefit, calibration at another prevalence
+review.py       what a reviewer asks for: table one, subgroups, and what is in clinical.py
 comparison.py   our runs beside published numbers, and net against net
 further.py      what epochs past the cap of a replay could have brought
 uncertainty.py  how far headlines move with the patients, the split and the seed
+views.py        which views are the same
 published.py    the schema of reference/published.yaml
 """

@@ -68,6 +68,13 @@ class Bootstrap:
         """Draw from rows of a catalogue or a score table, covid being positive: see `over_patients`."""
         return cls.over_patients(catalogue.covid(rows).to_numpy(), rows["patient_id"], settings)
 
+    def among(self, rows: Mask, patients: tuple[int, int]) -> "Bootstrap":
+        """Return the same samples of some of the images, `rows` (images); samples without one of the classes are left
+        out. `patients` is how many positive and negative ones they are of."""
+        positive, weights = self.positive[rows], self.weights[rows]
+        usable = (weights[positive].sum(axis=0) > 0) & (weights[~positive].sum(axis=0) > 0)
+        return Bootstrap(positive, weights[:, usable], patients)
+
     def auc(self, score: Numbers) -> Numbers:
         """Return the AUC of `score` (images) on each sample, as (samples): the chance that a positive outscores a
         negative, ties counting half (Mann-Whitney)."""
