@@ -1,5 +1,6 @@
 import re
 from collections import Counter
+from copy import deepcopy
 
 import pytest
 from ruamel.yaml import YAML
@@ -11,17 +12,19 @@ from tests.test_settings import DELETED, changed
 
 FILE = "reference/checklists.yaml"
 PATH = ROOT / FILE
+OWN = read_checklists(PATH)
+VALUES = YAML(typ="safe", pure=True).load(PATH)
 
 
 @pytest.fixture
 def values():
     """The repository's own checklists as plain values, to be changed freely."""
-    return YAML(typ="safe", pure=True).load(PATH)
+    return deepcopy(VALUES)
 
 
 def items():
     """Return every item of the repository's checklists, with its checklist's name."""
-    return [(name, item) for name, checklist in read_checklists(PATH).checklists.items() for item in checklist.items]
+    return [(name, item) for name, checklist in OWN.checklists.items() for item in checklist.items]
 
 
 def anchors(page):
@@ -31,7 +34,7 @@ def anchors(page):
 
 
 def test_the_repositorys_own_checklists_have_the_published_number_of_items():
-    numbers = {name: [i.number for i in each.items] for name, each in read_checklists(PATH).checklists.items()}
+    numbers = {name: [i.number for i in each.items] for name, each in OWN.checklists.items()}
     assert numbers["claim"] == [str(number) for number in range(1, 45)]
     main = dict.fromkeys(int(re.match(r"\d+", number).group()) for number in numbers["tripod-ai"])
     assert list(main) == list(range(1, 28))
@@ -58,14 +61,13 @@ def test_items_are_short_sentences_of_our_own_and_fit_their_lines():
 
 
 def test_tallies_count_each_answer_once():
-    checklists = read_checklists(PATH)
-    found = tallies(checklists)
-    assert list(found) == list(checklists.checklists)
+    found = tallies(OWN)
+    assert list(found) == list(OWN.checklists)
     for tally in found.values():
         assert list(tally.paper) == ["yes", "in part", "no", "unknown"]
         assert list(tally.here) == ["yes", "in part", "no", "not applicable"]
         assert sum(tally.paper.values()) == sum(tally.here.values()) == tally.items
-    claim = checklists.checklists["claim"].items
+    claim = OWN.checklists["claim"].items
     assert found["claim"].here["no"] == sum(item.here == "no" for item in claim)
 
 

@@ -4,7 +4,7 @@ The lists are CLAIM 2024 (Tejani et al. 2024), TRIPOD+AI (Collins et al. 2024) a
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self, get_args
 
@@ -92,16 +92,11 @@ def read_checklists(path: Path) -> Checklists:
 
 def tallies(checklists: Checklists) -> dict[str, Tally]:
     """Return, by checklist, how many items have each answer; an answer that no item has counts 0."""
-    return {
-        name: Tally(
-            items=len(checklist.items),
-            paper=_counted((item.paper for item in checklist.items), get_args(OfPaper)),
-            here=_counted((item.here for item in checklist.items), get_args(OfProject)),
-        )
-        for name, checklist in checklists.checklists.items()
-    }
-
-
-def _counted(given: Iterable[str], answers: Iterable[str]) -> dict[str, int]:
-    times = Counter(given)
-    return {answer: times[answer] for answer in answers}
+    found = {}
+    for name, checklist in checklists.checklists.items():
+        paper = Counter(item.paper for item in checklist.items)
+        here = Counter(item.here for item in checklist.items)
+        of_paper = {answer: paper[answer] for answer in get_args(OfPaper)}
+        of_project = {answer: here[answer] for answer in get_args(OfProject)}
+        found[name] = Tally(items=len(checklist.items), paper=of_paper, here=of_project)
+    return found
