@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from deepcovid.report.checklists import read_checklists
-
 from deepcovid.audits.registry import results_of
 from deepcovid.drawing.steps import Sourced, Step
 from deepcovid.files import replacing
@@ -14,9 +12,10 @@ from deepcovid.heatmaps.localisation import NetHeat
 from deepcovid.ladder.measuring import Ladders
 from deepcovid.nets.zoo import title_of
 from deepcovid.parameters import Parameters, RunParameters, Shared
+from deepcovid.report.checklists import read_checklists
 from deepcovid.report.contents import Contents, ShownRun, main_of
 from deepcovid.report.page import render, render_review
-from deepcovid.report.sentences import claim_sentence, finding
+from deepcovid.report.sentences import claim_sentences, finding
 from deepcovid.settings import DatasetSettings, Recipe
 from deepcovid.statistics.calibration import Calibrations
 from deepcovid.statistics.comparison import AgainstPublished, NetsCompared
@@ -91,8 +90,8 @@ def report(parameters: Parameters, dataset: str) -> None:
         heatmaps=located,
         beside=beside,
         heatmap_pictures=pictures,
-        nets_sentence=claim_sentence(nets.value, dataset, papers_images),
-        findings={model: finding(title_of(model), part) for model, part in ladder.value.nets.items()},
+        nets_sentences=tuple(claim_sentences(nets.value, dataset, papers_images)),
+        findings={model: tuple(finding(title_of(model), part)) for model, part in ladder.value.nets.items()},
         reviews=reviews,
         counted=counted,
         checklists=read_checklists(paths.CHECKLISTS),

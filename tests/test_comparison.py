@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.proportion import proportion_confint
 
-from deepcovid.report.sentences import claim_sentence
+from deepcovid.report.sentences import claim_sentences
 from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.comparison import (
@@ -291,7 +291,7 @@ def test_bootstrap_p_value_is_small_where_all_samples_lie_on_one_side():
 
 def claim(strengths, dataset="covid-xray-5k", papers_images=True):
     nets = between_nets(measured(*(run(net, strength) for net, strength in strengths.items())))
-    return nets, claim_sentence(nets, dataset, papers_images)
+    return nets, " ".join(claim_sentences(nets, dataset, papers_images))
 
 
 def test_the_claim_is_squeezenet_less_resnet18_whichever_comes_first():

@@ -7,12 +7,14 @@ import pandas as pd
 import pytest
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
+from deepcovid import catalogue
 from deepcovid.heads.halves import COLUMNS
 from deepcovid.nets.zoo import NETS
 from deepcovid.statistics.calibration import Calibrations
 from deepcovid.statistics.comparison import AgainstPublished, NetsCompared, metrics_of
 from deepcovid.statistics.estimate import Headline, read_result
 from deepcovid.statistics.rates import Runs, headline
+from deepcovid.statistics.review import Review
 from deepcovid.statistics.uncertainty import Uncertainty
 from stages import paths
 from stages._resolved import read_settings
@@ -21,6 +23,14 @@ from tests.checkouts import ROOT, edit_params, run
 
 DATASET = "covid-xray-5k"
 PLOTS = {"roc", "precision_recall", "cut_offs", "histogram", "confusion", "training"}
+
+
+def images_of(scored):
+    """The catalogue of the scored images, with as many others to train on."""
+    test = scored[["image_id", "label", "patient_id"]].assign(split="test", sex=np.where(scored.index % 3, "F", "M"))
+    train = test.assign(image_id="train " + test["image_id"], split="train")
+    both = pd.concat([train, test.sort_values("image_id")], ignore_index=True)
+    return both.assign(archive="images.zip", member=both["image_id"], age="50", view="AP")
 
 
 @pytest.fixture
@@ -42,6 +52,7 @@ def parameters(checkout, monkeypatch):
     table = pd.DataFrame({"image_id": [f"image {number}" for number in range(3100)]})
     table["label"] = np.where(table.index < 100, "covid", "non")
     table = table.assign(group=table["label"], patient_id=table["image_id"]).sample(frac=1, random_state=0)
+    catalogue.write(paths.data(DATASET, "images.csv"), images_of(table))
     log = pd.DataFrame({"seed": [4, 0, 4, 0], "epoch": [1, 1, 2, 2], "loss": [0.7, 0.6, 0.5, 0.4]})
     for own, strength in zip(parameters.runs.values(), (2.0, 1.0), strict=True):
         score = 1 / (1 + np.exp(-strength * (table["label"] == "covid") - rng.normal(size=len(table))))
@@ -89,6 +100,23 @@ def test_every_run_has_its_numbers_and_a_headline_in_the_folder_of_metrics(param
         assert result.confusion.tp == (covid & (table["seed_4"] >= 0.5)).sum()  # the recipe's cut-off
         assert result.over_seeds.heads == 2
         assert read_result(paths.metrics(DATASET) / f"{name}.json", Headline) == headline(result)
+
+
+def test_what_a_reviewer_asks_for_is_of_the_median_heads_and_of_their_own_images(parameters):
+    evaluate_stage(parameters, DATASET)
+    found = read_result(paths.results(DATASET, "review"), Review)
+    assert {name: own.images for name, own in found.who.items()} == {
+        "train, COVID-19": 100,
+        "train, others": 3000,
+        "test, COVID-19": 100,
+        "test, others": 3000,
+    }
+    table = scores_of(parameters, "resnet18-paper")
+    women = catalogue.read(paths.data(DATASET, "images.csv")).set_index("image_id")["sex"][table["image_id"]] == "F"
+    own = table[women.to_numpy()]
+    area = roc_auc_score(own["label"] == "covid", own["seed_4"])
+    assert found.nets["resnet18"].subgroups["sex: F"].auc.value == pytest.approx(area, abs=1e-6)
+    assert found.nets["resnet18"].recalibration.trained == pytest.approx(100 / 3100, abs=1e-6)
 
 
 def test_each_run_has_the_spread_over_its_own_splits(parameters):

@@ -22,6 +22,7 @@ from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.counts import Counts
 from deepcovid.statistics.estimate import Estimate, Headline, read_result, write_result
 from deepcovid.statistics.rates import Runs, evaluate
+from deepcovid.statistics.review import Review
 from deepcovid.statistics.runs import Run
 from stages import paths
 from stages.download import download
@@ -260,6 +261,10 @@ def test_the_stage_scores_the_other_sets_test_images_that_training_did_not_see(t
     elsewhere = np.repeat([True, False], [(~positive).sum(), len(others)])
     expected = roc_auc_score(elsewhere, np.concatenate([score[~positive], others]))
     assert tested_on.collection.value == pytest.approx(expected, abs=1e-6)
+    asked = read_result(trained / "results/phantom/review-cohen.json", Review)
+    assert {name: own.images for name, own in asked.who.items()} == {"cohen, COVID-19": 5, "cohen, others": 4}
+    assert asked.cut_off == 0.3
+    assert asked.nets[MODEL].recalibration.tested == pytest.approx(5 / 9, abs=1e-6)
     headline = read_result(trained / f"metrics/audits/phantom/on-cohen/{MODEL}.json", Headline)
     assert headline == found.headline()[MODEL]
     assert (headline.auc, headline.tp) == (own.auc.value, own.confusion.tp)

@@ -152,11 +152,11 @@ def test_the_smallest_sets_are_found_and_named(settings, detecting, smallest, se
     part, combinations = measured(settings.ladder, settings.recipe, *made_up(settings, detecting), 21)
     assert part.smallest == smallest
     assert part.combinations == len(combinations) == 128
-    text = finding("ResNet18", part)
+    text = " ".join(finding("ResNet18", part))
     assert sentence in text
     fails = part.smallest != [[]]
     expected = "all of 5 heads call every image alike" if fails else "none of 5 heads call every image alike"
-    assert text.startswith("ResNet18: On frozen features, under the settings of the failed reproduction, ")
+    assert text.startswith("ResNet18 on frozen features, under the settings of the failed reproduction: ")
     assert f"{expected} and {'none detects' if fails else '5 detect'} (right on at least 50 % of COVID" in text
 
 
@@ -173,8 +173,10 @@ def test_runs_on_the_whole_net_are_told_with_their_epochs_and_serve_every_cut_of
     assert (bottom.epochs, bottom.heads, bottom.seeds, bottom.net) == (21, 4, 2, "replayed")
     assert released.sensitivity.value == 1
     assert by_name["released-code-replayed-at-half"].sensitivity.value == 0
-    text = finding("ResNet18", part)
-    assert "on the whole net, under failed-reproduction-replayed, all of 4 heads call every image alike" in text
+    text = " ".join(finding("ResNet18", part))
+    assert (
+        "ResNet18 on the whole net: under failed-reproduction-replayed, all of 4 heads call every image alike" in text
+    )
     assert "under released-code-replayed, none of 4 heads call every image alike and 4 detect" in text
 
 
@@ -262,7 +264,7 @@ def test_an_effect_is_the_mean_over_all_orders_and_the_effects_add_up(values):
 def test_what_the_remedy_alone_does_is_said(settings, detects, sentence):
     found = made_up(settings, lambda recipe: detects and recipe.sampling == "balanced")
     part, table = measured(settings.ladder, settings.recipe, *found, 21)
-    assert sentence in finding("ResNet18", part)
+    assert sentence in " ".join(finding("ResNet18", part))
     (row,) = [row for row in table if row["flipped"] == "sampling"]
     assert row["detecting"] == 5 * detects
     assert "sampling" not in part.effects

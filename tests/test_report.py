@@ -21,14 +21,16 @@ from deepcovid.audits.registry import AUDITS, sentences
 from deepcovid.drawing.steps import File, Sourced, Step
 from deepcovid.drawing.svg import STYLE, inline_svg
 from deepcovid.errors import UserError, describe
+from deepcovid.heatmaps.beside import OTHER, OWN, WITH, Group, MapsBeside
 from deepcovid.heatmaps.localisation import NotLocated
 from deepcovid.ladder.effects import Effect
 from deepcovid.ladder.measuring import Below, Effects, HeadCounts, Ladders, NetLadder, RungResult
 from deepcovid.report import figures
+from deepcovid.report.checklists import read_checklists
 from deepcovid.report.contents import Contents, ShownRun
-from deepcovid.report.page import render, slug
+from deepcovid.report.page import render, render_review, slug
 from deepcovid.report.sentences import heat_sentences
-from deepcovid.settings import Detection, EvaluateSettings
+from deepcovid.settings import Detection, EvaluateSettings, Recipe
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.comparison import (
     AgainstPublished,
@@ -41,12 +43,15 @@ from deepcovid.statistics.comparison import (
 )
 from deepcovid.statistics.estimate import Estimate
 from deepcovid.statistics.rates import Runs, evaluate
+from deepcovid.statistics.review import review
 from deepcovid.statistics.uncertainty import HEADLINES, RunSources, Source, Sources, Uncertainty
 from stages.report import report
 from tests import audits
 from tests.browser import visit
 from tests.checkouts import ROOT, parameters, resolve, stage
 from tests.radiographs import noise, png
+from tests.test_review import table_of
+from tests.trained import PAPER
 
 BOOTSTRAP = EvaluateSettings(bootstrap_samples=100, bootstrap_seed=1)
 VOID = {"meta", "br", "link", "img", "hr", "input"}
@@ -160,6 +165,41 @@ PUBLISHED = beside(
     ),
 )
 PNG = png(noise())
+BESIDE_STEP = "heatmaps-beside@phantom-resnet18-cohen"
+BESIDE = MapsBeside(
+    heads="phantom",
+    images="cohen",
+    model="resnet18",
+    recipe="paper",
+    groups={
+        name: Group(
+            images=12,
+            patients=11,
+            called=called,
+            alike={"occlusion": alike, "grad_cam": alike.value},
+            middle={"occlusion": None, "grad_cam": 0.4},
+        )
+        for name, called, alike in ((WITH, 12, MEASURED), (OTHER, 9, MEASURED), (OWN, 0, MEASURED))
+    },
+)
+PARTS = {
+    side: {name: {"images": count} for name, count in (("covid", 30), ("non", 70))} for side in ("kept", "dropped")
+}
+PARTS["dropped"]["reason"] = {"modality": 0, "view": 100}
+COUNTED = {
+    "filter": PARTS,
+    "split": {name: {"train": 10, "test": 10, "left_out": 10} for name in ("covid", "non")},
+    "images": {"copies": 40, "quarantined": 0, "images": 80},
+}
+IMAGES = table_of()
+REVIEW = review(
+    IMAGES,
+    {net: np.linspace(0.9, 0.1, len(IMAGES)) for net in NETS},
+    ("paper", Recipe.model_validate(PAPER)),
+    0.2,
+    Bootstrap.of(IMAGES, BOOTSTRAP),
+    {"test": IMAGES},
+)
 RATES = RatePair(first=0.8, second=0.7, difference=0.1, only_first=4, only_second=1)
 PAIR = Pair(
     recipe="paper",
@@ -200,7 +240,8 @@ def all_contents(**changes):
     }
     recorded = [made.step for made in provenance.values()]
     recorded += [step("ladder@phantom"), step("evaluate@phantom")]
-    recorded += [step("localisation@phantom-resnet18")]
+    recorded += [step("localisation@phantom-resnet18"), step(BESIDE_STEP)]
+    recorded += [step(f"{name}@phantom") for name in COUNTED]
     recorded += [found.step for found in audited(audits.external()).values()]
     recorded += [made for one in runs for made in (one.trained, one.evaluated)]
     contents = Contents(
@@ -213,16 +254,20 @@ def all_contents(**changes):
         recipes={"paper": {"epochs": 100, "augmented": True}, "failed-reproduction": {"epochs": 150}},
         steps=tuple(recorded),
         command="python -m stages.report --dataset phantom",
-        findings={"resnet18": "Augmentation turns collapse into detection."},
+        findings={"resnet18": ("Augmentation turns collapse into detection.",)},
         ladder=Sourced(Ladders(nets={"resnet18": LADDER, "squeezenet1_0": LADDER}), step("ladder@phantom")),
         published=Sourced(PUBLISHED, step("evaluate@phantom")),
         nets=Sourced(NETS_COMPARED, step("evaluate@phantom")),
-        nets_sentence="ResNet18 is better by 0.1.",
+        nets_sentences=("ResNet18 is better by 0.1.",),
         audits=audited(audits.external()),
         uncertainty=Sourced(uncertain(runs), step("evaluate@phantom")),
         calibration=Sourced(audits.CALIBRATION, step("evaluate@phantom")),
         heatmaps={"resnet18": Sourced(audits.HEATMAPS, step("localisation@phantom-resnet18"))},
         heatmap_pictures={"resnet18": Sourced(PNG, step("localisation@phantom-resnet18"))},
+        beside=((Sourced(BESIDE, step(BESIDE_STEP)), Sourced(PNG, step(BESIDE_STEP))),),
+        reviews={"phantom": Sourced(REVIEW, step("evaluate@phantom"))},
+        counted={name: Sourced(value, step(f"{name}@phantom")) for name, value in COUNTED.items()},
+        checklists=read_checklists(ROOT / "reference/checklists.yaml"),
     )
     return dataclasses.replace(contents, **changes)
 
@@ -239,7 +284,7 @@ def few_contents(**changes):
     """Contents that are drawn quickly: one run, nothing beside it."""
     runs = (one_run("resnet18", "paper"),)
     ladder = Sourced(Ladders(nets={}), step("ladder@phantom"))
-    without = dict.fromkeys(("published", "nets", "uncertainty")) | {"heatmaps": {}}
+    without = dict.fromkeys(("published", "nets", "uncertainty")) | {"heatmaps": {}, "beside": ()}
     return all_contents(**{"runs": runs, "ladder": ladder, "audits": {}, "calibration": None} | without | changes)
 
 
@@ -408,18 +453,58 @@ def test_heat_without_a_value_or_an_interval_is_told_without():
         for name, method in net.lesions.methods.items()
     }
     own = net.model_copy(update={"lesions": net.lesions.model_copy(update={"methods": methods})})
-    (sentence,) = heat_sentences(own)
+    _, sentence = heat_sentences(own)
     assert "an unknown share of the heat lies inside" in sentence
     assert "the AUC of the map is 0.64, of the blob 0.72" in sentence
     found = {"heatmaps": {"resnet18": Sourced(own, step("localisation@phantom-resnet18"))}}
     assert sentence in Page(render(few_contents(**found))).text
 
 
+def test_maps_of_images_with_and_without_covid_stand_side_by_side(html):
+    text = Page(html).text
+    assert BESIDE.sentence() in text
+    assert "without COVID-19, of cohen" in text
+    nothing = BESIDE.model_copy(update={"groups": {}})
+    beside = ((Sourced(nothing, step(BESIDE_STEP)), Sourced(PNG, step(BESIDE_STEP))),)
+    assert "with and without COVID-19" not in Page(render(all_contents(beside=beside))).text
+
+
+def test_the_page_for_reviewers_has_everything_and_says_what_is_missing():
+    html = render_review(all_contents())
+    ids = [attributes["id"] for _, attributes, _ in Page(html).elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    text = Page(html).text
+    for words in (
+        "Which images went in?",
+        "30 COVID-19, 70 others",
+        "Who are the images of?",
+        "sex: F",
+        "prevalence 5 %",
+        "Net benefit",
+        "calibration",
+        "CLAIM 2024",
+        "Research software, not for diagnosis.",
+    ):
+        assert words in text, words
+    without = render_review(all_contents(reviews={}, counted={}, checklists=None))
+    for words in ("counts of images", "table of characteristics", "checklists"):
+        assert f"Not run on this data set: the {words}." in Page(without).text
+
+
+@pytest.mark.parametrize("page", [render, render_review])
+def test_no_paragraph_has_more_than_sixty_words(page):
+    html = page(all_contents())
+    paragraphs = re.findall(r"<(p|blockquote|figcaption)(?:\s[^>]*)?>(.*?)</\1>", html, re.DOTALL)
+    assert len(paragraphs) > 10
+    words = [re.sub(r"<[^>]+>", " ", part).split() for _, part in paragraphs]
+    assert [" ".join(part) for part in words if len(part) > 60] == []
+
+
 def test_links_lead_to_places_on_the_page_and_ids_are_unique(page):
     ids = [attributes["id"] for _, attributes, _ in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     targets = [attributes["href"] for tag, attributes, _ in page.elements if tag in ("a", "use")]
-    assert {target[1:] for target in targets} <= set(ids)
+    assert {target[1:] for target in targets if target != "review.html"} <= set(ids)
     assert slug("train@phantom-resnet18-paper") in ids
 
 
@@ -434,9 +519,9 @@ def test_nothing_is_loaded(page, html):
     assert not {tag for tag, _, _ in page.elements} & {"script", "link", "iframe", "object", "embed", "image"}
     loaded = [
         value
-        for _, attributes, _ in page.elements
+        for tag, attributes, _ in page.elements
         for name, value in attributes.items()
-        if name in ("src", "srcset", "href", "xlink:href", "action", "data", "poster")
+        if tag != "a" and name in ("src", "srcset", "href", "xlink:href", "action", "data", "poster")
     ]
     assert all(value.startswith(("#", "data:image/png;base64,")) for value in loaded)
     assert not re.search(r"@import|url\((?!#)", html)
@@ -468,8 +553,8 @@ def test_what_was_measured_is_in_the_tables(page):
     for made in contents.runs:
         assert f"{made.result.auc.value:.3f}" in page.text
         assert f"({made.result.auc.low:.3f} to {made.result.auc.high:.3f})" in page.text
-    assert contents.findings["resnet18"] in page.text
-    assert contents.nets_sentence in page.text
+    assert contents.findings["resnet18"][0] in page.text
+    assert contents.nets_sentences[0] in page.text
     assert "0.715" in page.text
     assert "In 1 of 2 comparisons the published number lies inside our 95 % interval." in page.text
     assert "a" * 64 in page.text
@@ -549,6 +634,9 @@ def results(checkout, tmp_path):
     found |= {name: part.value for name, part in audited(audits.external("phantom-external")).items()}
     found |= {
         "heatmaps/resnet18": audits.HEATMAPS,
+        "heatmaps/resnet18-beside-phantom-external": BESIDE,
+        "review": REVIEW,
+        "review-phantom-external": REVIEW,
         "runs": Runs(runs={name: one.result for name, one in shown.items()}),
     }
     for name, result in found.items():
@@ -557,7 +645,9 @@ def results(checkout, tmp_path):
         place = f"frozen/{one.model}/{one.recipe}.csv"
         outputs[f"data/phantom/scores/{place}"] = one.scores.to_csv(index=False)
         outputs[f"data/phantom/training/{place}"] = one.log.to_csv(index=False)
-    outputs["plots/heatmaps/phantom/resnet18.png"] = "a picture"
+    outputs |= {f"results/phantom/{name}.json": json.dumps(value) for name, value in COUNTED.items()}
+    for name in ("resnet18", "resnet18-beside-phantom-external"):
+        outputs[f"plots/heatmaps/phantom/{name}.png"] = "a picture"
     for name, recorded in made.provenance.items():
         place = name.replace("weights-", "weights/")
         outputs[f"provenance/phantom/{place}.json"] = json.dumps(recorded.value)
@@ -583,9 +673,13 @@ def test_the_stage_writes_the_page_with_the_hashes_of_dvc_lock(results):
         assert all(out["md5"] in text for out in entry["outs"])
     order = [text.index(f'id="{slug(name)}"') for name in ("images@phantom", "train@phantom")]
     assert order == sorted(order)
+    beside = (results / "data/phantom/review.html").read_text()
+    assert 'href="review.html"' in text
+    assert 'href="report.html"' in beside
     with chdir(results):
         report(parameters(), "phantom")
     assert (results / "data/phantom/report.html").read_text() == text
+    assert (results / "data/phantom/review.html").read_text() == beside
 
 
 @pytest.mark.parametrize(

@@ -131,9 +131,11 @@ class Changed(Audit):
         for model, own in self.nets.items():
             caption = (
                 f"The same heads on changed images: {title_of(model)} under the recipe {self.recipe}. A dot is by how "
-                "much the log-odds of COVID-19 move on average, its bar the 95 % interval over patients. An image is "
-                "called COVID from log-odds on that belong to the cut-off. A seam can move a score by itself: compare "
-                "the frame of another with that of another COVID-19 patient."
+                "much the log-odds of COVID-19 move on average, its bar the 95 % interval over patients."
+            )
+            reading = (
+                "An image is called COVID from log-odds on that belong to the cut-off. A seam can move a score by "
+                "itself: compare the frame of another with that of another COVID-19 patient.",
             )
             alt = f"Change of log-odds of {title_of(model)}. " + "; ".join(
                 f"{name}: {shift.change.value:+.2f}" for name, shift in own.shifts.items() if shift.change
@@ -149,7 +151,7 @@ class Changed(Audit):
                 for name, shift in own.shifts.items()
             ]
             header = ("change", "images of patients", "log-odds before", "change (95 % interval)", "called COVID")
-            yield drawn(figure(own), f"changed-{model}", alt, caption, (step,), Table(header, rows))
+            yield drawn(figure(own), f"changed-{model}", alt, caption, (step,), Table(header, rows), reading)
 
 
 @styled

@@ -143,12 +143,14 @@ class Collection(Audit):
         shown = [place for place, _ in enumerate(ROWS) if any(_areas(own)[place] for own in self.nets.values())]
         caption = (
             f"A COVID-19 detector that never saw COVID-19. Rows are heads under the recipe {self.recipe}, tested on "
-            f"the COVID-19 test images of {self.heads}. They learned COVID-19; or the {self.learned} images of "
-            f"{self.images} without it, in its place, or those of these without any finding ({self.healthy}); or, as a "
-            f"control, findings of {self.heads} itself that look like it ({self.similar} images). Within the "
-            f"collection is another question: COVID-19 against the rest of {self.images}, trained and tested there. "
-            f"What has fewer than {FEWEST} patients is left out. Bars are 95 % intervals over patients, of the median "
-            "head."
+            f"the COVID-19 test images of {self.heads}. Bars are 95 % intervals over patients, of the median head."
+        )
+        reading = (
+            f"The heads learned COVID-19; or the {self.learned} images of {self.images} without it, in its place, or "
+            f"those of these without any finding ({self.healthy}); or, as a control, findings of {self.heads} itself "
+            f"that look like it ({self.similar} images). What has fewer than {FEWEST} patients is left out.",
+            f"Within the collection is another question: COVID-19 against the rest of {self.images}, trained and "
+            "tested there.",
         )
         rows = [
             (title_of(model), *(spread(area) if area else "" for area in (_areas(own)[place] for place in shown)))
@@ -159,7 +161,7 @@ class Collection(Audit):
             for model, own in self.nets.items()
         )
         table = Table(("net", *(list(ROWS)[place] for place in shown)), rows)
-        yield drawn(figure(self.nets), f"collection-{self.images}", alt, caption, (step,), table)
+        yield drawn(figure(self.nets), f"collection-{self.images}", alt, caption, (step,), table, reading)
 
     def blocks(self, step: Step) -> Iterator[Block]:
         """Yield nothing: all that there is stands near the top of the page."""

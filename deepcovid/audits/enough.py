@@ -65,13 +65,15 @@ def by_net(areas: Mapping[str, Estimate]) -> str:
 def block(ways: Sequence[Way], steps: tuple[Step, ...]) -> Block:
     """Return the opening figure of the audits, with its table."""
     caption = (
-        "What one needs to know to reach which AUC, fitted on the training images and tested on the test images; heads "
-        "that never saw COVID-19 learned images of a test set in its place. Saved alike: large images were reduced to "
-        "one short side, smaller ones left, and all saved as JPEG. Bars are 95 % intervals, a bootstrap over patients; "
-        "nets show the median head."
+        "What one needs to know to reach which AUC, fitted on the training images and tested on the test images. Bars "
+        "are 95 % intervals, a bootstrap over patients; nets show the median head."
+    )
+    reading = (
+        "Heads that never saw COVID-19 learned images of a test set in its place. Saved alike: large images were "
+        "reduced to one short side, smaller ones left, and all saved as JPEG.",
     )
     alt = "What is enough for which AUC. " + "; ".join(f"{way.title}: {way.auc.value:.3f}" for way in ways)
-    return drawn(figure(ways), "audit-enough", alt, caption, steps, table(ways))
+    return drawn(figure(ways), "audit-enough", alt, caption, steps, table(ways), reading)
 
 
 def table(ways: Sequence[Way]) -> Table:

@@ -97,13 +97,14 @@ class External(Audit):
         yield (
             f"On the images of {self.images} ({counts.covid} COVID, {counts.non} others, none of them known to be of a "
             f"patient in training), the pipeline's own heads reach "
-            f"{by_net({model: own.run.auc for model, own in told.items()})}; sensitivity and specificity at their "
-            f"cut-off are {rates}."
+            f"{by_net({model: own.run.auc for model, own in told.items()})}."
         )
+        yield f"Sensitivity and specificity at their cut-off are {rates} there."
+        yield f"On their own test images they reach {by_net({model: own.inside for model, own in told.items()})}."
         yield (
-            f"On their own test images they reach {by_net({model: own.inside for model, own in told.items()})}. Their "
-            f"scores tell images without COVID-19 of {self.images} from those of their own test set, which say nothing "
-            f"about the disease, with an AUC of {by_net({model: own.collection for model, own in told.items()})}."
+            f"Their scores tell images without COVID-19 of {self.images} from those of their own test set, which say "
+            "nothing about the disease, with an AUC of "
+            f"{by_net({model: own.collection for model, own in told.items()})}."
         )
         first = next(iter(told.values()))
         for name, part in first.parts.items():
@@ -124,10 +125,13 @@ class External(Audit):
         """Yield a figure with a net's AUC inside, outside and of the collection, the three that belong together."""
         told = self.told
         caption = (
-            f"The heads of {self.heads} under the recipe {self.recipe}. Inside: COVID-19 against the rest on their own "
-            f"test images. Outside: the same on other people's images, {self.images}. Collection: the images without "
-            f"COVID-19 of {self.images} against those of their own test set; a score of the disease would be near 0.5 "
-            "here. Bars are 95 % intervals, a bootstrap over patients, of the head that is the median one inside."
+            f"The heads of {self.heads} under the recipe {self.recipe}. Bars are 95 % intervals, a bootstrap over "
+            "patients, of the head that is the median one inside."
+        )
+        reading = (
+            "Inside: COVID-19 against the rest on their own test images. Outside: the same on other people's images, "
+            f"{self.images}. Collection: the images without COVID-19 of {self.images} against those of their own test "
+            "set; a score of the disease would be near 0.5 here.",
         )
         alt = "AUC inside, outside and of the collection. " + "; ".join(
             f"{title_of(model)}: {own.inside.value:.3f}, {own.run.auc.value:.3f}, {own.collection.value:.3f}"
@@ -138,7 +142,7 @@ class External(Audit):
             for model, own in told.items()
         ]
         numbers = Table(("net", *PLACES), rows)
-        yield drawn(figure(told), f"meaning-{self.images}", alt, caption, (step,), numbers)
+        yield drawn(figure(told), f"meaning-{self.images}", alt, caption, (step,), numbers, reading)
 
     def blocks(self, step: Step) -> Iterator[Block]:
         """Yield a table with a row per net and recipe."""

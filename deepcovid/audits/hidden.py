@@ -115,15 +115,18 @@ class Hidden(Audit):
         caption = (
             f"The middle hidden: heads under the recipe {self.recipe}, trained and tested on images with a black "
             "square in the middle (left), and on images that are black but for that square (right). Bands are 95 % "
-            "intervals, a bootstrap over patients. Small pictures show what is left of an image. The middle is not the "
-            "lungs: beside a square disease may stay visible."
+            "intervals, a bootstrap over patients."
+        )
+        reading = (
+            "Small pictures show what is left of an image. The middle is not the lungs: beside a square disease may "
+            "stay visible.",
         )
         alt = "AUC by hidden square. " + "; ".join(
             f"{title_of(model)}, {square.share:g} {square.shows} shown: {square.auc.value:.3f}"
             for model, squares in self.nets.items()
             for square in squares.values()
         )
-        yield drawn(figure(self.nets), "audit-hidden", alt, caption, (step,), self._table())
+        yield drawn(figure(self.nets), "audit-hidden", alt, caption, (step,), self._table(), reading)
 
     def plots(self) -> dict[str, pd.DataFrame]:
         """Return a row per net and square."""

@@ -129,18 +129,17 @@ class Leakage(Audit):
         """Yield how many test images leak, in which ways, and how well near-duplicates are found."""
         classes = (("covid", "COVID test images"), ("non", "others"))
         counted = " and ".join(_counted(self.leaked[label], words) for label, words in classes)
-        parts = [f"{counted} resemble a training image or are known to share its patient"]
+        yield f"{counted} resemble a training image or are known to share its patient."
         found = ", ".join(
             f"{self.counts[kind].pairs:,} as {words}" for kind, words in KINDS.items() if self.counts[kind].pairs
         )
-        parts += [f"pairs: {found}"] if found else []
+        if found:
+            yield f"Pairs of a training and a test image: {found}."
         search = self.near_duplicates.search
         if search is None:
-            parts.append(f"near-duplicates were not looked for ({self.near_duplicates.skipped})")
+            yield f"Near-duplicates were not looked for: {self.near_duplicates.skipped}."
         else:
-            parts.append(
-                f"the search for near-duplicates finds {_percent(search.sensitivity)} of other augmented copies"
-            )
+            parts = [f"The search for near-duplicates finds {_percent(search.sensitivity)} of other augmented copies"]
             parts += [
                 f"pairs {PAIRS[name]}: {kind.reached:,} found, {kind.false_alarms.expected.value:.1f} expected by "
                 f"chance (at most {kind.false_alarms.expected.high:.0f}, at 95 %)"
@@ -148,7 +147,7 @@ class Leakage(Audit):
                 for name, kind in search.kinds.items()
                 if kind.false_alarms.expected
             ]
-        yield f"{'; '.join(parts)}."
+            yield f"{'; '.join(parts)}."
 
     def blocks(self, step: Step) -> Iterator[Block]:
         """Yield a table of the kinds of leaks, with the pairs by name."""
@@ -156,27 +155,28 @@ class Leakage(Audit):
             (words, f"{self.counts[kind].pairs:,}", f"{self.counts[kind].test_images:,}")
             for kind, words in KINDS.items()
         ]
-        caption = f"What leaks from training into the test: pairs of images by kind. {self._search_in_words()}"
+        caption = "What leaks from training into the test: pairs of images by kind."
+        reading = tuple(self._search_in_words())
         table = Table(("in train and test", "pairs", "test images"), rows)
-        yield Block(caption, (step,), table=table, folded=self._listed(), folded_title="By name")
+        yield Block(caption, (step,), table=table, folded=self._listed(), folded_title="By name", reading=reading)
 
-    def _search_in_words(self) -> str:
+    def _search_in_words(self) -> Iterator[str]:
         search = self.near_duplicates.search
         if search is None:
-            return f"Near-duplicates were not looked for: {self.near_duplicates.skipped}."
-        parts = [
+            yield f"Near-duplicates were not looked for: {self.near_duplicates.skipped}."
+            return
+        yield (
             f"Near-duplicates: at least {search.threshold} {self.near_duplicates.by}, as was set on {search.set_on} "
             f"augmented copies; {_percent(search.sensitivity)} of {search.copies} copies of other images reach that "
-            "with their originals"
-        ]
+            "with their originals."
+        )
         for name, kind in search.kinds.items():
             wrong = kind.false_alarms
-            parts.append(
-                f"{wrong.found} of {wrong.pairs:,} pairs {PAIRS[name]}, of different patients in training"
+            yield (
+                f"{wrong.found} of {wrong.pairs:,} pairs {PAIRS[name]}, of different patients in training, do too."
                 if wrong.expected
-                else f"how many pairs {PAIRS[name]} do by chance is not known ({wrong.skipped})"
+                else f"How many pairs {PAIRS[name]} do by chance is not known: {wrong.skipped}."
             )
-        return f"{'; '.join(parts)}."
 
     def _listed(self) -> Table | None:
         rows = [

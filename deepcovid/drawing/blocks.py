@@ -26,7 +26,8 @@ class Tile:
 class Block:
     """A figure, a table, a row of tiles or sentences, and the steps that it comes from.
 
-    `folded` is a table that opens on demand, under `folded_title`.
+    `reading` says how to read it, in paragraphs under the caption. `folded` is a table that opens on demand, under
+    `folded_title`.
     """
 
     caption: str
@@ -37,6 +38,7 @@ class Block:
     sentences: tuple[str, ...] = ()
     folded: Table | None = None
     folded_title: str = "The same in numbers"
+    reading: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -56,10 +58,16 @@ class Section:
 
 
 def drawn(
-    figure: Figure, name: str, alt: str, caption: str, steps: tuple[Step, ...], folded: Table | None = None
+    figure: Figure,
+    name: str,
+    alt: str,
+    caption: str,
+    steps: tuple[Step, ...],
+    folded: Table | None = None,
+    reading: tuple[str, ...] = (),
 ) -> Block:
     """Return a figure as a block; `name` is unique on the page, `alt` is for those who do not see it."""
-    return Block(caption, steps, picture=inline_svg(figure, name, alt), folded=folded)
+    return Block(caption, steps, picture=inline_svg(figure, name, alt), folded=folded, reading=reading)
 
 
 def pictured(png: bytes, alt: str, caption: str, steps: tuple[Step, ...]) -> Block:

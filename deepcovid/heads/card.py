@@ -73,8 +73,8 @@ def model_card(head: HeadFile, table: pd.DataFrame, metrics: Mapping[str, float]
     ]
     origins = trained.groupby(["source", "licence"], sort=True).size().reset_index(name="images")
     said = [
-        f"- {row['images']:,} images of {row['source'] or 'an unknown source'}; licence: {row['licence'] or 'not known'}"
-        for row in origins.to_dict("records")
+        f"- {images:,} images of {source or 'an unknown source'}; licence: {licence or 'not known'}"
+        for source, licence, images in origins.itertuples(index=False)
     ]
     return CARD.format(
         net=title_of(head.model),

@@ -1,7 +1,4 @@
-"""The schema of reference/checklists.yaml: what checklists ask of a study, and what the paper and this project report.
-
-The lists are CLAIM 2024 (Tejani et al. 2024), TRIPOD+AI (Collins et al. 2024) and PROBAST+AI (Moons et al. 2025).
-"""
+"""The schema of reference/checklists.yaml: what checklists ask for, and what the paper and this project report."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -92,11 +89,11 @@ def read_checklists(path: Path) -> Checklists:
 
 def tallies(checklists: Checklists) -> dict[str, Tally]:
     """Return, by checklist, how many items have each answer; an answer that no item has counts 0."""
-    found = {}
-    for name, checklist in checklists.checklists.items():
-        paper = Counter(item.paper for item in checklist.items)
-        here = Counter(item.here for item in checklist.items)
-        of_paper = {answer: paper[answer] for answer in get_args(OfPaper)}
-        of_project = {answer: here[answer] for answer in get_args(OfProject)}
-        found[name] = Tally(items=len(checklist.items), paper=of_paper, here=of_project)
-    return found
+    return {
+        name: Tally(
+            items=len(checklist.items),
+            paper={answer: sum(item.paper == answer for item in checklist.items) for answer in get_args(OfPaper)},
+            here={answer: sum(item.here == answer for item in checklist.items) for answer in get_args(OfProject)},
+        )
+        for name, checklist in checklists.checklists.items()
+    }

@@ -69,7 +69,7 @@ class Contents:
         published: Published numbers beside ours.
         published_matrices: By source, confusion matrices that were published of the main net on as many test images.
         nets: The paired differences between nets.
-        nets_sentence: What the comparison of the nets says.
+        nets_sentences: What the comparison of the nets says.
         audits: By name, what the audits found, as deepcovid.audits.registry.results_of names it. Empty where none ran.
         uncertainty: What moves the headlines of each run, and how far; None where that was not measured.
         calibration: How the data set's own scores are calibrated; None where that was not measured.
@@ -95,12 +95,12 @@ class Contents:
     recipes: Mapping[str, Mapping[str, Any]]
     steps: tuple[Step, ...]
     command: str
-    findings: Mapping[str, str] = field(default_factory=dict)
+    findings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ladder: Sourced[Ladders] | None = None
     published: Sourced[AgainstPublished] | None = None
     published_matrices: Mapping[str, Confusion] = field(default_factory=dict)
     nets: Sourced[NetsCompared] | None = None
-    nets_sentence: str = ""
+    nets_sentences: tuple[str, ...] = ()
     audits: Mapping[str, Sourced[Audit]] = field(default_factory=dict)
     uncertainty: Sourced[Uncertainty] | None = None
     calibration: Sourced[Calibrations] | None = None

@@ -14,11 +14,18 @@ from deepcovid.report.contents import Contents
 from deepcovid.report.sentences import heat_sentences, places_of, sanity_sentences
 
 TITLE = "Where does the score come from?"
+INTERVALS = "In brackets are 95 % intervals, a bootstrap over patients."
 MEASURED = (
     "The pointing game asks whether a map's hottest pixel lies inside (ties count by their share); the share of the "
-    "heat is that of what raises the score; the AUC is the chance that a pixel inside is hotter than one outside. In "
-    "brackets are 95 % intervals, a bootstrap over patients. The centre is a blob in the middle of every image, random "
-    "is noise; neither knows the image."
+    "heat is that of what raises the score; the AUC is the chance that a pixel inside is hotter than one outside.",
+    "The centre is a blob in the middle of every image, random is noise; neither knows the image.",
+)
+
+CHECKED = (
+    "Above, the rank correlation of each map with the one that is made once the head, and then ever more of the net, "
+    "has random weights: near 1 the map does not depend on what was learned (Adebayo et al. 2018).",
+    "Below, the mean score while pixels are taken away or put back, the hottest first: a map that finds what counts "
+    "is low in deletion and high in insertion (Petsiuk et al. 2018).",
 )
 
 
@@ -43,20 +50,15 @@ def heatmaps(contents: Contents) -> Section:
         title = title_of(net.value.model)
         for words, part in places_of(net.value):
             if isinstance(part, Located):
-                caption = f"{title}: does the heat lie in {words}? {MEASURED}"
-                blocks.append(Block(caption, (net.step,), table=tables.located(part)))
+                caption = f"{title}: does the heat lie in {words}? {INTERVALS}"
+                blocks.append(Block(caption, (net.step,), table=tables.located(part), reading=MEASURED))
             else:
                 notes.append(f"{title}, heat in {words}: not measured; {part.skipped}.")
         if net.value.sanity:
-            caption = (
-                f"{title}: what the maps depend on. Above, the rank correlation of each map with the one that is made "
-                "once the head, and then ever more of the net, has random weights: near 1 the map does not depend on "
-                "what was learned (Adebayo et al. 2018). Below, the mean score while pixels are taken away or put "
-                "back, the hottest first: a map that finds what counts is low in deletion and high in insertion "
-                "(Petsiuk et al. 2018)."
-                + (" Nets on synthetic images have random weights to begin with." if contents.synthetic else "")
-            )
-            blocks.append(Block(caption, (net.step,), table=tables.sanity(net.value.sanity)))
+            caption = f"{title}: what the maps depend on."
+            if contents.synthetic:
+                caption += " Nets on synthetic images have random weights to begin with."
+            blocks.append(Block(caption, (net.step,), table=tables.sanity(net.value.sanity), reading=CHECKED))
     blocks += [block for pair in contents.beside for block in _beside(*pair)]
     return Section("heatmaps", TITLE, text, tuple(blocks), tuple(notes))
 
@@ -73,13 +75,13 @@ def _beside(found: Sourced[MapsBeside], picture: Sourced[bytes]) -> Iterator[Blo
     yield pictured(picture.value, f"Mean heat maps of {net}, with and without COVID-19.", caption, (picture.step,))
     if own.sentence():
         yield Block("Computed from the table below.", (found.step,), sentences=(own.sentence(),))
-    caption = (
-        f"{net}: maps of images with and without COVID-19. The correlation is by rank, of each map with the mean map "
-        f"of the COVID-19 images of other patients. The middle is a square of {share(MIDDLE)} of the side, so "
-        f"{share(MIDDLE**2)} of the image. In brackets are 95 % intervals, a bootstrap over patients; there is none "
-        f"for fewer than {FEWEST} patients."
+    caption = f"{net}: maps of images with and without COVID-19. {INTERVALS}"
+    reading = (
+        "The correlation is by rank, of each map with the mean map of the COVID-19 images of other patients. The "
+        f"middle is a square of {share(MIDDLE)} of the side, so {share(MIDDLE**2)} of the image. There is no interval "
+        f"for fewer than {FEWEST} patients.",
     )
-    yield Block(caption, (found.step,), table=tables.maps_beside(own))
+    yield Block(caption, (found.step,), table=tables.maps_beside(own), reading=reading)
 
 
 def _pictures(contents: Contents) -> Iterator[Block]:

@@ -302,11 +302,11 @@ def checklists(contents: Contents) -> Section:
             f"{who} reports {answers['yes']}, and {answers['in part']} in part"
             for who, answers in (("the paper", counts[name].paper), ("this project", counts[name].here))
         )
-        source = f"{own.source.citation}, doi:{own.source.doi}."
-        caption = f"{own.name}: of {counts[name].items} items {counted}. {own.note or ''} {source}"
+        caption = f"{own.name}: of {counts[name].items} items {counted}."
+        reading = (*([own.note] if own.note else []), f"{own.source.citation}, doi:{own.source.doi}.")
         rows = [(item.number, item.item, item.paper, item.here, item.place or "") for item in own.items]
         table = Table(("item", "asks for", "the paper", "here", "place"), rows, names=5, breakable=True)
-        blocks.append(Block(" ".join(caption.split()), (), folded=table, folded_title="Show the items"))
+        blocks.append(Block(caption, (), folded=table, folded_title="Show the items", reading=reading))
     text = (
         "What the paper reports is judged from notes on it, where these say; unknown means that they do not say. The "
         "wording of the items is ours.",

@@ -112,8 +112,8 @@ def failure(contents: Contents) -> Section:
     blocks = [drawn(figure, "confusion-main", alt, caption, steps)]
     notes = [NOT_RUN.format(f"recipe {name} with {net}") for name in (FAILED, PAPER) if not _any(main, name)]
     if contents.ladder and contents.main_model in contents.findings:
-        sentence = contents.findings[contents.main_model]
-        blocks.append(Block("Computed from the ladder below.", (contents.ladder.step,), sentences=(sentence,)))
+        sentences = contents.findings[contents.main_model]
+        blocks.append(Block("Computed from the ladder below.", (contents.ladder.step,), sentences=sentences))
     else:
         notes.append(NOT_RUN.format("ladder"))
     return Section("failure", "The failure, and what turns it", blocks=tuple(blocks), notes=tuple(notes))
@@ -134,9 +134,9 @@ def ladder(contents: Contents) -> Section:
     """A figure per net: one switch at a time, up and down."""
     text = (
         "A rung flips one switch and keeps those flipped before it: from the settings of the failed reproduction up to "
-        "the paper's, and back down. A dot is the mean over seeds, its bar the 95 % interval over seeds; a filled dot "
-        "is a head on frozen features, a hollow one a net trained as a whole. Collapsed are heads that call every test "
-        "image alike.",
+        "the paper's, and back down. Collapsed are heads that call every test image alike.",
+        "A dot is the mean over seeds, its bar the 95 % interval over seeds; a filled dot is a head on frozen "
+        "features, a hollow one a net trained as a whole.",
         "On the whole net fewer epochs were run (the table says how many), and the interval is over initial weights "
         "only: the order of the images and the crops are those of the same few runs. The table also has what a rung "
         "adds to the one below; that interval is a bootstrap over patients.",
@@ -165,8 +165,8 @@ def ladder(contents: Contents) -> Section:
             )
             blocks.append(Block(caption, (contents.ladder.step,), table=tables.effects(part)))
         if model != contents.main_model and model in contents.findings:
-            sentence = contents.findings[model]
-            blocks.append(Block("Computed from this ladder.", (contents.ladder.step,), sentences=(sentence,)))
+            sentences = contents.findings[model]
+            blocks.append(Block("Computed from this ladder.", (contents.ladder.step,), sentences=sentences))
     return Section("ladder", "The ladder", text, tuple(blocks), tuple(notes))
 
 
@@ -278,8 +278,9 @@ def how_sure(contents: Contents) -> Section:
     text: tuple[str, ...] = (
         "Three things could have come out differently. Other patients could have been tested: a bootstrap draws the "
         "test patients again and again. The images could have been divided differently: the heads are trained anew on "
-        f"{splits} random splits by patient. And the training could have begun elsewhere: each seed has other initial "
-        "weights and another order of the images. Each bar holds 95 % of the values while the others stay as they are.",
+        f"{splits} random splits by patient.",
+        "And the training could have begun elsewhere: each seed has other initial weights and another order of the "
+        "images. Each bar holds 95 % of the values while the others stay as they are.",
     )
     if any(row.auc.runs for _, row in rows):
         text += (
@@ -329,8 +330,8 @@ def nets(contents: Contents) -> Section:
     )
     steps = (contents.nets.step,)
     blocks = [Block(caption, steps, table=tables.nets(contents.nets.value.pairs.values()))]
-    if contents.nets_sentence:
-        blocks.insert(0, Block("Computed from the table below.", steps, sentences=(contents.nets_sentence,)))
+    if contents.nets_sentences:
+        blocks.insert(0, Block("Computed from the table below.", steps, sentences=contents.nets_sentences))
     return Section("nets", title, blocks=tuple(blocks))
 
 

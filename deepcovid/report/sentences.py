@@ -10,36 +10,38 @@ from deepcovid.statistics.comparison import CLAIMED_UNDER, CLOSE, HIGHEST, NetsC
 from deepcovid.statistics.estimate import Estimate, PairedTest
 
 
-def finding(title: str, ladder: NetLadder) -> str:
-    """Return in words, for the net called `title`, what turns collapse into detection."""
+def finding(title: str, ladder: NetLadder) -> Iterator[str]:
+    """Yield in sentences, for the net called `title`, what turns collapse into detection."""
     whole = [rung for rung in ladder.rungs.values() if rung.net == "replayed"]
-    text = f"{title}: "
     if whole:
-        text += f"on the whole net, {_rung(whole[0])}. "
+        yield f"{title} on the whole net: {_rung(whole[0])}."
     frozen, wanted = ladder.frozen_failure, ladder.detection
-    text += (
-        "On frozen features, under the settings of the failed reproduction, "
+    yield (
+        f"{title} on frozen features, under the settings of the failed reproduction: "
         f"{_some(frozen.collapsed, frozen.heads)} call every image alike and {_few(frozen.detecting)} (right "
         f"on at least {100 * wanted.sensitivity:.0f} % of COVID and {100 * wanted.specificity:.0f} % of the "
-        "others). "
+        "others)."
     )
     tried = f"of the {ladder.combinations} combinations of {', '.join(ladder.switches)}"
     if not ladder.detecting:
-        text += f"No flip turns this into detection in every seed: none {tried} does."
+        yield f"No flip turns this into detection in every seed: none {tried} does."
     elif not ladder.smallest[0]:
-        text += f"Nothing has to be flipped for detection in every seed; {ladder.detecting} {tried} reach it."
+        yield f"Nothing has to be flipped for detection in every seed; {ladder.detecting} {tried} reach it."
     else:
         many = "set of switches that turns" if len(ladder.smallest) == 1 else "sets of switches that turn"
-        text += f"The smallest {many} this into detection in every seed: {smallest(ladder)} ({ladder.detecting} "
-        text += f"{tried} do)."
+        yield (
+            f"The smallest {many} this into detection in every seed: {smallest(ladder)} ({ladder.detecting} "
+            f"{tried} do)."
+        )
     for name, counts in ladder.remedies.items():
         turns = "turns" if counts.detecting == counts.heads else "does not turn"
-        text += f" The remedy {name} alone {turns} the failure into detection: "
-        text += f"{_some(counts.collapsed, counts.heads)} call every image alike and {_few(counts.detecting)}."
+        yield (
+            f"The remedy {name} alone {turns} the failure into detection: {_some(counts.collapsed, counts.heads)} call "
+            f"every image alike and {_few(counts.detecting)}."
+        )
     for rung in whole:
         if rung.direction == "aside":
-            text += f" On the whole net, {_rung(rung)} (flipped: {', '.join(rung.flipped)})."
-    return text
+            yield f"On the whole net, {_rung(rung)} (flipped: {', '.join(rung.flipped)})."
 
 
 def smallest(ladder: NetLadder) -> str:
@@ -62,8 +64,8 @@ def _few(count: int) -> str:
     return "none detects" if not count else f"{count} detect{'s' * (count == 1)}"
 
 
-def claim_sentence(nets: NetsCompared, dataset: str, papers_images: bool) -> str:
-    """Return one sentence that answers the paper's claim: SqueezeNet has the highest AUC, ResNet18 close.
+def claim_sentences(nets: NetsCompared, dataset: str, papers_images: bool) -> Iterator[str]:
+    """Yield what answers the paper's claim: SqueezeNet has the highest AUC, ResNet18 close.
 
     Args:
         nets: What `between_nets` returned.
@@ -72,10 +74,11 @@ def claim_sentence(nets: NetsCompared, dataset: str, papers_images: bool) -> str
     """
     highest, close = title_of(HIGHEST), title_of(CLOSE)
     if nets.claim is None:
-        return (
+        yield (
             f"The paper's claim that {highest} has the highest AUC, {close} close, has no answer on {dataset}: run "
             f"both nets under the recipe {CLAIMED_UNDER}."
         )
+        return
     pairs = [pair for pair in nets.pairs.values() if pair.recipe == CLAIMED_UNDER]
     aucs = {pair.first: pair.auc.first for pair in pairs} | {pair.second: pair.auc.second for pair in pairs}
     best = max(aucs, key=lambda net: aucs[net])
@@ -86,13 +89,14 @@ def claim_sentence(nets: NetsCompared, dataset: str, papers_images: bool) -> str
     ahead = difference_of_auc(pairs, CLAIMED_UNDER, best, HIGHEST)
     if ahead and best != CLOSE:
         text += f"; its AUC less that of {highest} is {_signed(ahead)}"
+    yield f"{text}."
     claim = nets.claim.difference
-    text += f"; the AUC of {highest} less that of {close} is {_in_words(nets.claim)}, "
+    text = f"The AUC of {highest} less that of {close} is {_in_words(nets.claim)}, "
     if claim.low <= 0 <= claim.high:
         text += "so these images do not show which of the two heads is better"
     else:
         text += f"so {highest if claim.low > 0 else close} has the better of the two heads on these images"
-    return f"{text}." if papers_images else f"{text}; nothing follows for the paper's claim, which is of other images."
+    yield f"{text}." if papers_images else f"{text}; nothing follows for the paper's claim, which is of other images."
 
 
 def _in_words(test: PairedTest) -> str:
@@ -104,7 +108,7 @@ def _signed(own: Estimate, more: str = "") -> str:
 
 
 def heat_sentences(net: NetHeat) -> Iterator[str]:
-    """Yield what the measurements of one net's maps say, a sentence for each place."""
+    """Yield what the measurements of one net's maps say, two sentences for each place."""
     for words, part in places_of(net):
         if isinstance(part, NotLocated):
             continue
@@ -112,7 +116,10 @@ def heat_sentences(net: NetHeat) -> Iterator[str]:
         yield (
             f"In {part.images} COVID images that {title_of(net.model)} detects, the hottest place of the "
             f"occlusion map lies in {words} ({100 * part.mask_share:.0f} % of the image) {_percent(own.pointing_game)} "
-            f"of the time; {_percent(own.heat_inside)} of the heat lies inside, of a blob in the centre "
+            "of the time."
+        )
+        yield (
+            f"{_percent(own.heat_inside)} of the heat lies inside, of a blob in the centre "
             f"{_percent(centre.heat_inside)}; the AUC of the map is {_area(own.auc)}, of the blob "
             f"{_area(centre.auc)}, of Grad-CAM {_area(grad_cam.auc)}."
         )
