@@ -212,6 +212,7 @@ class WeightSettings(_Strict):
     """Where a net's weights come from.
 
     `source` is `imagenet`, `random`, or a folder with a state dict for each net: <model>.pth or <model>.safetensors.
+    `imagenet` stands for the weights that a net's authors published; those of xrv_densenet121 are of chest X-rays.
     """
 
     source: Annotated[str, Field(min_length=1)]
@@ -307,11 +308,11 @@ class DatasetSettings(_Strict):
 
 
 class Net(_Strict):
-    """What the pipeline has to know of one of torchvision's architectures.
+    """What the pipeline has to know of an architecture.
 
     Attributes:
         title: The paper's name for it.
-        last_layer: Name of the submodule that turns features into the 1,000 classes of ImageNet; a head replaces it.
+        last_layer: Name of the submodule that turns features into the classes it was trained on; a head replaces it.
         last_stage: Name of the last submodule whose output still has places, for Grad-CAM.
         averages: Whether the last layer averages over places itself, so that the mean is to be kept when it goes.
     """

@@ -19,7 +19,7 @@ from deepcovid.heads.scoring import median_head
 from deepcovid.heads.sweep import train_and_score
 from deepcovid.images.decoding import framed
 from deepcovid.images.resizing import resize_and_crop, saved_alike
-from deepcovid.nets.zoo import title_of
+from deepcovid.nets.zoo import published_weights_of, title_of
 from deepcovid.parameters import Parameters
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.runs import Run
@@ -62,7 +62,8 @@ def baselines(parameters: Parameters, dataset: str) -> None:
         scored = read_score_table(paths.handed_on(dataset, "audited") / f"{model}-{recipe}.csv")
         run = Run(model, recipe, parameters.trained[recipe].cut_off, scored).in_the_order_of(test["image_id"])
         features = load_array(paths.features(dataset, model))
-        given = Input(f"{title_of(model)}, {weights_of(parameters.weights.source)}", "pipeline", features.shape[1])
+        named = weights_of(parameters.weights.source, model)
+        given = Input(f"{title_of(model)}, {named}", "pipeline", features.shape[1])
         own = baseline(given, run.heads.to_numpy(), bootstrap)
         difference = above(own.auc.value, run.score, best.auc.value, drawn, bootstrap)
         found[model] = own.model_copy(update={"above_best": difference})
@@ -70,9 +71,10 @@ def baselines(parameters: Parameters, dataset: str) -> None:
     _audit.write(Baselines(recipe=recipe, baselines=found, best=best, short_side=short_side), dataset, "baselines")
 
 
-def weights_of(source: str) -> str:
-    """Return a data set's weights in a few words."""
-    return {"random": "random weights of the pipeline", "imagenet": "ImageNet weights"}.get(source, "weights of a file")
+def weights_of(source: str, model: str) -> str:
+    """Return a net's weights in a few words; `source` is the data set's `weights.source`."""
+    known = {"random": "random weights of the pipeline", "imagenet": published_weights_of(model)}
+    return known.get(source, "weights of a file")
 
 
 if __name__ == "__main__":

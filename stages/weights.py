@@ -1,4 +1,4 @@
-"""Get the nets' weights: torchvision's, files, or seeded random ones calibrated on training images."""
+"""Get the nets' weights: published ones, files, or seeded random ones calibrated on training images."""
 
 from pathlib import Path
 from typing import Any
@@ -39,9 +39,10 @@ def get(parameters: Parameters, dataset: str, model: str, target: Path) -> dict[
         images = calibration_images(dataset, parameters.image_size, options.seed, options.calibration_images)
         state = weights.random_state(model, options.seed, images)
         record = {"origin": "random", "seed": options.seed, "calibration_images": len(images)}
-    elif options.source == "imagenet":
-        remote = weights.imagenet_file(model, editions(paths.SOURCES, "weights"))
-        with located(remote, mirror_folders()) as (path, record):
+    elif options.source == "imagenet":  # or what else the net's authors trained it on
+        mirrors = mirror_folders()
+        remote = weights.published_file(model, editions(paths.SOURCES, "weights"), mirrors)
+        with located(remote, mirrors) as (path, record):
             state = weights.load(path, model)
     else:
         path = weights.file_in(Path(options.source), model)

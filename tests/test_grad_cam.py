@@ -6,12 +6,14 @@ import torch
 from torch.nn.functional import interpolate, relu
 
 from deepcovid.heatmaps.grad_cam import grad_cam
+from deepcovid.nets.chest_xrays import NAME as CHEST_XRAYS
+from deepcovid.nets.chest_xrays import grey_levels
 from deepcovid.nets.features import normalised
 from deepcovid.nets.trunks import trunk
 from deepcovid.nets.weights import random_state
 from deepcovid.settings import FeatureSettings
 
-MODELS = ["resnet18", "squeezenet1_1", "densenet121"]
+MODELS = ["resnet18", "squeezenet1_1", "densenet121", CHEST_XRAYS]
 SETTINGS = FeatureSettings(device="cpu", precision="fp32", batch_size=2)
 
 
@@ -23,7 +25,7 @@ def case(request):
     images[:, 40:120, 60:90] = 250
     images[1] = images[1, ::-1]
     net = trunk(model, random_state(model, 0, normalised(torch.from_numpy(images))))
-    features = 1024 if model == "densenet121" else 512
+    features = 1024 if "densenet121" in model else 512
     return model, net, images, np.random.default_rng(1).normal(0.1, 1, features).astype(np.float32)
 
 
@@ -34,9 +36,9 @@ def by_hand(model, net, images, margin):
         for name in ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"):
             batch = getattr(net, name)(batch)
     else:
-        batch = net.features(batch)
+        batch = net.features(grey_levels(batch) if model == CHEST_XRAYS else batch)
     stage = batch.detach().requires_grad_()
-    last = relu(stage) if model == "densenet121" else stage
+    last = relu(stage) if "densenet121" in model else stage
     (last.mean((2, 3)) @ torch.from_numpy(margin)).sum().backward()
     heat = relu((stage.grad.mean((2, 3), keepdim=True) * stage.detach()).sum(1, keepdim=True))
     return interpolate(heat, (224, 224), mode="bilinear")[:, 0].numpy()

@@ -11,8 +11,8 @@ from deepcovid.errors import UserError
 from deepcovid.images.decoding import decode
 from deepcovid.images.resizing import resize_and_crop
 from deepcovid.nets.features import normalised
-from deepcovid.nets.trunks import build, read_state, trunk, write_state
-from deepcovid.nets.weights import _standardise, imagenet_file, load, random_state
+from deepcovid.nets.trunks import OTHERS, build, read_state, trunk, write_state
+from deepcovid.nets.weights import _standardise, load, published_file, random_state
 from deepcovid.nets.zoo import NETS
 from deepcovid.sources.phantom.population import patient_images
 from tests.phantoms import patient, phantom_source
@@ -23,7 +23,7 @@ IMAGES = torch.rand(4, 3, 224, 224, generator=torch.Generator().manual_seed(0))
 @pytest.mark.parametrize("model", NETS)
 def test_the_trunk_gives_what_enters_the_nets_own_last_layer(model):
     state = random_state(model, 0, IMAGES)
-    net = torchvision.models.get_model(model, weights=None).eval()
+    net = build(model).eval()
     net.load_state_dict(state)
     last = [layer for layer in net.modules() if isinstance(layer, nn.Linear)] or [net.classifier[1]]
     seen = []
@@ -164,7 +164,7 @@ def test_a_damaged_weight_file_is_refused_by_name(tmp_path, content):
 def test_a_missing_weight_file_says_how_to_choose_random_weights(tmp_path):
     with pytest.raises(UserError, match=r"none\.pth.*weights\.source: random"):
         load(tmp_path / "none.pth", "resnet18")
-    assert "weights.source: random" in imagenet_file("densenet121", {}).remedy
+    assert "weights.source: random" in published_file("densenet121", {}, []).remedy
 
 
 def test_a_dict_that_is_no_state_is_refused_by_name(tmp_path):
@@ -174,9 +174,9 @@ def test_a_dict_that_is_no_state_is_refused_by_name(tmp_path):
             load(tmp_path / "w.pth", "resnet18")
 
 
-@pytest.mark.parametrize("model", NETS)
+@pytest.mark.parametrize("model", sorted(NETS.keys() - OTHERS))
 def test_torchvisions_own_file_is_known_by_address_and_hash(model):
-    remote = imagenet_file(model, {})
+    remote = published_file(model, {}, [])
     assert remote.url.endswith(f"{model}-{remote.sha256_prefix}.pth")
 
 

@@ -24,7 +24,7 @@ def grad_cam(
     and the score's own saturation does not enter.
 
     Args:
-        model: Its name in torchvision.
+        model: Its name in the zoo.
         net: What `deepcovid.nets.trunks.trunk` returns.
         images: (images, height, width, 1 or 3).
         margin: (features), the head's weight of covid less that of non.

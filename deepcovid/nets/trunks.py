@@ -1,4 +1,4 @@
-"""Frozen nets: torchvision's architectures without their last layer."""
+"""Frozen nets without their last layer: torchvision's architectures, and those of OTHERS."""
 
 from pathlib import Path
 
@@ -9,19 +9,26 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from deepcovid.errors import UserError, reason_of
+from deepcovid.nets import chest_xrays
 from deepcovid.nets.zoo import NETS
 from deepcovid.settings import Net
 
 State = dict[str, Tensor]
 CLASSES = 1000  # of ImageNet
-MADE_FOR = 224  # pixels, the side of the images that torchvision's nets were made for
+MADE_FOR = 224  # pixels, the side of the images that the nets were made for
+OTHERS = {chest_xrays.NAME: chest_xrays.ChestXrayNet}  # nets that torchvision does not have
 
 
 def build(model: str) -> nn.Module:
-    """Return torchvision's architecture `model`, with the 1,000-class last layer and weights as its code sets them."""
-    net = torchvision.models.get_model(model, weights=None)
+    """Return the architecture `model`, with its own last layer and weights as its code sets them."""
+    net = OTHERS[model]() if model in OTHERS else torchvision.models.get_model(model, weights=None)
     assert isinstance(net, nn.Module)
     return net
+
+
+def classes_of(model: str) -> int:
+    """Return how many classes a net's own last layer has: ImageNet's 1,000, or those of a net of OTHERS."""
+    return OTHERS[model].CLASSES if model in OTHERS else CLASSES
 
 
 def trunk(model: str, state: State) -> nn.Module:
@@ -45,10 +52,11 @@ def check_line(model: str, line: Net) -> int:
     takes those of a data set is for `check_size` to say.
 
     Raises:
-        UserError: torchvision has no such net; a submodule that the line names is not there; the last layer does not
-            give the 1,000 classes; the net without it does not give features; or the last stage's output has no places.
+        UserError: There is no such net; a submodule that the line names is not there; the last layer does not give the
+            net's classes; the net without it does not give features; or the last stage's output has no places.
     """
-    if model not in torchvision.models.list_models():
+    classes = classes_of(model)
+    if model not in (*torchvision.models.list_models(), *OTHERS):
         raise UserError(
             f"the net {model}: torchvision has none of that name; correct its line in deepcovid/nets/zoo.py"
         )
@@ -64,9 +72,9 @@ def check_line(model: str, line: Net) -> int:
             if name not in seen:
                 raise _wrong(model, field, name, "which takes no part when the net runs, or gives no tensor")
         (before, after), stage = seen[line.last_layer], seen[line.last_stage][1]
-        if after[:2] != (2, CLASSES) or len(after) not in (2, 4):
+        if after[:2] != (2, classes) or len(after) not in (2, 4):
             raise _wrong(
-                model, "last_layer", line.last_layer, f"which gives {_dims(after)} instead of {CLASSES} classes"
+                model, "last_layer", line.last_layer, f"which gives {_dims(after)} instead of {classes} classes"
             )
         if len(before) != (4 if line.averages else 2):
             means = "a convolution, set averages=True" if len(before) == 4 else "a linear layer, leave averages out"

@@ -1,6 +1,7 @@
-"""A net's weights: torchvision's ImageNet weights, a file, or seeded random ones brought to order one."""
+"""A net's weights: those that its authors published, a file, or seeded random ones brought to order one."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,29 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from deepcovid.errors import UserError
-from deepcovid.fetching import RemoteFile
+from deepcovid.fetching import RemoteFile, find
+from deepcovid.nets import chest_xrays
 from deepcovid.nets.trunks import State, build
 
 
-def imagenet_file(model: str, editions: dict[str, str]) -> RemoteFile:
-    """Return where torchvision's ImageNet weights of `model` are; `editions` names files by SHA-256."""
+def published_file(model: str, editions: dict[str, str], mirrors: Sequence[Path]) -> RemoteFile:
+    """Return where the weights are that the authors of `model` published.
+
+    They are torchvision's ImageNet weights. Those of the net for chest X-rays are published in no form that is loaded
+    here, so that one of `mirrors` must have its state dict, as a .safetensors or a .pth file.
+
+    Args:
+        model: Architecture.
+        editions: What is known about files of weights, by SHA-256.
+        mirrors: Folders to look in.
+
+    Raises:
+        UserError: One of the mirrors is no folder.
+    """
+    if model == chest_xrays.NAME:
+        arrays, plain = f"weights/{model}.safetensors", f"weights/{model}.pth"
+        path = plain if find(mirrors, plain) and not find(mirrors, arrays) else arrays
+        return RemoteFile(path=path, url="", remedy=chest_xrays.REMEDY, editions=editions)
     url: str = torchvision.models.get_model_weights(model)["IMAGENET1K_V1"].url
     published = re.search(r"-([0-9a-f]{8,})\.pth$", url)
     assert published
@@ -41,11 +59,13 @@ def load(path: Path, model: str) -> State:
     Raises:
         UserError: The file is missing, holds code or something else than a state dict, or is of another architecture.
     """
-    loaded = _load_plain(path)
+    loaded = _load_plain(path, model)
     if not isinstance(loaded, dict) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in loaded.items()
     ):
         raise UserError(f"{path}: not a plain state dict of tensors; save the net's state_dict()")
+    if model == chest_xrays.NAME:
+        loaded.pop(chest_xrays.CUT_OFFS, None)
     net = build(model)
     try:
         net.load_state_dict({_current_name(name): value for name, value in loaded.items()})
@@ -55,17 +75,20 @@ def load(path: Path, model: str) -> State:
     return net.state_dict()
 
 
-def _load_plain(path: Path) -> Any:
+def _load_plain(path: Path, model: str) -> Any:
+    own = chest_xrays.REMEDY if model == chest_xrays.NAME else ""
     try:
         return load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such weight file; or choose random weights with weights.source: random") from None
+        remedy = own or "or choose random weights with weights.source: random"
+        raise UserError(f"{path}: no such weight file; {remedy}") from None
     except PermissionError:
         raise
     except Exception as error:  # on bytes that are no state dict, the readers raise nearly anything
+        remedy = own or "save the net's state_dict() or get the file again"
         raise UserError(
             f"{path}: no weight file, a damaged one, or one that holds code or objects, which are never loaded "
-            f"({type(error).__name__}); save the net's state_dict() or get the file again"
+            f"({type(error).__name__}); {remedy}"
         ) from None
 
 
