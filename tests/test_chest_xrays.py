@@ -9,11 +9,12 @@ import torch
 import torchxrayvision
 from safetensors.torch import save_file
 
+from deepcovid.drawing.marks import NET_COLOURS
 from deepcovid.nets.chest_xrays import CUT_OFFS, NAME, REMEDY, grey_levels
 from deepcovid.nets.features import extract, normalised
 from deepcovid.nets.trunks import build, read_state, trunk
 from deepcovid.nets.weights import load, random_state
-from deepcovid.nets.zoo import published_weights_of
+from deepcovid.nets.zoo import NETS, published_weights_of
 from deepcovid.settings import FeatureSettings
 from stages.baselines import weights_of
 from stages.weights import get
@@ -182,3 +183,8 @@ def test_its_weights_are_not_called_imagenets():
     assert published_weights_of(NAME) == weights_of("imagenet", NAME) == "chest X-ray weights"
     assert weights_of("imagenet", "densenet121") == "ImageNet weights"
     assert weights_of("random", NAME) == "random weights of the pipeline"
+
+
+def test_each_net_of_the_zoo_has_a_colour_of_its_own():
+    assert NET_COLOURS.keys() == NETS.keys()
+    assert len(set(NET_COLOURS.values())) == len(NETS)

@@ -10,9 +10,10 @@ from deepcovid.drawing.svg import PAGE
 from deepcovid.nets.zoo import NETS
 from deepcovid.statistics.estimate import Estimate
 
-# Okabe and Ito's colours, which people with any colour vision tell apart.
+# Okabe and Ito's colours, which people with any colour vision tell apart, and a grey.
 BLUE, ORANGE, GREEN, RED, SKY, PINK = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7"
-NET_COLOURS = dict(zip(NETS, cycle((BLUE, ORANGE, GREEN, PINK, RED, SKY)), strict=False))
+GREY = "#777777"
+NET_COLOURS = dict(zip(NETS, cycle((BLUE, ORANGE, GREEN, PINK, RED, SKY, GREY)), strict=False))
 
 
 def dot(axis: Axes, estimate: Estimate, place: float, colour: str, *, hollow: bool = False) -> None:
