@@ -12,7 +12,6 @@ import pandas as pd
 from deepcovid import catalogue
 from deepcovid.files import replacing, write_csv
 from deepcovid.parameters import Parameters, RunParameters
-from deepcovid.splitting import SIDES
 from deepcovid.statistics import curves
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.calibration import Calibrations, calibration
@@ -73,7 +72,7 @@ def reviewed(parameters: Parameters, dataset: str, runs: Mapping[str, Run], boot
         (name, parameters.trained[name]),
         prior(table, parameters.trained[name]),
         bootstrap,
-        {side: originals[originals["split"] == side] for side in SIDES},
+        {side: originals[originals["split"] == side] for side in ("train", "test")},
     )
 
 

@@ -258,7 +258,7 @@ def trained(checkout, monkeypatch):
     def edit(values):
         values["models"], values["audited_models"], values["replays"] = ["squeezenet1_1"], ["squeezenet1_1"], []
         values["recipe"]["paper"]["epochs"], values["evaluate"]["bootstrap_samples"] = 4, 100
-        values["dataset"]["phantom"] |= {"seeds": 2, "image_size": SIDE}
+        values["dataset"]["phantom"] |= {"seeds": 2, "resplits": 2, "image_size": SIDE}
 
     edit_params(checkout, edit)
     monkeypatch.chdir(checkout)
@@ -267,7 +267,7 @@ def trained(checkout, monkeypatch):
     copies = rows[:3].assign(image_id=["copy 0", "copy 1", "copy 2"], augmentation_of=rows["image_id"][:3])
     rows = pd.concat([rows, copies], ignore_index=True)
     data = checkout / "data/phantom"
-    for folder in ("features/squeezenet1_1", "weights"):
+    for folder in ("features/squeezenet1_1", "weights", "spare"):
         (data / folder).mkdir(parents=True)
     catalogue.write(data / "images.csv", rows)
     pixels = rng.integers(0, 256, (63, SIDE, SIDE, 1), dtype=np.uint8)
@@ -279,6 +279,8 @@ def trained(checkout, monkeypatch):
     features = rng.normal(size=(63, 512)).astype(np.float32)
     for name in ("images", "untrained"):
         np.save(data / f"features/squeezenet1_1/{name}.npy", features)
+    np.save(data / "features/squeezenet1_1/spare.npy", features[:0])
+    rows[:0].to_csv(data / "spare/images.csv", index=False)
     (data / "weights/squeezenet1_1.safetensors").write_bytes(b"")  # the train stage hashes them
     train_stage(parameters(), "phantom", "squeezenet1_1")
     (data / "handed_on/audited").mkdir(parents=True)  # as the stage evaluate does

@@ -383,7 +383,7 @@ def test_two_data_sets_of_one_name_are_refused(tmp_path, refused):
         ("recipe.failed-reproduction.augmented", "false", "true"),
         ("defaults.seeds", "10", "11"),
         ("defaults.image_size", "224", "96"),
-        ("defaults.heatmaps.images.sample", "8", "9"),
+        ("defaults.heatmaps.images.sample", "12", "13"),
         ("defaults.hiding.visible", "[0.1,0.25,0.5,0.75]", "[0.1,0.25,0.5,0.85]"),
         ("defaults.split.non.train", "2000", "2001"),
         ("dataset.phantom.source.seed", "2020", "2021"),
