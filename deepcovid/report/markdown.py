@@ -9,9 +9,11 @@ from deepcovid.drawing.tables import rate, signed, spread
 from deepcovid.ladder.measuring import NetLadder
 from deepcovid.nets.zoo import NETS, title_of
 from deepcovid.report.results import Results
+from deepcovid.report.review import of_calibration, of_predictive_values
 from deepcovid.report.sentences import heat_sentences, sanity_sentences
 from deepcovid.statistics.comparison import Beside
 from deepcovid.statistics.rates import RunResult
+from deepcovid.statistics.review import Review
 
 
 def runs(results: Results, dataset: str) -> str:
@@ -135,6 +137,31 @@ def heatmaps(results: Results, dataset: str) -> str:
     """Return what was measured of the heat maps, a bullet a sentence; nothing where none were made."""
     nets = (results.result(dataset, name) for net in NETS if results.has(dataset, name := f"heatmaps/{net}"))
     return bullets(sentence for net in nets for sentence in (*heat_sentences(net), *sanity_sentences(net)))
+
+
+def beside(results: Results, dataset: str) -> str:
+    """Return how maps of images with and without COVID-19 compare, a bullet a net and test set."""
+    found = (results.result(dataset, name) for name in results.names(dataset, "heatmaps/*-beside-*"))
+    return bullets(sentence for own in found if (sentence := own.sentence()))
+
+
+def reviews(results: Results, dataset: str) -> dict[str, Review]:
+    """Return what a reviewer asks for, by the images: those of the data set itself, then those of each test set."""
+    names = results.names(dataset, "review-*")
+    found = {dataset: results.result(dataset, "review")}
+    return found | {name.removeprefix("review-"): results.result(dataset, name) for name in names}
+
+
+def predictive(results: Results, dataset: str) -> str:
+    """Return a row per net and images: what a call is worth."""
+    own = of_predictive_values(reviews(results, dataset))
+    return table(own.header, own.rows)
+
+
+def calibrated(results: Results, dataset: str) -> str:
+    """Return a row per net and images: whether scores are probabilities once their prior is that of the images."""
+    own = of_calibration(reviews(results, dataset))
+    return table(own.header, own.rows)
 
 
 def capped(results: Results, dataset: str) -> str:

@@ -15,6 +15,7 @@ from deepcovid.schema import Strict
 from deepcovid.statistics.comparison import AgainstPublished, NetsCompared
 from deepcovid.statistics.estimate import read_result
 from deepcovid.statistics.rates import RunResult, Runs
+from deepcovid.statistics.review import Review
 from deepcovid.statistics.uncertainty import Uncertainty
 
 KINDS: Mapping[str, type[Strict]] = {
@@ -24,6 +25,7 @@ KINDS: Mapping[str, type[Strict]] = {
     "ladder": Ladders,
     "uncertainty": Uncertainty,
     "dials": Dials,
+    "review": Review,
     **AUDITS,
 }
 
@@ -38,6 +40,11 @@ class Results:
     def datasets(self) -> list[str]:
         """Return the data sets that heads were trained on."""
         return sorted(path.parent.name for path in self.folder.glob("*/runs.json"))
+
+    def names(self, dataset: str, pattern: str) -> list[str]:
+        """Return the names of a data set's results that fit a pattern, in order: `review-*`."""
+        folder = self.folder / dataset
+        return sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.glob(f"{pattern}.json"))
 
     def has(self, dataset: str, name: str) -> bool:
         """Return whether there is such a result."""

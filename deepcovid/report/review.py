@@ -13,7 +13,7 @@ from deepcovid.nets.zoo import title_of
 from deepcovid.report.checklists import tallies
 from deepcovid.report.contents import Contents
 from deepcovid.statistics.estimate import Estimate
-from deepcovid.statistics.review import FEWEST, Benefit, Who
+from deepcovid.statistics.review import FEWEST, PREVALENCES, Benefit, PredictiveValues, Review, Who
 
 KNOWN = 4  # findings that table one names; the others are counted
 
@@ -187,25 +187,29 @@ def predictive(contents: Contents) -> Section:
         "is among those who are X-rayed. Here it is computed for some prevalences by Bayes' theorem, as if the scores "
         "were of the disease.",
     )
-    prevalences = list(dict.fromkeys(p for _, own in _nets(contents) for p in own.predictive))
-    rows = [
-        (images, title_of(model), *(_values(own.predictive[p]) for p in prevalences))
-        for images, review in contents.reviews.items()
-        for model, own in review.value.nets.items()
-    ]
-    header = ("images", "net", *(f"prevalence {100 * float(p):g} %" for p in prevalences))
     caption = (
         "Predictive values at the recipe's cut-off: of those who are called COVID the share that has it, below it the "
         "share of the others that does not; 95 % intervals, a bootstrap over patients."
     )
-    return Section(
-        "predictive", "What is a call worth?", text, (Block(caption, _steps(contents), table=Table(header, rows, 2)),)
+    block = Block(caption, _steps(contents), table=of_predictive_values(_values_of(contents)))
+    return Section("predictive", "What is a call worth?", text, (block,))
+
+
+def of_predictive_values(reviews: Mapping[str, Review]) -> Table:
+    """Return a row per net and images (the key of `reviews`): positive and negative predictive values."""
+    rows = [
+        (images, title_of(model), *(_values(own.predictive[f"{prevalence:g}"]) for prevalence in PREVALENCES))
+        for images, review in reviews.items()
+        for model, own in review.nets.items()
+    ]
+    return Table(
+        ("images", "net", *(f"prevalence {100 * prevalence:g} %" for prevalence in PREVALENCES)), rows, names=2
     )
 
 
-def _values(own: Any) -> str:
+def _values(own: PredictiveValues) -> str:
     positive, negative = (spread(part, 2) if part else "none called" for part in (own.positive, own.negative))
-    return f"{positive}\n{negative}"
+    return f"{positive}; {negative}"
 
 
 def benefit(contents: Contents) -> Section:
@@ -267,6 +271,13 @@ def calibrated(contents: Contents) -> Section:
         "The intercept is what is then still to be added to all log-odds; the slope is what they are to be multiplied "
         "with (Cox 1958). At 0 and 1 the scores are probabilities.",
     )
+    caption = "Calibration after the prior was reset; 95 % intervals allow for several images of one patient."
+    block = Block(caption, _steps(contents), table=of_calibration(_values_of(contents)))
+    return Section("calibration", "Are the scores probabilities?", text, (block,))
+
+
+def of_calibration(reviews: Mapping[str, Review]) -> Table:
+    """Return a row per net and images (the key of `reviews`): intercept and slope after the prior was reset."""
     rows = [
         (
             images,
@@ -278,17 +289,10 @@ def calibrated(contents: Contents) -> Section:
                 for part in (own.recalibration.intercept, own.recalibration.slope)
             ),
         )
-        for images, review in contents.reviews.items()
-        for model, own in review.value.nets.items()
+        for images, review in reviews.items()
+        for model, own in review.nets.items()
     ]
-    header = ("images", "net", "COVID-19 in training", "COVID-19 here", "intercept", "slope")
-    caption = "Calibration after the prior was reset; 95 % intervals allow for several images of one patient."
-    return Section(
-        "calibration",
-        "Are the scores probabilities?",
-        text,
-        (Block(caption, _steps(contents), table=Table(header, rows, 2)),),
-    )
+    return Table(("images", "net", "COVID-19 in training", "COVID-19 here", "intercept", "slope"), rows, names=2)
 
 
 def checklists(contents: Contents) -> Section:
@@ -314,8 +318,8 @@ def checklists(contents: Contents) -> Section:
     return Section("checklists", title, text, tuple(blocks))
 
 
-def _nets(contents: Contents) -> list[tuple[str, Any]]:
-    return [(model, own) for review in contents.reviews.values() for model, own in review.value.nets.items()]
+def _values_of(contents: Contents) -> dict[str, Review]:
+    return {images: review.value for images, review in contents.reviews.items()}
 
 
 def _steps(contents: Contents) -> tuple[Any, ...]:
