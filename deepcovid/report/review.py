@@ -13,7 +13,7 @@ from deepcovid.nets.zoo import title_of
 from deepcovid.report.checklists import tallies
 from deepcovid.report.contents import Contents
 from deepcovid.statistics.estimate import Estimate
-from deepcovid.statistics.review import FEWEST, PREVALENCES, Benefit, PredictiveValues, Review, Who
+from deepcovid.statistics.review import FEWEST, PREVALENCES, Benefit, Review, Who
 
 KNOWN = 4  # findings that table one names; the others are counted
 
@@ -65,15 +65,16 @@ def boxes_of(counted: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-PLACES = {  # of the boxes' middles: across and down, in shares of the figure
-    "listed": (0.3, 0.88),
-    "filtered": (0.78, 0.7),
-    "kept": (0.3, 0.52),
-    "left": (0.78, 0.46),
-    "unreadable": (0.78, 0.26),
+PLACES = {  # across and down, in shares of the figure: of the boxes' middles, or of the left side of what fell away
+    "listed": (0.3, 0.9),
+    "filtered": (0.64, 0.75),
+    "kept": (0.3, 0.6),
+    "left": (0.64, 0.45),
+    "unreadable": (0.64, 0.3),
     "train": (0.15, 0.1),
     "test": (0.45, 0.1),
 }
+FELL_AWAY = ("filtered", "left", "unreadable")
 ARROWS = (("listed", "kept"), ("kept", "train"), ("kept", "test"))
 
 
@@ -84,16 +85,17 @@ def _flow(boxes: Mapping[str, str]) -> Figure:
     axis.set(xlim=(0, 1), ylim=(0, 1))
     axis.axis("off")
     for name, text in boxes.items():
-        fell_away = PLACES[name][0] > 0.7
-        box = {"boxstyle": "round,pad=0.6", "facecolor": PAGE, "edgecolor": FAINT if fell_away else INK}
-        axis.text(*PLACES[name], text, ha="center", va="center", linespacing=1.5, bbox=box, zorder=3)
+        aside = name in FELL_AWAY
+        box = {"boxstyle": "round,pad=0.6", "facecolor": PAGE, "edgecolor": FAINT if aside else INK}
+        where = "left" if aside else "center"
+        axis.text(*PLACES[name], text, ha=where, va="center", linespacing=1.5, bbox=box, zorder=3)
     arrow = {"arrowstyle": "-|>", "color": INK, "linewidth": 1, "shrinkA": 26, "shrinkB": 30}
     for start, end in ARROWS:
         axis.annotate("", PLACES[end], PLACES[start], arrowprops=arrow)
-    for name in ("filtered", "left", "unreadable"):
+    for name in FELL_AWAY:
         across, down = PLACES[name]
         axis.annotate(
-            "", (across - 0.13, down), (0.3, down), arrowprops=arrow | {"shrinkA": 0, "shrinkB": 0, "color": FAINT}
+            "", (across - 0.02, down), (0.3, down), arrowprops=arrow | {"shrinkA": 0, "shrinkB": 0, "color": FAINT}
         )
     return drawing
 
@@ -145,6 +147,7 @@ def subgroups(contents: Contents) -> Section:
     text = (
         "A part of the images says how the score does there, not why. Many parts are small, and many are looked at: "
         "some differ by chance alone. Nothing is claimed here.",
+        f"In brackets are 95 % intervals, a bootstrap over patients; there is none for fewer than {FEWEST} patients.",
     )
     blocks = []
     for images, review in contents.reviews.items():
@@ -161,11 +164,7 @@ def subgroups(contents: Contents) -> Section:
                 for name, part in own.subgroups.items()
             ]
             header = ("part", "COVID-19 (patients)", "others (patients)", "AUC", "sensitivity", "specificity")
-            caption = (
-                f"{title_of(model)} under the recipe {review.value.recipe} on the test images of {images}, part by "
-                f"part. In brackets are 95 % intervals, a bootstrap over patients; none for fewer than {FEWEST} "
-                "patients."
-            )
+            caption = f"{title_of(model)} under the recipe {review.value.recipe} on the test images of {images}."
             blocks.append(Block(caption, (review.step,), folded=Table(header, rows), folded_title="Show the parts"))
     return Section("subgroups", "Does it do as well for everybody?", text, tuple(blocks))
 
@@ -188,8 +187,8 @@ def predictive(contents: Contents) -> Section:
         "were of the disease.",
     )
     caption = (
-        "Predictive values at the recipe's cut-off: of those who are called COVID the share that has it, below it the "
-        "share of the others that does not; 95 % intervals, a bootstrap over patients."
+        "Predictive values at the recipe's cut-off: the share that has COVID-19 of those who are called so, and the "
+        "share that has not of those who are not; 95 % intervals, a bootstrap over patients."
     )
     block = Block(caption, _steps(contents), table=of_predictive_values(_values_of(contents)))
     return Section("predictive", "What is a call worth?", text, (block,))
@@ -198,18 +197,22 @@ def predictive(contents: Contents) -> Section:
 def of_predictive_values(reviews: Mapping[str, Review]) -> Table:
     """Return a row per net and images (the key of `reviews`): positive and negative predictive values."""
     rows = [
-        (images, title_of(model), *(_values(own.predictive[f"{prevalence:g}"]) for prevalence in PREVALENCES))
+        (
+            images,
+            title_of(model),
+            f"{side} predictive value",
+            *(_value(getattr(own.predictive[f"{prevalence:g}"], side)) for prevalence in PREVALENCES),
+        )
         for images, review in reviews.items()
         for model, own in review.nets.items()
+        for side in ("positive", "negative")
     ]
-    return Table(
-        ("images", "net", *(f"prevalence {100 * prevalence:g} %" for prevalence in PREVALENCES)), rows, names=2
-    )
+    header = ("images", "net", "what", *(f"prevalence {100 * prevalence:g} %" for prevalence in PREVALENCES))
+    return Table(header, rows, names=3)
 
 
-def _values(own: PredictiveValues) -> str:
-    positive, negative = (spread(part, 2) if part else "none called" for part in (own.positive, own.negative))
-    return f"{positive}; {negative}"
+def _value(value: Estimate | None) -> str:
+    return spread(value, 2) if value else "nobody is called so"
 
 
 def benefit(contents: Contents) -> Section:
@@ -259,7 +262,7 @@ def _benefit(nets: Mapping[str, Mapping[str, Benefit]]) -> Figure:
     axis.set(ylim=(max(min(lowest, 0), -reach) - 0.1 * reach, 1.1 * reach), ylabel="net benefit per person")
     axis.set_xticks(range(len(thresholds)), thresholds)
     axis.set_xlabel("probability from which on one would act")
-    axis.legend(loc="upper right", fontsize=7.5)
+    drawing.legend(loc="outside right upper", fontsize=7.5)
     return drawing
 
 
