@@ -64,7 +64,7 @@ class Explained:
 
         Args:
             net: As it is.
-            rows: Of the catalogue (images), what is looked at.
+            rows: The images that are looked at, as rows of the catalogue.
             images: Their pixels (images, height, width, channels).
             maps: Their maps by method, (images, height, width) each.
             seed: Seed of what is random.

@@ -110,7 +110,7 @@ def map_grid(rows: Mapping[str, Mapping[str, Map]], title: str, side: float = 2.
     Args:
         rows: By title, then by the name of the method, (height, width) each; at least one, all with the same methods.
         title: Above them.
-        side: Of a map, inches.
+        side: How wide a map is, inches.
     """
     columns, gap, head, foot = len(next(iter(rows.values()))), 0.55, 0.4, 0.3  # inches
     height = head + len(rows) * (side + gap) + foot

@@ -21,8 +21,8 @@ def predictive_values(sensitivity: Numbers, specificity: Numbers, prevalence: fl
     They are not a number where nothing is called covid, or everything.
 
     Args:
-        sensitivity: Of any shape, in 0..1.
-        specificity: Of the same shape.
+        sensitivity: An array of any shape, in 0..1.
+        specificity: An array that has the same shape, in 0..1.
         prevalence: In 0..1, exclusive.
     """
     found, missed = sensitivity * prevalence, (1 - sensitivity) * prevalence
@@ -38,8 +38,8 @@ def net_benefit(sensitivity: Numbers, specificity: Numbers, prevalence: float, t
     from which on one would act. Acting on all is sensitivity 1 and specificity 0; acting on none is 0.
 
     Args:
-        sensitivity: Of any shape, in 0..1.
-        specificity: Of the same shape.
+        sensitivity: An array of any shape, in 0..1.
+        specificity: An array that has the same shape, in 0..1.
         prevalence: In 0..1.
         threshold: In 0..1, exclusive.
     """

@@ -47,7 +47,7 @@ class Who(Strict):
     Attributes:
         images: How many there are.
         patients: Of how many patients; an image of an unknown one counts as a patient.
-        age: Of the patient.
+        age: How old the patients were.
         sex: How many images are of women (F) and men (M).
         view: By view.
         finding: By finding, the most frequent first.
@@ -239,7 +239,7 @@ def prior(table: pd.DataFrame, recipe: Recipe) -> float:
 
     Args:
         table: The catalogue with its split.
-        recipe: Of the heads.
+        recipe: The recipe that the heads were trained under.
     """
     if recipe.sampling == "balanced":
         return 0.5
