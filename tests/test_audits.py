@@ -49,57 +49,47 @@ def test_the_paragraph_says_the_numbers_in_the_order_of_the_audits():
     tests = found(external(), external("farther", auc=0.6))
     assert said(tests) == (
         "1 of 100 COVID test images, from 1 of 61 patients, and 1 of 200 others, from 1 of 180 patients, resemble a "
-        "training image or are known to share its patient; pairs: 1 as the same file, 1 as the same pixels, 2 as "
-        "nearly the same picture; the search for near-duplicates finds 82 % (77 to 86 %) of other augmented copies; "
-        "pairs of two COVID images: 1 found, 0.0 expected by chance (at most 9, at 95 %); pairs with one other at "
-        "least: 1 found, 0.6 expected by chance (at most 11, at 95 %). "
-        "The files tell the classes apart by what no net is given, though it may leave traces in the pixels: the short "
-        "side, pixels is 320 for 0 of 184 COVID images and 500 of 500 others. "
-        "Without a trained net an AUC of 0.970 (0.950 to 0.990) can be had, from: how the image was taken, all "
-        "together (the best of 7 on these very images; the interval allows for the choice). The pipeline's own heads "
-        "reach 0.990 (0.970 to 1.000) with ResNet18. The difference from that best is +0.020 (-0.010 to +0.050) with "
-        "ResNet18. "
-        "With a black square of 75 % of the side in the middle, in training and in test, heads reach 0.950 (0.930 to "
-        "0.970) with ResNet18. "
-        "Of the log-odds that ResNet18 gives 100 COVID-19 test images beyond those of the same chests without lesions "
-        "and in the other collection (+5.00 (+4.95 to +5.05)), the lesions make +1.00 (+0.95 to +1.05) and the "
-        "collection +4.00 (+3.95 to +4.05). "
-        "Of 100 COVID-19 test images ResNet18 calls 85 COVID as they are, 80 with their middle in the frame of another "
-        "COVID-19 patient, and 12 with it in the frame of an image without COVID-19. "
-        "Heads that never saw COVID-19 were trained on 100 images without it of elsewhere in its place (19 of them "
-        "without any finding), and tested on the COVID-19 test images of phantom. "
-        "ResNet18 then reaches an AUC of 0.980 (0.930 to 1.030); trained on the COVID-19 originals, 0.990 (0.940 to "
-        "1.040). The difference is +0.010 (-0.010 to +0.030). "
-        "As a control, ResNet18 learned findings of phantom itself that look like COVID-19 (40 images) in its place: "
-        "it reaches 0.600 (0.550 to 0.650). "
-        "Heads of ResNet18 that are trained and tested within elsewhere reach 0.640 (0.580 to 0.700) there: COVID-19 "
-        "against the rest, cross-validated by patient. "
-        "Heads that never saw COVID-19 were trained on 100 images without it of farther in its place (19 of them "
-        "without any finding), and tested on the COVID-19 test images of phantom. "
-        "ResNet18 then reaches an AUC of 0.980 (0.930 to 1.030); trained on the COVID-19 originals, 0.990 (0.940 to "
-        "1.040). The difference is +0.010 (-0.010 to +0.030). "
-        "As a control, ResNet18 learned findings of phantom itself that look like COVID-19 (40 images) in its place: "
-        "it reaches 0.600 (0.550 to 0.650). "
-        "Heads of ResNet18 that are trained and tested within farther reach 0.640 (0.580 to 0.700) there: COVID-19 "
-        "against the rest, cross-validated by patient. "
+        "training image or are known to share its patient. Pairs of a training and a test image: 1 as the same file, "
+        "1 as the same pixels, 2 as nearly the same picture. The search for near-duplicates finds 82 % (77 to 86 %) "
+        "of other augmented copies; pairs of two COVID images: 1 found, 0.0 expected by chance (at most 9, at 95 %); "
+        "pairs with one other at least: 1 found, 0.6 expected by chance (at most 11, at 95 %). The files tell the "
+        "classes apart by what no net is given, though it may leave traces in the pixels: the short side, pixels is "
+        "320 for 0 of 184 COVID images and 500 of 500 others. Without a trained net an AUC of 0.970 (0.950 to 0.990) "
+        "can be had, from: how the image was taken, all together (the best of 7 on these very images; the interval "
+        "allows for the choice). The pipeline's own heads reach 0.990 (0.970 to 1.000) with ResNet18. The difference "
+        "from that best is +0.020 (-0.010 to +0.050) with ResNet18. With a black square of 75 % of the side in the "
+        "middle, in training and in test, heads reach 0.950 (0.930 to 0.970) with ResNet18. Of the log-odds that "
+        "ResNet18 gives 100 COVID-19 test images beyond those of the same chests without lesions and in the other "
+        "collection (+5.00 (+4.95 to +5.05)), the lesions make +1.00 (+0.95 to +1.05) and the collection +4.00 "
+        "(+3.95 to +4.05). Of 100 COVID-19 test images ResNet18 calls 85 COVID as they are, 80 with their middle in "
+        "the frame of another COVID-19 patient, and 12 with it in the frame of an image without COVID-19. Heads that "
+        "never saw COVID-19 were trained on 100 images without it of elsewhere in its place (19 of them without any "
+        "finding), and tested on the COVID-19 test images of phantom. ResNet18 then reaches an AUC of 0.980 (0.930 "
+        "to 1.030); trained on the COVID-19 originals, 0.990 (0.940 to 1.040). The difference is +0.010 (-0.010 to "
+        "+0.030). As a control, ResNet18 learned findings of phantom itself that look like COVID-19 (40 images) in "
+        "its place: it reaches 0.600 (0.550 to 0.650). Heads of ResNet18 that are trained and tested within "
+        "elsewhere reach 0.640 (0.580 to 0.700) there: COVID-19 against the rest, cross-validated by patient. Heads "
+        "that never saw COVID-19 were trained on 100 images without it of farther in its place (19 of them without "
+        "any finding), and tested on the COVID-19 test images of phantom. ResNet18 then reaches an AUC of 0.980 "
+        "(0.930 to 1.030); trained on the COVID-19 originals, 0.990 (0.940 to 1.040). The difference is +0.010 "
+        "(-0.010 to +0.030). As a control, ResNet18 learned findings of phantom itself that look like COVID-19 (40 "
+        "images) in its place: it reaches 0.600 (0.550 to 0.650). Heads of ResNet18 that are trained and tested "
+        "within farther reach 0.640 (0.580 to 0.700) there: COVID-19 against the rest, cross-validated by patient. "
         "On the images of elsewhere (348 COVID, 100 others, none of them known to be of a patient in training), the "
-        "pipeline's own heads reach 0.550 (0.500 to 0.600) with ResNet18; sensitivity and specificity at their cut-off "
-        "are 0.80 (0.75 to 0.85) and 0.20 (0.15 to 0.25) with ResNet18. "
-        "On their own test images they reach 0.950 (0.900 to 1.000) with ResNet18. Their scores tell images without "
-        "COVID-19 of elsewhere from those of their own test set, which say nothing about the disease, with an AUC of "
-        "0.930 (0.880 to 0.980) with ResNet18. "
-        "Within AP alone (160 against 22 images): AUC 0.620 (0.570 to 0.670) with ResNet18. "
-        "No finding there against no finding here (20 against 90 images): AUC 0.970 (0.920 to 1.020) with ResNet18; "
-        "called COVID are 15 and 1 with ResNet18. "
-        "On the images of farther (348 COVID, 100 others, none of them known to be of a patient in training), the "
-        "pipeline's own heads reach 0.600 (0.550 to 0.650) with ResNet18; sensitivity and specificity at their cut-off "
-        "are 0.80 (0.75 to 0.85) and 0.20 (0.15 to 0.25) with ResNet18. "
-        "On their own test images they reach 0.950 (0.900 to 1.000) with ResNet18. Their scores tell images without "
-        "COVID-19 of farther from those of their own test set, which say nothing about the disease, with an AUC of "
-        "0.930 (0.880 to 0.980) with ResNet18. "
-        "Within AP alone (160 against 22 images): AUC 0.620 (0.570 to 0.670) with ResNet18. "
-        "No finding there against no finding here (20 against 90 images): AUC 0.970 (0.920 to 1.020) with ResNet18; "
-        "called COVID are 15 and 1 with ResNet18."
+        "pipeline's own heads reach 0.550 (0.500 to 0.600) with ResNet18. Sensitivity and specificity at their "
+        "cut-off are 0.80 (0.75 to 0.85) and 0.20 (0.15 to 0.25) with ResNet18 there. On their own test images they "
+        "reach 0.950 (0.900 to 1.000) with ResNet18. Their scores tell images without COVID-19 of elsewhere from "
+        "those of their own test set, which say nothing about the disease, with an AUC of 0.930 (0.880 to 0.980) "
+        "with ResNet18. Within AP alone (160 against 22 images): AUC 0.620 (0.570 to 0.670) with ResNet18. No "
+        "finding there against no finding here (20 against 90 images): AUC 0.970 (0.920 to 1.020) with ResNet18; "
+        "called COVID are 15 and 1 with ResNet18. On the images of farther (348 COVID, 100 others, none of them "
+        "known to be of a patient in training), the pipeline's own heads reach 0.600 (0.550 to 0.650) with ResNet18. "
+        "Sensitivity and specificity at their cut-off are 0.80 (0.75 to 0.85) and 0.20 (0.15 to 0.25) with ResNet18 "
+        "there. On their own test images they reach 0.950 (0.900 to 1.000) with ResNet18. Their scores tell images "
+        "without COVID-19 of farther from those of their own test set, which say nothing about the disease, with an "
+        "AUC of 0.930 (0.880 to 0.980) with ResNet18. Within AP alone (160 against 22 images): AUC 0.620 (0.570 to "
+        "0.670) with ResNet18. No finding there against no finding here (20 against 90 images): AUC 0.970 (0.920 to "
+        "1.020) with ResNet18; called COVID are 15 and 1 with ResNet18."
     )
 
 
@@ -119,7 +109,7 @@ def test_what_was_not_found_or_not_run_is_said():
     )
     text = said(found() | {"leakage": clean})
     assert "0 of 100 COVID test images and 0 of 200 others resemble a training image or are known to share its" in text
-    assert "pairs: " not in text
+    assert "Pairs of a training" not in text
     assert "Not tested on other people's images: none is named in test_sets." in text
     assert "not looked for" not in text
     assert "Not tested" not in said(found(external()))
@@ -146,7 +136,7 @@ def test_near_duplicates_that_were_not_looked_for_are_not_said_to_be_absent():
         counts=LEAKAGE.counts | {"near_duplicate": Count(pairs=0, test_images=0)},
     )
     text = said(found() | {"leakage": unknown})
-    assert "1 as the same pixels; near-duplicates were not looked for (no patients are known)." in text
+    assert "1 as the same pixels. Near-duplicates were not looked for: no patients are known." in text
 
 
 def test_ways_are_drawn_highest_first_and_equal_ones_in_the_order_of_the_audits():

@@ -252,7 +252,7 @@ def test_patients_that_leak_are_counted_one_by_one():
     found = found_in(table, pixels, features)
     assert found.leaked["covid"] == Leaked(images=3, of=7, patients=2, of_patients=6)
     assert found.leaked["non"] == Leaked(images=2, of=13, patients=2, of_patients=13)
-    (said,) = found.sentences()
+    said, *_ = found.sentences()
     assert "3 of 7 COVID test images, from 2 of 6 patients, and 2 of 13 others, from 2 of 13 patients, resemble" in said
 
 

@@ -573,7 +573,7 @@ def test_every_published_point_is_on_the_roc_curve_and_in_its_legend(count):
 
 
 def test_names_and_sentences_are_escaped():
-    text = render(few_contents(findings={"resnet18": "<script>alert(1)</script> & more"}))
+    text = render(few_contents(findings={"resnet18": ("<script>alert(1)</script> & more",)}))
     assert "<script>" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in text
 
@@ -581,7 +581,7 @@ def test_names_and_sentences_are_escaped():
 def test_a_net_alone_without_ladder_replay_or_comparison_has_a_page_that_says_so():
     runs = (one_run("densenet121", "paper"),)
     without = dict.fromkeys(("ladder", "published", "nets", "uncertainty"))
-    text = Page(render(all_contents(runs=runs, findings={}, nets_sentence="", **without))).text
+    text = Page(render(all_contents(runs=runs, findings={}, nets_sentences=(), **without))).text
     for missing in (
         "ladder",
         "released script replayed on the whole net",

@@ -13,12 +13,12 @@ from deepcovid.statistics.comparison import measure, metrics_of
 from deepcovid.statistics.uncertainty import HEADLINES, ChosenOn, uncertainty
 from tests.test_comparison import BOOTSTRAP, POSITIVE, run
 
-NONE = pd.DataFrame(columns=COLUMNS)
+NONE = pd.DataFrame(columns=["model", *COLUMNS])
 
 
 def test_what_it_changes_that_epochs_are_chosen_on_the_test_images_is_said():
     rows = [("resnet18", "a", 0.9, 0.89), ("resnet18", "b", 0.8, 0.802), ("resnet50", "a", 0.7, 0.7)]
-    found = uncertainty([], pd.DataFrame(rows, columns=COLUMNS))
+    found = uncertainty([], pd.DataFrame(rows, columns=["model", *COLUMNS]))
     assert found.chosen_on["resnet18-b"] == ChosenOn(same=0.8, other=0.802)
     said = found.on_selection()
     assert "changes by -0.0100 to +0.0020 over 3 runs on frozen features, -0.0027 on average; in 1 of them not" in said

@@ -8,7 +8,7 @@ from deepcovid import RESEARCH_ONLY, catalogue
 from deepcovid.heads.head_files import HeadFile
 from deepcovid.nets.zoo import title_of
 
-CARD = """\
+CARD = """
 # {net} under the recipe {recipe}, trained on {dataset}
 
 **{warning}** {meaning}
@@ -96,4 +96,4 @@ def model_card(head: HeadFile, table: pd.DataFrame, metrics: Mapping[str, float]
         origins="\n".join(said),
         choices="\n".join(f"- {key}: {value}" for key, value in head.choices.model_dump().items()),
         reached=", ".join(f"{name} {metrics[key]:.3f}" for key, name in REACHED.items()),
-    )
+    ).lstrip()
