@@ -128,6 +128,7 @@ def test_another_recipe_reruns_its_heads_only_and_the_change_shows(repository, p
         *(f"train@phantom-{net}" for net in NETS),
         *(f"{stage}@phantom" for stage in ("evaluate", "ladder", "report")),
         *(f"{stage}@phantom-resnet18" for stage in ("heatmaps", "localisation")),
+        "heatmaps-beside@phantom-resnet18-phantom-external",
         *(f"{stage}@phantom" for stage in ("baselines", "hidden", "changed")),  # no net sees all images again
         *(f"{stage}@phantom-phantom-external" for stage in ("external", "collection")),
         "plots",
@@ -289,7 +290,7 @@ def test_heads_are_tested_on_a_users_folder_with_dicom_among_its_files(repositor
     assert ran(result) == {
         *(f"{stage}-test-set@folder" for stage in ("download", "split", "augment")),
         *(f"{stage}@phantom-folder" for stage in ("external-features", "external", "collection")),
-        *("report@phantom", "plots"),
+        *("heatmaps-beside@phantom-resnet18-folder", "report@phantom", "plots"),
     }
     test = read_result(repository / "results/phantom/external-folder.json", External)
     assert test.left_out.images == 0
