@@ -3,10 +3,13 @@
 import errno
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+TERMINATED = 128 + signal.SIGTERM  # exit status, as a shell has it
 REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space and run again",
     errno.EDQUOT: "the disk quota is used up; free some space and run again",
@@ -56,11 +59,35 @@ def printable(text: str) -> str:
 def in_one_line() -> Iterator[None]:
     """Exit with 1 and one line on standard error if the block raises an error that a user can put right.
 
-    Set DEEPCOVID_TRACEBACK=1 to see where it was raised.
+    Set DEEPCOVID_TRACEBACK=1 to see where it was raised. SIGTERM ends the block as an error does, so that nothing
+    half-written is left; the status is then 143.
     """
     try:
-        yield
+        with _terminable():
+            yield
     except (UserError, OSError) as error:
         if os.environ.get("DEEPCOVID_TRACEBACK"):
             raise
         sys.exit(f"error: {describe(error)}")
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Raise SystemExit in the block on SIGTERM."""
+    process = os.getpid()
+
+    def end(number: int, frame: object) -> None:
+        if os.getpid() != process:  # a forked process of a pool, whose work the pool's process tidies up
+            os._exit(TERMINATED)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # tidying up is not interrupted
+        sys.exit(TERMINATED)
+
+    main = threading.current_thread() is threading.main_thread()  # others may not set handlers
+    if not main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -514,6 +514,15 @@ def test_an_interrupt_is_one_line_and_leaves_no_half_written_file(folder, head):
     assert not list(folder.glob("*scores.csv*"))
 
 
+def test_a_command_that_is_terminated_while_it_writes_removes_what_it_wrote(reports):
+    code = "import os, shutil, sys; from deepcovid.commands import main; "
+    code += "shutil.copyfile = lambda source, to: (to.write_text('half'), os.kill(os.getpid(), 15)); "
+    code += "sys.exit(main(['show', '--output', 'page.html']))"
+    result = run([sys.executable, "-c", code], reports, PYTHONPATH=str(ROOT))
+    assert (result.returncode, result.stderr) == (143, f"{RESEARCH_ONLY}\n")
+    assert [path.name for path in reports.iterdir()] == ["data"]
+
+
 @pytest.fixture
 def reports(tmp_path, monkeypatch):
     """The current folder, with a report in it."""

@@ -6,7 +6,9 @@ import inspect
 import os
 import re
 import runpy
+import subprocess
 import sys
+import time
 
 import pytest
 from ruamel.yaml import YAML
@@ -135,7 +137,27 @@ def test_a_full_disk_is_an_error_with_a_remedy_and_nothing_is_left(checkout, tmp
     assert [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert "Traceback" not in result.stderr
     assert not (checkout / "data/phantom/raw").exists()
-    assert not list(checkout.rglob("*.part"))
+    assert not left_over(checkout)
+
+
+def left_over(folder):
+    """Return the files and folders that stages write to before they rename them, and their locks."""
+    return [path for path in folder.rglob(".*") if path.suffix in (".part", ".old", ".lock")]
+
+
+def test_a_stage_that_is_terminated_leaves_nothing_half_written(checkout):
+    resolve(checkout)
+    command = [sys.executable, "-m", "stages.download", "--dataset", "phantom"]
+    with subprocess.Popen(command, cwd=checkout, stderr=subprocess.PIPE, text=True) as process:
+        while not any(path.suffix == ".part" for path in left_over(checkout)):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "Traceback" not in err
+    assert not left_over(checkout)
+    assert not (checkout / "data/phantom/raw").exists()
 
 
 @pytest.mark.parametrize(
