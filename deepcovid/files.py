@@ -134,6 +134,14 @@ def write_csv(path: Path, table: "pd.DataFrame", digits: int = 6) -> None:
         table.to_csv(partial, index=False, float_format=f"%.{digits}g", lineterminator="\n")
 
 
+def expanded(name: str) -> Path:
+    """Return the path that a user names, with the home folder that `~` stands for, if there is one."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # ~somebody, who has no home here
+        return Path(name)
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file as 64 hex digits."""
     with path.open("rb") as stream:

@@ -1,6 +1,7 @@
 """The command `deepcovid`, in its own process where that matters."""
 
 import csv
+import errno
 import json
 import os
 import shutil
@@ -565,6 +566,17 @@ def test_show_writes_a_copy(reports, monkeypatch, capsys):
     with pytest.raises(SystemExit, match=r"error: --output params\.yaml: a report is a page"):
         main(["show", "--output", "params.yaml"])
     assert (reports / "params.yaml").read_text() == "models: []"
+
+
+def test_show_on_a_full_disk_names_the_copy_not_the_report(reports, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "sendfile", full)  # with which copyfile copies, and after which it names both files
+    monkeypatch.setattr("shutil._USE_CP_SENDFILE", True)
+    with pytest.raises(SystemExit, match=r"^error: page\.html: full: the disk .* free some space and run again$"):
+        main(["show", "--output", "page.html"])
+    assert [path.name for path in reports.iterdir()] == ["data"]
 
 
 def test_show_asks_which_of_several_reports_and_says_how_to_make_one(reports):

@@ -3,7 +3,7 @@ from dvc.utils.hydra import apply_overrides
 
 from deepcovid.errors import UserError, describe
 from deepcovid.nets.zoo import NETS
-from stages._resolved import read_yaml
+from deepcovid.schema import read_yaml
 from tests.checkouts import ROOT, parameters, settings_of
 
 DELETED = object()
