@@ -11,6 +11,7 @@ from ruamel.yaml.error import YAMLError
 
 from deepcovid.drawing.steps import File, Step
 from deepcovid.errors import UserError
+from deepcovid.schema import BAD_VALUE
 from stages import paths
 
 REMEDY = "run `dvc repro`, which makes and records it"
@@ -23,7 +24,7 @@ class Lock:
         try:
             recorded = YAML(typ="safe").load(paths.LOCK)["stages"]
             self._steps = {name: _step(name, entry) for name, entry in recorded.items()}
-        except (YAMLError, TypeError, KeyError, AttributeError):
+        except (YAMLError, AttributeError, *BAD_VALUE):
             raise UserError(f"{paths.LOCK}: not a record of stages; {REMEDY}") from None
 
     def step_of(self, path: Path) -> Step:

@@ -1,6 +1,7 @@
 """The command `deepcovid`, in its own process where that matters."""
 
 import csv
+import errno
 import json
 import os
 import shutil
@@ -514,6 +515,15 @@ def test_an_interrupt_is_one_line_and_leaves_no_half_written_file(folder, head):
     assert not list(folder.glob("*scores.csv*"))
 
 
+def test_a_command_that_is_terminated_while_it_writes_removes_what_it_wrote(reports):
+    code = "import os, shutil, sys; from deepcovid.commands import main; "
+    code += "shutil.copyfile = lambda source, to: (to.write_text('half'), os.kill(os.getpid(), 15)); "
+    code += "sys.exit(main(['show', '--output', 'page.html']))"
+    result = run([sys.executable, "-c", code], reports, PYTHONPATH=str(ROOT))
+    assert (result.returncode, result.stderr) == (143, f"{RESEARCH_ONLY}\n")
+    assert [path.name for path in reports.iterdir()] == ["data"]
+
+
 @pytest.fixture
 def reports(tmp_path, monkeypatch):
     """The current folder, with a report in it."""
@@ -556,6 +566,17 @@ def test_show_writes_a_copy(reports, monkeypatch, capsys):
     with pytest.raises(SystemExit, match=r"error: --output params\.yaml: a report is a page"):
         main(["show", "--output", "params.yaml"])
     assert (reports / "params.yaml").read_text() == "models: []"
+
+
+def test_show_on_a_full_disk_names_the_copy_not_the_report(reports, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "sendfile", full)  # with which copyfile copies, and after which it names both files
+    monkeypatch.setattr("shutil._USE_CP_SENDFILE", True)
+    with pytest.raises(SystemExit, match=r"^error: page\.html: full: the disk .* free some space and run again$"):
+        main(["show", "--output", "page.html"])
+    assert [path.name for path in reports.iterdir()] == ["data"]
 
 
 def test_show_asks_which_of_several_reports_and_says_how_to_make_one(reports):
