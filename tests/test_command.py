@@ -24,6 +24,7 @@ from deepcovid.errors import UserError
 from deepcovid.heatmaps.overlays import overlay
 from deepcovid.settings import LARGEST
 from tests.checkouts import ROOT, run
+from tests.forged import lying, nameless, without_palette
 from tests.radiographs import dicom, jpeg, noise, png
 from tests.trained import MODEL, random_head, trained_folder
 
@@ -207,6 +208,26 @@ def test_a_file_that_cannot_be_used_is_listed_with_the_reason_and_the_others_are
     assert listed[1].startswith(f"  images/{name}: ")
     assert reason in listed[1]
     assert len((folder / "scores.csv").read_text().splitlines()) == 3
+
+
+def test_a_bad_member_of_a_zip_leaves_the_others_as_they_are(folder, predict):
+    with zipfile.ZipFile("all.zip", "w") as archive:
+        archive.writestr("no palette.png", without_palette())
+        archive.writestr("good.jpg", jpeg(1))
+    lying(folder / "all.zip", bytes(10_000), 100, name="lie.png")
+    status, out, err = predict("all.zip")
+    assert status == 1
+    assert [line.split()[0] for line in out.splitlines()[1:]] == ["all.zip/good.jpg"]
+    failures = err[err.index("2 could not be used:\n") :].splitlines()[1:]
+    assert failures[0].startswith("  all.zip/no palette.png: damaged (AssertionError)")
+    assert "'lie.png' has more than the 100 bytes" in failures[1]
+
+
+def test_a_zip_with_a_member_without_a_name_is_listed_and_the_others_are_scored(folder, predict):
+    nameless(folder / "odd.zip", jpeg(1))
+    status, out, err = predict("odd.zip", "images/a.jpg")
+    assert (status, len(out.splitlines())) == (1, 2)
+    assert "  odd.zip: odd.zip: unsafe member name ''" in err
 
 
 def test_paths_that_are_not_there_are_listed_and_so_are_broken_links_and_pipes(folder, predict):
