@@ -9,6 +9,7 @@ from pydantic import (
     Field,
     NonNegativeFloat,
     NonNegativeInt,
+    PlainSerializer,
     PositiveFloat,
     PositiveInt,
     model_validator,
@@ -50,8 +51,18 @@ def counted(seeds: object) -> object:
     return list(range(seeds))
 
 
+def as_counted(seeds: list[int]) -> int | list[int]:
+    """Return how many seeds there are if they are 0 to n - 1, and otherwise the seeds."""
+    return len(seeds) if seeds == list(range(len(seeds))) else seeds
+
+
+# Written as a number where they can be, so that what stages track stays short.
 Seeds = Annotated[
-    list[Seed], Field(min_length=2, max_length=MOST_SEEDS), BeforeValidator(counted), AfterValidator(distinct)
+    list[Seed],
+    Field(min_length=2, max_length=MOST_SEEDS),
+    BeforeValidator(counted),
+    AfterValidator(distinct),
+    PlainSerializer(as_counted),
 ]
 
 

@@ -189,7 +189,7 @@ def test_the_tables_of_plots_have_a_row_per_way_square_and_bin():
 
 
 def test_the_registry_and_the_stages_without_nets_do_not_load_torch():
-    modules = ("deepcovid.audits.registry", "deepcovid.report.audit", "stages.leakage")
+    modules = ("deepcovid.audits.registry", "deepcovid.report.audit", "stages._leakage")
     code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 

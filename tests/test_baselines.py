@@ -34,7 +34,7 @@ from deepcovid.images.resizing import resize_and_crop, saved_alike
 from deepcovid.settings import EvaluateSettings
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import Estimate, Headline, read_result
-from stages.baselines import baselines
+from stages._baselines import baselines
 from stages.train import train_stage
 from tests.checkouts import edit_params, parameters
 from tests.radiographs import png

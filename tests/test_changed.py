@@ -17,7 +17,7 @@ from deepcovid.images.changes import as_sharp_as, blurred, centre, composed, sav
 from deepcovid.settings import EvaluateSettings
 from deepcovid.sources.phantom.population import patient_images, planned
 from deepcovid.sources.phantom.redrawn import Variant, redrawn
-from stages.changed import of_other_patients
+from stages._changed import of_other_patients
 from tests.phantoms import phantom_source
 
 SETTINGS = EvaluateSettings(bootstrap_samples=200, bootstrap_seed=0)

@@ -24,7 +24,7 @@ from deepcovid.settings import EvaluateSettings, FeatureSettings, HidingSettings
 from deepcovid.sources.phantom.population import patient_images
 from deepcovid.statistics.estimate import Headline, read_result
 from stages import _audit, paths
-from stages.hidden import hidden as hidden_stage
+from stages._hidden import hidden as hidden_stage
 from tests.audits import HIDDEN
 from tests.checkouts import ROOT
 from tests.phantoms import patient, phantom_source

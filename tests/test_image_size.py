@@ -19,13 +19,13 @@ from deepcovid.nets.zoo import NETS
 from deepcovid.settings import Net
 from deepcovid.statistics.estimate import Headline, read_result
 from stages import paths
+from stages._changed import changed
+from stages._hidden import known_lesions
 from stages.augment import augment
-from stages.changed import changed
 from stages.download import download
 from stages.evaluate import hand_on
 from stages.features import features
 from stages.heatmaps import heatmaps
-from stages.hidden import known_lesions
 from stages.localisation import localisation
 from stages.replay import replay_stage
 from stages.split import split

@@ -26,7 +26,7 @@ EVERY_STAGE = {
     if stage not in ("resolve", "plots", "dials")
 }
 ALWAYS = {"plots", "report"}  # the page shows every stage's parameters and code; the plots are of all data sets
-TRAINING = {"train", "ladder", "baselines", "hidden", "collection"}  # under the paper's recipe
+TRAINING = {"train", "ladder", "audits", "collection"}  # under the paper's recipe
 # Files that a stage reads out of a folder that another leaves.
 INSIDE = {
     "/weights": [f"{net}.safetensors" for net in ("resnet18", "squeezenet1_1")],
@@ -157,8 +157,8 @@ def code(fingerprints):
         ("deepcovid/heads/schedules.py", TRAINING | {"replay"}),
         ("deepcovid/statistics/curves.py", {"evaluate"}),
         ("deepcovid/heatmaps/occlusion.py", {"heatmaps", "heatmaps_beside"}),
-        ("deepcovid/sources/phantom/anatomy.py", {"download", "changed"}),
-        ("deepcovid/audits/keypoints.py", {"leakage"}),
+        ("deepcovid/sources/phantom/anatomy.py", {"download", "audits"}),
+        ("deepcovid/audits/keypoints.py", {"audits"}),
         ("deepcovid/files.py", EVERY_STAGE),
         ("deepcovid/settings.py", EVERY_STAGE),
     ],

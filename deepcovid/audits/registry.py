@@ -22,7 +22,7 @@ from deepcovid.audits.reliability import Curves
 from deepcovid.statistics.calibration import Calibrations
 from deepcovid.statistics.estimate import read_result
 
-# By the name of their stage, in the order in which they are told.
+# By the name of their result, in the order in which they are told.
 AUDITS: dict[str, type[Audit]] = {
     "leakage": Leakage,
     "acquisition": Acquisition,

@@ -26,7 +26,7 @@ from deepcovid.parameters import Parameters
 from deepcovid.progress import track
 from deepcovid.settings import Collection, EvaluateSettings, PhantomSource
 from deepcovid.sources.phantom.redrawn import Variant, redrawn
-from stages import _audit, _run, paths
+from stages import _audit, paths
 from stages._pixels import read_pixels
 
 CENTRE = 0.75  # side of the square that counts as the middle of an image, share of the image's
@@ -214,7 +214,3 @@ def _of(files: Pixels) -> Images:
 def _named(variant: Variant) -> str:
     lesions = "" if variant.lesions else ", drawn without its lesions"
     return f"COVID-19{lesions}, processed as collection {variant.collection}"
-
-
-if __name__ == "__main__":
-    _run.run(changed)

@@ -2,15 +2,15 @@
 
 from deepcovid import catalogue
 from deepcovid.arrays import batches, load_array
-from deepcovid.audits.leakage import leakage
+from deepcovid.audits import leakage as audit
 from deepcovid.parameters import Parameters
-from stages import _audit, _run, paths
+from stages import _audit, paths
 
 
-def leakage_stage(parameters: Parameters, dataset: str) -> None:
+def leakage(parameters: Parameters, dataset: str) -> None:
     table = catalogue.read(paths.data(dataset, "images.csv"))
     model = (parameters.audited_models or parameters.models)[0]
-    found = leakage(
+    found = audit.leakage(
         table,
         batches(paths.data(dataset, "pixels.npy"), 256),
         load_array(paths.features(dataset, model)),
@@ -19,7 +19,3 @@ def leakage_stage(parameters: Parameters, dataset: str) -> None:
         parameters.compared_pairs,
     )
     _audit.write(found, dataset, "leakage")
-
-
-if __name__ == "__main__":
-    _run.run(leakage_stage)

@@ -23,7 +23,7 @@ from deepcovid.nets.zoo import published_weights_of, title_of
 from deepcovid.parameters import Parameters
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.runs import Run
-from stages import _audit, _run, paths
+from stages import _audit, paths
 from stages.runs import read_score_table
 
 BATCH = 64  # images read at a time; bounds memory
@@ -75,7 +75,3 @@ def weights_of(source: str, model: str) -> str:
     """Return a net's weights in a few words; `source` is the data set's `weights.source`."""
     known = {"random": "random weights of the pipeline", "imagenet": published_weights_of(model)}
     return known.get(source, "weights of a file")
-
-
-if __name__ == "__main__":
-    _run.run(baselines)

@@ -12,7 +12,7 @@ from deepcovid.errors import UserError
 from deepcovid.fetching import packaged
 from deepcovid.images.masks import lesion_masks, lung_masks, lung_places
 from deepcovid.parameters import Parameters
-from stages import _audit, _run, paths
+from stages import _audit, paths
 
 
 def hidden(parameters: Parameters, dataset: str) -> None:
@@ -59,7 +59,3 @@ def known_lungs(dataset: str, table: pd.DataFrame, image_size: int) -> NDArray[n
 def covid_test_images(table: pd.DataFrame) -> pd.DataFrame:
     """Return the catalogue's rows of the COVID test images."""
     return table[catalogue.in_test(table) & catalogue.covid(table)].reset_index(drop=True)
-
-
-if __name__ == "__main__":
-    _run.run(hidden)
