@@ -23,7 +23,7 @@ from deepcovid.arrays import ArrayWriter, batches
 from deepcovid.nets.features import choose_device, extract, keep_large_buffers, normalised
 from deepcovid.nets.trunks import build, trunk
 from deepcovid.nets.zoo import NETS
-from deepcovid.settings import FeatureSettings
+from deepcovid.settings.analyses import FeatureSettings
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from benchmarks._record import record
 from deepcovid.heads import training
 from deepcovid.heads.training import Data
 from deepcovid.ladder.rungs import subsets
-from deepcovid.settings import Recipe
+from deepcovid.settings.recipes import Recipe
 from stages._resolved import read_settings
 
 TRAIN, TEST, ORIGINALS = 2420, 3100, 2084

@@ -26,7 +26,7 @@ from deepcovid.heatmaps.occlusion import Window, occlusion, places
 from deepcovid.nets.features import choose_device, keep_large_buffers, normalised
 from deepcovid.nets.trunks import build, trunk
 from deepcovid.nets.zoo import NETS
-from deepcovid.settings import FeatureSettings
+from deepcovid.settings.analyses import FeatureSettings
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ nets/        frozen nets: architectures, weights, features
 sources/     one module a source of images
 images/      from archive members to pixels
 
-settings.py    the schema of params.yaml: every knob, its type and its range
+settings/      the schema of params.yaml: every knob, its type and its range
 parameters.py  every value that a data set runs with, merged from params.yaml
 schema.py      what schemas of files share, and one line that says what is wrong in a file
 catalogue.py   the table that stages hand on, a row an image

@@ -7,7 +7,7 @@ import pandas as pd
 from deepcovid import catalogue
 from deepcovid.catalogue import LABELS
 from deepcovid.errors import UserError
-from deepcovid.settings import FilterSettings
+from deepcovid.settings.datasets import FilterSettings
 
 
 def filter_images(table: pd.DataFrame, settings: FilterSettings) -> tuple[pd.DataFrame, dict[str, Any]]:

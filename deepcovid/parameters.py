@@ -11,23 +11,19 @@ from pydantic import AfterValidator, ValidationError, ValidationInfo, model_vali
 
 from deepcovid.errors import UserError
 from deepcovid.schema import Strict, checked
-from deepcovid.settings import (
+from deepcovid.settings.analyses import (
     AuditSettings,
-    DatasetSettings,
     DialSettings,
     EvaluateSettings,
     FeatureSettings,
-    HidingSettings,
     LadderSettings,
-    Name,
-    Names,
     Net,
     OutlierSettings,
-    Recipe,
-    Seed,
     SharedHeatmapSettings,
-    distinct,
 )
+from deepcovid.settings.datasets import DatasetSettings, HidingSettings
+from deepcovid.settings.recipes import Recipe
+from deepcovid.settings.types import Name, Names, Seed, distinct
 
 SomeNames = Annotated[list[Name], AfterValidator(distinct)]
 Values = dict[str, Any]

@@ -8,7 +8,7 @@ import pandas as pd
 from deepcovid import catalogue
 from deepcovid.catalogue import LABELS
 from deepcovid.errors import UserError
-from deepcovid.settings import Counts, SplitSettings
+from deepcovid.settings.datasets import Counts, SplitSettings
 
 SIDES = ("train", "test")
 

@@ -24,7 +24,8 @@ from deepcovid.nets.features import extract, keep_large_buffers
 from deepcovid.nets.trunks import read_state, trunk
 from deepcovid.parameters import Parameters
 from deepcovid.progress import track
-from deepcovid.settings import Collection, EvaluateSettings, PhantomSource
+from deepcovid.settings.analyses import EvaluateSettings
+from deepcovid.settings.datasets import Collection, PhantomSource
 from deepcovid.sources.phantom.redrawn import Variant, redrawn
 from stages import _audit, paths
 from stages._pixels import read_pixels

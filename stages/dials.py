@@ -27,7 +27,7 @@ from deepcovid.nets.trunks import trunk
 from deepcovid.nets.weights import random_state
 from deepcovid.parameters import Parameters
 from deepcovid.progress import track
-from deepcovid.settings import DatasetSettings, PhantomSource
+from deepcovid.settings.datasets import DatasetSettings, PhantomSource
 from deepcovid.splitting import split_images
 from deepcovid.statistics.estimate import write_result
 from stages import _run, paths

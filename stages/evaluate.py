@@ -15,9 +15,10 @@ from deepcovid.parameters import Parameters, RunParameters
 from deepcovid.statistics import curves
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.calibration import Calibrations, calibration
-from deepcovid.statistics.comparison import beside_published, between_nets, measure
+from deepcovid.statistics.comparison import beside_published, measure
 from deepcovid.statistics.estimate import write_result
 from deepcovid.statistics.further import FEWEST, Further, further
+from deepcovid.statistics.paired import between_nets
 from deepcovid.statistics.rates import Runs, evaluate, headline, units_of
 from deepcovid.statistics.review import Review, prior, review
 from deepcovid.statistics.runs import Run

@@ -21,7 +21,7 @@ from deepcovid.images.resizing import resized
 from deepcovid.nets.trunks import read_state, trunk
 from deepcovid.nets.zoo import title_of
 from deepcovid.parameters import Parameters
-from deepcovid.settings import HeatmapImages
+from deepcovid.settings.datasets import HeatmapImages
 from deepcovid.statistics.estimate import write_result
 from stages import _run, paths
 from stages._explained import explained_by

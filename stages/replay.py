@@ -19,7 +19,7 @@ from deepcovid.images.uncropped import uncropped
 from deepcovid.nets.features import choose_device, keep_large_buffers
 from deepcovid.nets.trunks import read_state, trunk
 from deepcovid.parameters import Parameters
-from deepcovid.settings import Recipe
+from deepcovid.settings.recipes import Recipe
 from stages import _run, paths
 from stages._pixels import read_pixels
 from stages._run import leave_nothing

@@ -16,10 +16,12 @@ from deepcovid.report.checklists import read_checklists
 from deepcovid.report.contents import Contents, ShownRun, main_of
 from deepcovid.report.page import render, render_review
 from deepcovid.report.sentences import claim_sentences, finding
-from deepcovid.settings import DatasetSettings, Recipe
+from deepcovid.settings.datasets import DatasetSettings
+from deepcovid.settings.recipes import Recipe
 from deepcovid.statistics.calibration import Calibrations
-from deepcovid.statistics.comparison import AgainstPublished, NetsCompared
+from deepcovid.statistics.comparison import AgainstPublished
 from deepcovid.statistics.estimate import Model, read_result
+from deepcovid.statistics.paired import NetsCompared
 from deepcovid.statistics.rates import RunResult, Runs
 from deepcovid.statistics.review import Review
 from deepcovid.statistics.uncertainty import Uncertainty

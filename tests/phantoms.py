@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from deepcovid.settings import PhantomSource
+from deepcovid.settings.datasets import PhantomSource
 from deepcovid.sources.phantom.population import Planned
 
 GROUPS = ("covid", "normal", "other")

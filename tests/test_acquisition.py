@@ -12,7 +12,7 @@ from deepcovid.audits.acquisition import PROPERTIES, VARIABLES, Property, confou
 from deepcovid.audits.enough import highest_first
 from deepcovid.audits.headers import Header, header, headers
 from deepcovid.drawing.steps import Step
-from deepcovid.settings import EvaluateSettings
+from deepcovid.settings.analyses import EvaluateSettings
 from deepcovid.statistics.counts import Counts
 from deepcovid.statistics.estimate import Headline
 from deepcovid.statistics.intervals import auc_interval

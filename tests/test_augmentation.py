@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from deepcovid.images.augmentation import augmented, distortion, with_copies
-from deepcovid.settings import AugmentSettings
+from deepcovid.settings.datasets import AugmentSettings
 
 SETTINGS = AugmentSettings(
     source="generated",

@@ -31,7 +31,7 @@ from deepcovid.audits.baselines import (
 )
 from deepcovid.heads.head_files import read_head
 from deepcovid.images.resizing import resize_and_crop, saved_alike
-from deepcovid.settings import EvaluateSettings
+from deepcovid.settings.analyses import EvaluateSettings
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import Estimate, Headline, read_result
 from stages._baselines import baselines

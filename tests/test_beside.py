@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from deepcovid.heatmaps.beside import OTHER, OWN, WITH, Group, Mapped, MapsBeside, groups
-from deepcovid.settings import EvaluateSettings
+from deepcovid.settings.analyses import EvaluateSettings
 
 SETTINGS = EvaluateSettings(bootstrap_samples=200, bootstrap_seed=0)
 SIDE = 12

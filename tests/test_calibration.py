@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
-from deepcovid.settings import EvaluateSettings
+from deepcovid.settings.analyses import EvaluateSettings
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.calibration import calibration, reliability
 from deepcovid.statistics.estimate import Estimate

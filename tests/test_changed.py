@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 from deepcovid.audits.changed import FEWEST, OTHER_FRAME, Changed, OfNet, figure, parts, shift
 from deepcovid.drawing.steps import Step
 from deepcovid.images.changes import as_sharp_as, blurred, centre, composed, saved_again, without_margins
-from deepcovid.settings import EvaluateSettings
+from deepcovid.settings.analyses import EvaluateSettings
 from deepcovid.sources.phantom.population import patient_images, planned
 from deepcovid.sources.phantom.redrawn import Variant, redrawn
 from stages._changed import of_other_patients

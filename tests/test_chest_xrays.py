@@ -15,7 +15,7 @@ from deepcovid.nets.features import extract, normalised
 from deepcovid.nets.trunks import build, read_state, trunk
 from deepcovid.nets.weights import load, random_state
 from deepcovid.nets.zoo import NETS, published_weights_of
-from deepcovid.settings import FeatureSettings
+from deepcovid.settings.analyses import FeatureSettings
 from stages._baselines import weights_of
 from stages.weights import get
 from tests.checkouts import ROOT, parameters

@@ -12,7 +12,7 @@ from deepcovid.catalogue import NORMAL
 from deepcovid.fetching import remote_files
 from deepcovid.files import sha256_of
 from deepcovid.filtering import filter_images
-from deepcovid.settings import CohenChexpertSource, CohenSource, FilterSettings
+from deepcovid.settings.datasets import CohenChexpertSource, CohenSource, FilterSettings
 from deepcovid.sources.chexpert import FINDINGS
 from tests.checkouts import ROOT
 from tests.radiographs import jpeg

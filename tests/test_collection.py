@@ -7,7 +7,8 @@ from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
 from deepcovid.audits.collection import Collection, OfNet, check, collection_of_net, folds, learned
-from deepcovid.settings import EvaluateSettings, Recipe
+from deepcovid.settings.analyses import EvaluateSettings
+from deepcovid.settings.recipes import Recipe
 from deepcovid.statistics.estimate import Headline, read_result
 from stages import paths
 from stages.collection import collection

@@ -22,7 +22,7 @@ from deepcovid.commands import main
 from deepcovid.commands.inputs import Input, _distinct
 from deepcovid.errors import UserError
 from deepcovid.heatmaps.overlays import overlay
-from deepcovid.settings import LARGEST
+from deepcovid.settings.types import LARGEST
 from tests.checkouts import ROOT, run
 from tests.forged import lying, nameless, without_palette
 from tests.radiographs import dicom, jpeg, noise, png

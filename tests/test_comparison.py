@@ -9,17 +9,12 @@ from sklearn.metrics import roc_auc_score
 from statsmodels.stats.proportion import proportion_confint
 
 from deepcovid.report.sentences import claim_sentences
-from deepcovid.settings import EvaluateSettings
+from deepcovid.settings.analyses import EvaluateSettings
 from deepcovid.statistics.bootstrap import Bootstrap
-from deepcovid.statistics.comparison import (
-    AgainstPublished,
-    OverHeads,
-    beside_published,
-    between_nets,
-    measure,
-)
+from deepcovid.statistics.comparison import AgainstPublished, OverHeads, beside_published, measure
 from deepcovid.statistics.estimate import Estimate
 from deepcovid.statistics.intervals import bootstrap_p_value
+from deepcovid.statistics.paired import between_nets
 from deepcovid.statistics.published import Group
 from deepcovid.statistics.rates import evaluate
 from deepcovid.statistics.runs import Run

@@ -6,7 +6,7 @@ import pytest
 
 from deepcovid import sources
 from deepcovid.errors import UserError
-from deepcovid.settings import CovidXray5kSource
+from deepcovid.settings.datasets import CovidXray5kSource
 from tests.radiographs import jpeg
 
 UUID = "06d95ab6-c36e-4807-8879-1b742286b568"

@@ -11,8 +11,9 @@ from deepcovid import catalogue
 from deepcovid.heads.halves import COLUMNS
 from deepcovid.nets.zoo import NETS
 from deepcovid.statistics.calibration import Calibrations
-from deepcovid.statistics.comparison import AgainstPublished, NetsCompared, metrics_of
+from deepcovid.statistics.comparison import AgainstPublished, metrics_of
 from deepcovid.statistics.estimate import Headline, read_result
+from deepcovid.statistics.paired import NetsCompared
 from deepcovid.statistics.rates import Runs, headline
 from deepcovid.statistics.review import Review
 from deepcovid.statistics.uncertainty import Uncertainty

@@ -16,7 +16,7 @@ from sklearn.metrics import (
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import DescrStatsW
 
-from deepcovid.settings import EvaluateSettings
+from deepcovid.settings.analyses import EvaluateSettings
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import Headline, read_result, write_result
 from deepcovid.statistics.intervals import percentile_interval

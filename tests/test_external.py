@@ -17,7 +17,7 @@ from deepcovid.audits.unseen import LeftOut, check_images, chosen, left_out, tra
 from deepcovid.files import sha256_of, write_csv
 from deepcovid.heads.scoring import score, score_table
 from deepcovid.nets.trunks import write_state
-from deepcovid.settings import EvaluateSettings
+from deepcovid.settings.analyses import EvaluateSettings
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.counts import Counts
 from deepcovid.statistics.estimate import Estimate, Headline, read_result, write_result

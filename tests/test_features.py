@@ -10,7 +10,7 @@ from deepcovid.errors import UserError
 from deepcovid.nets.features import choose_device, extract
 from deepcovid.nets.trunks import trunk
 from deepcovid.nets.weights import random_state
-from deepcovid.settings import FeatureSettings
+from deepcovid.settings.analyses import FeatureSettings
 from tests.radiographs import decode
 
 SETTINGS = FeatureSettings(device="cpu", precision="fp32", batch_size=4)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from deepcovid import catalogue
 from deepcovid.filtering import filter_images
-from deepcovid.settings import FilterSettings
+from deepcovid.settings.datasets import FilterSettings
 from tests.strategies import MODALITIES, VIEWS, catalogues
 
 AP_XRAY = FilterSettings(views=["AP"], modality=["X-ray"])

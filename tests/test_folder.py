@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from deepcovid import sources
 from deepcovid.archives import Archive
 from deepcovid.nets.zoo import NETS
-from deepcovid.settings import FolderSource
+from deepcovid.settings.datasets import FolderSource
 from stages.augment import augment
 from stages.download import download
 from stages.split import split

@@ -11,7 +11,7 @@ from deepcovid.nets.chest_xrays import grey_levels
 from deepcovid.nets.features import normalised
 from deepcovid.nets.trunks import trunk
 from deepcovid.nets.weights import random_state
-from deepcovid.settings import FeatureSettings
+from deepcovid.settings.analyses import FeatureSettings
 
 MODELS = ["resnet18", "squeezenet1_1", "densenet121", CHEST_XRAYS]
 SETTINGS = FeatureSettings(device="cpu", precision="fp32", batch_size=2)

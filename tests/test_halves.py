@@ -9,7 +9,7 @@ from deepcovid import catalogue
 from deepcovid.heads import training
 from deepcovid.heads.halves import by_halves, halves
 from deepcovid.heads.scoring import score
-from deepcovid.settings import Recipe
+from deepcovid.settings.recipes import Recipe
 from tests.test_resplit import RELEASED, table_of
 from tests.trained import PAPER
 

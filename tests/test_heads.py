@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from deepcovid.heads import training
-from deepcovid.settings import Constant, Recipe, Step
+from deepcovid.settings.recipes import Constant, Recipe, Step
 from tests.trained import PAPER
 
 RELEASED = PAPER | {

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepcovid.heatmaps.selection import choose
-from deepcovid.settings import HeatmapImages
+from deepcovid.settings.datasets import HeatmapImages
 from tests.strategies import labelled_scores
 
 numbers = st.integers(0, 12)

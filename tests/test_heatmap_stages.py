@@ -21,7 +21,7 @@ from deepcovid.images.resizing import resize_and_crop
 from deepcovid.nets.features import extract, normalised
 from deepcovid.nets.trunks import trunk, write_state
 from deepcovid.nets.weights import random_state
-from deepcovid.settings import FeatureSettings
+from deepcovid.settings.analyses import FeatureSettings
 from deepcovid.sources.phantom import source as phantom
 from deepcovid.statistics.estimate import read_result
 from stages import paths

@@ -20,7 +20,8 @@ from deepcovid.nets.trunks import trunk
 from deepcovid.nets.weights import random_state
 from deepcovid.nets.zoo import NETS
 from deepcovid.parameters import validate
-from deepcovid.settings import EvaluateSettings, FeatureSettings, HidingSettings
+from deepcovid.settings.analyses import EvaluateSettings, FeatureSettings
+from deepcovid.settings.datasets import HidingSettings
 from deepcovid.sources.phantom.population import patient_images
 from deepcovid.statistics.estimate import Headline, read_result
 from stages import _audit, paths

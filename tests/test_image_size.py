@@ -16,7 +16,7 @@ from deepcovid.commands import main
 from deepcovid.images.decoding import decode
 from deepcovid.images.resizing import resize_and_crop, resized
 from deepcovid.nets.zoo import NETS
-from deepcovid.settings import Net
+from deepcovid.settings.analyses import Net
 from deepcovid.statistics.estimate import Headline, read_result
 from stages import paths
 from stages._changed import changed

@@ -19,7 +19,8 @@ from deepcovid.ladder.rungs import differences, rungs, subsets
 from deepcovid.nets.zoo import NETS
 from deepcovid.parameters import validate
 from deepcovid.report.sentences import finding
-from deepcovid.settings import Detection, EvaluateSettings, LadderSettings, Recipe
+from deepcovid.settings.analyses import Detection, EvaluateSettings, LadderSettings
+from deepcovid.settings.recipes import Recipe
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import Estimate
 from deepcovid.statistics.rates import rates

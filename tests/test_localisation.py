@@ -20,7 +20,7 @@ from deepcovid.heatmaps.localisation import (
     pointing_game,
 )
 from deepcovid.heatmaps.occlusion import Window, occlusion
-from deepcovid.settings import EvaluateSettings, FeatureSettings
+from deepcovid.settings.analyses import EvaluateSettings, FeatureSettings
 from deepcovid.sources.phantom.population import patient_images
 from deepcovid.statistics.estimate import Estimate, read_result, write_result
 from tests.phantoms import patient, phantom_source

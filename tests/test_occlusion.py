@@ -11,7 +11,7 @@ from torch import nn
 
 from deepcovid.heatmaps.occlusion import Window, check_window, occlusion, places
 from deepcovid.nets.features import normalised
-from deepcovid.settings import FeatureSettings
+from deepcovid.settings.analyses import FeatureSettings
 
 
 def settings(batch_size=7, precision="fp32"):

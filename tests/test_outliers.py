@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import mahalanobis
 
 from deepcovid.heads.outliers import fit, fit_with_threshold
-from deepcovid.settings import OutlierSettings
+from deepcovid.settings.analyses import OutlierSettings
 
 SETTINGS = OutlierSettings(components=4, share=0.05, folds=5, seed=3)
 

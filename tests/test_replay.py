@@ -13,7 +13,7 @@ from deepcovid.heads import training
 from deepcovid.heads.replay import Images, Net, replay
 from deepcovid.heads.scoring import score
 from deepcovid.nets.features import normalised
-from deepcovid.settings import Recipe
+from deepcovid.settings.recipes import Recipe
 
 RELEASED = {
     "optimiser": {"kind": "sgd", "momentum": 0.9},

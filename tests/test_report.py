@@ -30,18 +30,12 @@ from deepcovid.report.checklists import read_checklists
 from deepcovid.report.contents import Contents, ShownRun
 from deepcovid.report.page import render, render_review, slug
 from deepcovid.report.sentences import heat_sentences
-from deepcovid.settings import Detection, EvaluateSettings, Recipe
+from deepcovid.settings.analyses import Detection, EvaluateSettings
+from deepcovid.settings.recipes import Recipe
 from deepcovid.statistics.bootstrap import Bootstrap
-from deepcovid.statistics.comparison import (
-    AgainstPublished,
-    AucPair,
-    Beside,
-    NetsCompared,
-    Pair,
-    RatePair,
-    SeedPairs,
-)
+from deepcovid.statistics.comparison import AgainstPublished, Beside
 from deepcovid.statistics.estimate import Estimate
+from deepcovid.statistics.paired import AucPair, NetsCompared, Pair, RatePair, SeedPairs
 from deepcovid.statistics.rates import Runs, evaluate
 from deepcovid.statistics.review import review
 from deepcovid.statistics.uncertainty import HEADLINES, RunSources, Source, Sources, Uncertainty

@@ -160,7 +160,7 @@ def code(fingerprints):
         ("deepcovid/sources/phantom/anatomy.py", {"download", "audits"}),
         ("deepcovid/audits/keypoints.py", {"audits"}),
         ("deepcovid/files.py", EVERY_STAGE),
-        ("deepcovid/settings.py", EVERY_STAGE),
+        ("deepcovid/settings/datasets.py", EVERY_STAGE),
     ],
 )
 def test_an_edit_changes_the_code_of_the_stages_that_use_the_module(pipeline, fingerprints, code, module, stages):

@@ -12,7 +12,7 @@ from deepcovid.heads import training
 from deepcovid.heads.resplit import resplit, scores_of_splits
 from deepcovid.heads.scoring import score
 from deepcovid.heads.sides import sides
-from deepcovid.settings import Recipe
+from deepcovid.settings.recipes import Recipe
 from tests.trained import PAPER
 
 RELEASED = PAPER | {

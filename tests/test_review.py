@@ -8,7 +8,8 @@ from sklearn.metrics import roc_auc_score
 from deepcovid import catalogue
 from deepcovid.heads.card import REAL, SYNTHETIC, model_card
 from deepcovid.report.review import boxes_of
-from deepcovid.settings import EvaluateSettings, Recipe
+from deepcovid.settings.analyses import EvaluateSettings
+from deepcovid.settings.recipes import Recipe
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.review import FEWEST, UNKNOWN, groups_of, prior, review, who
 from tests.trained import PAPER, random_head

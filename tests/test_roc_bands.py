@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
-from deepcovid.settings import EvaluateSettings
+from deepcovid.settings.analyses import EvaluateSettings
 from deepcovid.statistics import roc_bands
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.roc_bands import FALSE_POSITIVE_RATES

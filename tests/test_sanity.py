@@ -23,7 +23,7 @@ from deepcovid.heatmaps.sanity import (
 )
 from deepcovid.nets.trunks import build, trunk
 from deepcovid.nets.zoo import NETS
-from deepcovid.settings import EvaluateSettings
+from deepcovid.settings.analyses import EvaluateSettings
 
 SETTINGS = EvaluateSettings(bootstrap_samples=200, bootstrap_seed=0)
 

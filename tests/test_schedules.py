@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepcovid.heads.schedules import factor
-from deepcovid.settings import Step
+from deepcovid.settings.recipes import Step
 
 
 @given(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from deepcovid import catalogue
 from deepcovid.catalogue import LABELS
-from deepcovid.settings import Counts, SplitSettings
+from deepcovid.settings.datasets import Counts, SplitSettings
 from deepcovid.splitting import overlap, split_images
 from tests.strategies import catalogues
 

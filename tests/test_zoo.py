@@ -6,7 +6,7 @@ from torch import nn
 
 from deepcovid.nets.trunks import build, check_line, check_size, classes_of, trunk
 from deepcovid.nets.zoo import NETS
-from deepcovid.settings import Net
+from deepcovid.settings.analyses import Net
 
 IMAGES = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
 # Nets that are in torchvision and not in the zoo, with a right line, and their number of features.

@@ -8,7 +8,7 @@ from deepcovid.files import sha256_of
 from deepcovid.heads.gaussian import Gaussian
 from deepcovid.heads.head_files import HeadFile, write_head
 from deepcovid.nets.trunks import write_state
-from deepcovid.settings import Recipe
+from deepcovid.settings.recipes import Recipe
 
 MODEL = "squeezenet1_1"
 FEATURES = 512

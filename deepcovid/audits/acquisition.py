@@ -23,7 +23,7 @@ from deepcovid.drawing.steps import Step
 from deepcovid.drawing.tables import Table, spread
 from deepcovid.errors import UserError
 from deepcovid.schema import Strict
-from deepcovid.settings import EvaluateSettings
+from deepcovid.settings.analyses import EvaluateSettings
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.counts import Counts
 from deepcovid.statistics.estimate import Estimate, Headline, Number

@@ -23,7 +23,7 @@ from deepcovid.drawing.svg import INK, WIDTH, styled
 from deepcovid.drawing.tables import Table
 from deepcovid.nets.zoo import title_of
 from deepcovid.schema import Strict
-from deepcovid.settings import EvaluateSettings
+from deepcovid.settings.analyses import EvaluateSettings
 from deepcovid.statistics.bootstrap import mean_by_patient
 from deepcovid.statistics.estimate import Estimate, Headline, Number
 

@@ -32,7 +32,8 @@ from deepcovid.errors import UserError
 from deepcovid.heads.scoring import median_head
 from deepcovid.nets.zoo import title_of
 from deepcovid.schema import Strict
-from deepcovid.settings import EvaluateSettings, Recipe
+from deepcovid.settings.analyses import EvaluateSettings
+from deepcovid.settings.recipes import Recipe
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import Estimate, Headline
 from deepcovid.statistics.intervals import percentile_interval

@@ -23,7 +23,8 @@ from deepcovid.drawing.svg import INK, WIDTH, styled
 from deepcovid.heads.scoring import median_head, score
 from deepcovid.heads.sweep import score_each, train_recipes
 from deepcovid.schema import Strict
-from deepcovid.settings import EvaluateSettings, Recipe
+from deepcovid.settings.analyses import EvaluateSettings
+from deepcovid.settings.recipes import Recipe
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import Estimate, Number
 from deepcovid.statistics.intervals import percentile_interval

@@ -21,7 +21,7 @@ from deepcovid.drawing.svg import INK, WIDTH, styled
 from deepcovid.drawing.tables import Table, rate, spread
 from deepcovid.nets.zoo import title_of
 from deepcovid.schema import Strict
-from deepcovid.settings import EvaluateSettings
+from deepcovid.settings.analyses import EvaluateSettings
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.calibration import Calibration, calibration
 from deepcovid.statistics.estimate import Estimate, Headline

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deepcovid.settings import HidingSettings
+from deepcovid.settings.datasets import HidingSettings
 
 Pixels = NDArray[np.uint8]
 

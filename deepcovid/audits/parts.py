@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from deepcovid import catalogue
 from deepcovid.schema import Strict
-from deepcovid.settings import EvaluateSettings
+from deepcovid.settings.analyses import EvaluateSettings
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import Estimate
 from deepcovid.statistics.views import projections

@@ -112,7 +112,7 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
     add("--head", required=True, type=Path, metavar="FILE", help="data/DATASET/heads/frozen/NET/RECIPE.safetensors")
     add("--weights", type=Path, metavar="FILE", help="the net's; default: weights/NET.safetensors above the head")
     add("--heatmap", type=Path, metavar="DIR", help="write a picture an image of where its score comes from")
-    # The limits are those of deepcovid/settings.py, which takes a while to import.
+    # The limits are those of deepcovid/settings/datasets.py, which takes a while to import.
     sides = _number(1, 512)
     add("--window", type=sides, default=32, metavar="PIXELS", help="of a heat map: side of the grey window; default 32")
     add("--stride", type=sides, default=8, metavar="PIXELS", help="from one place of it to the next; default 8")

@@ -13,7 +13,7 @@ from deepcovid.heads import training
 from deepcovid.heads.scoring import score
 from deepcovid.heads.sides import sides
 from deepcovid.heads.sweep import groups_of, joined, share_out
-from deepcovid.settings import Recipe
+from deepcovid.settings.recipes import Recipe
 
 COLUMNS = ["recipe", "same", "other"]
 

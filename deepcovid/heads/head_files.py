@@ -23,7 +23,8 @@ from deepcovid.heads.gaussian import Gaussian
 from deepcovid.images.transform import MEAN, STD
 from deepcovid.nets.zoo import NETS
 from deepcovid.schema import Strict, checked
-from deepcovid.settings import ImageSize, Name, Recipe, Seed
+from deepcovid.settings.recipes import Recipe
+from deepcovid.settings.types import ImageSize, Name, Seed
 
 FORMAT = 2  # raised when a file's contents change
 

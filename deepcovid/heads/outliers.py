@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from deepcovid import catalogue
 from deepcovid.errors import UserError
 from deepcovid.heads.gaussian import Gaussian
-from deepcovid.settings import OutlierSettings
+from deepcovid.settings.analyses import OutlierSettings
 
 FLOAT32 = np.finfo(np.float32)  # what features are rounded to
 

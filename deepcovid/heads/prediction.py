@@ -35,7 +35,7 @@ from deepcovid.nets.features import choose_device, extract
 from deepcovid.nets.trunks import State, read_state, trunk
 from deepcovid.nets.zoo import title_of
 from deepcovid.schema import checked
-from deepcovid.settings import FeatureSettings
+from deepcovid.settings.analyses import FeatureSettings
 
 LOADING = Lock()  # Pillow reads a file when its image is first used, and the same image may be there twice
 Picture = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]

@@ -20,7 +20,7 @@ from deepcovid.heads.scoring import score
 from deepcovid.heads.training import Data, Heads, drawn, weights_of
 from deepcovid.nets.features import normalised
 from deepcovid.progress import bar
-from deepcovid.settings import Recipe
+from deepcovid.settings.recipes import Recipe
 
 EVALUATION_BATCH = 64  # images; for memory only
 

@@ -15,7 +15,8 @@ from deepcovid.heads.scoring import score
 from deepcovid.heads.sides import sides
 from deepcovid.heads.sweep import groups_of, joined, share_out
 from deepcovid.progress import track
-from deepcovid.settings import Counts, Recipe, SplitSettings
+from deepcovid.settings.datasets import Counts, SplitSettings
+from deepcovid.settings.recipes import Recipe
 from deepcovid.splitting import SIDES, split_images
 
 # By recipe without its cut-off, then by the split's seed: which of its test images have COVID-19, and their P(covid).

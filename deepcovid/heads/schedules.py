@@ -1,6 +1,6 @@
 """Learning-rate schedules."""
 
-from deepcovid.settings import Constant, Step
+from deepcovid.settings.recipes import Constant, Step
 
 
 def factor(schedule: Constant | Step, epoch: int) -> float:

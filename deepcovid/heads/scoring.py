@@ -7,7 +7,7 @@ from scipy.special import expit
 
 from deepcovid.catalogue import group_of
 from deepcovid.errors import UserError
-from deepcovid.settings import Recipe
+from deepcovid.settings.recipes import Recipe
 
 # By recipe without its cut-off: test images by heads, columns seed_<seed> or seed_<seed>_run_<run>.
 Scores = dict[Recipe, pd.DataFrame]

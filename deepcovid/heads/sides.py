@@ -6,7 +6,7 @@ import pandas as pd
 
 from deepcovid import catalogue
 from deepcovid.errors import UserError
-from deepcovid.settings import Recipe
+from deepcovid.settings.recipes import Recipe
 
 VALIDATION_FOLDS = 5  # one of them is set apart where selection looks at training images
 

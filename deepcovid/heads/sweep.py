@@ -14,7 +14,7 @@ from deepcovid.heads import training
 from deepcovid.heads.scoring import Scores, score
 from deepcovid.heads.sides import sides
 from deepcovid.heads.training import Trained
-from deepcovid.settings import Recipe
+from deepcovid.settings.recipes import Recipe
 
 Value = TypeVar("Value")
 

@@ -23,7 +23,7 @@ from torch.optim.sgd import sgd
 from deepcovid.catalogue import LABELS
 from deepcovid.heads.schedules import factor
 from deepcovid.progress import track
-from deepcovid.settings import Adam, Recipe, Sgd
+from deepcovid.settings.recipes import Adam, Recipe, Sgd
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from deepcovid.heatmaps.sanity import FEWEST, correlations
 from deepcovid.images.changes import centre
 from deepcovid.nets.zoo import title_of
 from deepcovid.schema import Strict
-from deepcovid.settings import EvaluateSettings
+from deepcovid.settings.analyses import EvaluateSettings
 from deepcovid.statistics.bootstrap import mean_by_patient
 from deepcovid.statistics.estimate import Estimate
 

@@ -19,7 +19,7 @@ from deepcovid.heatmaps.sanity import STEPS, areas, changed_by_heat, correlation
 from deepcovid.nets.features import extract, normalised
 from deepcovid.nets.trunks import trunk
 from deepcovid.nets.weights import random_state
-from deepcovid.settings import FeatureSettings
+from deepcovid.settings.analyses import FeatureSettings
 
 Margin = NDArray[np.float32]  # (features), the head's weight of covid less that of non
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from deepcovid.nets.features import choose_device, normalised
 from deepcovid.nets.zoo import NETS
 from deepcovid.progress import bar
-from deepcovid.settings import FeatureSettings
+from deepcovid.settings.analyses import FeatureSettings
 
 
 def grad_cam(

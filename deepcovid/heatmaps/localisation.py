@@ -12,7 +12,7 @@ from deepcovid import catalogue
 from deepcovid.errors import UserError
 from deepcovid.heatmaps.sanity import Sanity
 from deepcovid.schema import Strict
-from deepcovid.settings import EvaluateSettings
+from deepcovid.settings.analyses import EvaluateSettings
 from deepcovid.statistics.bootstrap import mean_by_patient
 from deepcovid.statistics.estimate import Estimate, Number
 

@@ -14,7 +14,7 @@ from torch import nn
 from deepcovid.errors import UserError
 from deepcovid.nets.features import extract
 from deepcovid.progress import bar
-from deepcovid.settings import FeatureSettings
+from deepcovid.settings.analyses import FeatureSettings
 
 Score = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 Place = tuple[slice, slice]  # of a window: rows and columns of the image

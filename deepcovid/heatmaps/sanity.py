@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from deepcovid.schema import Strict
-from deepcovid.settings import EvaluateSettings
+from deepcovid.settings.analyses import EvaluateSettings
 from deepcovid.statistics.bootstrap import mean_by_patient
 from deepcovid.statistics.estimate import Estimate, Number
 

@@ -5,7 +5,7 @@ import pandas as pd
 
 from deepcovid import catalogue
 from deepcovid.errors import UserError
-from deepcovid.settings import HeatmapImages
+from deepcovid.settings.datasets import HeatmapImages
 
 
 def choose(table: pd.DataFrame, cut_off: float, images: HeatmapImages) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import torch
 from torchvision.transforms import v2
 
 from deepcovid.images.decoding import Pixels, Row
-from deepcovid.settings import AugmentSettings
+from deepcovid.settings.datasets import AugmentSettings
 
 
 def with_copies(rows: Iterable[Row], settings: AugmentSettings) -> Iterator[Row]:

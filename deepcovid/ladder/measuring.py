@@ -10,7 +10,8 @@ from deepcovid.heads.scoring import Scores
 from deepcovid.ladder.effects import Effect, effects
 from deepcovid.ladder.rungs import rungs, subsets
 from deepcovid.schema import Strict
-from deepcovid.settings import Detection, LadderSettings, Recipe
+from deepcovid.settings.analyses import Detection, LadderSettings
+from deepcovid.settings.recipes import Recipe
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import Estimate, Number
 from deepcovid.statistics.intervals import Draws, percentile_interval, wilson_interval

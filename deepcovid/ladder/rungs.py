@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain, combinations
 
-from deepcovid.settings import LadderSettings, Recipe
+from deepcovid.settings.analyses import LadderSettings
+from deepcovid.settings.recipes import Recipe
 
 FROZEN = {"random_crop": False, "batch_norm": "evaluation"}
 

@@ -15,7 +15,7 @@ from deepcovid.arrays import ArrayWriter
 from deepcovid.errors import UserError
 from deepcovid.images.transform import MEAN, STD
 from deepcovid.progress import bar
-from deepcovid.settings import FeatureSettings
+from deepcovid.settings.analyses import FeatureSettings
 
 
 def normalised(pixels: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from deepcovid.errors import UserError, reason_of
 from deepcovid.nets import chest_xrays
 from deepcovid.nets.zoo import NETS
-from deepcovid.settings import Net
+from deepcovid.settings.analyses import Net
 
 State = dict[str, Tensor]
 CLASSES = 1000  # of ImageNet

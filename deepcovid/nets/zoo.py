@@ -6,7 +6,7 @@ The stages track a net's line in the resolved parameters instead of this file's 
 stale.
 """
 
-from deepcovid.settings import Net
+from deepcovid.settings.analyses import Net
 
 # The paper trains the first four; its introduction says DenseNet-161 where its experiments say DenseNet-121, and it
 # does not say which SqueezeNet, so those are options.

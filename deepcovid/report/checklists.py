@@ -8,7 +8,7 @@ from typing import Annotated, Literal, NamedTuple, Self, get_args
 from pydantic import Field, model_validator
 
 from deepcovid.schema import Strict, checked, read_yaml
-from deepcovid.settings import Name
+from deepcovid.settings.types import Name
 from deepcovid.statistics.published import Text
 
 OfPaper = Literal["yes", "in part", "no", "unknown"]

@@ -13,10 +13,11 @@ from deepcovid.heatmaps.localisation import NetHeat
 from deepcovid.ladder.measuring import Ladders
 from deepcovid.nets.zoo import title_of
 from deepcovid.report.checklists import Checklists
-from deepcovid.settings import EvaluateSettings
+from deepcovid.settings.analyses import EvaluateSettings
 from deepcovid.statistics.calibration import Calibrations
-from deepcovid.statistics.comparison import AgainstPublished, NetsCompared
+from deepcovid.statistics.comparison import AgainstPublished
 from deepcovid.statistics.counts import Confusion
+from deepcovid.statistics.paired import NetsCompared
 from deepcovid.statistics.rates import RunResult
 from deepcovid.statistics.review import Review
 from deepcovid.statistics.runs import Run

@@ -18,7 +18,7 @@ from deepcovid.drawing.tables import spread
 from deepcovid.ladder.measuring import RungResult
 from deepcovid.nets.zoo import title_of
 from deepcovid.report.contents import ShownRun
-from deepcovid.settings import EvaluateSettings
+from deepcovid.settings.analyses import EvaluateSettings
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.comparison import Beside
 from deepcovid.statistics.counts import Confusion

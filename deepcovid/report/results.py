@@ -12,8 +12,9 @@ from deepcovid.heatmaps.beside import MapsBeside
 from deepcovid.heatmaps.localisation import NetHeat
 from deepcovid.ladder.measuring import Ladders, RungResult
 from deepcovid.schema import Strict
-from deepcovid.statistics.comparison import AgainstPublished, NetsCompared
+from deepcovid.statistics.comparison import AgainstPublished
 from deepcovid.statistics.estimate import read_result
+from deepcovid.statistics.paired import NetsCompared
 from deepcovid.statistics.rates import RunResult, Runs
 from deepcovid.statistics.review import Review
 from deepcovid.statistics.uncertainty import Uncertainty

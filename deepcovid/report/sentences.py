@@ -6,8 +6,8 @@ from deepcovid.drawing.tables import spread
 from deepcovid.heatmaps.localisation import CENTRE, GRAD_CAM, OCCLUSION, Located, Measure, NetHeat, NotLocated
 from deepcovid.ladder.measuring import NetLadder, RungResult
 from deepcovid.nets.zoo import title_of
-from deepcovid.statistics.comparison import CLAIMED_UNDER, CLOSE, HIGHEST, NetsCompared, difference_of_auc
 from deepcovid.statistics.estimate import Estimate, PairedTest
+from deepcovid.statistics.paired import CLAIMED_UNDER, CLOSE, HIGHEST, NetsCompared, difference_of_auc
 
 
 def finding(title: str, ladder: NetLadder) -> Iterator[str]:

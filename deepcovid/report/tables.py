@@ -12,7 +12,8 @@ from deepcovid.ladder.measuring import NetLadder, RungResult
 from deepcovid.nets.zoo import title_of
 from deepcovid.report.contents import ShownRun
 from deepcovid.report.figures import HEADLINE_TITLES, published_label
-from deepcovid.statistics.comparison import Beside, OverHeads, Pair, RatePair
+from deepcovid.statistics.comparison import Beside, OverHeads
+from deepcovid.statistics.paired import Pair, RatePair
 from deepcovid.statistics.uncertainty import RunSources, Source, Sources
 
 

@@ -11,7 +11,7 @@ chexpert.py        the source of every non-COVID image; no data set of its own
 folder.py          a user's own images
 edition.py         sizes of the originals, where an edition of COVID-Xray-5k is a reduced one
 
-Adding a data set is adding a module here, its `kind` to deepcovid/settings.py and its entry to params.yaml.
+Adding a data set is adding a module here, its `kind` to deepcovid/settings/datasets.py and its entry to params.yaml.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from typing import Any
 import pandas as pd
 
 from deepcovid import catalogue
-from deepcovid.settings import Source
+from deepcovid.settings.datasets import Source
 from deepcovid.sources import cohen, cohen_chexpert, covid_xray_5k, folder
 from deepcovid.sources.phantom import source as phantom
 

@@ -17,7 +17,7 @@ from deepcovid.errors import UserError
 from deepcovid.fetching import fetch_all, remote_files
 from deepcovid.images.masks import ARCHIVE, SOURCE
 from deepcovid.progress import track
-from deepcovid.settings import CohenSource
+from deepcovid.settings.datasets import CohenSource
 from deepcovid.sources import edition
 
 NEEDED = ("patientid", "finding", "view", "modality", "filename", "sex", "age", "license")

@@ -12,7 +12,7 @@ import pandas as pd
 from deepcovid.archives import Archive
 from deepcovid.fetching import fetch_all, remote_files
 from deepcovid.progress import track
-from deepcovid.settings import CohenChexpertSource
+from deepcovid.settings.datasets import CohenChexpertSource
 from deepcovid.sources import chexpert, cohen
 
 

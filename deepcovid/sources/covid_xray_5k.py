@@ -17,7 +17,7 @@ from deepcovid.errors import UserError
 from deepcovid.fetching import fetch_all, remote_files
 from deepcovid.images import masks
 from deepcovid.progress import track
-from deepcovid.settings import CovidXray5kSource
+from deepcovid.settings.datasets import CovidXray5kSource
 from deepcovid.sources import chexpert, cohen, edition
 
 ARCHIVE = "data_upload_v3.zip"

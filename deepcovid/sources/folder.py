@@ -16,7 +16,7 @@ from deepcovid.fetching import record_of
 from deepcovid.files import expanded, replacing
 from deepcovid.images import dicom
 from deepcovid.progress import track, warn
-from deepcovid.settings import FolderSource
+from deepcovid.settings.datasets import FolderSource
 
 ARCHIVE = "images.zip"
 TABLE = "images.csv"

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
 from deepcovid.errors import UserError
-from deepcovid.settings import EvaluateSettings
+from deepcovid.settings.analyses import EvaluateSettings
 from deepcovid.statistics.estimate import Estimate
 from deepcovid.statistics.intervals import auc_interval, percentile_interval
 

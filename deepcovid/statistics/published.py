@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveInt, model
 
 from deepcovid.nets.zoo import NETS
 from deepcovid.schema import Strict, checked
-from deepcovid.settings import Name, Names
+from deepcovid.settings.types import Name, Names
 from deepcovid.statistics.counts import Confusion, Counts
 
 Metric = Literal[

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from deepcovid import catalogue
 from deepcovid.schema import Strict
-from deepcovid.settings import Recipe
+from deepcovid.settings.recipes import Recipe
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.clinical import (
     Fit,

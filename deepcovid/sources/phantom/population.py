@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deepcovid.errors import interrupts_ignored
-from deepcovid.settings import Group, PhantomSource
+from deepcovid.settings.datasets import Group, PhantomSource
 from deepcovid.sources.phantom import lesions
 from deepcovid.sources.phantom.anatomy import Chest, Map, Patient, Pose, chest
 from deepcovid.sources.phantom.imaging import Exposure, image

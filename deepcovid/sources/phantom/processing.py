@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter
 
-from deepcovid.settings import Collection
+from deepcovid.settings.datasets import Collection
 
 SHARPENING_RADIUS, CONTRAST_RADIUS = 1.0, 6.0  # pixels
 QUALITY = 92  # of JPEG, where nothing made it worse

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from joblib import Parallel, cpu_count, delayed
 
-from deepcovid.settings import Collection, PhantomSource
+from deepcovid.settings.datasets import Collection, PhantomSource
 from deepcovid.sources.phantom.population import Planned, patient_images, planned
 
 

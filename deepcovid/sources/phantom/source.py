@@ -17,7 +17,7 @@ from deepcovid.catalogue import read_text_table
 from deepcovid.fetching import record_of
 from deepcovid.files import replacing
 from deepcovid.progress import track
-from deepcovid.settings import PhantomSource
+from deepcovid.settings.datasets import PhantomSource
 from deepcovid.sources.phantom.population import planned, population
 
 ARCHIVE = "phantom.zip"
