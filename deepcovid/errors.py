@@ -6,7 +6,9 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
+REMAKE = "run `dvc repro`, which makes it anew"  # where a file of ours is damaged
 REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space and run again",
     errno.EDQUOT: "the disk quota is used up; free some space and run again",
@@ -15,6 +17,13 @@ REMEDIES = {
     errno.ENAMETOOLONG: "give the file a shorter name",
     errno.ENOENT: "the file is missing; run `dvc repro`, which makes what a stage needs",
 }
+
+
+class Problem(NamedTuple):
+    """Something that needs mending: what is wrong, and the command that mends it."""
+
+    what: str
+    command: str
 
 
 class UserError(Exception):

@@ -1,12 +1,15 @@
-"""Writing files so that nothing half-written is ever left."""
+"""Writing files so that nothing half-written is ever left, and reading tables that are whole."""
 
 import hashlib
+import io
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from deepcovid.errors import REMAKE, UserError, reason_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,6 +66,48 @@ def write_csv(path: Path, table: "pd.DataFrame", digits: int = 6) -> None:
     """Write `table` without its index, floats with `digits` significant digits (17 keep every bit)."""
     with replacing(path) as partial:
         table.to_csv(partial, index=False, float_format=f"%.{digits}g", lineterminator="\n")
+
+
+def read_csv(
+    path: Path, columns: Iterable[str], numbers: Iterable[str] = (), rows: int | None = None, **how: Any
+) -> "pd.DataFrame":
+    """Return a table that `write_csv` wrote; a damaged one is refused.
+
+    Args:
+        path: The file.
+        columns: Columns that it must have; it may have more.
+        numbers: Columns that it must have too, and that must hold numbers.
+        rows: How many rows it must have, where that is known.
+        how: Options of pandas.read_csv.
+
+    Raises:
+        UserError: The file is empty, is cut off, is no CSV, or does not have these columns or rows.
+    """
+    import pandas as pd  # here, since not everything that writes files needs it
+
+    def damaged(why: str) -> UserError:
+        return UserError(f"{path}: damaged ({why}); {REMAKE}")
+
+    content = path.read_bytes()
+    if not content.endswith(b"\n"):
+        raise damaged("its last line is cut off" if content else "it is empty")
+    try:
+        table = pd.read_csv(io.BytesIO(content), **how)
+    except ValueError as error:  # of pandas' parser, and of bytes that are no UTF-8
+        raise damaged(reason_of(error)) from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes surplus leading values for row names
+        raise damaged("its rows have more values than its header has columns")
+    for column in (*columns, *numbers):
+        if column not in table:
+            raise damaged(f"it has no column {column}")
+    for column in numbers:
+        if len(table) and not pd.api.types.is_numeric_dtype(table[column]):
+            raise damaged(f"its column {column} holds what is no number")
+    if how.get("keep_default_na", True) is False and table.select_dtypes(exclude="number").isna().any(axis=None):
+        raise damaged("one of its rows has fewer values than its header has columns")
+    if rows not in (None, len(table)):
+        raise damaged(f"it has {len(table)} rows instead of {rows}")
+    return table
 
 
 def sha256_of(path: Path) -> str:

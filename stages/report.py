@@ -103,6 +103,8 @@ def report(parameters: Parameters, dataset: str) -> None:
 
 def shown_run(lock: Lock, dataset: str, run: RunParameters, result: RunResult, evaluated: Step) -> ShownRun:
     """Return one run with its tables and the steps that made them."""
+    trained = lock.step_of(paths.training(dataset, run))  # first, for it refuses a file that is not whole
+    lock.step_of(paths.scores(dataset, run))
     own = read_run(dataset, run)
     return ShownRun(
         own.model,
@@ -111,9 +113,9 @@ def shown_run(lock: Lock, dataset: str, run: RunParameters, result: RunResult, e
         own.scores,
         replayed=run.whole_net,
         result=result,
-        log=read_log(dataset, run),
+        log=read_log(dataset, run, own.heads.columns),
         evaluated=evaluated,
-        trained=lock.step_of(paths.training(dataset, run)),
+        trained=trained,
     )
 
 
@@ -131,7 +133,8 @@ def recorded(lock: Lock, path: Path) -> Sourced[Any]:
 
 def picture(lock: Lock, path: Path) -> Sourced[bytes]:
     """Return a picture of heat maps and the step that made it."""
-    return Sourced(path.read_bytes(), lock.step_of(path))
+    step = lock.step_of(path)
+    return Sourced(path.read_bytes(), step)
 
 
 def as_run(recipe: Recipe, replay_epochs: int) -> dict[str, Any]:
