@@ -1,31 +1,24 @@
 """Zip archives, read by member and never unpacked; and folders, read in the same way."""
 
 import hashlib
-import lzma
 import os
 import re
+import sys
 import zipfile
-import zlib
 from collections.abc import Iterable
+from copy import copy
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
 
-from deepcovid.errors import UserError
+from deepcovid.errors import UserError, reason_of
 
 # Images and tables hardly shrink twentyfold; a member beyond this, or beyond the size, is a bomb or no image.
 MAX_EXPANSION = 100
 MAX_MEMBER_BYTES = 512 * 2**20
-# What zipfile raises on damaged bytes, depending on where they are.
-DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    OSError,
-    NotImplementedError,
-    UnicodeDecodeError,
-)
+# What zip programs write unless they are told otherwise. Other methods expand up to a million times, and zipfile cannot
+# unpack them a piece at a time.
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # What an operating system leaves behind in folders, and puts into zips.
 _SYSTEM_FILE = re.compile(r"(^|/)(__MACOSX/|\._[^/]*$|\.DS_Store$|Thumbs\.db$|desktop\.ini$)")
 
@@ -34,7 +27,8 @@ class Archive:
     """A zip file whose member names and sizes were checked on opening.
 
     Raises:
-        UserError: The file is missing or no zip, or has unsafe, repeated or absurdly large members.
+        UserError: The file is missing or no zip, or has members that are unsafe, repeated, absurdly large, encrypted,
+            or neither stored nor deflated.
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,8 +37,10 @@ class Archive:
             self._zip = zipfile.ZipFile(path)
         except FileNotFoundError:
             raise UserError(f"{path}: no such archive; run the download stage") from None
-        except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: truncated or not a zip archive ({error}); get it again") from None
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # on damaged bytes, zipfile raises nearly anything
+            raise UserError(f"{path}: truncated or not a zip archive ({reason_of(error)}); get it again") from None
         try:
             self._check()
         except UserError:
@@ -55,7 +51,8 @@ class Archive:
         seen: set[str] = set()
         for info in self._zip.infolist():
             name = info.filename
-            if name.startswith(("/", "\\")) or ":" in name.split("/")[0] or ".." in PurePosixPath(name).parts:
+            outside = name.startswith(("/", "\\")) or ":" in name.split("/")[0] or ".." in PurePosixPath(name).parts
+            if outside or not name:
                 raise UserError(f"{self.path}: unsafe member name {name!r}; get the archive from its official source")
             if name in seen:
                 raise UserError(f"{self.path}: two members are named {name!r}; get a clean copy of the archive")
@@ -64,6 +61,11 @@ class Archive:
                 raise UserError(
                     f"{self.path}: {name!r} expands to {info.file_size} bytes from {info.compress_size}, "
                     "which no image does; get a clean copy of the archive"
+                )
+            if info.compress_type not in METHODS:
+                raise UserError(
+                    f"{self.path}: {name!r} is compressed with method {info.compress_type}, which is not read here; "
+                    "pack it again with deflate, the usual method"
                 )
             if info.flag_bits & 1:
                 raise UserError(f"{self.path}: {name!r} is encrypted; get a copy without a password")
@@ -89,14 +91,29 @@ class Archive:
         """Return the bytes of a member, its checksum verified.
 
         Raises:
-            UserError: The member is missing or its bytes are damaged.
+            UserError: The member is missing, its bytes are damaged, or they are not as many as the archive says.
         """
         try:
-            return self._zip.read(member)
+            info = copy(self._zip.getinfo(member))
         except KeyError:
             raise UserError(f"{self.path}: no member {member!r}; get a complete copy of the archive") from None
-        except DAMAGE as error:
-            raise UserError(f"{self.path}: {member!r} is damaged ({error}); fetch the archive again") from None
+        # If zipfile is asked for all of a member, it unpacks up to a gigabyte and then cuts that to the size that the
+        # archive says. Here it knows no size to cut at and is asked for one byte more, which only a lie can have.
+        size, info.file_size = info.file_size, sys.maxsize
+        try:
+            with self._zip.open(info) as file:
+                content = file.read(size + 1)
+        except MemoryError:
+            raise
+        except Exception as error:  # on damaged bytes, zipfile raises nearly anything
+            reason = reason_of(error) or type(error).__name__
+            raise UserError(f"{self.path}: {member!r} is damaged ({reason}); fetch the archive again") from None
+        if len(content) != size:
+            raise UserError(
+                f"{self.path}: {member!r} has {'more' if len(content) > size else 'less'} than the {size} bytes that "
+                "the archive says; get a clean copy of the archive"
+            )
+        return content
 
     def digest(self, member: str) -> str:
         """Return the SHA-256 of a member's bytes."""

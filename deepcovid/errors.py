@@ -3,11 +3,14 @@
 import errno
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM  # exit statuses, as a shell has them
 REMAKE = "run `dvc repro`, which makes it anew"  # where a file of ours is damaged
 REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space and run again",
@@ -42,14 +45,27 @@ def reason_of(error: Exception) -> str:
     return re.sub(r" ?<[^<>]* at 0x[0-9a-f]+>", "", " ".join(str(error).split()))
 
 
-def describe(error: UserError | OSError) -> str:
-    """Return the error as one line that names the file and the remedy."""
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether there was too little memory; of torch on the CPU only the message says so."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    torchs = isinstance(error, RuntimeError) and re.search("can't allocate memory|out of memory", str(error))
+    return isinstance(error, MemoryError) or bool(torchs)
+
+
+def describe(error: Exception) -> str:
+    """Return the error, one that a user can put right, as one line that names the file and the remedy."""
+    if out_of_memory(error):
+        return printable(
+            f"too little memory ({reason_of(error) or 'none is left'}); end other programs, or take fewer images at a "
+            "time: features.batch_size in params.yaml, --batch-size of `deepcovid predict`"
+        )
     if isinstance(error, OSError):
         return printable(f"{error.filename or 'a file'}: {cause(error)}")
     return cause(error)
 
 
-def cause(error: UserError | OSError) -> str:
+def cause(error: Exception) -> str:
     """Like `describe`, but leave out the file name of operating-system errors, because the caller prints it."""
     if isinstance(error, OSError):
         return f"{error.strerror or error}: {REMEDIES.get(error.errno or 0, 'check the file and the disk')}"
@@ -65,11 +81,63 @@ def printable(text: str) -> str:
 def in_one_line() -> Iterator[None]:
     """Exit with 1 and one line on standard error if the block raises an error that a user can put right.
 
-    Set DEEPCOVID_TRACEBACK=1 to see where it was raised.
+    Set DEEPCOVID_TRACEBACK=1 to see where it was raised. Ctrl-C and SIGTERM end the block as an error does, so that
+    nothing half-written is left; the status is then 130 or 143.
     """
     try:
-        yield
-    except (UserError, OSError) as error:
-        if os.environ.get("DEEPCOVID_TRACEBACK"):
+        with _stoppable():
+            yield
+    except KeyboardInterrupt:
+        _close_bars()
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except (UserError, OSError, MemoryError, RuntimeError) as error:
+        users = isinstance(error, UserError | OSError) or out_of_memory(error)
+        if not users or os.environ.get("DEEPCOVID_TRACEBACK"):
             raise
+        _close_bars()
         sys.exit(f"error: {describe(error)}")
+
+
+@contextmanager
+def interrupts_ignored() -> Iterator[None]:
+    """Ignore Ctrl-C in the block and in processes that it starts."""
+    if threading.current_thread() is not threading.main_thread():  # others may not set handlers
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def _close_bars() -> None:
+    """End progress bars, so that what is printed next has a line of its own."""
+    if progress := sys.modules.get("deepcovid.progress"):  # where nothing has imported it, there are none
+        progress.close_bars()
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Raise KeyboardInterrupt in the block on Ctrl-C, SystemExit on SIGTERM. Forked processes end without a word."""
+    process = os.getpid()
+
+    def stop(number: int, frame: object) -> None:
+        if os.getpid() != process:  # of a pool, whose work the first process tidies up
+            os._exit(128 + number)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # tidying up is not interrupted
+        sys.exit(TERMINATED)
+
+    main = threading.current_thread() is threading.main_thread()  # others may not set handlers
+    usual: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    own = [number for number, handler in usual.items() if main and signal.getsignal(number) == handler]
+    for number in own:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in own:
+            signal.signal(number, usual[number])

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 import pooch
 import requests
-from ruamel.yaml import YAML
 
 from deepcovid.archives import Archive
 from deepcovid.errors import UserError
-from deepcovid.files import replacing, sha256_of
+from deepcovid.files import expanded, replacing, sha256_of
 from deepcovid.progress import track
+from deepcovid.schema import read_yaml
 
 MIRROR_VARIABLE = "DEEPCOVID_MIRROR"
 
@@ -51,7 +51,7 @@ def mirror_folders() -> list[Path]:
 
     Whether they are there is checked by `find`: a data set that needs no file runs without them.
     """
-    return [Path(part).expanduser() for part in os.environ.get(MIRROR_VARIABLE, "").split(os.pathsep) if part]
+    return [expanded(part) for part in os.environ.get(MIRROR_VARIABLE, "").split(os.pathsep) if part]
 
 
 def find(mirrors: Sequence[Path], path: str) -> Path | None:
@@ -75,12 +75,12 @@ def where_looked(mirrors: Sequence[Path]) -> str:
 
 def remote_files(path: Path, source: str) -> list[RemoteFile]:
     """Return the files of `source`, as reference/sources.yaml at `path` lists them."""
-    return [RemoteFile(**entry) for entry in YAML(typ="safe", pure=True).load(path)[source]]
+    return [RemoteFile(**entry) for entry in read_yaml(path)[source]]
 
 
 def editions(path: Path, source: str) -> dict[str, str]:
     """Return what reference/sources.yaml at `path` knows of the files of `source`, by SHA-256."""
-    known: dict[str, str] = YAML(typ="safe", pure=True).load(path)["editions"][source]
+    known: dict[str, str] = read_yaml(path)["editions"][source]
     return known
 
 
@@ -104,7 +104,7 @@ def packaged(sources: Path, name: str) -> Packaged:
     Raises:
         UserError: The package is not installed, or its file is another.
     """
-    entry = YAML(typ="safe", pure=True).load(sources)["packaged"][name]
+    entry = read_yaml(sources)["packaged"][name]
     package, _, inside = entry["path"].partition("/")
     found = find_spec(package)
     if found is None or not found.submodule_search_locations:
@@ -203,7 +203,9 @@ def _download(remote: RemoteFile, mirrors: Sequence[Path]) -> Path:
     if not remote.url:
         raise UserError(f"{remote.path}: {looked} and it has no public address; {remote.remedy}")
     own = os.environ.get("DEEPCOVID_CACHE")
-    cache = Path(own).expanduser() if own else pooch.os_cache("deepcovid")
+    cache = expanded(own) if own else pooch.os_cache("deepcovid")
+    if str(cache).startswith("~"):
+        raise UserError(f"DEEPCOVID_CACHE: no such home as in {cache}; name another folder, or unset it")
     try:
         return Path(
             pooch.retrieve(

@@ -1,11 +1,16 @@
 """Writing files so that nothing half-written is ever left, and reading tables that are whole."""
 
+import errno
+import fcntl
 import hashlib
 import io
 import json
+import os
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,39 +19,103 @@ from deepcovid.errors import REMAKE, UserError, reason_of
 if TYPE_CHECKING:
     import pandas as pd
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room for what is being written
+LOCK, PARTIAL, ASIDE = ".lock", ".part", ".old"  # endings of the names that `replacing` takes
+OWN = ".*.????????"  # and what comes before
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to (a file or a folder); rename it to `path` if the block succeeds.
 
-    If the block raises, what was written is removed and `path` stays as it was. A folder cannot be renamed over a full
-    one, so the old folder is moved aside first. If a run is killed between the two renames, the next call puts the old
-    folder back.
+    If the block raises, what was written is removed and `path` stays as it was. What was written is on the disk before
+    it is renamed, so that a power cut leaves the old or the new. A folder cannot be renamed over a full one, so the old
+    folder is moved aside first. If a run is killed between the two renames, the next run puts the old folder back.
+
+    Each call takes names of its own: .NAME.XXXXXXXX.part, .old, and an empty file .lock, which it locks. So two runs at
+    the same time do not meet; the last one to end leaves its result. The lock ends with the process, which is how a run
+    tells what killed runs have left. It removes that when it first writes to the same folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial, aside = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.old")
-    _remove(partial)  # of a run that was killed
-    _put_back(aside, path)
+    _tidy(path.parent.resolve())
+    lock, descriptor = _own_lock(path)
+    partial, aside = lock.with_suffix(PARTIAL), lock.with_suffix(ASIDE)
     try:
         yield partial
-        if path.is_dir() and partial.is_dir():
-            path.replace(aside)
-        partial.replace(path)
+        if not any(folder.match(OWN + PARTIAL) for folder in path.parents):  # such a folder is flushed as a whole
+            _flush(partial)
+        _rename(partial, path, aside)
     except OSError as error:
-        if error.errno and not error.filename:  # as on a full disk
+        if error.errno and (not error.filename or error.errno in FULL):  # a copy names the file that it reads
             error.filename = str(path)
+        elif isinstance(error.filename, str):
+            error.filename = error.filename.replace(str(partial), str(path))
         raise
     finally:
-        _put_back(aside, path)
-        _remove(partial)
+        _clear(lock, path)
+        os.close(descriptor)
 
 
-def _put_back(aside: Path, path: Path) -> None:
-    """Move the folder `aside` back to `path`, or remove it if there is a new one at `path`."""
-    if path.exists():
-        _remove(aside)
-    elif aside.exists():
+def _own_lock(path: Path) -> tuple[Path, int]:
+    """Return a new, locked file beside `path`, and its file descriptor, to be closed at the end."""
+    while True:
+        try:
+            descriptor, name = tempfile.mkstemp(LOCK, f".{path.name}.", path.parent)
+        except OSError as error:
+            error.filename = str(path)
+            raise
+        with suppress(OSError):  # some network file systems know no locks; nothing is tidied up there
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if Path(name).exists():
+            return Path(name), descriptor
+        os.close(descriptor)  # before it was locked, another run took it for a killed run's
+
+
+@cache
+def _tidy(folder: Path) -> None:
+    """Clear up what killed runs have left in `folder`; once in a process."""
+    for lock in folder.glob(OWN + LOCK):
+        with suppress(OSError), lock.open("rb+") as stream:  # a living run's is locked, or gone by now
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not lock.stat().st_size:
+                _clear(lock, folder / lock.name[1 : -len(".????????" + LOCK)])
+
+
+def _clear(lock: Path, path: Path) -> None:
+    """Remove what was written under a lock and is not at `path` yet; put back an old folder that has no successor."""
+    aside = lock.with_suffix(ASIDE)
+    if aside.exists() and not path.exists():
         aside.replace(path)
+    _remove(aside)
+    _remove(lock.with_suffix(PARTIAL))
+    lock.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or a folder and all that is in it, is on the disk."""
+    for part in (path, *path.rglob("*")):
+        descriptor = os.open(part, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # some file systems flush no folders
+                raise
+        finally:
+            os.close(descriptor)
+
+
+def _rename(partial: Path, path: Path, aside: Path) -> None:
+    """Rename `partial` to `path`; if both are folders, what is at `path` is moved to `aside` first."""
+    while True:
+        try:
+            partial.replace(path)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        _remove(aside)  # if another run has put its own folder at `path` since
+        with suppress(FileNotFoundError):  # if another run has moved it aside
+            path.replace(aside)
 
 
 def _remove(path: Path) -> None:
@@ -108,6 +177,14 @@ def read_csv(
     if rows not in (None, len(table)):
         raise damaged(f"it has {len(table)} rows instead of {rows}")
     return table
+
+
+def expanded(name: str) -> Path:
+    """Return the path that a user names, with the home folder that `~` stands for, if there is one."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # ~somebody, who has no home here
+        return Path(name)
 
 
 def sha256_of(path: Path) -> str:

@@ -28,6 +28,12 @@ def warn(message: str) -> None:
     tqdm.write(f"warning: {message}", file=sys.stderr)
 
 
+def close_bars() -> None:
+    """End every bar, so that what is printed next has a line of its own."""
+    for one in list(getattr(tqdm, "_instances", ())):
+        one.close()
+
+
 def _pace() -> dict[str, Any]:
     seconds = 0.2 if sys.stderr.isatty() else 5.0
     return {"mininterval": seconds, "miniters": 1}

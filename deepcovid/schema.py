@@ -1,15 +1,36 @@
-"""What the schemas of YAML files share: strict models, and one line that says what is wrong in a file."""
+"""What the schemas of YAML files share: reading, strict models, and one line that says what is wrong in a file."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
-from deepcovid.errors import UserError
+from deepcovid.errors import UserError, reason_of
 
+# What a value may raise that has another tag than its text, as `!!int x`, or is no date, as 2020-13-45.
+BAD_VALUE = (ValueError, LookupError, TypeError, OverflowError, RecursionError)
 SHOWN = 200  # characters of a wrong value
+
+
+def read_yaml(path: Path) -> Any:
+    """Return what a YAML file holds.
+
+    Raises:
+        UserError: It is no YAML, or names a key twice.
+    """
+    try:
+        return YAML(typ="safe", pure=True).load(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; get it back with `git checkout {path}`") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML: {reason_of(error)}") from None
+    except BAD_VALUE as error:
+        raise UserError(f"{path}: holds a value that YAML cannot read ({reason_of(error)}); correct it") from None
 
 
 class Strict(BaseModel):

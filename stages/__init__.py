@@ -1,7 +1,24 @@
 """One short script a stage: read parameters and paths, call the library, write outputs."""
 
 import os
+import sys
+from types import TracebackType
+
+from deepcovid.errors import INTERRUPTED
 
 # OpenMP threads spin while they wait. On a machine with other work, spinning threads block each other: features ran at
 # half the speed, heads at a twentieth. Passive waiting avoids that; it must be set before torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+        return
+    print("interrupted", file=sys.stderr)
+    os._exit(INTERRUPTED)
+
+
+# Ctrl-C is one line from the start: a stage that is run as a script imports torch for seconds before it calls _run.run.
+if sys.argv[0] == "-m":
+    sys.excepthook = _hook

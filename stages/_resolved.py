@@ -4,15 +4,12 @@ The stage `resolve` writes it to resolved/<data set>.json, where dvc.yaml's stag
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
-from deepcovid.errors import UserError, reason_of
+from deepcovid.errors import UserError
 from deepcovid.nets.zoo import NETS
 from deepcovid.parameters import Parameters, Settings, validate
+from deepcovid.schema import read_yaml
 from deepcovid.statistics import published
 from deepcovid.statistics.published import Published
 from stages import _fingerprints, paths
@@ -28,22 +25,6 @@ def read_settings() -> Settings:
 def read_published() -> Published:
     """Read and validate what others report, reference/published.yaml."""
     return published.validate(read_yaml(paths.PUBLISHED), str(paths.PUBLISHED))
-
-
-def read_yaml(path: Path) -> Any:
-    """Return what a YAML file holds.
-
-    Raises:
-        UserError: It is no YAML, or names a key twice.
-    """
-    try:
-        return YAML(typ="safe", pure=True).load(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; get it back with `git checkout {path}`") from None
-    except YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {error}") from None
-    except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:  # what a value may raise
-        raise UserError(f"{path}: holds a value that YAML cannot read ({reason_of(error)}); correct it") from None
 
 
 def resolved(settings: Settings, dataset: str, stages: list[str]) -> dict[str, Any]:

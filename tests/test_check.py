@@ -199,7 +199,15 @@ def test_any_projects_metrics_are_compared_with_a_tolerance_file_of_its_own(tmp_
     assert "NOT REPRODUCED eval.yaml: test.n: committed 10, reproduced 11" in done.stdout
 
 
-@pytest.mark.parametrize("text", ["[1, 2", "- 1\n- 2\n", "a: [1\n"])
+@pytest.mark.parametrize("text", ["[1, 2", "a: !!int x", "- 1", "'*auc': far", "'*auc': true", "2020: 1", "'*auc':"])
+def test_a_tolerance_file_that_is_none_is_one_line(results, text):
+    (results / "allowed.yaml").write_text(text)
+    done = check(results, "--tolerances", "allowed.yaml")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 2)
+    assert done.stderr.splitlines()[-1].startswith("error: allowed.yaml: ")
+
+
+@pytest.mark.parametrize("text", ["[1, 2", "- 1\n- 2\n", "a: [1\n", "a: !!bool x"])
 def test_a_file_without_metrics_and_a_missing_tolerance_file_are_one_line(results, text):
     done = check(results, "--tolerances", "nowhere.yaml")
     assert "error: --tolerances nowhere.yaml: no such file" in done.stderr

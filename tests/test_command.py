@@ -1,6 +1,7 @@
 """The command `deepcovid`, in its own process where that matters."""
 
 import csv
+import errno
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from deepcovid.errors import UserError
 from deepcovid.heatmaps.overlays import overlay
 from deepcovid.settings import LARGEST
 from tests.checkouts import ROOT, run
+from tests.forged import lying, nameless, without_palette
 from tests.radiographs import dicom, jpeg, noise, png
 from tests.trained import MODEL, random_head, trained_folder
 
@@ -206,6 +208,26 @@ def test_a_file_that_cannot_be_used_is_listed_with_the_reason_and_the_others_are
     assert listed[1].startswith(f"  images/{name}: ")
     assert reason in listed[1]
     assert len((folder / "scores.csv").read_text().splitlines()) == 3
+
+
+def test_a_bad_member_of_a_zip_leaves_the_others_as_they_are(folder, predict):
+    with zipfile.ZipFile("all.zip", "w") as archive:
+        archive.writestr("no palette.png", without_palette())
+        archive.writestr("good.jpg", jpeg(1))
+    lying(folder / "all.zip", bytes(10_000), 100, name="lie.png")
+    status, out, err = predict("all.zip")
+    assert status == 1
+    assert [line.split()[0] for line in out.splitlines()[1:]] == ["all.zip/good.jpg"]
+    failures = err[err.index("2 could not be used:\n") :].splitlines()[1:]
+    assert failures[0].startswith("  all.zip/no palette.png: damaged (AssertionError)")
+    assert "'lie.png' has more than the 100 bytes" in failures[1]
+
+
+def test_a_zip_with_a_member_without_a_name_is_listed_and_the_others_are_scored(folder, predict):
+    nameless(folder / "odd.zip", jpeg(1))
+    status, out, err = predict("odd.zip", "images/a.jpg")
+    assert (status, len(out.splitlines())) == (1, 2)
+    assert "  odd.zip: odd.zip: unsafe member name ''" in err
 
 
 def test_paths_that_are_not_there_are_listed_and_so_are_broken_links_and_pipes(folder, predict):
@@ -514,6 +536,15 @@ def test_an_interrupt_is_one_line_and_leaves_no_half_written_file(folder, head):
     assert not list(folder.glob("*scores.csv*"))
 
 
+def test_a_command_that_is_terminated_while_it_writes_removes_what_it_wrote(reports):
+    code = "import os, shutil, sys; from deepcovid.commands import main; "
+    code += "shutil.copyfile = lambda source, to: (to.write_text('half'), os.kill(os.getpid(), 15)); "
+    code += "sys.exit(main(['show', '--output', 'page.html']))"
+    result = run([sys.executable, "-c", code], reports, PYTHONPATH=str(ROOT))
+    assert (result.returncode, result.stderr) == (143, f"{RESEARCH_ONLY}\n")
+    assert [path.name for path in reports.iterdir()] == ["data"]
+
+
 @pytest.fixture
 def reports(tmp_path, monkeypatch):
     """The current folder, with a report in it."""
@@ -556,6 +587,17 @@ def test_show_writes_a_copy(reports, monkeypatch, capsys):
     with pytest.raises(SystemExit, match=r"error: --output params\.yaml: a report is a page"):
         main(["show", "--output", "params.yaml"])
     assert (reports / "params.yaml").read_text() == "models: []"
+
+
+def test_show_on_a_full_disk_names_the_copy_not_the_report(reports, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "sendfile", full)  # with which copyfile copies, and after which it names both files
+    monkeypatch.setattr("shutil._USE_CP_SENDFILE", True)
+    with pytest.raises(SystemExit, match=r"^error: page\.html: full: the disk .* free some space and run again$"):
+        main(["show", "--output", "page.html"])
+    assert [path.name for path in reports.iterdir()] == ["data"]
 
 
 def test_show_asks_which_of_several_reports_and_says_how_to_make_one(reports):

@@ -1,6 +1,8 @@
 """The pipeline's file: a table of contents in words, in which no code and no data set is named."""
 
+import inspect
 import re
+from importlib import import_module
 
 import pytest
 from ruamel.yaml import YAML
@@ -51,6 +53,15 @@ def test_it_names_no_file_of_code_and_no_data_set(params):
     assert not re.search(r"\.py\b|deepcovid/(?!report/templates)", TEXT)
     for dataset in params["dataset"]:
         assert not re.search(rf"\b{dataset}\b", re.sub("#.*", "", TEXT)), dataset
+
+
+def test_a_command_takes_its_options_from_the_matrix_whole_so_that_dvc_quotes_them():
+    for stage in PIPELINE["stages"].values():
+        script = re.search(r"-m stages\.(\w+)", stage["cmd"])[1]
+        assert stage["cmd"] == f"python -m stages.{script}" + " ${item}" * ("matrix" in stage)
+        (function,) = re.findall(r"_run\.run\((\w+)\)", (ROOT / f"stages/{script}.py").read_text())
+        options = list(inspect.signature(getattr(import_module(f"stages.{script}"), function)).parameters)[1:]
+        assert list(stage.get("matrix", [])) == options
 
 
 def test_every_other_stage_tracks_parameters_code_and_packages_of_its_own_data_set():

@@ -210,6 +210,15 @@ def test_mirrors_are_the_folders_that_the_environment_names_in_its_order(mirror,
     assert mirror_folders() == []
 
 
+def test_a_home_that_nobody_has_is_no_mirror_and_no_cache(mirror, target, monkeypatch, refused):
+    monkeypatch.setenv("DEEPCOVID_MIRROR", "~nobody-here/mirror")
+    with refused("DEEPCOVID_MIRROR: no such folder as ~nobody-here/mirror; name those that exist, or unset it"):
+        fetch(remote(), target, mirror_folders())
+    monkeypatch.setenv("DEEPCOVID_CACHE", "~nobody-here")
+    with refused("DEEPCOVID_CACHE: no such home as in ~nobody-here; name another folder, or unset it"):
+        fetch(remote("http://nowhere.invalid/net.pth"), target, [])
+
+
 @pytest.mark.parametrize("name", ["nowhere", "mirror/nets/net.pth"])
 def test_a_mirror_that_is_no_folder_is_refused_when_a_file_is_asked_for(tmp_path, mirror, target, refused, name):
     with refused(f"DEEPCOVID_MIRROR: no such folder as {tmp_path / name}", "unset it"):

@@ -174,6 +174,30 @@ def test_a_file_that_cannot_be_read_whole_is_named(tmp_path, images, refused):
         prepare(tmp_path, images, raw="c")
 
 
+def test_links_out_of_the_folder_are_refused_and_listed(tmp_path, images, refused):
+    outside = tmp_path / "outside"
+    (images / "sick").rename(outside)
+    (images / "sick").symlink_to(outside)
+    (images / "well/3.dcm").rename(outside / "3.dcm")
+    (images / "well/3.dcm").symlink_to("../../outside/3.dcm")
+    (images / "well/4.jpg").unlink()
+    (images / "well/4.jpg").symlink_to("/nowhere/4.jpg")
+    (images / "unnamed.jpg").symlink_to("/etc/hostname")  # nobody reads it
+    first = "'sick/1.jpg', 'sick/2.dcm', 'well/3.dcm'"
+    with refused(
+        images, f"4 of the files that {tmp_path / 'table.csv'} names are links out of it, first {first}; copy"
+    ):
+        prepare(tmp_path, images)
+    assert not list((tmp_path / "raw").iterdir())
+
+
+def test_links_within_the_folder_and_to_the_folder_are_read(tmp_path, images):
+    (images / "well/4.jpg").rename(images / "four.jpg")
+    (images / "well/4.jpg").symlink_to("../four.jpg")
+    (tmp_path / "linked").symlink_to(images)
+    assert len(prepare(tmp_path, tmp_path / "linked")[0]) == 4
+
+
 def test_a_home_folder_is_found(tmp_path, images, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert len(prepare(tmp_path, "~/images")[0]) == 4

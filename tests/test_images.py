@@ -1,7 +1,5 @@
 import io
-import struct
 import zipfile
-import zlib
 
 import numpy as np
 import pandas as pd
@@ -10,6 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.GifImagePlugin import GifImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 from torchvision import transforms
 
 from deepcovid import catalogue
@@ -19,7 +19,8 @@ from deepcovid.errors import UserError, reason_of
 from deepcovid.images.decoding import BadImageError, check_quarantine, decoded_images, write_images
 from deepcovid.images.resizing import resize, resize_and_crop
 from deepcovid.nets.features import normalised
-from tests.radiographs import SIDE, decode, framed
+from tests.forged import by_hand, lying, tiled, without_palette
+from tests.radiographs import SIDE, decode, dicom, framed, noise
 
 # The released code's evaluation transform, as the paper's repository describes it.
 RELEASED = transforms.Compose(
@@ -87,19 +88,13 @@ def sixteen_bit():
 
 def sixteen_bit_colour():
     """A PNG of 40 x 40 pixels, written by hand, since Pillow writes none of this kind."""
-    rows = b"".join(b"\0" + bytes(40 * 6) for _ in range(40))
-    header = struct.pack(">IIBBBBB", 40, 40, 16, 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
-    parts = (
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+    return by_hand(40, 16, 2, bytes(40 * 6))
 
 
-def animated():
+def animated(file_format="GIF"):
     frames = [Image.open(io.BytesIO(encoded("L", seed=seed))) for seed in range(2)]
     stream = io.BytesIO()
-    frames[0].save(stream, "GIF", save_all=True, append_images=frames[1:])
+    frames[0].save(stream, file_format, save_all=True, append_images=frames[1:])
     return stream.getvalue()
 
 
@@ -108,7 +103,12 @@ BAD = {
     "sixteen bits": (sixteen_bit(), "more than 8 bits"),
     "transparent": (encoded("RGBA"), "transparent"),
     "CMYK": (encoded("CMYK", file_format="JPEG"), "CMYK"),
-    "animated": (animated(), "animated, 2 frames"),
+    "animated": (animated(), "animated, or of several pages"),
+    "animated PNG": (animated("PNG"), "animated, or of several pages"),
+    "animated WebP": (animated("WEBP"), "animated, or of several pages"),
+    "pages": (animated("TIFF"), "animated, or of several pages"),
+    "vast tile": (tiled(40_000), "tiles of 40000 x 40000 pixels"),
+    "no palette": (without_palette(), "damaged .AssertionError.; get the file again"),
     "sixteen bits a colour": (sixteen_bit_colour(), "more than 8 bits"),
     "a strip": (encoded("L", (40, 2000)), "a strip"),
     "text": (b"this is no image", "not an image"),
@@ -121,6 +121,28 @@ BAD = {
 @pytest.mark.parametrize(("content", "why"), BAD.values(), ids=BAD.keys())
 def test_an_image_of_uncertain_meaning_is_refused_with_the_reason(content, why):
     with pytest.raises(BadImageError, match=why):
+        decode(content)
+
+
+def test_the_pages_of_a_file_are_not_counted(monkeypatch):
+    """Pillow takes minutes to count 100,000 pages of a TIFF."""
+    for kind in (TiffImageFile, GifImageFile):
+        monkeypatch.setattr(kind, "n_frames", property(lambda picture: pytest.fail("counted")))
+    for file_format in ("TIFF", "GIF"):
+        decode(encoded("L", file_format=file_format))
+        with pytest.raises(BadImageError, match="several pages"):
+            decode(animated(file_format))
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+@pytest.mark.parametrize("content", [GOOD["grey JPEG"], dicom(noise())], ids=["JPEG", "DICOM"])
+def test_what_is_no_fault_of_an_image_passes(monkeypatch, error, content):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(Image, "open", fail)
+    monkeypatch.setattr("deepcovid.images.dicom.pixel_array", fail)
+    with pytest.raises(error):
         decode(content)
 
 
@@ -157,6 +179,20 @@ def test_bad_images_are_left_out_and_named_with_their_copies(raw, tmp_path):
     assert list(used["image_id"]) == ["good"]
     assert set(quarantined) == {"bad", "copy of bad"}
     assert load_array(tmp_path / "p.npy").shape == (1, 224, 224, 1)
+
+
+def test_a_bad_file_or_member_leaves_the_others_as_they_are(raw, tmp_path):
+    files = {"good": GOOD["grey JPEG"], "no palette": without_palette(), "also good": GOOD["colour JPEG"]}
+    table, folder = raw(files)
+    lying(folder / "a.zip", bytes(10_000), 100, name="lie")
+    row = {"image_id": "lie", "archive": "a.zip", "member": "lie", "label": "covid", "augmentation_of": ""}
+    table = catalogue.checked(pd.concat([table, pd.DataFrame([row])], ignore_index=True).fillna(""), "test")
+    quarantined = {}
+    used = write_images(decoded_images(table, folder, quarantined, framed), tmp_path / "p.npy", SIDE)
+    assert list(used["image_id"]) == ["good", "also good"]
+    assert list(quarantined) == ["no palette", "lie"]
+    assert "'lie' has more than the 100 bytes" in quarantined["lie"]
+    assert all(len(reason.splitlines()) == 1 for reason in quarantined.values())
 
 
 def test_too_many_bad_images_stop_the_run_and_one_is_named():

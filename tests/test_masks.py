@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from deepcovid.errors import BadImageError
 from deepcovid.fetching import packaged
 from deepcovid.images import masks
-from deepcovid.images.masks import MisfitError, framed_mask, lesion_masks, lung_masks, lung_places
+from deepcovid.images.masks import framed_mask, lesion_masks, lung_masks, lung_places
 from tests.checkouts import ROOT
+from tests.forged import without_palette
 from tests.radiographs import SIDE, decode, encoded, noise, png
 
 FOLDER = "covid-chestxray-dataset-master/annotations/lungVAE-masks"
@@ -84,7 +86,7 @@ def test_a_lung_mask_that_does_not_fit_its_image_is_left_out_and_said(raw, by_ha
 
 
 def test_a_mask_of_another_shape_is_told_with_both():
-    with pytest.raises(MisfitError, match="the mask has 300 x 200 pixels, its image 100 x 100: another shape"):
+    with pytest.raises(BadImageError, match="the mask has 300 x 200 pixels, its image 100 x 100: another shape"):
         framed_mask(png(square(200, 300)), (100, 100), SIDE)
 
 
@@ -139,18 +141,31 @@ def test_a_black_mask_shows_nothing():
     assert not framed_mask(png(np.zeros((300, 300), np.uint8)), (300, 300), SIDE).any()
 
 
-def test_a_mask_that_cannot_be_read_is_refused_and_named(raw, by_hand, refused):
+@pytest.mark.parametrize("bad", ["image", "mask"])
+def test_a_lung_mask_that_cannot_be_read_or_whose_image_cannot_is_left_out_and_said(raw, by_hand, capsys, bad):
+    files = {"image": encoded(square(300, 400), "JPEG"), "mask": png(square(300, 400))} | {bad: b"not an image"}
     with zipfile.ZipFile(raw / masks.ARCHIVE, "w") as archive:
-        archive.writestr(OWN[-1], encoded(square(300, 400), "JPEG"))
-        archive.writestr(f"{FOLDER}/a b.c_mask.png", b"not an image")
-    with refused(masks.ARCHIVE, "a b.c_mask.png", "not an image that can be read"):
-        lung_masks(raw, rows(OWN), lung_places(raw, by_hand), SIDE)
+        archive.writestr(OWN[-1], files["image"])
+        archive.writestr(f"{FOLDER}/a b.c_mask.png", files["mask"])
+        archive.writestr(f"{FOLDER}/reduced_mask.png", png(square(1500, 1000)))
+    own, reduced = lung_masks(raw, rows(OWN, REDUCED), lung_places(raw, by_hand), SIDE)
+    assert own is None
+    assert reduced.any()
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"warning: {FOLDER}/a b.c_mask.png: not an image that can be read; ")
+    assert said.endswith("; it is left out")
 
 
 @pytest.mark.parametrize(
-    ("content", "why"), [(b"no mask", "not an image"), (png(noise(0, (224, 224, 3))), "a mask in colour")]
+    ("content", "why"),
+    [
+        (b"no mask", "not an image"),
+        (png(noise(0, (224, 224, 3))), "a mask in colour"),
+        (without_palette(), "damaged (AssertionError)"),
+    ],
+    ids=["text", "colour", "no palette"],
 )
-def test_a_lesion_mask_that_cannot_be_used_is_named(tmp_path, refused, zipped, content, why):
+def test_a_lesion_mask_that_cannot_be_used_is_left_out_and_said(tmp_path, capsys, zipped, content, why):
     good = np.zeros((224, 224), np.uint8)
     good[:100] = 255
     zipped(("image.png", png(noise())), ("good.png", png(good)), ("bad.png", content))
@@ -158,8 +173,9 @@ def test_a_lesion_mask_that_cannot_be_used_is_named(tmp_path, refused, zipped, c
     none, mask = lesion_masks(tmp_path, table, SIDE)
     assert none is None
     assert (mask == (good > 0)).all()
-    with refused("images.zip: bad.png: ", why):
-        lesion_masks(tmp_path, table.replace("good.png", "bad.png"), SIDE)
+    assert not capsys.readouterr().err
+    assert lesion_masks(tmp_path, table.replace("good.png", "bad.png"), SIDE) == [None, None]
+    assert f"warning: bad.png: {why}" in capsys.readouterr().err
 
 
 def test_a_lesion_mask_of_another_size_lies_over_its_image(tmp_path, zipped):

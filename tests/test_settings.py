@@ -3,10 +3,12 @@ from dvc.utils.hydra import apply_overrides
 
 from deepcovid.errors import UserError, describe
 from deepcovid.nets.zoo import NETS
-from stages._resolved import read_yaml
+from deepcovid.schema import read_yaml
 from tests.checkouts import ROOT, parameters, settings_of
 
 DELETED = object()
+LISTS = ("test_sets", "datasets", "models", "recipes", "replayed_models", "replays", "audited_models",
+         "heatmapped_models", "dialled")  # fmt: skip
 
 
 def changed(values, path, value):
@@ -131,6 +133,19 @@ def test_shares_of_views_must_sum_to_one(params, refused):
 def test_a_name_that_is_nowhere_defined_is_refused_with_those_that_are(params, refused, key, known):
     with refused(f"params.yaml: {key} names mystery; known are ", known):
         settings_of(changed(params, key, [params[key][0], "mystery"]))
+
+
+@pytest.mark.parametrize("key", [*LISTS, "dataset", "recipe"])
+def test_a_name_that_a_shell_or_a_path_could_take_for_something_else_is_refused(params, key):
+    own = params[key]
+    for name in ("resnet18$(touch X)", "a'b", "a b", "a/b", "../a", "a;b", "-a", "a\n", "", "A", "é"):
+        named = own | {name: {"like": next(iter(own))}} if isinstance(own, dict) else [*own, name]
+        with pytest.raises(UserError) as caught:
+            settings_of(params | {key: named})
+        message = describe(caught.value)
+        assert message.startswith(f"params.yaml: {key}.")
+        assert "match pattern '^[a-z0-9][a-z0-9_-]*$'" in message
+        assert "\n" not in message
 
 
 @pytest.mark.parametrize(

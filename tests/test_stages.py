@@ -6,14 +6,21 @@ import inspect
 import os
 import re
 import runpy
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
 from ruamel.yaml import YAML
 
-from deepcovid.errors import UserError, describe
+from deepcovid.commands.check import read_tolerances
+from deepcovid.errors import UserError, describe, in_one_line
+from deepcovid.fetching import editions, packaged, remote_files
 from deepcovid.nets.zoo import NETS
+from deepcovid.report.checklists import read_checklists
 from stages import _fingerprints
+from stages._resolved import read_published
 from stages.replay import replay_stage
 from tests.checkouts import ROOT, edit_params, resolve, run, settings_of, smaller, stage
 
@@ -135,7 +142,123 @@ def test_a_full_disk_is_an_error_with_a_remedy_and_nothing_is_left(checkout, tmp
     assert [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert "Traceback" not in result.stderr
     assert not (checkout / "data/phantom/raw").exists()
-    assert not list(checkout.rglob("*.part"))
+    assert not left_over(checkout)
+
+
+def left_over(folder):
+    """Return the files and folders that stages write to before they rename them, and their locks."""
+    return [path for path in folder.rglob(".*") if path.suffix in (".part", ".old", ".lock")]
+
+
+def test_a_stage_that_is_terminated_leaves_nothing_half_written(checkout):
+    resolve(checkout)
+    command = [sys.executable, "-m", "stages.download", "--dataset", "phantom"]
+    with subprocess.Popen(command, cwd=checkout, stderr=subprocess.PIPE, text=True) as process:
+        while not any(path.suffix == ".part" for path in left_over(checkout)):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "Traceback" not in err
+    assert not left_over(checkout)
+    assert not (checkout / "data/phantom/raw").exists()
+
+
+def test_an_interrupt_is_one_line_whatever_processes_draw(checkout):
+    """As a terminal sends it: to all processes of the stage, those that draw the phantoms among them."""
+    resolve(checkout)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stages.download", "--dataset", "phantom"],
+        cwd=checkout,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests may ignore it
+    )
+    while not any(path.suffix == ".part" for path in left_over(checkout)):
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert err.splitlines()[-1] == "interrupted"
+    assert not left_over(checkout)
+
+
+def test_an_interrupt_while_a_stage_is_loaded_is_one_line(checkout, tmp_path):
+    (tmp_path / "torch.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    command = "import signal, subprocess, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    command += "sys.exit(subprocess.run([sys.executable, '-m', 'stages.train', '--dataset', 'phantom']).returncode)"
+    result = run([sys.executable, "-c", command], checkout, PYTHONPATH=str(tmp_path))
+    assert (result.returncode, result.stderr) == (130, "interrupted\n")
+
+
+TOO_LITTLE = {
+    "torch": "import torch; torch.empty(2**46)",
+    "numpy": "import numpy; numpy.empty(2**46)",
+    "python": "[0] * 2**60",
+    "the system": "import errno; raise OSError(errno.ENOMEM, 'Cannot allocate memory')",
+    "a device": "raise RuntimeError('CUDA out of memory. Tried to allocate 2 GiB')",
+}
+
+
+@pytest.mark.parametrize("code", TOO_LITTLE.values(), ids=TOO_LITTLE)
+def test_too_little_memory_is_one_line_with_a_remedy(code):
+    lines = ["from deepcovid.errors import in_one_line", "with in_one_line():", f"    {code}"]
+    result = run([sys.executable, "-c", "\n".join(lines)], ROOT)
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert result.stderr.startswith("error: too little memory (")
+    assert "features.batch_size" in result.stderr
+
+
+def test_a_runtime_error_that_has_nothing_to_do_with_memory_keeps_its_traceback():
+    with pytest.raises(RuntimeError, match="shapes"), in_one_line():
+        raise RuntimeError("shapes cannot be multiplied")
+
+
+@pytest.mark.parametrize(
+    ("raised", "line", "status"),
+    [("UserError('x: wrong')", "error: x: wrong", 1), ("KeyboardInterrupt", "interrupted", 130)],
+)
+def test_what_is_said_last_has_a_line_of_its_own_below_a_progress_bar(raised, line, status):
+    """The bar belongs to a generator that still waits, as in a pipeline of them."""
+    code = """
+from deepcovid.errors import UserError, in_one_line
+from deepcovid.progress import track
+
+def numbers():
+    yield from track(range(5), "counting")
+
+def work():
+    waiting = numbers()
+    for number in waiting:
+        raise RAISED
+
+with in_one_line():
+    work()
+"""
+    result = run([sys.executable, "-c", code.replace("RAISED", raised)], ROOT)
+    assert result.returncode == status
+    assert "counting" in result.stderr
+    assert result.stderr.splitlines()[-1] == line
+
+
+@pytest.mark.parametrize("value", ["2020-13-45", "!!int x", '!!int ""', "!!bool x", "{[[1], 2]: 3}", "[" * 3000])
+@pytest.mark.parametrize("read", [read_published, read_checklists, read_tolerances, remote_files, editions, packaged])
+def test_a_reference_file_with_a_value_that_yaml_cannot_read_is_one_line(tmp_path, monkeypatch, refused, read, value):
+    path = tmp_path / "reference.yaml"
+    path.write_text(f"known: {value}\n")
+    monkeypatch.setattr("stages.paths.PUBLISHED", path)
+    arguments = {
+        read_published: [],
+        remote_files: [path, "known"],
+        editions: [path, "known"],
+        packaged: [path, "known"],
+    }
+    with refused(f"{path}: holds a value that YAML cannot read ("):
+        read(*arguments.get(read, [path]))
 
 
 @pytest.mark.parametrize(

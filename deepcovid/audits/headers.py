@@ -1,15 +1,13 @@
 """How image files say they were made: format, mode, depth and size, from their headers, no pixel decoded."""
 
-import io
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-from PIL import Image
-from pydicom.errors import InvalidDicomError
 
 from deepcovid.archives import Archive
 from deepcovid.errors import UserError
+from deepcovid.images.decoding import one_image, open_picture
 from deepcovid.images.dicom import is_dicom, read
 from deepcovid.progress import track
 
@@ -39,19 +37,17 @@ def header(content: bytes) -> Header:
     """Return what the header of an image file says.
 
     Raises:
-        UserError: The bytes are no image.
+        BadImageError: The bytes are no image whose header can be read.
     """
-    try:
+    with one_image():
         if is_dicom(content):
             file = read(content, stop_before_pixels=True, specific_tags=DICOM_TAGS)
             return Header("DICOM", file.PhotometricInterpretation, file.BitsStored, file.Columns, file.Rows)
-        with Image.open(io.BytesIO(content)) as picture:
+        with open_picture(content) as picture:
             # Pillow gives 16-bit colour a mode of 8 bits; its decoder's arguments tell.
             deep = any(";16" in str(part) for part in (picture.mode, *(tile.args for tile in picture.tile)))
             bits = 16 if deep else DEPTHS.get(picture.mode, 8)
             return Header(str(picture.format), picture.mode, bits, picture.width, picture.height)
-    except (OSError, Image.DecompressionBombError, InvalidDicomError, AttributeError) as error:
-        raise UserError(f"no image whose header can be read ({error}); get the file again") from None
 
 
 def headers(table: pd.DataFrame, raw: Path) -> pd.DataFrame:
@@ -71,7 +67,7 @@ def headers(table: pd.DataFrame, raw: Path) -> pd.DataFrame:
                 try:
                     found[index] = header(archive.read(member))
                 except UserError as error:
-                    raise UserError(f"{member}: {error}") from None
+                    raise UserError(f"{member}: its header cannot be read: {error}") from None
     return pd.DataFrame.from_dict(found, orient="index", columns=list(Header._fields)).loc[table.index]
 
 

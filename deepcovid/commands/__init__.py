@@ -24,8 +24,6 @@ from pathlib import Path
 from deepcovid import RESEARCH_ONLY
 from deepcovid.errors import in_one_line
 
-INTERRUPTED = 130  # as a shell has it
-
 PREDICT = """\
 examples:
   deepcovid predict chest.png --head data/phantom/heads/frozen/resnet18/paper.safetensors
@@ -80,12 +78,8 @@ Run it in the project's folder. It prints the pages that it changes, or, with --
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command `deepcovid` with `arguments`, by default the process's; return its exit status."""
     options = parser().parse_args(arguments)
-    try:
-        with in_one_line():
-            return _run(options)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+    with in_one_line():
+        return _run(options)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -20,6 +20,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from deepcovid.errors import UserError, reason_of
+from deepcovid.schema import BAD_VALUE, read_yaml
 
 ENDINGS = (".json", ".yaml", ".yml")
 FOLDERS = ("metrics/{}", "metrics/audits/{}", "results/{}")  # of a data set
@@ -79,6 +80,21 @@ def compare(old: Files, new: Files, tolerances: Mapping[str, float | str]) -> li
     return results
 
 
+def read_tolerances(path: Path) -> dict[str, float | str]:
+    """Return how far metrics may lie, by pattern, as the file at `path` says.
+
+    Raises:
+        UserError: It is no YAML, or something else than patterns with a number or `any`.
+    """
+    values = read_yaml(path) or {}
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: no table; write a pattern and how far it may lie, a line each")
+    for pattern, value in values.items():
+        if not isinstance(pattern, str) or (value != "any" and type(value) not in (int, float)):
+            raise UserError(f"{path}: {pattern}: {value}; write a pattern in quotes, and a number or `any`")
+    return values
+
+
 def flat(value: Any, path: str = "") -> dict[str, Any]:
     """Return nested dicts as one dict by dotted path. A list is one value: what moves apart from others has a name."""
     if not isinstance(value, dict):
@@ -117,7 +133,7 @@ def read(text: str, origin: str) -> dict[str, Any]:
     """
     try:
         values = json.loads(text) if origin.endswith(".json") else YAML(typ="safe", pure=True).load(text)
-    except (ValueError, YAMLError, RecursionError) as error:
+    except (YAMLError, *BAD_VALUE) as error:
         raise UserError(f"{origin}: no metrics ({reason_of(error)})") from None
     if not isinstance(values, dict):
         raise UserError(f"{origin}: no metrics: not names with values")
@@ -166,7 +182,7 @@ def run(options: argparse.Namespace) -> int:
     places = places or [folder.format(options.dataset) for folder in FOLDERS]
     if not options.tolerances.is_file():
         raise UserError(f"--tolerances {options.tolerances}: no such file; name one that says how far metrics may lie")
-    tolerances = YAML(typ="safe", pure=True).load(options.tolerances) or {}
+    tolerances = read_tolerances(options.tolerances)
     old, new = committed(options.revision, places), reproduced(places)
     for place in places if options.metrics else []:
         if not any(Path(name).is_relative_to(place) for name in {*old, *new}):

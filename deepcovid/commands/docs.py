@@ -5,12 +5,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from deepcovid.errors import UserError
 from deepcovid.files import replacing
 from deepcovid.report.pages import pages
 from deepcovid.report.results import Results
+from deepcovid.schema import read_yaml
 
 TEMPLATES = Path("docs/templates")
 RESULTS = Path("results")
@@ -38,6 +37,5 @@ def run(options: argparse.Namespace) -> int:
 
 def facts() -> dict[str, Any]:
     """Return the values that pages name beside the results."""
-    yaml = YAML(typ="safe", pure=True)
-    measured = {path.stem: yaml.load(path) for path in sorted(MEASURED.glob("*.json"))}
-    return {name: yaml.load(path) for name, path in FACTS.items()} | {"measured": measured}
+    measured = {path.stem: read_yaml(path) for path in sorted(MEASURED.glob("*.json"))}
+    return {name: read_yaml(path) for name, path in FACTS.items()} | {"measured": measured}

@@ -8,7 +8,7 @@ green and blue alike), three otherwise.
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from joblib import cpu_count
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from deepcovid.archives import Archive
 from deepcovid.arrays import ArrayWriter
@@ -31,6 +31,7 @@ MAX_PIXELS = 40_000_000  # the largest detectors have 18 million, the largest pu
 CHUNK = 256  # images decoded before they are written; bounds memory
 # What Pillow may read: some of its other readers start programs (Ghostscript for EPS).
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP")
+TILE = (322, 323)  # TIFF's tags TileWidth and TileLength; a tile is unpacked whole, even if the image is smaller
 Pixels = NDArray[np.uint8]
 Row = tuple[dict[str, str], Pixels]  # a catalogue row and its image
 
@@ -42,25 +43,42 @@ def decode(content: bytes, framing: Framing) -> Pixels:
         BadImageError: The bytes are no image, or one whose meaning in 8-bit grey or RGB is not certain: animated,
             deeper than 8 bits, CMYK, transparent, or too small; or DICOM that is no radiograph or cannot be shown
             (deepcovid/images/dicom.py).
+        MemoryError: There is no memory left.
+    """
+    with one_image():
+        picture = _radiograph(content) if is_dicom(content) else _picture(content)
+        if picture.has_transparency_data and _alpha_minimum(picture) < 255:
+            raise BadImageError("partly transparent; save it without an alpha channel")
+        if picture.mode != "L":
+            picture = picture.convert("RGB")
+        pixels = np.asarray(framing(picture))
+        if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
+            pixels = pixels[..., 0]
+        return pixels
+
+
+@contextmanager
+def one_image() -> Iterator[None]:
+    """Raise whatever the block, which reads one image, raises as BadImageError, so that the others can go on.
+
+    Running out of memory is no fault of an image, since the sizes of all are bounded: MemoryError passes.
     """
     try:
-        picture = _radiograph(content) if is_dicom(content) else _picture(content)
-    except BadImageError:
+        yield
+    except (BadImageError, MemoryError):
         raise
     except UnidentifiedImageError:
         raise BadImageError("not an image that can be read; replace it by a PNG, JPEG or DICOM file") from None
     except Image.DecompressionBombError as error:
         raise BadImageError(f"not an image that can be read ({error}); save it smaller") from None
     except Exception as error:  # on damaged bytes, Pillow's readers raise nearly anything
-        raise BadImageError(f"damaged ({reason_of(error)}); get the file again") from None
-    if picture.has_transparency_data and _alpha_minimum(picture) < 255:
-        raise BadImageError("partly transparent; save it without an alpha channel")
-    if picture.mode != "L":
-        picture = picture.convert("RGB")
-    pixels = np.asarray(framing(picture))
-    if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
-        pixels = pixels[..., 0]
-    return pixels
+        reason = reason_of(error) or type(error).__name__
+        raise BadImageError(f"damaged ({reason}); get the file again") from None
+
+
+def open_picture(content: bytes) -> ImageFile.ImageFile:
+    """Return an image file that is not DICOM, its header read and its pixels not yet."""
+    return Image.open(io.BytesIO(content), formats=FORMATS)
 
 
 def stacked(pixels: Sequence[Pixels]) -> Pixels:
@@ -77,15 +95,19 @@ def _radiograph(content: bytes) -> Image.Image:
 
 
 def _picture(content: bytes) -> Image.Image:
-    picture: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
+    picture = open_picture(content)
     _check_kind(picture)
     picture.load()
     return picture
 
 
 def _check_kind(picture: Image.Image) -> None:
-    if getattr(picture, "n_frames", 1) > 1:
-        raise BadImageError(f"animated, {picture.n_frames} frames; save the one that is meant")  # type: ignore[attr-defined]
+    if getattr(picture, "is_animated", False):  # not n_frames, which takes minutes to count 100,000 pages of a TIFF
+        raise BadImageError("animated, or of several pages; save the one that is meant")
+    tags = getattr(picture, "tag_v2", {})
+    tile_width, tile_height = (int(tags.get(tag, 1)) for tag in TILE)
+    if tile_width * tile_height > MAX_PIXELS:
+        raise BadImageError(f"tiles of {tile_width} x {tile_height} pixels, more than any radiograph; save it untiled")
     # Pillow cuts 16-bit colour down to 8 without a word; its decoder's arguments tell.
     deep = any(";16" in str(tile.args) for tile in getattr(picture, "tile", []))
     if deep or picture.mode.startswith(("I", "F")):
@@ -124,10 +146,10 @@ def decoded_images(table: pd.DataFrame, raw: Path, quarantined: dict[str, str], 
         pool = stack.enter_context(ThreadPoolExecutor(cpu_count()))
         archives = {name: stack.enter_context(Archive(raw / name)) for name in table["archive"].unique()}
 
-        def attempt(row: dict[str, str]) -> Pixels | BadImageError:
+        def attempt(row: dict[str, str]) -> Pixels | UserError:
             try:
                 return decode(archives[row["archive"]].read(row["member"]), framing)
-            except BadImageError as error:
+            except UserError as error:
                 return error
 
         rows = as_rows(table)
@@ -136,7 +158,7 @@ def decoded_images(table: pd.DataFrame, raw: Path, quarantined: dict[str, str], 
             chunk = rows[start : start + CHUNK]
             for row, result in zip(chunk, pool.map(attempt, chunk), strict=True):
                 progress.update()
-                if isinstance(result, BadImageError):
+                if isinstance(result, UserError):
                     quarantined[row["image_id"]] = str(result)
                 elif row["augmentation_of"] in quarantined:
                     quarantined[row["image_id"]] = f"its original, {row['augmentation_of']}, cannot be used"

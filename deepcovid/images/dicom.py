@@ -64,6 +64,8 @@ def facts(content: bytes) -> dict[str, str]:
             "sex": sex if sex in ("M", "F") else "",
             "age": _years(age),
         }
+    except MemoryError:
+        raise
     except Exception:  # on damaged bytes; decoding will say so
         return {}
 
@@ -125,6 +127,8 @@ def shown(radiograph: Dataset) -> NDArray[np.uint8]:
     """
     try:
         stored = pixel_array(radiograph)
+    except MemoryError:
+        raise
     except Exception as error:
         syntax, reason = radiograph.file_meta.TransferSyntaxUID, reason_of(error)
         remedy = f", or {_codecs(get_decoder(syntax))}" if syntax.is_compressed else ""

@@ -5,7 +5,6 @@ covid-chestxray-dataset: drawn by hand (V7 Labs, as the package torchxrayvision 
 Selvan et al. 2020) in the data set's own archive.
 """
 
-import io
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
@@ -17,7 +16,7 @@ from PIL import Image
 
 from deepcovid.archives import Archive
 from deepcovid.errors import BadImageError, UserError
-from deepcovid.images.decoding import decode
+from deepcovid.images.decoding import decode, one_image, open_picture
 from deepcovid.images.resizing import resize_and_crop
 from deepcovid.progress import warn
 
@@ -31,10 +30,6 @@ Mask = NDArray[np.bool_]
 Places = dict[str, tuple[str, str]]
 
 
-class MisfitError(BadImageError):
-    """A mask that was not drawn on this image."""
-
-
 def lesion_masks(raw: Path, rows: pd.DataFrame, image_size: int) -> list[Mask | None]:
     """Return the lesion mask of each catalogue row, or None where the catalogue names none: see `_read`."""
     return _read(raw, rows, zip(rows["archive"], rows["mask"], strict=True), image_size)
@@ -43,7 +38,7 @@ def lesion_masks(raw: Path, rows: pd.DataFrame, image_size: int) -> list[Mask | 
 def lung_masks(raw: Path, rows: pd.DataFrame, places: Places, image_size: int) -> list[Mask | None]:
     """Return the lung mask of each catalogue row, or None where there is none: see `_read`.
 
-    A mask that is empty, or of another shape than its image, is left out with a warning.
+    A mask that is empty is left out too.
 
     Args:
         raw: Folder of the archives of the images.
@@ -56,7 +51,7 @@ def lung_masks(raw: Path, rows: pd.DataFrame, places: Places, image_size: int) -
         places.get(image, places.get(PurePosixPath(image).stem, nowhere)) if source == SOURCE else nowhere
         for source, image in zip(rows["source"], rows["source_image"], strict=True)
     ]
-    return _read(raw, rows, found, image_size, strict=False)
+    return _read(raw, rows, found, image_size, empty=False)
 
 
 def lung_places(raw: Path, by_hand: Path) -> Places:
@@ -78,48 +73,50 @@ def lung_places(raw: Path, by_hand: Path) -> Places:
 
 
 def _read(
-    raw: Path, rows: pd.DataFrame, places: Iterable[tuple[str, str]], image_size: int, *, strict: bool = True
+    raw: Path, rows: pd.DataFrame, places: Iterable[tuple[str, str]], image_size: int, *, empty: bool = True
 ) -> list[Mask | None]:
     """Return one mask a row, (image_size, image_size), true where it is white, or None where its name is blank.
+
+    A mask that cannot be used is None too, with a warning: it cannot be read, is in colour, or is of another shape than
+    its image.
 
     Args:
         raw: Folder of the archives.
         rows: Catalogue rows.
         places: Archive (in `raw`, or a whole path) and name of each row's mask.
         image_size: Side of the images that nets are shown, pixels.
-        strict: Whether the masks were made for these very images. If not, one that does not fit is left out.
-
-    Raises:
-        UserError: A mask cannot be read, or is in colour.
+        empty: Whether a mask may have nothing marked.
     """
     masks: list[Mask | None] = []
     with ExitStack() as stack:
         archives: dict[str, Archive] = {}
 
-        def content(archive: str, member: str) -> bytes:
+        def opened(archive: str) -> Archive:
             if archive not in archives:
                 archives[archive] = stack.enter_context(Archive(raw / archive))
-            return archives[archive].read(member)
+            return archives[archive]
 
         images = zip(rows["archive"], rows["member"], strict=True)
-        for image, (archive, mask) in zip(images, places, strict=True):
+        for (of_image, image), (of_mask, mask) in zip(images, places, strict=True):
             if not mask:
                 masks.append(None)
                 continue
-            size = Image.open(io.BytesIO(content(*image))).size
+            images_of, masks_of = opened(of_image), opened(of_mask)
             try:
-                framed = framed_mask(content(archive, mask), size, image_size)
-                if not strict and not framed.any():
-                    raise MisfitError("nothing is marked")
+                framed = framed_mask(masks_of.read(mask), _size(images_of.read(image)), image_size)
+                if not empty and not framed.any():
+                    raise BadImageError("nothing is marked")
                 masks.append(framed)
-            except MisfitError as error:
-                if strict:
-                    raise UserError(f"{raw / archive}: {mask}: {error}") from None
+            except UserError as error:
                 warn(f"{mask}: {error}; it is left out")
                 masks.append(None)
-            except BadImageError as error:
-                raise UserError(f"{raw / archive}: {mask}: {error}") from None
     return masks
+
+
+def _size(content: bytes) -> tuple[int, int]:
+    """Return width and height of an image file."""
+    with one_image():
+        return open_picture(content).size
 
 
 def framed_mask(content: bytes, size: tuple[int, int], image_size: int) -> Mask:
@@ -129,15 +126,14 @@ def framed_mask(content: bytes, size: tuple[int, int], image_size: int) -> Mask:
     is brighter than half of the brightest pixel is white.
 
     Raises:
-        MisfitError: The mask is of another shape than the image.
-        BadImageError: The bytes are no image, or one in colour.
+        BadImageError: The bytes are no image, or one in colour, or the mask is of another shape than the image.
     """
     pixels = decode(content, framing=lambda picture: picture)
     if pixels.ndim != 2:
         raise BadImageError("a mask in colour; save it as greyscale")
     height, width = pixels.shape
     if not 1 / SLACK < (width / height) / (size[0] / size[1]) < SLACK:
-        raise MisfitError(f"the mask has {width} x {height} pixels, its image {size[0]} x {size[1]}: another shape")
+        raise BadImageError(f"the mask has {width} x {height} pixels, its image {size[0]} x {size[1]}: another shape")
     white = Image.fromarray(np.where(pixels > pixels.max() / 2, np.uint8(255), np.uint8(0)))
     framed = resize_and_crop(image_size)(white.resize(size, Image.Resampling.NEAREST))
     return np.asarray(framed) > 127

@@ -6,11 +6,8 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self, get_args
 
 from pydantic import Field, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from deepcovid.errors import UserError, reason_of
-from deepcovid.schema import Strict, checked
+from deepcovid.schema import Strict, checked, read_yaml
 from deepcovid.settings import Name
 from deepcovid.statistics.published import Text
 
@@ -80,11 +77,7 @@ def read_checklists(path: Path) -> Checklists:
     Raises:
         UserError: The file is no YAML, or does not fit: the first wrong key, by its path, with what is allowed there.
     """
-    try:
-        values = YAML(typ="safe", pure=True).load(path)
-    except (YAMLError, ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
-        raise UserError(f"{path}: not valid YAML: {reason_of(error)}") from None
-    return checked(Checklists, values, str(path))
+    return checked(Checklists, read_yaml(path), str(path))
 
 
 def tallies(checklists: Checklists) -> dict[str, Tally]:

@@ -13,7 +13,7 @@ from deepcovid.archives import MAX_MEMBER_BYTES, Archive, Folder, add_member, op
 from deepcovid.catalogue import CONTROL, LABELS, read_text_table
 from deepcovid.errors import UserError
 from deepcovid.fetching import record_of
-from deepcovid.files import replacing
+from deepcovid.files import expanded, replacing
 from deepcovid.images import dicom
 from deepcovid.progress import track, warn
 from deepcovid.settings import FolderSource
@@ -23,6 +23,7 @@ TABLE = "images.csv"
 NEEDED = ("file", "label")
 COLUMNS = (*NEEDED, "finding", "view", "patient")
 COVID_FINDING = "COVID-19"
+SHOWN = 3  # files, in an error
 OWN = ("folder", "a user's own")  # origin and edition of a user's file
 
 
@@ -40,6 +41,8 @@ def fetch(source: FolderSource, folder: Path, reference: Path, mirrors: Sequence
     table = _read(table_path)
     _check(table, table_path)
     with opened(images) as found:
+        if isinstance(found, Folder):
+            _check_links(images, table["file"], table_path)
         members = _members(found, table, table_path)
         if isinstance(found, Folder):
             _check_files(images, table["file"], table_path)
@@ -102,10 +105,7 @@ def _existing(key: str, value: str) -> Path:
     if not value.strip():
         what = "a folder or a zip of images" if key == "images" else "a CSV with columns file and label"
         raise UserError(f"{setting} is blank; name {what}: -S {setting}=...")
-    try:
-        path = Path(value).expanduser()
-    except RuntimeError:  # ~name, of somebody who has no home here
-        path = Path(value)
+    path = expanded(value)
     if not path.exists():
         raise UserError(f"{path}: not there; correct {setting}")
     return path
@@ -167,6 +167,18 @@ def _members(found: Archive | Folder, table: pd.DataFrame, path: Path) -> dict[s
         )
     _check_distinct(table["file"].map(there), path)
     return {file: there[file] for file in table["file"]}
+
+
+def _check_links(folder: Path, files: Iterable[str], path: Path) -> None:
+    """Raise UserError if links lead from `files` in the folder to places outside it, which nobody may mean to read."""
+    whole = os.path.realpath(folder)
+    outside = [file for file in files if not Path(os.path.realpath(folder / file)).is_relative_to(whole)]
+    if outside:
+        first = ", ".join(repr(file) for file in outside[:SHOWN])
+        raise UserError(
+            f"{folder}: {len(outside)} of the files that {path} names are links out of it, first {first}; "
+            "copy those files into it, or take those rows out"
+        )
 
 
 def _check_files(folder: Path, files: Iterable[str], path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from deepcovid.errors import interrupts_ignored
 from deepcovid.settings import Group, PhantomSource
 from deepcovid.sources.phantom import lesions
 from deepcovid.sources.phantom.anatomy import Chest, Map, Patient, Pose, chest
@@ -61,7 +62,9 @@ def population(patients: list[Planned], source: PhantomSource, workers: int) -> 
     """Yield each patient's images; the same source gives the same bytes whatever the number of workers."""
     # Spawned, not forked: the caller may hold threads.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(partial(patient_images, source), patients, chunksize=16)
+        with interrupts_ignored():  # by the processes, which start here: Ctrl-C is for the one that waits for them
+            drawn = pool.map(partial(patient_images, source), patients, chunksize=16)
+        yield from drawn
 
 
 def planned(source: PhantomSource) -> list[Planned]:
