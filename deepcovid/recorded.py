@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from deepcovid.errors import UserError, reason_of
+from deepcovid.schema import BAD_VALUE
 
 LOCK = Path("dvc.lock")
 RESTORE = f"git checkout HEAD {LOCK}"
@@ -23,7 +24,7 @@ def read_lock(text: str, origin: str = str(LOCK)) -> dict[str, dict[str, Any]]:
     """
     try:
         stages = YAML(typ="safe").load(text)["stages"]
-    except (YAMLError, TypeError, KeyError, ValueError) as error:
+    except (YAMLError, *BAD_VALUE) as error:
         why = f"not YAML: {reason_of(error)}" if isinstance(error, YAMLError) else "it lists no stages"
         raise UserError(f"{origin}: damaged ({why}); {REMEDY}") from None
     if not isinstance(stages, dict) or not stages:

@@ -1,6 +1,5 @@
 """The command `deepcovid doctor`: what it says is there, and what it says of files that a kill left damaged."""
 
-import fcntl
 import json
 import os
 import shutil
@@ -22,12 +21,11 @@ STAGES = {name: {"cmd": f"make {name}", "outs": [{"path": f"data/{name}", **OUT}
 TMP = Path(".dvc/tmp")
 RESTORE = "git checkout HEAD dvc.lock"
 NOBODY = 4_000_000_000  # no process has this number
-FLUFL = "/home/me/project/.dvc/tmp/89fa7479ffc1f2db887b47897ad35d65.lock"  # as DVC writes with core.hardlink_lock
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """The current folder: parameters and a dvc.lock, committed, and what a DVC command leaves in .dvc/tmp."""
+    """The current folder: parameters, a dvc.lock, which is committed, and what a DVC command leaves in .dvc/tmp."""
     folder = tmp_path / "project"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -36,8 +34,6 @@ def project(tmp_path, monkeypatch):
     for name in ("params.yaml", "requirements.txt"):
         shutil.copyfile(ROOT / name, folder / name)
     TMP.mkdir(parents=True)
-    (TMP / "lock").write_text(f" {NOBODY}\n")
-    (TMP / "rwlock.lock").write_text(f" {NOBODY}\n")
     (TMP / "rwlock").write_text('{"read": {}}')
     YAML().dump({"schema": "2.0", "stages": STAGES}, Path("dvc.lock"))
     for command in (["init", "-q"], ["add", "dvc.lock"], ["commit", "-qm", "results"]):
@@ -93,7 +89,6 @@ DAMAGE = {
         f"says that process {os.getpid()} is `dvc repro`, but that is another program now",
         "rm .dvc/tmp/rwlock",
     ),
-    "hardlink lock": (lambda: (TMP / "lock").write_text(FLUFL), "lock: held, although no DVC", "rm .dvc/tmp/lock"),
 }
 
 
@@ -109,25 +104,18 @@ def test_what_a_kill_leaves_is_named_with_the_command_that_mends_it(told, damage
     assert told()[0] == 0
 
 
-def test_a_lock_that_a_process_holds_is_told_from_one_that_was_left_behind(told):
-    with (TMP / "lock").open() as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        status, out = told()
-    assert status == 1
-    assert "\n    rm .dvc/tmp/lock\n" in out
-    assert told()[0] == 0
-
-
-def test_of_a_running_dvc_it_is_said_that_it_runs_and_its_locks_are_left_alone(told):
-    (TMP / "lock").write_text(FLUFL)
-    dvc = subprocess.Popen(["dvc", "30"], executable=shutil.which("sleep"))
+def test_while_dvc_runs_its_files_are_left_alone_for_it_may_be_writing_them(told):
+    (TMP / "rwlock").write_text("")
+    Path("data").mkdir()
+    dvc = subprocess.Popen(["dvc", "30"], executable=shutil.which("sleep"), cwd="data")
     try:
         status, out = told()
     finally:
         dvc.kill()
         dvc.wait()
     assert status == 0
-    assert f"runs now: process {dvc.pid}, dvc 30\n" in out
+    assert f"runs now (process {dvc.pid}, dvc 30); ask again after it" in out
+    assert told()[0] == 1
 
 
 def test_entries_of_processes_that_ended_are_left_to_dvc(told):
@@ -135,17 +123,11 @@ def test_entries_of_processes_that_ended_are_left_to_dvc(told):
     assert told()[0] == 0
 
 
-def test_where_a_damaged_record_was_committed_an_older_one_is_named(told):
+def test_without_a_committed_record_that_is_whole_a_damaged_one_is_removed(told, project):
     cut("dvc.lock", -45)
     subprocess.run([*GIT, "commit", "-qam", "damaged"], check=True)
-    before = subprocess.run(["git", "rev-parse", "--short", "HEAD~1"], capture_output=True, text=True, check=True)
-    assert f"\n    git checkout {before.stdout.strip()} dvc.lock\n" in told()[1]
-
-
-def test_without_a_committed_record_a_damaged_one_is_removed(told, project):
+    assert "\n    rm dvc.lock\n" in told()[1]
     shutil.rmtree(project / ".git")
-    assert told()[0] == 0
-    cut("dvc.lock", -45)
     assert "\n    rm dvc.lock\n" in told()[1]
 
 
@@ -223,18 +205,13 @@ def test_a_mirror_that_is_no_folder_is_named(told, monkeypatch):
     assert "\n    unset DEEPCOVID_MIRROR\n" in out
 
 
-@pytest.mark.skipif(any(Path("/dev").glob("nvidia*")), reason="torch is asked where there is a GPU")
-def test_torch_is_not_loaded_where_there_is_no_gpu(project):
-    code = "import sys; from deepcovid.commands import main; main(['doctor']); sys.exit('torch' in sys.modules)"
-    assert run([sys.executable, "-c", code], project, PYTHONPATH=str(ROOT)).returncode == 0
-
-
 def test_dvc_refuses_what_the_doctor_names_and_works_after_it_is_mended(told, project):
     """The real DVC: this is what the other tests' files stand for."""
 
     def dvc(*words):
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return run([sys.executable, "-m", "dvc", *words], project, PATH=path).returncode
+        # Without analytics, as .dvc/config has it: else a DVC process goes on after the command.
+        return run([sys.executable, "-m", "dvc", *words], project, PATH=path, DVC_NO_ANALYTICS="1").returncode
 
     shutil.rmtree(".dvc")
     Path("dvc.lock").unlink()

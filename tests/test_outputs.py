@@ -102,6 +102,16 @@ def test_what_todays_pipeline_does_not_make_may_be_absent_but_not_damaged(checke
     assert (status, out.splitlines()[0]) == (1, "DIFFERS other")
 
 
+def test_outputs_of_stages_that_the_record_lost_are_listed(checked):
+    lock = YAML(typ="safe").load(Path("dvc.lock"))
+    del lock["stages"]["kept"]
+    YAML().dump(lock, Path("dvc.lock"))
+    status, out = checked()
+    assert status == 1
+    assert out.splitlines()[:2] == ["UNKNOWN kept", "bytes: 2 outputs are as dvc.lock records them, 1 are not"]
+    assert "`deepcovid doctor`" in out
+
+
 @pytest.mark.parametrize("content", ["stages: [\n", "", None])
 def test_a_damaged_record_is_one_line(checked, content):
     path = Path("dvc.lock")

@@ -4,6 +4,7 @@ import argparse
 import os
 import platform
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -11,17 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepcovid import __version__
-from deepcovid.errors import Problem, UserError, reason_of
+from deepcovid.errors import Problem, UserError
 
 if TYPE_CHECKING:
-    from deepcovid.parameters import Settings
     from deepcovid.settings import DatasetSettings
 
 PARAMS, SOURCES, REQUIREMENTS = Path("params.yaml"), Path("reference/sources.yaml"), Path("requirements.txt")
 MAIN = ("dvc", "torch", "torchvision", "numpy", "pandas", "scikit-learn", "pydantic", "safetensors")
 INSTALL = "python -m pip install -c constraints.txt -r requirements.txt"
-ACCELERATORS = ("nvidia[0-9]*", "nvidiactl", "dxg", "kfd")  # in /dev, where there is one that torch may use
-CHEXPERT = "CheXpert-v1.0-small"
 
 
 def run(options: argparse.Namespace) -> int:
@@ -33,9 +31,12 @@ def run(options: argparse.Namespace) -> int:
         from deepcovid.commands import dvc_files
 
         print(f"device          {device()}")
-        problems += [*data_sets(), *dvc_files.problems()]
-        for process, command in dvc_files.running().items():
-            print(f"DVC             runs now: process {process}, {command}")
+        print(f"disk            {shutil.disk_usage('.').free / 1e9:.0f} GB free")
+        problems += data_sets()
+        if running := dvc_files.running():
+            print(f"DVC             runs now ({running}); ask again after it, since it is writing its own files")
+        else:
+            problems += dvc_files.problems()
     print()
     for problem in problems:
         print(f"{problem.what}\n    {problem.command}")
@@ -66,14 +67,12 @@ def installed(package: str) -> str | None:
 
 
 def device() -> str:
-    """Return which device `features.device: auto` takes; torch is asked only where there may be an accelerator."""
-    cpu = f"cpu, {len(os.sched_getaffinity(0))} cores"
-    if not any(next(Path("/dev").glob(pattern), None) for pattern in ACCELERATORS):
-        return f"{cpu}; no GPU is there"
+    """Return which device `features.device: auto` takes."""
     import torch
 
+    cpu = f"cpu, {len(os.sched_getaffinity(0))} cores"
     if not torch.cuda.is_available():
-        return f"{cpu}; there is a GPU, but torch cannot use it"
+        return f"{cpu}; no GPU that torch can use"
     names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     return f"cuda: {', '.join(names)}; {cpu}"
 
@@ -82,6 +81,9 @@ def data_sets() -> Iterator[Problem]:
     """Print which data sets of params.yaml are within reach and what the others need; yield what is wrong there."""
     # Here, for these need packages, and `packages` is to say so where one is missing.
     from deepcovid.fetching import MIRROR_VARIABLE, find, mirror_folders
+    from deepcovid.nets.zoo import NETS
+    from deepcovid.parameters import validate
+    from deepcovid.schema import read_yaml
 
     try:
         mirrors = mirror_folders()
@@ -91,7 +93,7 @@ def data_sets() -> Iterator[Problem]:
         return
     print(f"mirror          {os.pathsep.join(map(str, mirrors)) or f'{MIRROR_VARIABLE} is not set'}")
     try:
-        settings = read_settings()
+        settings = validate(read_yaml(PARAMS), str(PARAMS), NETS)
     except UserError as error:
         yield Problem(str(error), f"git diff {PARAMS}")
         return
@@ -111,25 +113,6 @@ def data_sets() -> Iterator[Problem]:
     print("                docs/data.md says how to get them")
 
 
-def read_settings() -> "Settings":
-    """Return params.yaml.
-
-    Raises:
-        UserError: It cannot be read, or a value is not allowed.
-    """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    from deepcovid.nets.zoo import NETS
-    from deepcovid.parameters import validate
-
-    try:
-        values = YAML(typ="safe", pure=True).load(PARAMS)
-    except (YAMLError, ValueError, LookupError, TypeError) as error:
-        raise UserError(f"{PARAMS}: not valid YAML ({reason_of(error)})") from None
-    return validate(values, str(PARAMS), NETS)
-
-
 def needs(dataset: "DatasetSettings", models: Iterable[str], mirrors: Sequence[Path]) -> tuple[list[str], list[str]]:
     """Return what a data set needs that is in no mirror: files that are downloaded; and what its user has to get.
 
@@ -139,35 +122,31 @@ def needs(dataset: "DatasetSettings", models: Iterable[str], mirrors: Sequence[P
         mirrors: The folders that DEEPCOVID_MIRROR names.
     """
     from deepcovid.fetching import RemoteFile, find, remote_files, where_looked
-    from deepcovid.nets.zoo import TRAINED_ON
+    from deepcovid.nets.weights import file_in, published_file
+    from deepcovid.sources.chexpert import NAME as CHEXPERT
 
-    downloads, lacks, files = list[str](), list[str](), list[RemoteFile]()
-    if dataset.source.kind == "folder":
-        for key in ("images", "table"):
-            value = getattr(dataset.source, key)
+    files, lacks, source = list[RemoteFile](), list[str](), dataset.source
+    if source.kind == "folder":
+        for key, value in (("images", source.images), ("table", source.table)):
             if not value or not Path(value).expanduser().exists():
                 what = f"{value} is not there" if value else "it is blank"
                 lacks.append(f'dataset.folder.source.{key}: {what}; see "Your own images" in docs/data.md')
-    elif dataset.source.kind != "phantom":
-        with suppress(KeyError):  # a kind that needs no file, and that the table of sources does not list
-            files = remote_files(SOURCES, dataset.source.kind)
-        for remote in files:
-            whole = remote.path.startswith(CHEXPERT) and find(mirrors, f"{CHEXPERT}.zip")
-            if remote.optional or whole or find(mirrors, remote.path):
-                continue
-            if remote.url:
-                downloads.append(remote.path)
-            elif remote.remedy:  # the table that has neither comes with the package torchxrayvision
-                lacks.append(f"{remote.path}: {where_looked(mirrors)}; {remote.remedy}")
-    if dataset.split.strategy == "test-only":  # no net is run on it but those of other data sets
-        return downloads, lacks
-    if (weights := dataset.weights.source) == "imagenet":
-        for net in models:
-            if net not in TRAINED_ON:  # torchvision's own
-                downloads += [] if find(mirrors, f"weights/{net}.pth") else [f"weights/{net}.pth"]
-            elif not any(find(mirrors, f"weights/{net}.{ending}") for ending in ("safetensors", "pth")):
-                lacks.append(f"weights/{net}.safetensors: {where_looked(mirrors)}; docs/data.md says how to make it")
-    elif weights != "random":
-        either = [[Path(weights) / f"{net}.{ending}" for ending in ("safetensors", "pth")] for net in models]
-        lacks += [f"{pair[1]}, weights" for pair in either if not any(path.is_file() for path in pair)]
+    else:
+        with suppress(KeyError):  # the table of sources lists no kind that needs no file
+            files = remote_files(SOURCES, source.kind)
+    if dataset.split.strategy != "test-only":  # no net is run on a test set but those of other data sets
+        if (weights := dataset.weights.source) == "imagenet":
+            files += [published_file(net, {}, mirrors) for net in models]
+        elif weights != "random":
+            paths = [file_in(Path(weights), net) for net in models]
+            lacks += [f"{path}, weights" for path in paths if not path.is_file()]
+    downloads = list[str]()
+    for file in files:
+        zipped = file.path.startswith(CHEXPERT) and find(mirrors, f"{CHEXPERT}.zip")
+        if file.optional or zipped or find(mirrors, file.path):
+            continue
+        if file.url:
+            downloads.append(file.path)
+        elif file.remedy:  # the table that has neither comes with the package torchxrayvision
+            lacks.append(f"{file.path}: {where_looked(mirrors)}; {file.remedy}")
     return downloads, lacks

@@ -4,9 +4,9 @@ Every byte is read. `dvc status` believes that a file whose size and time are as
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
@@ -28,23 +28,19 @@ class Output(NamedTuple):
 
 
 def compare() -> int:
-    """Print each output that differs or is missing, and how many are as recorded; return 1 if there is one."""
+    """Print each output that differs, is missing or is not recorded, and how many are alike; return 1 if one is not."""
     if not LOCK.is_file():
         raise UserError(f"{LOCK}: not there, so that there is nothing to compare with; run `dvc repro`")
     stages = read_lock(LOCK.read_text(encoding="utf-8", errors="replace"))
     try:
         with Repo() as repository:
-            today = {stage.addressing for stage in repository.index.stages}
+            today = {stage.addressing: list(map(str, stage.outs)) for stage in repository.index.stages}
             cache = Path(repository.cache.local.path)
     except DvcException as error:
         raise UserError(f"DVC cannot read the pipeline: {reason_of(error)}") from None
-    outputs: dict[str, Output] = {}
-    for name, entry in sorted(stages.items(), key=lambda pair: pair[0] not in today):
-        for out in entry.get("outs", []):
-            known = outputs.setdefault(out["path"], Output(Path(out["path"]), set(), name in today))
-            if name in today or not known.needed:
-                known.digests.add(out["md5"])
-    alike, passed_over, wrong = 0, 0, list[str]()
+    outputs = _recorded(stages, today)
+    unrecorded = sorted({path for paths in today.values() for path in paths} - outputs.keys())
+    alike, passed_over, wrong = 0, 0, [f"UNKNOWN {path}" for path in unrecorded]
     for output in track(outputs.values(), "reading outputs", total=len(outputs), unit="outputs"):
         if not output.path.exists() and not output.needed:
             passed_over += 1
@@ -54,11 +50,25 @@ def compare() -> int:
             alike += 1
     for line in wrong:
         print(line)
+    others = len(outputs) + len(unrecorded) - alike - passed_over
     rest = f"; {passed_over} of stages that do not run today are not here" if passed_over else ""
-    print(f"bytes: {alike} outputs are as {LOCK} records them, {len(outputs) - alike - passed_over} are not{rest}")
+    print(f"bytes: {alike} outputs are as {LOCK} records them, {others} are not{rest}")
+    if unrecorded:
+        print(f"{LOCK} records nothing of what is UNKNOWN; `deepcovid doctor` says whether it was cut")
     if wrong:
         print("`dvc repro` makes anew what is not; `dvc checkout` and `git checkout` bring back what was recorded")
     return 1 if wrong else 0
+
+
+def _recorded(stages: Mapping[str, Any], today: Container[str]) -> dict[str, Output]:
+    """Return the outputs of the stages that dvc.lock records, by path; `today` has the names of today's stages."""
+    outputs: dict[str, Output] = {}
+    for name, entry in sorted(stages.items(), key=lambda pair: pair[0] not in today):
+        for out in entry.get("outs", []):
+            known = outputs.setdefault(out["path"], Output(Path(out["path"]), set(), name in today))
+            if name in today or not known.needed:
+                known.digests.add(out["md5"])
+    return outputs
 
 
 def _differences(output: Output, cache: Path) -> Iterator[str]:
