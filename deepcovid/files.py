@@ -1,4 +1,4 @@
-"""Writing files so that nothing half-written is ever left, and reading tables that are whole."""
+"""Writing files so that nothing half-written is ever left, and reading what is whole."""
 
 import errno
 import fcntl
@@ -172,8 +172,6 @@ def read_csv(
     for column in numbers:
         if len(table) and not pd.api.types.is_numeric_dtype(table[column]):
             raise damaged(f"its column {column} holds what is no number")
-    if how.get("keep_default_na", True) is False and table.select_dtypes(exclude="number").isna().any(axis=None):
-        raise damaged("one of its rows has fewer values than its header has columns")
     if rows not in (None, len(table)):
         raise damaged(f"it has {len(table)} rows instead of {rows}")
     return table
@@ -185,6 +183,18 @@ def expanded(name: str) -> Path:
         return Path(name).expanduser()
     except RuntimeError:  # ~somebody, who has no home here
         return Path(name)
+
+
+def read_json(path: Path) -> Any:
+    """Return what `write_json` wrote.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: damaged ({reason_of(error)}); {REMAKE}") from None
 
 
 def sha256_of(path: Path) -> str:

@@ -17,14 +17,14 @@ from deepcovid.images.masks import lesion_masks
 from deepcovid.images.resizing import resize_and_crop
 from deepcovid.parameters import Parameters
 from stages import _run, paths
-from stages._recorded import recorded
+from stages._counts import counted
 
 
 def augment(parameters: Parameters, dataset: str) -> None:
     torch.set_num_threads(1)  # one small image at a time
     generated = parameters.augment.source == "generated"
     keys = ["copies", *(f"{label}.{side}" for label in catalogue.LABELS for side in ("train", "test"))]
-    chosen = recorded(paths.results(dataset, "split"), *keys)
+    chosen = counted(paths.results(dataset, "split"), *keys)
     table = catalogue.read(paths.data(dataset, "split.csv"), chosen)
     if not generated and (parameters.split.strategy != "published" or not catalogue.copies(table).any()):
         raise UserError(

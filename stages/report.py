@@ -1,12 +1,11 @@
 """Gather a data set's results on one page that opens without a network."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from deepcovid.audits.registry import results_of
 from deepcovid.drawing.steps import Sourced, Step
-from deepcovid.files import replacing
+from deepcovid.files import read_json, replacing
 from deepcovid.heatmaps.beside import MapsBeside
 from deepcovid.heatmaps.localisation import NetHeat
 from deepcovid.ladder.measuring import Ladders
@@ -128,7 +127,7 @@ def sourced(lock: Lock, path: Path, kind: type[Model]) -> Sourced[Model]:
 def recorded(lock: Lock, path: Path) -> Sourced[Any]:
     """Return what a JSON file holds and the step that made it."""
     step = lock.step_of(path)
-    return Sourced(json.loads(path.read_text(encoding="utf-8")), step)
+    return Sourced(read_json(path), step)
 
 
 def picture(lock: Lock, path: Path) -> Sourced[bytes]:

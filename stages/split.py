@@ -6,11 +6,11 @@ from deepcovid.filtering import filter_images
 from deepcovid.parameters import Parameters
 from deepcovid.splitting import split_images
 from stages import _run, paths
-from stages._recorded import recorded
+from stages._counts import counted
 
 
 def split(parameters: Parameters, dataset: str) -> None:
-    listed = recorded(paths.provenance(dataset, "data"), "images")
+    listed = counted(paths.provenance(dataset, "data"), "images")
     table = catalogue.read(paths.data(dataset, "catalogue.csv"), listed)
     kept, kept_counts = filter_images(table, parameters.filter)
     chosen, chosen_counts = split_images(catalogue.checked(kept, dataset), parameters.split)
