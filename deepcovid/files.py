@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room for what is being written
+TAKEN = (errno.ENOTEMPTY, errno.EEXIST)  # there is a full folder at the name
 LOCK, PARTIAL, ASIDE = ".lock", ".part", ".old"  # endings of the names that `replacing` takes
 OWN = ".*.????????"  # and what comes before
 
@@ -85,7 +86,11 @@ def _clear(lock: Path, path: Path) -> None:
     """Remove what was written under a lock and is not at `path` yet; put back an old folder that has no successor."""
     aside = lock.with_suffix(ASIDE)
     if aside.exists() and not path.exists():
-        aside.replace(path)
+        try:
+            aside.replace(path)
+        except OSError as error:  # unless another run has put its own folder at `path` since
+            if error.errno not in TAKEN:
+                raise
     _remove(aside)
     _remove(lock.with_suffix(PARTIAL))
     lock.unlink(missing_ok=True)
@@ -111,7 +116,7 @@ def _rename(partial: Path, path: Path, aside: Path) -> None:
             partial.replace(path)
             return
         except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            if error.errno not in TAKEN:
                 raise
         _remove(aside)  # if another run has put its own folder at `path` since
         with suppress(FileNotFoundError):  # if another run has moved it aside
