@@ -369,6 +369,7 @@ def test_heat_maps_are_written_under_distinct_names_with_a_warning(folder, predi
     before, after = err.split("heat maps: 4 windows an image, about ")
     assert "occlusion" not in before
     assert re.match(r"\d+ s an image, \d+ s in all; a larger --stride is quicker\n", after)
+    assert re.findall(r"^images .* of .*$", after, re.MULTILINE) == ["images 1 to 2 of 4", "images 3 to 4 of 4"]
     assert "scoring" not in err  # a bar around the bars of the maps, whose lines they would overwrite
     pictures = [Image.open(maps / name).convert("RGB") for name in written]
     assert len({picture.tobytes() for picture in pictures}) == 4

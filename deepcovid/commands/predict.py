@@ -117,10 +117,14 @@ def _scored(
     with ExitStack() as stack:
         # Two bars at a time would write into each other's lines, and heat maps, which take longer, have their own.
         progress = None if folder else stack.enter_context(bar("scoring", total=len(inputs)))
-        for batch in attempts((partial(_decoded, head, given) for given in inputs), head.batch_size):
+        decoding = (partial(_decoded, head, given) for given in inputs)
+        for number, batch in enumerate(attempts(decoding, head.batch_size)):
             named = [(next(waiting), attempt) for attempt in batch]
             failures |= {given.name: cause(error) for given, error in named if isinstance(error, Exception)}
             usable = [(given, pixels) for given, pixels in named if not isinstance(pixels, Exception)]
+            if folder:
+                start = number * head.batch_size
+                print(f"images {start + 1:,} to {start + len(batch):,} of {len(inputs):,}", file=sys.stderr)
             if usable:
                 rows = head.predict_pixels([pixels for _, pixels in usable])
                 rows.insert(0, "file", [given.name for given, _ in usable])
