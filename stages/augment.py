@@ -14,8 +14,10 @@ from deepcovid.images.augmentation import copies, with_copies
 from deepcovid.images.contact_sheet import chosen, contact_sheet
 from deepcovid.images.decoding import as_rows, check_quarantine, decoded_images, write_images
 from deepcovid.images.masks import lesion_masks
+from deepcovid.images.put_aside import put_aside
 from deepcovid.images.resizing import resize_and_crop
 from deepcovid.parameters import Parameters
+from deepcovid.progress import warn
 from stages import _run, paths
 from stages._counts import counted
 
@@ -42,6 +44,8 @@ def augment(parameters: Parameters, dataset: str) -> None:
             name, why = next(iter(quarantined.items()))
             raise UserError(f"{dataset}: none of its {len(table)} images can be used; first {name!r}: {why}")
         check_quarantine(quarantined, len(table), parameters.max_quarantined_share)
+    if quarantined:
+        warn(put_aside(quarantined, dataset))
     catalogue.write(paths.data(dataset, "images.csv"), used)
     write_json(paths.provenance(dataset, "quarantined"), quarantined)
     counts = {"images": len(used), "copies": int(catalogue.copies(used).sum()), "quarantined": len(quarantined)}

@@ -36,7 +36,10 @@ def report(parameters: Parameters, dataset: str) -> None:
     shown_runs = [
         shown_run(lock, dataset, run, results.value.runs[name], results.step) for name, run in parameters.runs.items()
     ]
-    provenance = {name: recorded(lock, paths.provenance(dataset, name)) for name in ("data", "quarantined")}
+    provenance = {"data": recorded(lock, paths.provenance(dataset, "data"))}
+    put_aside = {
+        name: recorded(lock, paths.provenance(name, "quarantined")) for name in (dataset, *parameters.test_sets)
+    }
     weights, mapped = paths.provenance_of_weights(dataset), parameters.heatmapped_models
     provenance |= {model: recorded(lock, weights / f"{model}.json") for model in parameters.models}
     ladder = sourced(lock, paths.results(dataset, "ladder"), Ladders)
@@ -56,7 +59,7 @@ def report(parameters: Parameters, dataset: str) -> None:
         for model, images in pairs
     )
     pictures = {model: picture(lock, paths.picture(dataset, model)) for model in mapped}
-    steps = [made.step for made in (*provenance.values(), *audits.values())]
+    steps = [made.step for made in (*provenance.values(), *put_aside.values(), *audits.values())]
     steps += [calibration.step, ladder.step, published.step, nets.step]
     steps += [made.step for part in (located, pictures) for made in part.values()]
     steps += [made.step for pair in beside for made in pair]
@@ -74,6 +77,7 @@ def report(parameters: Parameters, dataset: str) -> None:
         runs=tuple(shown_runs),
         bootstrap=parameters.evaluate,
         provenance=provenance,
+        put_aside=put_aside,
         parameters=settings_of(parameters, dataset),
         recipes={
             run.recipe: as_run(parameters.recipe[run.recipe], parameters.replay.epochs)
@@ -112,8 +116,8 @@ def shown_run(lock: Lock, dataset: str, run: RunParameters, result: RunResult, e
         own.recipe,
         own.cut_off,
         own.scores,
+        result,
         replayed=run.whole_net,
-        result=result,
         log=read_log(dataset, run, own.heads.columns),
         evaluated=evaluated,
         trained=trained,

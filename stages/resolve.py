@@ -3,13 +3,15 @@
 Everything that a user may have written wrongly is checked here, before anything runs.
 """
 
-from deepcovid.files import replacing, write_json
+from deepcovid.files import expanded, replacing, write_json
 from deepcovid.parameters import Settings
 from stages import _fingerprints, _run, paths
 from stages._resolved import read_published, resolved
 
 
 def resolve(settings: Settings) -> None:
+    for dataset in (*settings.datasets, *settings.test_sets):
+        check_own_images(settings, dataset)
     read_published()
     stages = [stage for stage in _fingerprints.stages() if stage != "resolve"]
     with replacing(paths.RESOLVED) as folder:
@@ -17,6 +19,21 @@ def resolve(settings: Settings) -> None:
         for dataset in settings.dataset:
             write_json(folder / paths.resolved(dataset).name, resolved(settings, dataset, stages))
     paths.REPLAYED.mkdir(parents=True, exist_ok=True)  # stages read all of it, and nothing is in it before a replay
+
+
+def check_own_images(settings: Settings, dataset: str) -> None:
+    """Raise UserError if a user's own images and their table do not fit together.
+
+    Once they have been copied, they need not be there any more.
+    """
+    source = settings.dataset[dataset].source
+    copied = paths.data(dataset, "catalogue.csv").exists()
+    if source.kind != "folder" or (copied and not expanded(source.table).is_file()):
+        return
+    from deepcovid.sources import folder  # takes a second, which other data sets need not wait for
+
+    with folder.labelled(*folder.places(source)):
+        pass
 
 
 if __name__ == "__main__":

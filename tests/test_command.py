@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepcovid import commands, load_head
+from deepcovid import __version__, commands, load_head
 from deepcovid.commands import main
 from deepcovid.commands.inputs import Input, _distinct
 from deepcovid.errors import UserError
@@ -82,21 +83,43 @@ def test_the_entry_point_is_the_function_that_runs():
 
 
 def test_help_is_quick_has_examples_and_says_research_only(folder):
-    for arguments in ([], ["predict"], ["show"]):
+    for arguments in ([], ["predict"], ["test"], ["show"]):
         result = command(folder, *arguments, "--help")
         assert result.returncode == 0
         assert RESEARCH_ONLY in " ".join(result.stdout.split())
-        assert not arguments or f"deepcovid {arguments[0]} " in result.stdout.split("examples:")[1]
+        assert f"deepcovid {' '.join(arguments)}" in result.stdout.split("examples:")[1]
     code = "import sys, deepcovid.commands; deepcovid.commands.parser(); sys.exit('torch' in sys.modules)"
     assert run([sys.executable, "-c", code], ROOT).returncode == 0
 
 
-@pytest.mark.parametrize("text", [commands.PREDICT, commands.SHOW])
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"deepcovid {__version__}\n"
+
+
+def completed(folder, *words):
+    """What bash offers when the Tab key is pressed after `words`."""
+    script = command(folder, "--print-completion", "bash").stdout
+    line = " ".join(f"'{word}'" for word in words)
+    function = "$(complete -p deepcovid | grep -o '_shtab_[a-z]*')"
+    asked = f'COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; {function}; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    return set(run(["bash", "-c", f"{script}\n{asked}"], folder).stdout.split())
+
+
+def test_bash_completes_commands_options_and_files(folder):
+    assert {"predict", "test", "show"} <= completed(folder, "deepcovid", "")
+    assert "--table" in completed(folder, "deepcovid", "test", "--t")
+    assert "images" in completed(folder, "deepcovid", "test", "im")
+    assert "images" in completed(folder, "deepcovid", "test", "images", "--table", "im")
+
+
+@pytest.mark.parametrize("text", [commands.PREDICT, commands.TEST, commands.SHOW])
 def test_the_examples_of_help_are_understood(text):
     examples = [line.split("|")[0].split()[1:] for line in text.splitlines() if line.startswith("  deepcovid ")]
     assert len(examples) >= 3
     for example in examples:
-        assert commands.parser().parse_args(example).command in ("predict", "show")
+        assert commands.parser().parse_args(example).command in ("predict", "test", "show")
 
 
 @pytest.mark.parametrize(
@@ -130,6 +153,11 @@ def test_a_folder_is_scored_as_load_head_scores_its_files_in_an_aligned_table(fo
         assert line.index(f"{row.score:.3f}") == lines[0].index("score")
     assert err.startswith(f"{RESEARCH_ONLY}\nHead of SqueezeNet 1.1 under the recipe paper, trained on phantom; ")
     assert "called covid from a score of 0.3 on" in err
+    covid, unlike = (scores["called"] == "covid").sum(), scores["unlike"].sum()
+    assert err.splitlines()[-1] == (
+        f"3 scored: {covid} called covid, {3 - covid} called non; {unlike} unlike the training images; 0 could not be "
+        "used"
+    )
 
 
 def test_an_image_unlike_the_training_images_is_noted_with_distance_and_threshold(folder, predict, tmp_path):
@@ -203,7 +231,7 @@ def test_a_file_that_cannot_be_used_is_listed_with_the_reason_and_the_others_are
     status, out, err = predict(f"images/{name}", "images/a.jpg", "images/more", "--csv", "scores.csv")
     assert status == 1
     assert [line.split()[0] for line in out.splitlines()[1:]] == ["images/a.jpg", "images/more/a.dcm"]
-    listed = err[err.index("1 could not be used:\n") :].splitlines()
+    listed = err[err.index("1 could not be used:\n") :].splitlines()[:-1]
     assert len(listed) == 2
     assert listed[1].startswith(f"  images/{name}: ")
     assert reason in listed[1]
@@ -338,6 +366,11 @@ def test_heat_maps_are_written_under_distinct_names_with_a_warning(folder, predi
     written = sorted(str(path.relative_to(maps)) for path in maps.rglob("*") if path.is_file())
     assert written == ["2/a.jpg.png", "a.jpg.png", "a.png.png", "more/a.dcm.png"]
     assert "warning: the pictures in maps show the patients" in err
+    before, after = err.split("heat maps: 4 windows an image, about ")
+    assert "occlusion" not in before
+    assert re.match(r"\d+ s an image, \d+ s in all; a larger --stride is quicker\n", after)
+    assert re.findall(r"^images .* of .*$", after, re.MULTILINE) == ["images 1 to 2 of 4", "images 3 to 4 of 4"]
+    assert "scoring" not in err  # a bar around the bars of the maps, whose lines they would overwrite
     pictures = [Image.open(maps / name).convert("RGB") for name in written]
     assert len({picture.tobytes() for picture in pictures}) == 4
 

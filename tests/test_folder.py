@@ -4,6 +4,7 @@ import json
 import os
 import zipfile
 from pathlib import Path
+from unicodedata import normalize
 
 import hypothesis
 import numpy as np
@@ -17,6 +18,7 @@ from deepcovid.nets.zoo import NETS
 from deepcovid.settings.datasets import FolderSource
 from stages.augment import augment
 from stages.download import download
+from stages.resolve import check_own_images, resolve
 from stages.split import split
 from tests.checkouts import settings_of
 from tests.radiographs import decode, dicom, jpeg, noise
@@ -141,7 +143,9 @@ def test_blanks_around_labels_and_patients_are_taken_off(tmp_path, images, heade
 
 def test_columns_that_nothing_reads_are_warned_of(tmp_path, images, capsys):
     prepare(tmp_path, images, TABLE.replace("patient\n", "patient_id\n"))
-    assert "nothing reads its columns patient_id; what is read is file, label, " in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "nothing reads its columns patient_id; what is read is file, label, " in said
+    assert "; did you mean patient by patient_id?\n" in said
 
 
 def test_a_name_that_is_no_utf_8_is_recorded_by_its_bytes(tmp_path, images):
@@ -161,16 +165,16 @@ def test_a_file_that_cannot_be_read_whole_is_named(tmp_path, images, refused):
     path = images / "sick/1.jpg"
     path.unlink()
     path.symlink_to(path)
-    with refused(path, "broken link", "take it out of", tmp_path / "table.csv"):
+    with refused(tmp_path / "table.csv", "row 1, 'sick/1.jpg', is a broken link, or no file; correct"):
         prepare(tmp_path, images, raw="a")
     path.unlink()
     os.mkfifo(path)
-    with refused(path, "no file"):
+    with refused("row 1, 'sick/1.jpg', is a broken link, or no file"):
         prepare(tmp_path, images, raw="b")
     path.unlink()
     with path.open("wb") as stream:
         stream.truncate(2**29 + 1)
-    with refused(path, "536870913 bytes", "take it out of"):
+    with refused("row 1, 'sick/1.jpg', has 536870913 bytes, more than any image"):
         prepare(tmp_path, images, raw="c")
 
 
@@ -183,10 +187,7 @@ def test_links_out_of_the_folder_are_refused_and_listed(tmp_path, images, refuse
     (images / "well/4.jpg").unlink()
     (images / "well/4.jpg").symlink_to("/nowhere/4.jpg")
     (images / "unnamed.jpg").symlink_to("/etc/hostname")  # nobody reads it
-    first = "'sick/1.jpg', 'sick/2.dcm', 'well/3.dcm'"
-    with refused(
-        images, f"4 of the files that {tmp_path / 'table.csv'} names are links out of it, first {first}; copy"
-    ):
+    with refused(f"4 of 4 rows cannot be used: row 1, 'sick/1.jpg', is a link out of {images}, which nobody"):
         prepare(tmp_path, images)
     assert not list((tmp_path / "raw").iterdir())
 
@@ -204,21 +205,37 @@ def test_a_home_folder_is_found(tmp_path, images, monkeypatch):
 
 
 WRONG = {
-    "a file that is not there": (TABLE + "c.jpg,non,,,\nd.jpg,non,,,\n", "2 of 6 files are not in", "first 'c.jpg'"),
-    "a label that is not known": (TABLE.replace("4.jpg,non", "4.jpg,healthy"), "row 4, 'well/4.jpg': label 'healthy'"),
-    "a label in capitals": (TABLE.replace("1.jpg,covid", "1.jpg,COVID"), "row 1, 'sick/1.jpg': label 'COVID'"),
-    "a file named twice": (TABLE + "sick/1.jpg,covid,,,\n", "file 'sick/1.jpg' is named twice"),
+    "a file that is not there": (
+        TABLE + "c.jpg,non,,,\nd.jpg,non,,,\n",
+        "2 of 6 rows cannot be used: row 5, 'c.jpg', is not in ",
+        "; row 6, 'd.jpg', is not in ",
+    ),
+    "a label that is not known": (
+        TABLE.replace("4.jpg,non", "4.jpg,healthy"),
+        "1 of 4 rows cannot be used: row 4, 'well/4.jpg', has the label 'healthy', not one of covid, non; correct",
+    ),
+    "many wrong rows": (
+        TABLE.replace(",non,", ",no,") + "c.jpg,covid,,,\nd.jpg,covid,,,\n",
+        "4 of 6 rows cannot be used: row 3, 'well/3.dcm', has the label 'no'",
+        "; row 5, 'c.jpg', is not in",
+        "; and 1 more; correct them, or take them out",
+    ),
+    "a file named twice": (TABLE + "sick/1.jpg,covid,,,\n", "row 5, 'sick/1.jpg', is named twice"),
     "one label": ("".join(TABLE.splitlines(keepends=True)[:3]), "images of covid alone; both labels are needed"),
     "no rows": ("file,label\n", "no rows; both labels are needed"),
-    "no column file": (TABLE.replace("file", "name", 1), "column 'file' is missing"),
-    "no column label": (TABLE.replace("label", "class", 1), "column 'label' is missing"),
+    "no column file": (TABLE.replace("file", "name", 1), "column 'file' is missing; name it in the header"),
+    "no column label": (TABLE.replace("label", "class", 1), "column 'label' is missing; name it in the header"),
+    "a misspelt column": (
+        TABLE.replace("label", "Lable", 1),
+        "column 'label' is missing; did you mean 'Lable'? Then call it 'label'",
+    ),
     "a column in capitals": (TABLE.replace("patient", "Patient", 1), "column 'Patient'", "call it 'patient'"),
     "a column twice": (TABLE.replace("view", "label ", 1), "two columns are called 'label'"),
     "semicolons": (TABLE.replace(",", ";"), "column 'file' is missing", "commas between"),
-    "a blank file": (TABLE.replace("sick/1.jpg", ""), "row 1: file ''"),
-    "a path that goes up": (TABLE.replace("sick/1.jpg", "sick/../../1.jpg"), "row 1: file 'sick/../../1.jpg'"),
-    "an absolute path": (TABLE.replace("sick/1.jpg", "/etc/passwd"), "row 1: file '/etc/passwd'"),
-    "a drive": (TABLE.replace("sick/1.jpg", "C:/1.jpg"), "row 1: file 'C:/1.jpg'"),
+    "a blank file": (TABLE.replace("sick/1.jpg", ""), "row 1, '', is no path"),
+    "a path that goes up": (TABLE.replace("sick/1.jpg", "sick/../../1.jpg"), "row 1, 'sick/../../1.jpg', is no path"),
+    "an absolute path": (TABLE.replace("sick/1.jpg", "/etc/passwd"), "row 1, '/etc/passwd', is no path"),
+    "a drive": (TABLE.replace("sick/1.jpg", "C:/1.jpg"), "row 1, 'C:/1.jpg', is no path"),
     "nothing": ("", "not a readable CSV"),
 }
 
@@ -232,7 +249,7 @@ def test_a_table_that_does_not_fit_is_named_with_what_is_wrong(tmp_path, images,
 
 def test_one_file_by_two_names_is_named_twice(tmp_path, refused):
     path = zipped(tmp_path / "a.zip", "export/")
-    with refused("'export/sick/1.jpg' is named twice"):
+    with refused("row 5, 'export/sick/1.jpg', is named twice"):
         prepare(tmp_path, path, TABLE + "export/sick/1.jpg,covid,,,\n")
 
 
@@ -248,6 +265,55 @@ def test_a_folder_and_a_table_that_are_not_named_or_not_there_say_how_to_name_th
         prepare(tmp_path, "~nobody-here/x", raw="e")
     with refused(f"{tmp_path / 'no.csv'}: not there; correct dataset.folder.source.table"):
         prepare(tmp_path, images, tmp_path / "no.csv", raw="d")
+
+
+def test_labels_match_without_regard_to_case(tmp_path, images):
+    plain, _ = prepare(tmp_path, images)
+    loud, _ = prepare(tmp_path, images, TABLE.replace(",covid,", ",COVID,").replace(",non,", ",Non,"), raw="loud")
+    assert loud.equals(plain)
+
+
+@pytest.mark.parametrize("there", ["NFC", "NFD"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_names_match_whatever_their_unicode_form(tmp_path, images, there, packed):
+    other = {"NFC": "NFD", "NFD": "NFC"}[there]
+    (images / "sick/1.jpg").rename(images / "sick" / normalize(there, "Röntgen.jpg"))
+    if packed:
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+            for path in images.rglob("*.*"):
+                archive.write(path, f"export/{path.relative_to(images)}")
+    table = TABLE.replace("1.jpg", normalize(other, "Röntgen.jpg"))
+    rows, provenance = prepare(tmp_path, tmp_path / "a.zip" if packed else images, table)
+    assert rows["member"][0] == f"sick/{normalize(other, 'Röntgen.jpg')}"
+    assert provenance["files"][0]["left_out"] == 0
+    with Archive(tmp_path / "raw/images.zip") as archive:
+        assert archive.read(rows["member"][0]) == FILES["sick/1.jpg"]
+
+
+def test_a_file_in_two_unicode_forms_is_named_twice(tmp_path, images, refused):
+    (images / "sick/1.jpg").rename(images / "sick/\u00f6.jpg")
+    table = TABLE.replace("1.jpg", "\u00f6.jpg") + "sick/o\u0308.jpg,covid,,,\n"
+    with refused("1 of 5 rows cannot be used: row 5", "is named twice"):
+        prepare(tmp_path, images, table)
+
+
+def test_the_table_is_checked_first_of_all_and_once_copied_it_need_not_be_there(
+    tmp_path, images, params, monkeypatch, refused
+):
+    monkeypatch.chdir(tmp_path)
+    Path("table.csv").write_text(TABLE.replace("label", "lable"))
+    params["test_sets"] = ["folder"]
+    params["dataset"]["folder"]["source"] |= {"images": "images", "table": "table.csv"}
+    with refused("table.csv: column 'label' is missing; did you mean 'lable'?"):
+        resolve(settings_of(params))
+    assert not Path("resolved").exists()
+    Path("table.csv").unlink()
+    with refused("table.csv: not there; correct dataset.folder.source.table"):
+        check_own_images(settings_of(params), "folder")
+    Path("data/folder").mkdir(parents=True)
+    Path("data/folder/catalogue.csv").touch()
+    check_own_images(settings_of(params), "folder")
+    check_own_images(settings_of(params), "phantom")
 
 
 def test_a_zip_that_is_none_or_not_safe_is_refused(tmp_path, refused):
@@ -274,7 +340,7 @@ def test_where_no_image_can_be_used_nothing_is_written(tmp_path, params, monkeyp
     assert not [path for path in Path("data/folder").iterdir() if path.name.strip(".").startswith(("pixels", "images"))]
 
 
-def test_stages_make_a_test_set_of_a_folder_and_quarantine_what_is_no_radiograph(tmp_path, params, monkeypatch):
+def test_stages_make_a_test_set_of_a_folder_and_quarantine_what_is_no_radiograph(tmp_path, params, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     rows = ["file,label"]
     Path("mine").mkdir()
@@ -289,6 +355,8 @@ def test_stages_make_a_test_set_of_a_folder_and_quarantine_what_is_no_radiograph
 
     for stage in (download, split, augment):
         stage(settings_of(params).parameters("folder", NETS), "folder")
+    said = capsys.readouterr().err
+    assert "warning: 1 image of folder could not be used and was put aside: slice.dcm (DICOM of modality CT, " in said
     counts, images, quarantined = (
         json.loads(Path(path).read_text())
         for path in (

@@ -78,7 +78,7 @@ def one_run(model, recipe, *, replayed=False):
     recipe += "-replayed" if replayed else ""
     name = f"phantom-{model}-{recipe}"
     evaluated, trained = step(f"evaluate@{name}"), step(f"train@{name}")
-    return ShownRun(model, recipe, cut_off, table, replayed, result, log, evaluated, trained)
+    return ShownRun(model, recipe, cut_off, table, result, replayed, log, evaluated, trained)
 
 
 MEASURED = Estimate(value=0.6, low=0.5, high=0.7)
@@ -227,12 +227,15 @@ def all_contents(**changes):
     ]
     provenance = {
         "data": Sourced({"source": "phantom", "images": 50, "files": files}, step("download@phantom")),
-        "quarantined": Sourced({}, step("augment@phantom")),
         "weights-resnet18": Sourced(
             {"model": "resnet18", "origin": "random", "seed": 18, "calibration_images": 8}, step("weights@phantom")
         ),
     }
-    recorded = [made.step for made in provenance.values()]
+    put_aside = {
+        "phantom": Sourced({}, step("augment@phantom")),
+        "phantom-external": Sourced({"ct.dcm": "no radiograph"}, step("augment-test-set@phantom-external")),
+    }
+    recorded = [made.step for made in (*provenance.values(), *put_aside.values())]
     recorded += [step("ladder@phantom"), step("evaluate@phantom")]
     recorded += [step("localisation@phantom-resnet18"), step(BESIDE_STEP)]
     recorded += [step(f"{name}@phantom") for name in COUNTED]
@@ -244,6 +247,7 @@ def all_contents(**changes):
         runs=tuple(runs),
         bootstrap=BOOTSTRAP,
         provenance=provenance,
+        put_aside=put_aside,
         parameters={"features": {"batch_size": 32}},
         recipes={"paper": {"epochs": 100, "augmented": True}, "failed-reproduction": {"epochs": 150}},
         steps=tuple(recorded),
@@ -645,6 +649,8 @@ def results(checkout, tmp_path):
     for name, recorded in made.provenance.items():
         place = name.replace("weights-", "weights/")
         outputs[f"provenance/phantom/{place}.json"] = json.dumps(recorded.value)
+    for name, recorded in made.put_aside.items():
+        outputs[f"provenance/{name}/quarantined.json"] = json.dumps(recorded.value)
     stages = {}
     for path, text in outputs.items():
         (checkout / path).parent.mkdir(parents=True, exist_ok=True)
@@ -665,6 +671,7 @@ def test_the_stage_writes_the_page_with_the_hashes_of_dvc_lock(results):
     for name, entry in lock.items():
         assert slug(name) in text
         assert all(out["md5"] in text for out in entry["outs"])
+    assert "Every image of phantom could be used. 1 image of phantom-external could not be used and was put" in text
     order = [text.index(f'id="{slug(name)}"') for name in ("images@phantom", "train@phantom")]
     assert order == sorted(order)
     beside = (results / "data/phantom/review.html").read_text()

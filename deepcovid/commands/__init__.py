@@ -1,6 +1,8 @@
 """The command `deepcovid`: a trained head on images of one's own, and the report.
 
 predict.py   `deepcovid predict`: scores of images, with heat maps if wanted
+test.py      `deepcovid test`: what a head reaches on images and labels of one's own
+measure.py   how that is measured
 show.py      `deepcovid show`: the report of a data set
 check.py     `deepcovid check`: metrics beside those of a git revision, within tolerances
 outputs.py   `deepcovid check --bytes`: every output beside the hash in dvc.lock
@@ -20,8 +22,11 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from deepcovid import RESEARCH_ONLY
+import shtab
+
+from deepcovid import RESEARCH_ONLY, __version__
 from deepcovid.errors import in_one_line
 
 PREDICT = """\
@@ -33,6 +38,21 @@ examples:
 
 exit status: 0, or 1 where a file could not be used (the others are scored) or nothing could be done, 2 for wrong
 options. Score: P(covid) of the median head of the training; the range is over all heads.
+"""
+TEST = """\
+examples:
+  deepcovid test ~/ward3 --table ~/ward3.csv --head data/phantom/heads/frozen/resnet18/paper.safetensors
+  deepcovid test ~/ward3.zip --table ~/ward3.csv --head resnet18-paper.safetensors --weights resnet18.safetensors
+  deepcovid test ~/ward3 --table ~/ward3.csv --head data/phantom/heads/frozen/resnet18/paper.safetensors -o tested
+
+The table is a CSV. It needs the columns file, a path from the folder of images, and label, covid or non. It may have
+finding, view and patient. Images of one patient belong together, so with that column the intervals are right.
+
+The folder of --output gets a page (report.html), the numbers (results.json), a row an image (scores.csv), the ROC curve
+(roc.csv), and the images that could not be used (put_aside.csv).
+
+exit status: 0, or 1 where an image could not be used (the others are tested) or nothing could be done, 2 for wrong
+options.
 """
 SHOW = """\
 examples:
@@ -75,6 +95,17 @@ Run it in the project's folder. It prints the pages that it changes, or, with --
 """
 
 
+WHOLE = """\
+examples:
+  deepcovid predict chest.png --head data/phantom/heads/frozen/resnet18/paper.safetensors
+  deepcovid test ~/ward3 --table ~/ward3.csv --head data/phantom/heads/frozen/resnet18/paper.safetensors -o tested
+  deepcovid show phantom
+  eval "$(deepcovid --print-completion bash)"           the Tab key then completes commands and options; zsh likewise
+
+`deepcovid COMMAND --help` explains a command.
+"""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command `deepcovid` with `arguments`, by default the process's; return its exit status."""
     options = parser().parse_args(arguments)
@@ -99,8 +130,13 @@ def _run(options: argparse.Namespace) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return the options of every command."""
     whole = argparse.ArgumentParser(
-        prog="deepcovid", description=f"Deep-COVID, rerun: use what the pipeline has left. {RESEARCH_ONLY}"
+        prog="deepcovid",
+        description=f"Deep-COVID, rerun: use what the pipeline has left. {RESEARCH_ONLY}",
+        epilog=WHOLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    whole.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    shtab.add_argument_to(whole, help="print the completion of this command for a shell, and exit")
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, what: str, examples: str) -> argparse.ArgumentParser:
@@ -113,6 +149,7 @@ def parser() -> argparse.ArgumentParser:
         )
 
     _add_predict(command("predict", "score images with a trained head", PREDICT))
+    _add_test(command("test", "test a trained head on images and labels of your own", TEST))
     _add_show(command("show", "open a data set's report in the browser, or write a copy of it", SHOW))
     _add_check(command("check", "compare metrics with those of a git revision", CHECK))
     command("doctor", "say what is installed, which data is within reach, and which of DVC's files are damaged", DOCTOR)
@@ -122,10 +159,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_predict(predict: argparse.ArgumentParser) -> None:
-    add = predict.add_argument
+    add = _adding(predict)
     add("images", nargs="+", type=Path, metavar="IMAGE-OR-FOLDER", help="PNG, JPEG, DICOM ...; a folder, or a .zip")
-    add("--head", required=True, type=Path, metavar="FILE", help="data/DATASET/heads/frozen/NET/RECIPE.safetensors")
-    add("--weights", type=Path, metavar="FILE", help="the net's; default: weights/NET.safetensors above the head")
+    _add_head(predict)
     add("--heatmap", type=Path, metavar="DIR", help="write a picture an image of where its score comes from")
     # The limits are those of deepcovid/settings/datasets.py, which takes a while to import.
     sides = _number(1, 512)
@@ -134,6 +170,27 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
     add("--fill", type=_number(0, 255), default=128, metavar="GREY", help="its grey level, 0 to 255; default 128")
     add("--csv", type=Path, metavar="FILE", help="write the scores as a table too")
     add("--json", action="store_true", help="print one JSON document instead of a table")
+
+
+def _add_test(test: argparse.ArgumentParser) -> None:
+    add = _adding(test)
+    add("images", type=Path, metavar="IMAGES", help="a folder or a .zip of PNG, JPEG, DICOM ...")
+    add("--table", required=True, type=Path, metavar="FILE", help="a CSV with the columns file and label")
+    _add_head(test)
+    add("-o", "--output", type=Path, metavar="FOLDER", help="write a page, scores and curves into this new folder")
+    add(
+        "--max-quarantined-share",
+        type=_share,
+        default=0.05,
+        metavar="SHARE",
+        help="stop where a larger share of the images cannot be used; default 0.05",
+    )
+
+
+def _add_head(command: argparse.ArgumentParser) -> None:
+    add = _adding(command)
+    add("--head", required=True, type=Path, metavar="FILE", help="data/DATASET/heads/frozen/NET/RECIPE.safetensors")
+    add("--weights", type=Path, metavar="FILE", help="the net's; default: weights/NET.safetensors above the head")
     add(
         "--device",
         type=_device,
@@ -150,14 +207,14 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
 
 
 def _add_show(show: argparse.ArgumentParser) -> None:
-    add = show.add_argument
+    add = _adding(show)
     add("report", nargs="?", metavar="REPORT-OR-DATASET", help="default: the one below data/ in the current folder")
     add("--output", type=Path, metavar="FILE", help="write a copy there; open nothing")
     add("--no-browser", action="store_true", help="only print where the report is")
 
 
 def _add_check(check: argparse.ArgumentParser) -> None:
-    add = check.add_argument
+    add = _adding(check)
     add("metrics", nargs="*", metavar="FILE-OR-FOLDER", help="metrics files; default: those of --dataset")
     add("--revision", default="HEAD", help="git revision with the metrics to agree with; default HEAD")
     add("--dataset", default="phantom", help="data set of this project whose results to compare; default phantom")
@@ -169,6 +226,27 @@ def _add_check(check: argparse.ArgumentParser) -> None:
         help="how far metrics may lie; default reference/tolerances.yaml",
     )
     add("--bytes", action="store_true", help="compare no metrics, but every output with the hash in dvc.lock")
+
+
+def _adding(command: argparse.ArgumentParser) -> Callable[..., None]:
+    """Return the command's `add_argument`, with which shells complete paths."""
+
+    def add(*names: str, **options: Any) -> None:
+        action = command.add_argument(*names, **options)
+        if options.get("type") is Path:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
+
+    return add
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 1")
+    return share
 
 
 def _number(least: int, most: int) -> Callable[[str], int]:

@@ -41,6 +41,9 @@ def run(options: argparse.Namespace) -> int:
         check_window(window, head.image_size, head.image_size)
         print(head.about, file=sys.stderr)
         if options.heatmap:
+            from deepcovid.commands.pictures import announcement  # captum and matplotlib take half a second
+
+            print(announcement(head, window, len(inputs)), file=sys.stderr)
             warn(f"the pictures in {options.heatmap} show the patients; keep them where the images themselves may be")
         results = _scored(head, inputs, failures, window, options.heatmap)
     notice = f"{RESEARCH_ONLY} {head.about}"
@@ -60,6 +63,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"{nothing}{len(failures)} could not be used:", file=sys.stderr)
         for name, why in failures.items():
             print(f"  {name}: {why}", file=sys.stderr)
+    if len(results):
+        print(_summed_up(results, len(failures)), file=sys.stderr)
     return 1 if failures else 0
 
 
@@ -105,22 +110,29 @@ def _scored(
 ) -> pd.DataFrame:
     """Return a row per image that can be used; write heat maps into `folder`; put what cannot be used in `failures`."""
     if folder:
-        from deepcovid.commands.pictures import write_heatmaps  # captum and matplotlib take half a second
+        from deepcovid.commands.pictures import write_heatmaps
 
     tables = []
     waiting = iter(inputs)
-    with bar("scoring", total=len(inputs)) as progress:
-        for batch in attempts((partial(_decoded, head, given) for given in inputs), head.batch_size):
+    with ExitStack() as stack:
+        # Two bars at a time would write into each other's lines, and heat maps, which take longer, have their own.
+        progress = None if folder else stack.enter_context(bar("scoring", total=len(inputs)))
+        decoding = (partial(_decoded, head, given) for given in inputs)
+        for number, batch in enumerate(attempts(decoding, head.batch_size)):
             named = [(next(waiting), attempt) for attempt in batch]
             failures |= {given.name: cause(error) for given, error in named if isinstance(error, Exception)}
             usable = [(given, pixels) for given, pixels in named if not isinstance(pixels, Exception)]
+            if folder:
+                start = number * head.batch_size
+                print(f"images {start + 1:,} to {start + len(batch):,} of {len(inputs):,}", file=sys.stderr)
             if usable:
                 rows = head.predict_pixels([pixels for _, pixels in usable])
                 rows.insert(0, "file", [given.name for given, _ in usable])
                 tables.append(rows.assign(threshold=head.threshold))
                 if folder:
                     failures |= write_heatmaps(folder, head, usable, rows, window)
-            progress.update(len(batch))
+            if progress is not None:
+                progress.update(len(batch))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
@@ -140,19 +152,18 @@ def _lines(results: pd.DataFrame) -> Iterable[str]:
         yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
 
 
+def _summed_up(results: pd.DataFrame, failures: int) -> str:
+    """Return what was done, in a line."""
+    called = (results["called"] == "covid").sum()
+    return (
+        f"{len(results):,} scored: {called:,} called covid, {len(results) - called:,} called non; "
+        f"{results['unlike'].sum():,} unlike the training images; {failures:,} could not be used"
+    )
+
+
 def _document(head: Head, results: pd.DataFrame, failures: dict[str, str]) -> dict[str, object]:
     return {
-        "head": {
-            "model": head.model,
-            "weights_sha256": head.weights_sha256,
-            "dataset": head.dataset,
-            "recipe": head.recipe,
-            "cut_off": head.cut_off,
-            "classes": list(head.classes),
-            "seeds": head.seeds,
-            "transform": head.transform,
-            "threshold": head.threshold,
-        },
+        "head": head.facts,
         "results": results.drop(columns="threshold", errors="ignore").to_dict("records"),
         "failures": [{"file": name, "reason": why} for name, why in failures.items()],
     }

@@ -17,6 +17,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -108,8 +109,23 @@ class Head:
         decoding = (partial(self._decoded, *numbered) for numbered in enumerate(images))
         batches = attempts(decoding, self.batch_size)
         tables = [self.predict_pixels([_whole(attempt) for attempt in batch]) for batch in batches]
-        none = self._predicted(np.empty((0, len(self.seeds))), np.empty(0))
+        none = self.predicted(np.empty((0, len(self.seeds))), np.empty(0))
         return pd.concat(tables or [none], ignore_index=True)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a result of these heads has to name, as plain values."""
+        return {
+            "model": self.model,
+            "weights_sha256": self.weights_sha256,
+            "dataset": self.dataset,
+            "recipe": self.recipe,
+            "cut_off": self.cut_off,
+            "classes": list(self.classes),
+            "seeds": self.seeds,
+            "transform": self.transform,
+            "threshold": self.threshold,
+        }
 
     @property
     def batch_size(self) -> int:
@@ -122,11 +138,15 @@ class Head:
 
     def predict_pixels(self, pixels: Sequence[Pixels]) -> pd.DataFrame:
         """Return what `predict` does of one batch of images that `decode` returned."""
-        (features,) = extract(self.net, [stacked(pixels)], self.settings)
-        scores = score(features, self.file.weight, self.file.bias)
-        return self._predicted(scores, self.file.training.distances(features))
+        return self.predicted(*self.measured(pixels))
 
-    def _predicted(self, scores: NDArray[np.float64], distances: NDArray[np.float64]) -> pd.DataFrame:
+    def measured(self, pixels: Sequence[Pixels]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return P(covid) (images, heads), and the distances (images) from the training images, of one batch."""
+        (features,) = extract(self.net, [stacked(pixels)], self.settings)
+        return score(features, self.file.weight, self.file.bias), self.file.training.distances(features)
+
+    def predicted(self, scores: NDArray[np.float64], distances: NDArray[np.float64]) -> pd.DataFrame:
+        """Return what `predict` does of images whose scores and distances `measured` returned."""
         score = scores[:, self.file.shown]
         return pd.DataFrame(
             {

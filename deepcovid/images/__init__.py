@@ -8,5 +8,6 @@ augmentation.py   copies of COVID training images: flip, small rotation, small d
 uncropped.py      images before their centre is cut out, for recipes that draw their own crops
 changes.py        images changed in one respect: their middle, their sharpness, how they were stored
 masks.py          masks of lesions and of lungs, framed as their images are
+put_aside.py      what is said of images that cannot be used
 contact_sheet.py  a picture of what a data set's images look like
 """

@@ -12,6 +12,7 @@ heatmaps.py   the section on where in the image the scores come from
 review.py     the sections of the page of what a reviewer asks for
 checklists.py what reporting checklists ask for, and who reports it
 page.py       fills the template
+own_images.py the page of `deepcovid test`
 
 Of docs:
 

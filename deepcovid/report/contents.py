@@ -28,27 +28,36 @@ FAILED, RELEASED, PAPER = "failed-reproduction", "released-code", "paper"
 
 
 @dataclass(frozen=True)
-class ShownRun(Run):
-    """A run with all that the page shows of it.
+class MeasuredRun(Run):
+    """A run with its numbers on the images that it was tested on.
+
+    Attributes:
+        result: The numbers.
+    """
+
+    result: RunResult
+
+    @property
+    def net(self) -> str:
+        """The net's name as the paper has it."""
+        return title_of(self.model)
+
+
+@dataclass(frozen=True)
+class ShownRun(MeasuredRun):
+    """A run with all that the report shows of it.
 
     Attributes:
         replayed: True where the whole net was trained as the released script does, false for a head on frozen features.
-        result: The run's numbers.
         log: A row per head and epoch: seed, epoch, loss, train_accuracy, test_accuracy, test_auc.
         evaluated: The step that made `result`.
         trained: The step that made the scores and the log.
     """
 
     replayed: bool
-    result: RunResult
     log: pd.DataFrame
     evaluated: Step
     trained: Step
-
-    @property
-    def net(self) -> str:
-        """The net's name as the paper has it."""
-        return title_of(self.model)
 
 
 def main_of(models: Sequence[str]) -> str:
@@ -79,6 +88,7 @@ class Contents:
         heatmap_pictures: By net, a PNG file: of synthetic images with their maps, or of mean maps without an image.
         reviews: By data set, what a reviewer asks for: of the test images of the data set itself, and of each test set.
         counted: By name, how many images the filter, the split and the decoding left: filter, split and images.
+        put_aside: By data set, the images that could not be used and why: of the data set itself, and of each test set.
         checklists: What the paper and this project report, item by item.
         provenance: By name, what is recorded of data and weights.
         parameters: The settings of the data set and those that data sets share, nested.
@@ -110,6 +120,7 @@ class Contents:
     heatmap_pictures: Mapping[str, Sourced[bytes]] = field(default_factory=dict)
     reviews: Mapping[str, Sourced[Review]] = field(default_factory=dict)
     counted: Mapping[str, Sourced[Any]] = field(default_factory=dict)
+    put_aside: Mapping[str, Sourced[Mapping[str, str]]] = field(default_factory=dict)
     checklists: Checklists | None = None
     models: tuple[str, ...] = field(init=False)
 

@@ -17,7 +17,7 @@ from deepcovid.drawing.svg import FAINT, INK, PAGE, WIDTH, styled
 from deepcovid.drawing.tables import spread
 from deepcovid.ladder.measuring import RungResult
 from deepcovid.nets.zoo import title_of
-from deepcovid.report.contents import ShownRun
+from deepcovid.report.contents import MeasuredRun, ShownRun
 from deepcovid.settings.analyses import EvaluateSettings
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.comparison import Beside
@@ -141,7 +141,7 @@ def confusions(matrices: Sequence[tuple[str, Confusion]], columns: int, size: fl
 
 
 @styled
-def roc_of_nets(runs: Sequence[ShownRun], settings: EvaluateSettings, marks: Sequence[Point]) -> Figure:
+def roc_of_nets(runs: Sequence[MeasuredRun], settings: EvaluateSettings, marks: Sequence[Point]) -> Figure:
     """Draw the nets' ROC curves with 95 % bands: the whole, and the part of few false positives, where nets are used.
 
     Args:
@@ -211,7 +211,7 @@ def roc_of_recipes(recipes: Mapping[str, Sequence[ShownRun]]) -> Figure:
 
 
 @styled
-def histograms(runs: Sequence[ShownRun]) -> Figure:
+def histograms(runs: Sequence[MeasuredRun]) -> Figure:
     """Draw score histograms in the paper's three groups: a column per run, a row per group, the cut-off dashed.
 
     The axis of shares is drawn by its square root, so that few images among thousands can be seen.

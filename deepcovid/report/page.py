@@ -1,4 +1,4 @@
-"""The report as an HTML page with nothing to load, and beside it a page of what a reviewer asks for."""
+"""Pages of HTML with nothing to load: the report, what a reviewer asks for, and what `deepcovid test` found."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from deepcovid.drawing.blocks import Section
+from deepcovid.drawing.steps import Step
 from deepcovid.report.contents import Contents
 from deepcovid.report.review import sections as of_review
 from deepcovid.report.sections import sections
@@ -22,30 +23,41 @@ class Page:
 
     Attributes:
         kicker: Above the title.
-        other: File name of the page beside it.
+        dataset: The data set, or the images, that the page is about.
+        command: What makes the page.
+        synthetic: True where the images were drawn, so that the numbers say nothing about COVID-19.
+        steps: The steps of the pipeline behind the page, if any.
+        other: File name of the page beside it, if any.
         link: What leads there.
     """
 
     kicker: str
-    other: str
-    link: str
-
-
-REPORT = Page("Report of a reproduction", "review.html", "What a reviewer asks for")
-REVIEW = Page("What a reviewer asks for", "report.html", "The report")
+    dataset: str
+    command: str
+    synthetic: bool = False
+    steps: tuple[Step, ...] = ()
+    other: str = ""
+    link: str = ""
 
 
 def render(contents: Contents) -> str:
     """Return the report; the same contents give the same text."""
-    return _filled(contents, REPORT, sections(contents))
+    page = _of(contents, "Report of a reproduction", "review.html", "What a reviewer asks for")
+    return filled(page, sections(contents))
 
 
 def render_review(contents: Contents) -> str:
     """Return the page of what a reviewer asks for; the same contents give the same text."""
-    return _filled(contents, REVIEW, of_review(contents))
+    page = _of(contents, "What a reviewer asks for", "report.html", "The report")
+    return filled(page, of_review(contents))
 
 
-def _filled(contents: Contents, page: Page, found: Sequence[Section]) -> str:
+def _of(contents: Contents, kicker: str, other: str, link: str) -> Page:
+    return Page(kicker, contents.dataset, contents.command, contents.synthetic, contents.steps, other, link)
+
+
+def filled(page: Page, found: Sequence[Section]) -> str:
+    """Return a page with its sections."""
     environment = Environment(
         loader=PackageLoader("deepcovid.report"),
         autoescape=True,
@@ -60,7 +72,7 @@ def _filled(contents: Contents, page: Page, found: Sequence[Section]) -> str:
         """Return the next number of a figure or a table."""
         return f"{kind} {next(numbers[kind])}"
 
-    made: dict[str, Any] = {"contents": contents, "page": page, "sections": found, "label": label}
+    made: dict[str, Any] = {"page": page, "sections": found, "label": label}
     made["style"] = Markup((files("deepcovid.report") / "templates" / "style.css").read_text(encoding="utf-8"))
     return environment.get_template("report.html.j2").render(made).lstrip()
 

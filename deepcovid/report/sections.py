@@ -12,6 +12,7 @@ from deepcovid.drawing.blocks import NOT_RUN, Block, Section, Tile, drawn
 from deepcovid.drawing.steps import Step
 from deepcovid.drawing.svg import WIDTH
 from deepcovid.drawing.tables import bounds
+from deepcovid.images.put_aside import put_aside
 from deepcovid.nets.zoo import title_of
 from deepcovid.report import figures, tables
 from deepcovid.report.audit import audit
@@ -347,13 +348,10 @@ def numbers(contents: Contents) -> Section:
 
 def provenance(contents: Contents) -> Section:
     """Where data and weights came from."""
-    steps = _distinct(recorded.step for recorded in contents.provenance.values())
+    steps = _distinct(made.step for made in (*contents.provenance.values(), *contents.put_aside.values()))
     data = contents.provenance["data"].value
     text = [f"{data['images']:,} images of the source {data['source']}."]
-    quarantined = contents.provenance.get("quarantined")
-    if quarantined is not None:
-        count = len(quarantined.value)
-        text.append(f"{count} files could not be read and were left out." if count else "Every file could be read.")
+    text += [put_aside(quarantined.value, name) for name, quarantined in contents.put_aside.items()]
     block = Block("Where each file came from.", steps, table=tables.files(contents.provenance))
     return Section("provenance", "Data and weights", (" ".join(text),), (block,))
 
