@@ -723,7 +723,7 @@ def test_a_record_that_does_not_fit_is_one_line_with_the_remedy(results, spoil, 
 def test_the_template_and_the_style_are_package_data():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     folder = ROOT / "deepcovid/report"
-    (patterns,) = project["tool"]["setuptools"]["package-data"].values()
+    patterns = project["tool"]["setuptools"]["package-data"]["deepcovid.report"]
     packaged = {path for pattern in patterns for path in folder.glob(pattern)}
     others = {path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
     assert others == packaged
