@@ -39,7 +39,7 @@ class Shift(Strict):
 
     Attributes:
         images: How many images were changed.
-        patients: Of how many patients.
+        patients: Number of their patients.
         before: The mean log-odds of COVID-19 of the images as they are.
         change: By how much it moves, on average; the interval is a bootstrap over patients. None where there are fewer
             than FEWEST.
@@ -77,8 +77,8 @@ class OfNet(Strict):
     """What changes do to the scores of one net.
 
     Attributes:
-        shifts: By the change in plain words.
-        parts: Of disease and collection; None where they are not known.
+        shifts: What each change does, under the change in plain words.
+        parts: How much is of the disease and of the collection; None where they are not known.
     """
 
     shifts: dict[str, Shift]
@@ -90,7 +90,7 @@ class Changed(Audit):
 
     Attributes:
         recipe: Recipe of the heads.
-        nets: By net, what the changes do.
+        nets: What the changes do to each net, under its name.
         skipped: Why there are no nets, where there are none.
     """
 

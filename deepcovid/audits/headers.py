@@ -22,8 +22,8 @@ class Header(NamedTuple):
         format: JPEG, PNG, DICOM, ...
         mode: How pixels are coded: Pillow's mode (L is grey, P a palette, ...) or DICOM's photometric interpretation.
         bits: Bits of each channel.
-        width: In pixels, of the file.
-        height: In pixels, of the file.
+        width: Width of the file, pixels.
+        height: Height of the file, pixels.
     """
 
     format: str

@@ -106,8 +106,8 @@ class Leakage(Audit):
 
     Attributes:
         images: How many images were compared.
-        counts: By kind of leak, how often it was found.
-        leaked: By label, the test images that leak.
+        counts: How often each kind of leak was found.
+        leaked: The test images that leak, under their label.
         near_duplicates: How near-duplicates were looked for.
         pairs: The pairs, by their names; those with most matched points, LISTED at most.
         pairs_left_out: How many pairs are not listed.

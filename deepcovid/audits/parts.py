@@ -62,7 +62,7 @@ def contrasts(
     """Return the contrasts of pairs of groups, by name; one with fewer than FEWEST patients on a side is left out.
 
     Args:
-        groups: By name, which images (images) are of the first and of the second group.
+        groups: Under the name of each comparison, which images (images) are of its first and of its second group.
         rows: image_id and patient_id of the images.
         settings: Samples and seed of the bootstraps.
     """

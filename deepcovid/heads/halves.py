@@ -28,7 +28,7 @@ def by_halves(
     Args:
         features: A net's, of all rows (rows, features).
         table: The catalogue (rows), with its split.
-        recipes: By name; frozen-feature recipes only.
+        recipes: Frozen-feature recipes only, under their names.
         seeds: Heads of each are trained.
 
     Returns:

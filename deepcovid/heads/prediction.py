@@ -93,7 +93,7 @@ class Head:
         """Return what the heads say of each image, in order.
 
         Args:
-            images: As for `score`.
+            images: The same kinds as for `score`.
 
         Returns:
             Columns score (P(covid), of the head that is shown), score_min and score_max over the heads, called (covid

@@ -51,7 +51,7 @@ class Replayed:
     Attributes:
         scores: (images, seeds), P(covid) of the test images by each seed's kept head and the net of its epoch.
         epochs: (seeds), the epoch that each head was kept from.
-        log: As `deepcovid.heads.training.Trained` has it.
+        log: A table with the columns of the log of `deepcovid.heads.training.Trained`.
     """
 
     scores: NDArray[np.float64]

@@ -51,7 +51,7 @@ def scores_of_splits(
 
     Args:
         features: A net's, of all rows (rows, features).
-        splits: By its seed, what `resplit` returned.
+        splits: What `resplit` returned, each split under its seed.
         recipes: Frozen-feature recipes only.
         seed: Seed of the initial weights, the same on every split.
     """

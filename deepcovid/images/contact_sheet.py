@@ -34,8 +34,8 @@ def contact_sheet(
 
     Args:
         rows: What `chosen` returned.
-        images: By the index of `rows`, (height, width) or (height, width, 3).
-        masks: In the order of `rows`, (height, width) each, or None where no lesion is known.
+        images: Pixels under the index of each row, (height, width) or (height, width, 3).
+        masks: A mask (height, width) for each row, or None where no lesion is known.
         title: Above the page.
     """
     names = list(rows["row"].unique())

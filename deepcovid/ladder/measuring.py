@@ -106,14 +106,14 @@ class NetLadder(Strict):
     """The ladder of one net.
 
     Attributes:
-        rungs: By direction and step, such as up-0, in the order of the paths.
+        rungs: The rungs, each under its direction and step, such as up-0, in the order of the paths.
         switches: Those whose combinations were tried on frozen features.
         combinations: How many there are.
         detecting: How many of them detect in every seed.
         smallest: The smallest of these, as the switches that they flip.
         frozen_failure: The combination that flips none.
         remedies: The combinations that flip one remedy alone, by the switch and its value.
-        effects: By switch between bottom and top.
+        effects: What each switch between bottom and top does, under its name.
         detection: What a head must reach to detect.
     """
 
@@ -148,7 +148,7 @@ def measured(
 
     Args:
         settings: The ladder.
-        recipes: By name.
+        recipes: Recipes under their names.
         scores: Scores under every frozen recipe of the ladder, and under those that were run on the whole net.
         bootstrap: The bootstrap of the test images.
         replay_epochs: Where runs on the whole net ended, at the latest.

@@ -56,7 +56,7 @@ class Calibrations(Strict):
 
     Attributes:
         recipe: The heads' recipe.
-        nets: By net.
+        nets: The calibration of each net, under its name.
     """
 
     recipe: str

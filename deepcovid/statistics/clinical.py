@@ -23,7 +23,7 @@ def predictive_values(sensitivity: Numbers, specificity: Numbers, prevalence: fl
     Args:
         sensitivity: An array of any shape, in 0..1.
         specificity: An array that has the same shape, in 0..1.
-        prevalence: In 0..1, exclusive.
+        prevalence: Share of images with the disease, between 0 and 1.
     """
     found, missed = sensitivity * prevalence, (1 - sensitivity) * prevalence
     right, wrong = specificity * (1 - prevalence), (1 - specificity) * (1 - prevalence)
@@ -40,8 +40,8 @@ def net_benefit(sensitivity: Numbers, specificity: Numbers, prevalence: float, t
     Args:
         sensitivity: An array of any shape, in 0..1.
         specificity: An array that has the same shape, in 0..1.
-        prevalence: In 0..1.
-        threshold: In 0..1, exclusive.
+        prevalence: Share of images with the disease, from 0 to 1.
+        threshold: Probability from which on one acts, between 0 and 1.
     """
     harm = threshold / (1 - threshold)
     return np.asarray(sensitivity * prevalence - (1 - specificity) * (1 - prevalence) * harm)

@@ -91,7 +91,7 @@ class AgainstPublished(Strict):
         inside: Those of them whose published value lies in our interval.
         of_other_test_images: Numbers that were measured on other test images.
         not_run: Published numbers whose run there is none of.
-        numbers: By `Beside.key`.
+        numbers: The numbers, each under its `key`.
     """
 
     compared: int
@@ -109,7 +109,7 @@ class Measured:
         run: The run.
         by_seed: A row per head, a column per metric of published.Metric.
         by_split: A row per other split, the same columns; None where no other was tried.
-        draws: By metric, the shown head's on each bootstrap sample of patients (samples).
+        draws: Under the name of each metric, the shown head's on each bootstrap sample of patients (samples).
         patients: How many positive patients there are, and how many negative ones.
     """
 

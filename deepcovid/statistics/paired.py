@@ -78,7 +78,7 @@ class NetsCompared(Strict):
         compared: How many pairs there are. They are estimates, and none of them is tested.
         claim: The one comparison that is tested, the paper's claim: the AUC of SqueezeNet less that of ResNet18 under
             the paper's recipe; None where one of them was not run.
-        pairs: By `Pair.key`.
+        pairs: The pairs, each under its `key`.
     """
 
     compared: int

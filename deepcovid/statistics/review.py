@@ -46,11 +46,11 @@ class Who(Strict):
 
     Attributes:
         images: How many there are.
-        patients: Of how many patients; an image of an unknown one counts as a patient.
+        patients: Number of patients; an image of an unknown patient counts as a patient of its own.
         age: How old the patients were.
         sex: How many images are of women (F) and men (M).
-        view: By view.
-        finding: By finding, the most frequent first.
+        view: Number of images of each view.
+        finding: Number of images with each finding, the most frequent first.
     """
 
     images: int
@@ -67,9 +67,9 @@ class Subgroup(Strict):
 
     Attributes:
         covid: COVID-19 images.
-        covid_patients: Of how many patients.
+        covid_patients: Number of their patients.
         others: Other images.
-        others_patients: Of how many patients.
+        others_patients: Number of their patients.
         auc: None where there are too few patients of a class.
         sensitivity: At the cut-off; None without COVID-19 images.
         specificity: At the cut-off; None without other images.
@@ -100,8 +100,8 @@ class Benefit(Strict):
     """Net benefit per person of acting from a probability on.
 
     Attributes:
-        head: Of acting on what scores above it, after the prior was reset.
-        everybody: Of acting on all. Of acting on none it is 0.
+        head: Net benefit of acting on images that score above it, after the prior was reset.
+        everybody: Net benefit of acting on all images. That of acting on none is 0.
     """
 
     head: Estimate
@@ -130,9 +130,9 @@ class OfNet(Strict):
     """What one net's median head reaches.
 
     Attributes:
-        subgroups: By property and value, such as `sex: F`.
-        predictive: By prevalence, at the cut-off.
-        benefit: By the probability from which on one would act, at the prevalence of the images.
+        subgroups: Subgroups under their property and value, such as `sex: F`.
+        predictive: Predictive values at the cut-off, under each prevalence.
+        benefit: Net benefit at the prevalence of the images, under each probability from which on one would act.
         recalibration: Calibration after the prior was reset.
     """
 
@@ -149,7 +149,7 @@ class Review(Strict):
         recipe: Recipe of the heads.
         cut_off: An image is called covid from this score on.
         who: What is known of the images, by part.
-        nets: By net.
+        nets: What is asked of each net, under its name.
     """
 
     recipe: str
@@ -162,7 +162,7 @@ def who(parts: Mapping[str, pd.DataFrame]) -> dict[str, Who]:
     """Return what is known of the images of each part, COVID-19 and others apart.
 
     Args:
-        parts: By name, rows of a catalogue.
+        parts: Rows of a catalogue under the name of each part.
     """
     found = {}
     for name, rows in parts.items():
@@ -206,12 +206,12 @@ def review(
     """Return what a reviewer asks for.
 
     Args:
-        rows: Of the catalogue (images), those that were tested on.
-        scores: By net, P(covid) of the head that is shown (images).
+        rows: The catalogue rows of the tested images (images).
+        scores: P(covid) by the shown head of each net (images), under the name of the net.
         recipe: The heads' recipe, with its name.
         trained: Share of COVID-19 among the images that they were trained on: see `prior`.
-        bootstrap: Of these images.
-        parts: By name, rows of a catalogue that table one tells of.
+        bootstrap: A bootstrap over the patients of these images.
+        parts: Rows of a catalogue that table one describes, under the name of each part.
     """
     name, choices = recipe
     groups = groups_of(rows)

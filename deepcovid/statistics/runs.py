@@ -21,7 +21,7 @@ class Run:
         model: The net.
         recipe: The recipe's name; a recipe is of heads on frozen features or of a whole net.
         cut_off: An image is called covid from this score on.
-        scores: As deepcovid.heads.scoring.score_table returns them: a row per test image, a column per head.
+        scores: The table that deepcovid.heads.scoring.score_table returns: a row per test image, a column per head.
     """
 
     model: str
