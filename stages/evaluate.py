@@ -93,7 +93,7 @@ def past_the_cap(parameters: Parameters, run: RunParameters, log: pd.DataFrame) 
 
 
 def on_splits(dataset: str, run: RunParameters) -> pd.DataFrame | None:
-    """Return what a run's heads reach on other splits, a row each; None for whole nets, which are not trained anew."""
+    """Return what a run's heads reach on other splits, a row each; None for whole nets, which are trained only once."""
     if run.whole_net:
         return None
     path = paths.resplit(dataset, run.model, "splits")

@@ -1,6 +1,6 @@
 """Train a net's heads, one per recipe and seed, on its features, and score the test images with them.
 
-Then train them anew: on other splits by patient, to see how far the numbers depend on the split; and, where a recipe
+Then train them again: on other splits by patient, to see how far the numbers depend on the split; and, where a recipe
 chooses the epoch on the test images, with the epoch chosen on one half of them and the test on the other.
 """
 

@@ -70,7 +70,7 @@ class Predicted(Strict):
     Attributes:
         title: The variable in plain words.
         columns: The measurements that it consists of.
-        known: Of how many test images it is known.
+        known: Number of test images of which it is known.
         auc: What is reached; the interval is a bootstrap over patients.
         skipped: Why there is no AUC, where there is none.
     """
@@ -97,7 +97,7 @@ class Property(Strict):
 
     Attributes:
         title: The property in plain words.
-        known: Of how many images it is known.
+        known: Number of images of which it is known.
         value: The value; None where the property is not known.
         having: How many images have it.
         auc: The AUC of having it or not: half of the shares' difference above 0.5.

@@ -91,7 +91,7 @@ class Baselines(Audit):
         baselines: Each classifier by name: a key of FIGURES, the same and `-alike` on images that were saved alike, a
             net, or `untrained-` and a net.
         best: The best of all that have no trained net, those of the audit `acquisition` among them.
-        short_side: Of the images that were saved alike, pixels; smaller ones keep theirs.
+        short_side: Short side of the images that were saved alike, pixels; smaller ones keep theirs.
     """
 
     recipe: str
@@ -244,7 +244,7 @@ def best_of(scores: Mapping[str, NDArray[np.float64]], bootstrap: Bootstrap) -> 
     """Return the best of several classifiers, and on each bootstrap sample the AUC of the best one there (samples).
 
     Args:
-        scores: By what a classifier is given, in plain words: (images), larger for covid.
+        scores: Scores (images), larger for covid, under what the classifier is given, in plain words.
         bootstrap: The bootstrap of these images.
     """
     areas = {title: bootstrap.area(score) for title, score in scores.items()}

@@ -1,6 +1,6 @@
 """The same heads on changed images: what a score uses, not what would suffice.
 
-Other audits train anew on changed images and show what is enough. Here the heads stay as they are, and the images that
+Other audits train heads on changed images and show what is enough. Here the heads stay as they are, and the images that
 they are tested on are changed. How far the log-odds of COVID-19 then move is what the heads make of it. What is cut and
 pasted leaves a seam and may not fit, so that the same is done with the frame of another COVID-19 patient.
 

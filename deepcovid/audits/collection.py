@@ -46,7 +46,7 @@ class Detector(Strict):
     """Heads that learned images of one kind as COVID-19, tested on the real COVID-19 test images.
 
     Attributes:
-        auc: Of the median head; the interval is a bootstrap over patients.
+        auc: AUC of the median head; the interval is a bootstrap over patients.
         over_seeds: How the AUC varies over the heads.
         less_than_covid: The AUC of heads that were trained on COVID-19, less this one, with its paired interval.
     """
@@ -87,7 +87,7 @@ class Collection(Audit):
         healthy: How many of them have no finding.
         similar: How many images of the data set have a finding that looks like COVID-19, for the control.
         left_out: How many were left out: their patients have images with COVID-19 too, or are in the data set itself.
-        nets: By net, what is reached; none where there are too few images.
+        nets: What each net reaches, under its name; none where there are too few images.
     """
 
     PER_TEST_SET = True

@@ -66,7 +66,7 @@ class Cell(Strict):
         shuffled: AUC inside of heads that are trained and tested on images with their pixels shuffled.
         expected: The AUC outside that this makes one expect: inside - shuffled + 0.5 (Ong Ly et al. 2024).
         without_covid: AUC inside of heads that learned other images of collection A in place of COVID-19.
-        simple: By name, what a few numbers of the image reach.
+        simple: What a few numbers of the image reach, under their name.
         within: AUC of heads that are trained and tested on the other patients, all of collection A, cross-validated;
             None where there are too few.
         lesions_visible: Share of the lesions' area left to be seen with the middle hidden; None where there are none.
@@ -93,7 +93,7 @@ class Dials(Strict):
         model: The net, with random weights.
         recipe: Recipe of its heads.
         hidden_share: Side of the hidden square, share of the image's.
-        cells: By setting.
+        cells: What was read at each setting, under the setting.
     """
 
     model: str

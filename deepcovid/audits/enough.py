@@ -35,7 +35,7 @@ class Way:
         kind: A key of KINDS.
         auc: The AUC that it reaches; the interval is a bootstrap over patients.
         numbers: How many numbers stand for an image, where that says something.
-        known: Of how many images it is known, where that is not all of them.
+        known: Number of images of which it is known, where that is not all of them.
         model: The net, for a way of the kind PIPELINE.
     """
 

@@ -61,7 +61,7 @@ class External(Audit):
         images: The data set that they are tested on.
         recipe: The recipe that is told of.
         left_out: Images that were left out.
-        nets: By net and recipe, what is reached.
+        nets: What each net reaches under each recipe, by their names.
     """
 
     PER_TEST_SET: ClassVar[bool] = True

@@ -70,7 +70,7 @@ class Hidden(Audit):
     Attributes:
         recipe: Recipe of the heads.
         told: The square of the headline, by its key.
-        nets: By net and by the key of the square (deepcovid.audits.hiding.Square.key), what is reached.
+        nets: What each net reaches with each square, under its name and the square's deepcovid.audits.hiding.Square.key.
         skipped: Why there are no nets, where there are none.
     """
 
@@ -179,7 +179,7 @@ def figure(nets: Mapping[str, Mapping[str, Reached]]) -> Figure:
     """Draw AUC against the side of the square: what it leaves when it is black, and when it alone is shown.
 
     Args:
-        nets: By net and key of the square, what is reached.
+        nets: What each net reaches with each square, under its name and the key of the square.
     """
     drawing = Figure(figsize=(WIDTH, 3.5), layout="constrained")
     panels = drawing.subplots(1, 2, sharey=True)

@@ -153,7 +153,7 @@ def parser() -> argparse.ArgumentParser:
     _add_show(command("show", "open a data set's report in the browser, or write a copy of it", SHOW))
     _add_check(command("check", "compare metrics with those of a git revision", CHECK))
     command("doctor", "say what is installed, which data is within reach, and which of DVC's files are damaged", DOCTOR)
-    docs = command("docs", "write the project's README and docs anew from its results", DOCS)
+    docs = command("docs", "write the project's README and docs again from its results", DOCS)
     docs.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is out of date")
     return whole
 

@@ -3,7 +3,7 @@
 training.py    the training loop: heads of several recipes and seeds on one net, in step
 schedules.py   learning-rate schedules
 sides.py       which images a recipe trains on, and which its selection looks at
-resplit.py     heads trained anew on other splits
+resplit.py     heads trained again on other splits
 halves.py      heads whose epoch is chosen on one half of the test images, and tested on the other
 sweep.py       heads of many recipes on one net's features, trained and scored in one go
 replay.py      heads trained on a whole net that runs in every epoch, as the released script does

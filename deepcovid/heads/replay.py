@@ -1,6 +1,6 @@
 """Whole nets trained as the released script trains ResNet18: frozen weights, but crops and BatchNorm may be at work.
 
-The script (shervinmin/DeepCovid, ResNet18_train.py) draws a random crop of each training image anew in every epoch and
+The script (shervinmin/DeepCovid, ResNet18_train.py) draws a new random crop of each training image in every epoch and
 leaves BatchNorm in training mode: batches are normalised by their own statistics, and the running statistics that
 evaluation uses drift, although no weight of the net is trained. Heads are the only thing that learns, and they do not
 act back on the net; so heads of several seeds share one run of the net, and each is what it would be alone.
@@ -68,7 +68,7 @@ def replay(
     run: int,
     selected_on: Images | None = None,
 ) -> Replayed:
-    """Train a head per seed on a net that runs anew in every epoch.
+    """Train a head per seed on a net that runs again in every epoch.
 
     Args:
         net: Changed in place where BatchNorm is in training mode.

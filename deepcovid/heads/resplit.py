@@ -1,4 +1,4 @@
-"""Heads trained anew on other splits, to see how far a number depends on who is trained on and who is tested."""
+"""Heads trained again on other splits, to see how far a number depends on who is trained on and who is tested."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby

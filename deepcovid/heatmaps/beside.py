@@ -29,11 +29,11 @@ class Group(Strict):
 
     Attributes:
         images: How many there are.
-        patients: Of how many patients.
+        patients: Number of their patients.
         called: How many of them the head calls covid.
-        alike: By method, the rank correlation of a map with the mean map of COVID-19 images of other patients. None
+        alike: For each method, the rank correlation of a map with the mean map of COVID-19 images of other patients. None
             where no map has any heat.
-        middle: By method, the share of the positive heat in the middle, a square of MIDDLE of the side.
+        middle: For each method, the share of the positive heat in the middle, a square of MIDDLE of the side.
     """
 
     images: int
@@ -51,7 +51,7 @@ class MapsBeside(Strict):
         images: The test set that the other images without COVID-19 are from.
         model: The net.
         recipe: The recipe of its head.
-        groups: By WITH, OWN and OTHER; none where no image without COVID-19 was wanted.
+        groups: The groups WITH, OWN and OTHER; none where no image without COVID-19 was wanted.
     """
 
     heads: str
@@ -91,7 +91,7 @@ class Mapped(NamedTuple):
     """Some images with their maps.
 
     Attributes:
-        maps: By method, (images, height, width).
+        maps: Maps of each method, (images, height, width).
         patients: Who each image is of (images), none blank.
         called: Which images the head calls covid (images).
     """
@@ -105,7 +105,7 @@ def groups(mapped: Mapping[str, Mapped], settings: EvaluateSettings) -> dict[str
     """Return what the maps of each group look like.
 
     Args:
-        mapped: By group, WITH among them.
+        mapped: The images of each group with their maps; WITH is among them.
         settings: Number and seed of the bootstrap samples.
     """
     found, covid = {}, mapped[WITH]

@@ -62,7 +62,7 @@ class Located(Strict):
         images: How many images were measured.
         patients: How many patients they are of.
         mask_share: The masks' mean share of the image, which is what chance reaches.
-        methods: By kind of map.
+        methods: What each kind of map reaches, under its name.
         skipped: Why there are no intervals; None where there are.
     """
 
@@ -86,7 +86,7 @@ class NetHeat(Strict):
         model: The net.
         recipe: The recipe of its head.
         window: Side of the occluding window, pixels.
-        stride: From place to place, pixels.
+        stride: Distance from one place of the window to the next, pixels.
         fill: Grey level of the window, 0..255.
         chosen: How many images were chosen, by why.
         lesions: Whether the heat lies in the lesions.
@@ -123,7 +123,7 @@ def localised(
     """Return how well maps, and the baselines of `baselines`, find what masks show.
 
     Args:
-        maps: By the name of the method, (images, height, width) each.
+        maps: Maps of each method, (images, height, width), under its name.
         masks: (images, height, width), at least one; each has pixels inside and outside.
         patient: (images), for the bootstrap; blank stands for a patient of its own.
         seed: Seed of the random baseline.

@@ -65,7 +65,7 @@ def occlusion(
     Args:
         net: What `deepcovid.nets.trunks.trunk` returns.
         images: (images, height, width, 1 or 3).
-        score: From features (batch, features) to P(covid) (batch).
+        score: A function that turns features (batch, features) into P(covid) (batch).
         window: What slides over them.
         settings: Device, precision and batch size.
 

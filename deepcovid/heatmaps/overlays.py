@@ -32,7 +32,7 @@ class Panel(NamedTuple):
 
     Attributes:
         image: uint8 (height, width) or (height, width, 1 or 3).
-        maps: By the name of the method, (height, width) each.
+        maps: A map of each method, (height, width), under its name.
         title: A short one.
         mask: What to outline, (height, width).
     """
@@ -48,7 +48,7 @@ def overlay(image: Image, maps: Mapping[str, Map], title: str, mask: Mask | None
 
     Args:
         image: uint8 (height, width) or (height, width, 1 or 3).
-        maps: By the name of the method, (height, width) each; each has its own scale, the same to either side of 0.
+        maps: A map of each method, (height, width), under its name; each has its own scale, the same to either side of 0.
         title: Above them; two lines fit.
         mask: What to outline, (height, width).
     """
@@ -67,7 +67,7 @@ def montage(panels: Sequence[Panel], title: str, columns: int = 2, side: float =
         panels: At least one; all with the same methods.
         title: Above the page.
         columns: Panels in a row.
-        side: Of an image, inches.
+        side: Side of an image, inches.
     """
     names = list(panels[0].maps)
     panel, gap, head, foot = (len(names) + 1) * side, 0.22, 0.36, 0.3  # inches
@@ -94,7 +94,7 @@ def map_sheet(maps: Mapping[str, Map], title: str) -> Figure:
     """Draw maps alone, each with its colour bar: no image is shown, nor can one be handed over.
 
     Args:
-        maps: By the name of the method, (height, width) each; at least one.
+        maps: A map of each method, (height, width), under its name; at least one.
         title: Above them.
     """
     figure, axes = _page([*maps], title)
@@ -108,7 +108,7 @@ def map_grid(rows: Mapping[str, Mapping[str, Map]], title: str, side: float = 2.
     """Draw maps alone, a row a key; every map has its own scale, whose end stands above it.
 
     Args:
-        rows: By title, then by the name of the method, (height, width) each; at least one, all with the same methods.
+        rows: Under each title, a map of each method, (height, width); at least one row, all with the same methods.
         title: Above them.
         side: How wide a map is, inches.
     """

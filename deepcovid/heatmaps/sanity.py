@@ -46,10 +46,10 @@ class Sanity(Strict):
 
     Attributes:
         images: How many COVID images that the head detects were looked at.
-        patients: Of how many patients.
+        patients: Number of their patients.
         correlation: By what has random weights, each with all those before, and by method: the rank correlation with
             the map as it was. None where no map has any heat.
-        curves: By method.
+        curves: The curves of each method, under its name.
     """
 
     images: int

@@ -167,7 +167,7 @@ def decoded_images(table: pd.DataFrame, raw: Path, quarantined: dict[str, str], 
 
 
 def framed(table: pd.DataFrame, raw: Path, framing: Framing, size: int) -> Iterator[Pixels]:
-    """Yield the images of a catalogue anew from their files, `size` at a time, (batch, side, side, 1 or 3).
+    """Decode the images of a catalogue again and yield them, `size` at a time, (batch, side, side, 1 or 3).
 
     Raises:
         UserError: An image cannot be used: the files are others than when the catalogue was made.

@@ -113,7 +113,7 @@ class OutlierSettings(Strict):
     Attributes:
         components: Principal axes of the training images' features; what lies off them counts as noise.
         share: Share of the training images that lie beyond the threshold, each measured without its patient's fold.
-        folds: Of that cross-validation by patient.
+        folds: Number of folds of that cross-validation by patient.
         seed: Seed of the folds.
     """
 

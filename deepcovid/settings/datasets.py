@@ -204,10 +204,10 @@ class HeatmapImages(Strict):
     """Which test images get heat maps; each gets them once.
 
     Attributes:
-        true_positives: Of the COVID images that the head detects, all or a seeded sample of so many.
+        true_positives: How many of the COVID images that the head detects: all, or a seeded sample of so many.
         sample: A seeded sample of so many without COVID-19; and as many of each test set.
         worst: So many false positives with the highest scores, and as many false negatives with the lowest.
-        checked: Of the COVID images that the head detects, on so many, each of another patient, it is tested what the
+        checked: Number of detected COVID images, each of another patient, on which it is tested what the
             maps depend on.
         seed: Seed of the samples.
     """
@@ -224,7 +224,7 @@ class HeatmapSettings(Strict):
 
     Attributes:
         window: Side of the window, N in the paper, pixels; at most the data set's image_size.
-        stride: From one place of the window to the next, S in the paper, pixels.
+        stride: Distance from one place of the window to the next, S in the paper, pixels.
         fill: Grey level of the window.
         images: Which images.
     """

@@ -17,7 +17,7 @@ def with_original_sizes(table: pd.DataFrame, names: pd.Series, folder: Path) -> 
     Args:
         table: The catalogue (images).
         names: (images), their file names in COVID-Xray-5k; no two files of a label have the same there.
-        folder: Of the raw files; without edition.csv in it nothing is known.
+        folder: Folder of the raw files; without edition.csv in it nothing is known.
 
     Raises:
         UserError: edition.csv lacks a column, or names a file twice.

@@ -19,7 +19,7 @@ class Further(Strict):
         late: The last epochs before it, which are looked at.
         lowest: Lowest accuracy of a head in them.
         highest: Highest.
-        auc_moves: By how much the AUC of one head moves in them, at most.
+        auc_moves: How far the AUC of one head moves in them, at most.
         kept: Highest accuracy of a head in any epoch so far.
         at_most: What the best of the epochs left out stays below, with a chance of 95 % for each head, if they scatter
             as the late ones do (normally, about the same mean); the highest of the heads. None where the accuracy of no

@@ -46,7 +46,7 @@ class Sources(Strict):
         patients: Other test images, drawn patient by patient (a bootstrap); the head stays.
         splits: Other patients to train on and to test on; the seed stays. None for whole nets.
         seeds: Other initial weights and, on frozen features, another order of the images. None where there is one.
-        runs: On whole nets, another order of the images and other crops; the mean over seeds. None where there is one.
+        runs: Other runs of a whole net, with another order of the images and other crops; the mean over seeds. None if one.
     """
 
     value: Number
@@ -81,8 +81,8 @@ class Uncertainty(Strict):
     """results/<data set>/uncertainty.json: how far the headlines of every run, `<net>-<recipe>`, move.
 
     Attributes:
-        runs: By run, what moves its headlines.
-        chosen_on: By run whose epoch is chosen on the test images, what that changes.
+        runs: What moves the headlines of each run, under its name.
+        chosen_on: What choosing the epoch on the test images changes, for each run that does so.
     """
 
     runs: dict[str, RunSources]
@@ -106,7 +106,7 @@ def uncertainty(measured: Iterable[Measured], chosen_on: pd.DataFrame) -> Uncert
 
     Args:
         measured: The runs.
-        chosen_on: As deepcovid.heads.halves.by_halves returns it, with a column model.
+        chosen_on: What deepcovid.heads.halves.by_halves returns, with a column model.
     """
     return Uncertainty(
         runs={f"{one.run.model}-{one.run.recipe}": _of_run(one) for one in measured},
