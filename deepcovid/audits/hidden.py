@@ -70,7 +70,7 @@ class Hidden(Audit):
     Attributes:
         recipe: Recipe of the heads.
         told: The square of the headline, by its key.
-        nets: What each net reaches with each square, under its name and the square's deepcovid.audits.hiding.Square.key.
+        nets: What each net reaches with each square, under its name and the key of the square (Square.key).
         skipped: Why there are no nets, where there are none.
     """
 

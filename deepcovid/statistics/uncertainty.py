@@ -46,7 +46,8 @@ class Sources(Strict):
         patients: Other test images, drawn patient by patient (a bootstrap); the head stays.
         splits: Other patients to train on and to test on; the seed stays. None for whole nets.
         seeds: Other initial weights and, on frozen features, another order of the images. None where there is one.
-        runs: Other runs of a whole net, with another order of the images and other crops; the mean over seeds. None if one.
+        runs: Other runs of a whole net, with another order of the images and other crops; the mean over seeds. None
+            where there is one.
     """
 
     value: Number
