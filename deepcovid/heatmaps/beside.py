@@ -31,7 +31,7 @@ class Group(Strict):
         images: How many there are.
         patients: Number of their patients.
         called: How many of them the head calls covid.
-        alike: Of each method, the rank correlation of a map with the mean map of COVID-19 images of other patients. None
+        alike: Rank correlation of a map with the mean map of COVID-19 images of other patients, by each method. None
             where no map has any heat.
         middle: For each method, the share of the positive heat in the middle, a square of MIDDLE of the side.
     """

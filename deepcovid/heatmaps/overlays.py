@@ -48,7 +48,7 @@ def overlay(image: Image, maps: Mapping[str, Map], title: str, mask: Mask | None
 
     Args:
         image: uint8 (height, width) or (height, width, 1 or 3).
-        maps: A map of each method, (height, width), under its name. Each has a scale of its own, the same to either side of 0.
+        maps: A map of each method, (height, width), under its name. Each has its own scale, symmetric about 0.
         title: Above them; two lines fit.
         mask: What to outline, (height, width).
     """
