@@ -58,9 +58,12 @@ class Visit:
     console: list[str]
 
 
-def visit(page, seconds=20):
-    """Open the file `page` and let `seconds` of the page's own time pass (the browser skips what is only waiting)."""
-    result, requests = _run(page, seconds, "--enable-logging=stderr", "--dump-dom")
+def visit(page, seconds=20, width=1280):
+    """Open the file `page` and let `seconds` of the page's own time pass (the browser skips what is only waiting).
+
+    A window is at least 500 pixels wide, whatever `width` says.
+    """
+    result, requests = _run(page, seconds, f"--window-size={width},1000", "--enable-logging=stderr", "--dump-dom")
     return Visit(result.stdout, requests, re.findall(r":CONSOLE.*?\] (.*)", result.stderr))
 
 

@@ -181,7 +181,8 @@ def test_the_tables_of_plots_have_a_row_per_way_square_and_bin():
     for table in tables.values():
         assert set(table["dataset"]) == {"phantom"}
         assert table.columns[0] == "dataset"
-    assert tables["enough"]["auc"].tolist() == [0.9, 0.96, 0.99]
+    assert tables["enough"]["title"].tolist() == [way.label for way in ways_of(found(external("cohen")))]
+    assert tables["enough"]["auc"].is_monotonic_decreasing
     assert tables["hidden"]["shows"].tolist() == ["outside"] * 3 + ["inside"]
     assert tables["reliability"]["images"].tolist() == ["phantom", "phantom", "cohen", "cohen"]
     assert tables["reliability"]["images_in_bin"].tolist() == [80, 20, 80, 20]

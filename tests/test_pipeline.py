@@ -237,10 +237,9 @@ def test_plots_show_writes_a_page_with_every_plot_of_dvc_yaml(repository, tmp_pa
     result = dvc(repository, "plots", "show", "-o", str(tmp_path / "page"))
     assert result.returncode == 0, result.stderr
     page = (tmp_path / "page" / "index.html").read_text()
-    for title in ("ROC curves of the nets", "ROC curves of the recipes", "Precision and recall", "Confusion matrices"):
-        assert title in page
-    for title in ("Score histograms", "Sensitivity and specificity over cut-offs", "Training loss", "Accuracy on the"):
-        assert title in page
+    plots = YAML(typ="safe").load(repository / "dvc.yaml")["plots"]
+    places = [page.index(f'"{next(iter(plot)).replace(" ", "_")}"') for plot in plots if isinstance(plot, dict)]
+    assert places == sorted(places)
     for dataset in ("phantom", "phantom-external"):
         assert f"contact_sheets/{dataset}.png" in page
 

@@ -31,7 +31,7 @@ ROWS = {
         "high": [0.8, 0.2, 0, 1],
     },
     "enough": {
-        "title": ["three sharpness figures", "ResNet18, ImageNet weights"],
+        "title": ["three figures of sharpness", "ResNet18, ImageNet weights"],
         "kind": ["hand-made", "pipeline"],
         "auc": [0.9, 0.99],
         "low": [0.88, 0.98],
@@ -62,15 +62,6 @@ ROWS = {
 }
 
 
-LADDER = {
-    "template": "ladder",
-    "x": "mean",
-    "y": {"plots/tables/ladder.csv": "rung"},
-    "x_label": "mean over seeds",
-    "y_label": "rung",
-}
-
-
 def draw(title, options, rows):
     """Return the SVG of a plot of dvc.yaml, its template filled as DVC does."""
     template = (ROOT / ".dvc/plots" / f"{options['template']}.json").read_text()
@@ -81,7 +72,7 @@ def draw(title, options, rows):
         "X": options["x"],
         "Y": next(iter(options["y"].values())),
         "X_LABEL": options["x_label"],
-        "Y_LABEL": options["y_label"],
+        "Y_LABEL": options.get("y_label", ""),
     }.items():
         filled = filled.replace(f"<DVC_METRIC_{anchor}>", value)
     assert "<DVC_METRIC" not in filled
@@ -96,39 +87,47 @@ def test_a_template_draws_its_table(plot):
     rows = pd.DataFrame(ROWS[tables.pop()]).assign(**RUN)
     assert {options["x"], *options["y"].values()} <= set(rows)
     picture = draw(title, options, rows)
-    assert options["x_label"] in picture
-    assert options["y_label"] in picture
+    for text in (title, options["x_label"], options.get("y_label", "")):
+        assert text in picture
     assert marks(picture), "axes without data"
 
 
-def test_the_ladders_rungs_stand_in_the_order_of_their_steps():
-    steps = list(range(12))
-    labels = [f"+ {name}" for name in "qwertyuiopas"]
-    table = pd.DataFrame({"step": steps, "rung": labels, "mean": 0.5, "low": 0.4, "high": 0.6})
+def drawn(title, rows):
+    """Return the SVG of the plot of dvc.yaml with this title, of `rows`."""
+    (options,) = (plot[title] for plot in PLOTS if title in plot)
+    return draw(title, options, rows)
+
+
+def headings(picture):
+    """Return the lines above each panel."""
+    parts = re.findall(r"role-title-text.*?<text[^>]*>(.*?)</text>", picture)
+    return [re.findall(r">([^<]+)<", f">{part}<") for part in parts[:-1]]  # the last is the plot's title
+
+
+def test_the_ladders_rungs_stand_in_the_order_of_their_steps_and_replayed_ones_are_told():
+    labels = [f"{name}: yes" for name in "qwertyuiopas"]
+    table = pd.DataFrame({"step": range(12), "rung": labels, "mean": 0.5, "low": 0.4, "high": 0.6})
     rows = table.assign(direction="up", net="frozen", measure="AUC", **RUN)
-    picture = draw("Ladder", LADDER, rows.sample(frac=1, random_state=1))
-    assert re.findall(r">(\+ \w)</text>", picture) == labels
-    assert len(marks(picture)) == 2 * len(labels)  # a point and its interval
+    rows.loc[3, "net"] = "replayed"
+    picture = drawn("The ladder", rows.sample(frac=1, random_state=1))
+    labels[3] += " (replayed)"
+    placed = re.findall(r'translate\(0,([\d.]+)\)"[^>]*>(\w: yes[^<]*)</text>', picture)
+    assert [label for _, label in sorted(placed, key=lambda pair: float(pair[0]))] == labels
+    assert len(marks(picture)) == 3 * len(labels)  # its name, a point and its interval
 
 
-def test_the_ladder_tells_replayed_from_frozen_and_one_revision_from_another():
-    table = pd.DataFrame(ROWS["ladder"]).assign(**RUN)
-    rows = pd.concat([table, table.assign(rev="HEAD")])
-    picture = draw("Ladder", LADDER, rows)
-    assert ">+ random crop</text>" in picture
-    assert ">+ random crop (replayed)</text>" in picture
-    points = re.findall(r'revision: (\w+)[^>]*aria-roledescription="point"[^>]* d="([^"]*)"', picture)
-    assert len(points) == len(rows)
-    assert len(set(points)) == 2  # a shape for each revision
-    assert len({shape for _, shape in points}) == 2
+@pytest.mark.parametrize("title", [next(iter(plot)) for plot in PLOTS])
+def test_panels_of_two_revisions_stand_next_to_each_other_and_one_revision_is_not_named(title):
+    (options,) = (plot[title] for plot in PLOTS if title in plot)
+    table = pd.DataFrame(ROWS[Path(next(iter(options["y"]))).stem])
+    rows = pd.concat([table.assign(**RUN), table.assign(**RUN | {"dataset": "another"})])
+    single = headings(draw(title, options, rows))
+    assert "workspace" not in str(single)
+    double = headings(draw(title, options, pd.concat([rows.assign(rev="HEAD"), rows])))
+    assert double == [[*lines, revision] for lines in single for revision in ("HEAD", "workspace")]
+    assert "phantom" in str(single[0])  # data sets in the order of the table, not of the alphabet
 
 
-def test_a_confusion_matrix_stands_beside_that_of_the_other_revision_and_what_changed_is_framed():
-    table = pd.DataFrame(ROWS["confusion"]).assign(**RUN)
-    other = table.assign(rev="HEAD", images=[93, 8])
-    (options,) = (plot["Confusion matrices"] for plot in PLOTS if "Confusion matrices" in plot)
-    picture = draw("Confusion matrices", options, pd.concat([table, other]))
-    assert picture.count(">HEAD<") == picture.count(">workspace<") == 1
-    framed = re.findall(r'images: (\d+)[^>]*"rect mark"[^>]* stroke="#', picture)
-    assert sorted(framed) == ["7", "8"]
-    assert ">workspace<" not in draw("Confusion matrices", options, table)
+def test_a_replay_of_one_epoch_is_a_point():
+    table = pd.DataFrame(ROWS["training"]).head(1).assign(**RUN)
+    assert len(marks(drawn("Training", table))) == 2 * 4  # a line of no length and a point, a measure each

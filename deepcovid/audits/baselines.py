@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from deepcovid import catalogue
-from deepcovid.audits.audit import AucOverSeeds, Audit, area
+from deepcovid.audits.audit import AucOverSeeds, Audit
 from deepcovid.audits.enough import PIPELINE, Way, by_net
 from deepcovid.drawing.blocks import Block
 from deepcovid.drawing.steps import Step
@@ -129,14 +129,6 @@ class Baselines(Audit):
     def blocks(self, step: Step) -> Iterable[Block]:
         """Yield nothing: the figure that compares the audits shows the classifiers."""
         return ()
-
-    def plots(self) -> dict[str, pd.DataFrame]:
-        """Return a row per classifier."""
-        rows = [
-            {"name": name, **one.model_dump(include={"title", "kind", "numbers"}), **area(one.auc)}
-            for name, one in self._rising()
-        ]
-        return {"enough": pd.DataFrame(rows)}
 
     def _rising(self) -> list[tuple[str, Baseline]]:
         return sorted(self.baselines.items(), key=lambda item: (item[1].auc.value, item[0]))

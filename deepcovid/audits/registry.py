@@ -10,7 +10,7 @@ import pandas as pd
 
 from deepcovid.audits import reliability
 from deepcovid.audits.acquisition import Acquisition
-from deepcovid.audits.audit import Audit
+from deepcovid.audits.audit import Audit, area
 from deepcovid.audits.baselines import Baselines
 from deepcovid.audits.changed import Changed
 from deepcovid.audits.collection import Collection
@@ -76,6 +76,7 @@ def curves_of(dataset: str, own: Calibrations | None, found: Mapping[str, Audit]
 def plots_of(dataset: str, own: Calibrations | None, found: Mapping[str, Audit]) -> dict[str, pd.DataFrame]:
     """Return the tables of the interactive plots, by the name of the plot, with the data set as first column."""
     tables = {name: table for audit in found.values() for name, table in audit.plots().items()}
+    tables["enough"] = pd.DataFrame({"title": way.label, "kind": way.kind, **area(way.auc)} for way in ways_of(found))
     tables["reliability"] = reliability.plot(curves_of(dataset, own, found))
     return {name: pd.DataFrame({"dataset": dataset}, index=table.index).join(table) for name, table in tables.items()}
 
