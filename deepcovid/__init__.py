@@ -20,9 +20,10 @@ schema.py      what schemas of files share, and one line that says what is wrong
 catalogue.py   the table that stages hand on, a row an image
 filtering.py   which images of the catalogue go on
 splitting.py   train and test
-files.py       writing files so that nothing half-written is ever left
+files.py       writing files so that nothing half-written is ever left; reading what is whole
 archives.py    zip archives and folders, read by member
 arrays.py      arrays on disk, written row by row
+recorded.py    dvc.lock, and the hashes that DVC records
 fetching.py    files from a mirror folder or their official source
 errors.py      the errors that users see
 progress.py    progress bars and warnings

@@ -1,6 +1,7 @@
-"""Arrays on disk that are written row by row and read without loading all of them."""
+"""Arrays on disk that are written row by row, and read without loading all of them where they are whole."""
 
 import math
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -9,6 +10,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
+
+from deepcovid.errors import REMAKE, UserError, reason_of
+
+# What numpy raises on bytes that are no array.
+DAMAGE = (ValueError, EOFError, SyntaxError, TypeError, OverflowError, tokenize.TokenError)
 
 
 class ArrayWriter:
@@ -68,10 +74,47 @@ class ArrayWriter:
             self._write_header()
 
 
-def load_array(path: Path) -> "np.memmap[Any, Any]":
-    """Return a .npy file as a read-only memory map; no pickled objects."""
-    array: np.memmap[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+def load_array(
+    path: Path,
+    shape: tuple[int | None, ...] | None = None,
+    dtype: DTypeLike | None = None,
+    belongs_to: Path | None = None,
+) -> "np.memmap[Any, Any]":
+    """Return a .npy file as a read-only memory map; no pickled objects. A damaged one is refused.
+
+    Args:
+        path: The file.
+        shape: What its shape must be, where that is known; None stands for any length.
+        dtype: What its numbers must be, where `shape` is known.
+        belongs_to: The table whose rows are those of the array; errors name it.
+
+    Raises:
+        UserError: It is no array, its file is shorter or longer than the array, or it is of another shape or type.
+    """
+    try:
+        array: np.memmap[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except DAMAGE as error:
+        raise UserError(f"{path}: damaged ({reason_of(error)}); {REMAKE}") from None
+    if not isinstance(array, np.memmap):
+        raise UserError(f"{path}: damaged (no array, but an archive of several); {REMAKE}")
+    if path.stat().st_size != array.offset + array.nbytes:
+        raise UserError(f"{path}: damaged (its header says {array.nbytes} bytes, and there are more); {REMAKE}")
+    if shape is not None and not _fits(array, shape, dtype):
+        wanted = f"{np.dtype(dtype)} {_dims(shape)}" + (f", a row for each of {belongs_to}" if belongs_to else "")
+        both = REMAKE.replace("it anew", "both anew") if belongs_to else REMAKE
+        raise UserError(f"{path}: {array.dtype} {_dims(array.shape)} instead of {wanted}; {both}")
     return array
+
+
+def _fits(array: NDArray[Any], shape: tuple[int | None, ...], dtype: DTypeLike | None) -> bool:
+    pairs = zip(array.shape, shape, strict=False)
+    alike = array.ndim == len(shape) and all(wanted in (None, length) for length, wanted in pairs)
+    return alike and array.dtype == np.dtype(dtype)
+
+
+def _dims(shape: tuple[int | None, ...]) -> str:
+    """Return a shape in words."""
+    return f"({' x '.join('any' if length is None else str(length) for length in shape)})"
 
 
 def batches(path: Path, size: int) -> Iterator[NDArray[Any]]:

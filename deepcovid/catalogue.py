@@ -26,8 +26,8 @@ from typing import BinaryIO
 
 import pandas as pd
 
-from deepcovid.errors import UserError
-from deepcovid.files import write_csv
+from deepcovid.errors import REMAKE, UserError
+from deepcovid.files import read_csv, write_csv
 
 # In the order of a head's outputs, as the released code sorts them; the positive class is covid.
 LABELS = ("covid", "non")
@@ -95,9 +95,20 @@ def checked(table: pd.DataFrame, origin: str) -> pd.DataFrame:
     return table
 
 
-def read(path: Path) -> pd.DataFrame:
-    """Read and check a catalogue."""
-    return checked(read_text_table(path), str(path))
+def read(path: Path, rows: int | None = None) -> pd.DataFrame:
+    """Read and check a catalogue that `write` wrote.
+
+    Raises:
+        UserError: It is damaged, or does not have so many `rows`.
+    """
+    table = read_csv(path, COLUMNS, rows=rows, dtype=str, keep_default_na=False)
+    unknown = [column for column in table if column not in (*COLUMNS, *OPTIONAL)]
+    if unknown:
+        raise UserError(f"{path}: damaged (no catalogue has a column {unknown[0]!r}); {REMAKE}")
+    try:
+        return checked(table, str(path))
+    except UserError as error:
+        raise UserError(f"{error}; or {REMAKE}") from None
 
 
 def write(path: Path, table: pd.DataFrame) -> None:

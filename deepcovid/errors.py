@@ -8,9 +8,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM  # exit statuses, as a shell has them
+REMAKE = "run `dvc repro`, which makes it anew"  # where a file of ours is damaged
 REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space and run again",
     errno.EDQUOT: "the disk quota is used up; free some space and run again",
@@ -19,6 +20,13 @@ REMEDIES = {
     errno.ENAMETOOLONG: "give the file a shorter name",
     errno.ENOENT: "the file is missing; run `dvc repro`, which makes what a stage needs",
 }
+
+
+class Problem(NamedTuple):
+    """Something that needs mending: what is wrong, and the command that mends it."""
+
+    what: str
+    command: str
 
 
 class UserError(Exception):

@@ -1,17 +1,20 @@
-"""Writing files so that nothing half-written is ever left."""
+"""Writing files so that nothing half-written is ever left, and reading what is whole."""
 
 import errno
 import fcntl
 import hashlib
+import io
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from deepcovid.errors import REMAKE, UserError, reason_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,12 +137,64 @@ def write_csv(path: Path, table: "pd.DataFrame", digits: int = 6) -> None:
         table.to_csv(partial, index=False, float_format=f"%.{digits}g", lineterminator="\n")
 
 
+def read_csv(
+    path: Path, columns: Iterable[str], numbers: Iterable[str] = (), rows: int | None = None, **how: Any
+) -> "pd.DataFrame":
+    """Return a table that `write_csv` wrote; a damaged one is refused.
+
+    Args:
+        path: The file.
+        columns: Columns that it must have; it may have more.
+        numbers: Columns that it must have too, and that must hold numbers.
+        rows: How many rows it must have, where that is known.
+        how: Options of pandas.read_csv.
+
+    Raises:
+        UserError: The file is empty, is cut off, is no CSV, or does not have these columns or rows.
+    """
+    import pandas as pd  # here, since not everything that writes files needs it
+
+    def damaged(why: str) -> UserError:
+        return UserError(f"{path}: damaged ({why}); {REMAKE}")
+
+    content = path.read_bytes()
+    if not content.endswith(b"\n"):
+        raise damaged("its last line is cut off" if content else "it is empty")
+    try:
+        table = pd.read_csv(io.BytesIO(content), **how)
+    except ValueError as error:  # of pandas' parser, and of bytes that are no UTF-8
+        raise damaged(reason_of(error)) from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes surplus leading values for row names
+        raise damaged("its rows have more values than its header has columns")
+    for column in (*columns, *numbers):
+        if column not in table:
+            raise damaged(f"it has no column {column}")
+    for column in numbers:
+        if len(table) and not pd.api.types.is_numeric_dtype(table[column]):
+            raise damaged(f"its column {column} holds what is no number")
+    if rows not in (None, len(table)):
+        raise damaged(f"it has {len(table)} rows instead of {rows}")
+    return table
+
+
 def expanded(name: str) -> Path:
     """Return the path that a user names, with the home folder that `~` stands for, if there is one."""
     try:
         return Path(name).expanduser()
     except RuntimeError:  # ~somebody, who has no home here
         return Path(name)
+
+
+def read_json(path: Path) -> Any:
+    """Return what `write_json` wrote.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: damaged ({reason_of(error)}); {REMAKE}") from None
 
 
 def sha256_of(path: Path) -> str:

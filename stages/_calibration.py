@@ -13,7 +13,8 @@ from stages._pixels import read_pixels
 def calibration_images(dataset: str, image_size: int, seed: int, count: int) -> torch.Tensor:
     """Return a fixed sample of training images, as the net sees them."""
     table = catalogue.read(paths.data(dataset, "images.csv"))
-    return normalised(torch.from_numpy(read_pixels(dataset, image_size)[sampled(table, seed, count)]))
+    pixels = read_pixels(dataset, image_size, len(table))
+    return normalised(torch.from_numpy(pixels[sampled(table, seed, count)]))
 
 
 def sampled(table: pd.DataFrame, seed: int, count: int) -> "pd.Index[int]":

@@ -9,17 +9,28 @@ from deepcovid.errors import UserError
 from stages import paths
 
 
-def read_pixels(dataset: str, image_size: int) -> "np.memmap[Any, Any]":
+def read_pixels(dataset: str, image_size: int, count: int) -> "np.memmap[Any, Any]":
     """Return a data set's pixels, uint8 (images, image_size, image_size, 1 or 3), as a read-only memory map.
 
     Raises:
-        UserError: They are of another size: they were decoded before image_size was changed.
+        UserError: The file is damaged, or not of the `count` images of images.csv; or they are of another size, since
+            they were decoded before image_size was changed.
     """
     path = paths.data(dataset, "pixels.npy")
-    pixels = load_array(path)
+    pixels = read_pixels_of_any_size(dataset, count)
     if (found := pixels.shape[1:3]) != (image_size, image_size):
         raise UserError(
             f"{path}: images of {' x '.join(map(str, found))} pixels, but dataset.{dataset}.image_size is "
             f"{image_size}; run `dvc repro`, which decodes them anew"
         )
     return pixels
+
+
+def read_pixels_of_any_size(dataset: str, count: int) -> "np.memmap[Any, Any]":
+    """Return a data set's pixels, uint8 (images, side, side, 1 or 3), whatever their side.
+
+    Raises:
+        UserError: The file is damaged, or not of the `count` images of images.csv.
+    """
+    shape = (count, None, None, None)
+    return load_array(paths.data(dataset, "pixels.npy"), shape, np.uint8, paths.data(dataset, "images.csv"))

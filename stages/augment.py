@@ -17,12 +17,15 @@ from deepcovid.images.masks import lesion_masks
 from deepcovid.images.resizing import resize_and_crop
 from deepcovid.parameters import Parameters
 from stages import _run, paths
+from stages._counts import counted
 
 
 def augment(parameters: Parameters, dataset: str) -> None:
     torch.set_num_threads(1)  # one small image at a time
     generated = parameters.augment.source == "generated"
-    table = catalogue.read(paths.data(dataset, "split.csv"))
+    keys = ["copies", *(f"{label}.{side}" for label in catalogue.LABELS for side in ("train", "test"))]
+    chosen = counted(paths.results(dataset, "split"), *keys)
+    table = catalogue.read(paths.data(dataset, "split.csv"), chosen)
     if not generated and (parameters.split.strategy != "published" or not catalogue.copies(table).any()):
         raise UserError(
             f"dataset.{dataset}.augment.source: published copies belong to the published training images; "

@@ -1,7 +1,7 @@
 """Find how little is enough: how an image was taken, simple figures, and nets with random weights, beside our nets."""
 
 from deepcovid import catalogue
-from deepcovid.arrays import batches, load_array
+from deepcovid.arrays import batches
 from deepcovid.audits.acquisition import confounding, measurements
 from deepcovid.audits.baselines import (
     FIGURES,
@@ -24,6 +24,8 @@ from deepcovid.parameters import Parameters
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.runs import Run
 from stages import _audit, _run, paths
+from stages._features import read_features
+from stages._pixels import read_pixels
 from stages.runs import read_score_table
 
 BATCH = 64  # images read at a time; bounds memory
@@ -32,10 +34,13 @@ BATCH = 64  # images read at a time; bounds memory
 def baselines(parameters: Parameters, dataset: str) -> None:
     table, raw = catalogue.read(paths.data(dataset, "images.csv")), paths.data(dataset, "raw")
     pixels = paths.data(dataset, "pixels.npy")
+    read_pixels(dataset, parameters.image_size, len(table))  # refuses other images
+    recipe, folder = parameters.audit.recipe, paths.handed_on(dataset, "audited")
+    scored = {net: read_score_table(folder / f"{net}-{recipe}.csv", dataset, table) for net in parameters.models}
     written = headers(table, raw)
     measured, originals = measurements(table, written, batches(pixels, BATCH)), catalogue.originals(table)
     taken, scores = confounding(table[originals], measured[originals], parameters.evaluate)
-    test, recipe = table[catalogue.in_test(table)], parameters.audit.recipe
+    test = table[catalogue.in_test(table)]
     bootstrap = Bootstrap.of(test, parameters.evaluate)
 
     found: dict[str, Baseline] = {}
@@ -51,7 +56,7 @@ def baselines(parameters: Parameters, dataset: str) -> None:
             found[name + ending] = baseline(given, scores[given.title][:, None], bootstrap)
     untrained = parameters.audited_models if parameters.weights.source != "random" else []
     for model in untrained:
-        features = load_array(paths.features(dataset, model, "untrained"))
+        features = read_features(dataset, model, len(table), "untrained")
         (trained,) = train_and_score(features, table, [parameters.trained[recipe]], parameters.seeds).values()
         heads = trained.to_numpy()
         given = Input(f"{title_of(model)}, random weights", "untrained", features.shape[1])
@@ -59,9 +64,8 @@ def baselines(parameters: Parameters, dataset: str) -> None:
         found[f"untrained-{model}"] = baseline(given, heads, bootstrap)
     best, drawn = best_of(scores, bootstrap)
     for model in parameters.models:
-        scored = read_score_table(paths.handed_on(dataset, "audited") / f"{model}-{recipe}.csv")
-        run = Run(model, recipe, parameters.trained[recipe].cut_off, scored).in_the_order_of(test["image_id"])
-        features = load_array(paths.features(dataset, model))
+        run = Run(model, recipe, parameters.trained[recipe].cut_off, scored[model]).in_the_order_of(test["image_id"])
+        features = read_features(dataset, model, len(table))
         named = weights_of(parameters.weights.source, model)
         given = Input(f"{title_of(model)}, {named}", "pipeline", features.shape[1])
         own = baseline(given, run.heads.to_numpy(), bootstrap)

@@ -59,7 +59,8 @@ class Scorer:
 
 
 def changed(parameters: Parameters, dataset: str) -> None:
-    table, pixels = catalogue.read(paths.data(dataset, "images.csv")), read_pixels(dataset, parameters.image_size)
+    table = catalogue.read(paths.data(dataset, "images.csv"))
+    pixels = read_pixels(dataset, parameters.image_size, len(table))
     covid, others = chosen(table, parameters.audit.seed)
     drawn = drawn_again(parameters, covid, pixels.shape[-1])
     changes = Changes(pixels, covid, others, masks_of(parameters, dataset, covid), drawn)

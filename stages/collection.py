@@ -1,18 +1,24 @@
 """Train heads on another collection's images without COVID-19, and test them on COVID-19 images all the same."""
 
 from deepcovid import catalogue
-from deepcovid.arrays import load_array
 from deepcovid.audits.collection import FEWEST, Collection, check, collection_of_net, healthy, learned, similar
 from deepcovid.audits.unseen import candidates
 from deepcovid.parameters import Parameters
 from deepcovid.progress import track
 from stages import _audit, _run, paths
-from stages._external import read_features
+from stages._features import read_external_features, read_features
 
 
 def collection(parameters: Parameters, dataset: str, images: str) -> None:
     table, rows = (catalogue.read(paths.data(name, "images.csv")) for name in (dataset, images))
     rows = candidates(rows)
+    features = {  # of both data sets; read before anything is decided, for this refuses a table that is not whole
+        model: (
+            read_features(dataset, model, len(table)),
+            read_external_features(dataset, images, model, len(rows)),
+        )
+        for model in parameters.models
+    }
     check(rows, f"--images {images}")
     taken = learned(rows, table)
     recipe = parameters.trained[parameters.audit.recipe]
@@ -21,9 +27,8 @@ def collection(parameters: Parameters, dataset: str, images: str) -> None:
     enough = catalogue.patients(rows)[taken.rows].nunique() >= FEWEST
     models = parameters.models if enough else []
     for model in track(models, "training without COVID-19", unit="nets"):
-        own = table, load_array(paths.features(dataset, model))
-        other = rows, read_features(dataset, images, model, len(rows))
-        nets[model] = collection_of_net(own, other, taken.rows, recipe, *settings)
+        own, other = features[model]
+        nets[model] = collection_of_net((table, own), (rows, other), taken.rows, recipe, *settings)
     found = Collection(
         heads=dataset,
         images=images,

@@ -6,11 +6,14 @@ The tables behind the plots, of the median heads, are drawn up here too, and wha
 import shutil
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import get_args
 
 import pandas as pd
 
 from deepcovid import catalogue
-from deepcovid.files import replacing, write_csv
+from deepcovid.errors import REMAKE, UserError
+from deepcovid.files import read_csv, replacing, write_csv
+from deepcovid.heads.head_files import read_head
 from deepcovid.parameters import Parameters, RunParameters
 from deepcovid.statistics import curves
 from deepcovid.statistics.bootstrap import Bootstrap
@@ -18,23 +21,29 @@ from deepcovid.statistics.calibration import Calibrations, calibration
 from deepcovid.statistics.comparison import beside_published, between_nets, measure
 from deepcovid.statistics.estimate import write_result
 from deepcovid.statistics.further import FEWEST, Further, further
+from deepcovid.statistics.published import Metric
 from deepcovid.statistics.rates import Runs, evaluate, headline, units_of
 from deepcovid.statistics.review import Review, prior, review
 from deepcovid.statistics.runs import Run
 from deepcovid.statistics.uncertainty import uncertainty
 from stages import _run, paths
 from stages._resolved import read_published
-from stages.runs import read_log, read_run
+from stages.runs import head_names, read_log, read_run
 
 
 def evaluate_stage(parameters: Parameters, dataset: str) -> None:
-    runs = {name: read_run(dataset, run) for name, run in parameters.runs.items()}
+    table = catalogue.read(paths.data(dataset, "images.csv"))
+    runs = {name: read_run(dataset, run, table) for name, run in parameters.runs.items()}
+    logs = {name: read_log(dataset, run, runs[name].heads.columns) for name, run in parameters.runs.items()}
+    splits = [on_splits(dataset, run) for run in parameters.runs.values()]
+    halves = [read_halves(dataset, net) for net in parameters.models]
+    check_heads(parameters, dataset)
     images = next(iter(runs.values())).scores
     runs = {name: run.in_the_order_of(images["image_id"]) for name, run in runs.items()}
     bootstrap, calibrated_under = Bootstrap.of(images, parameters.evaluate), parameters.audit.recipe
     results = {
         name: evaluate(run.heads.to_numpy(), bootstrap, run.cut_off, units_of(run.heads)).model_copy(
-            update={"shown": run.shown, "further": past_the_cap(parameters, dataset, parameters.runs[name])}
+            update={"shown": run.shown, "further": past_the_cap(parameters, parameters.runs[name], logs[name])}
         )
         for name, run in runs.items()
     }
@@ -43,7 +52,7 @@ def evaluate_stage(parameters: Parameters, dataset: str) -> None:
         for run in runs.values()
         if run.recipe == calibrated_under
     }
-    measured = measure(list(runs.values()), [on_splits(dataset, run) for run in parameters.runs.values()], bootstrap)
+    measured = measure(list(runs.values()), splits, bootstrap)
     groups = read_published().of(dataset)
 
     with replacing(paths.metrics(dataset)) as folder:
@@ -54,16 +63,15 @@ def evaluate_stage(parameters: Parameters, dataset: str) -> None:
     write_result(paths.results(dataset, "calibration"), Calibrations(recipe=calibrated_under, nets=calibrated))
     write_result(paths.results(dataset, "published"), beside_published(measured, groups))
     write_result(paths.results(dataset, "nets"), between_nets(measured))
-    halves = [pd.read_csv(paths.resplit(dataset, net, "halves")).assign(model=net) for net in parameters.models]
     write_result(paths.results(dataset, "uncertainty"), uncertainty(measured, pd.concat(halves)))
-    write_result(paths.results(dataset, "review"), reviewed(parameters, dataset, runs, bootstrap))
-    write_curves(parameters, dataset, runs)
+    write_result(paths.results(dataset, "review"), reviewed(parameters, table, runs, bootstrap))
+    write_curves(dataset, runs, logs)
     hand_on(parameters, dataset)
 
 
-def reviewed(parameters: Parameters, dataset: str, runs: Mapping[str, Run], bootstrap: Bootstrap) -> Review:
-    """Return what a reviewer asks for of the heads that the audits are about."""
-    table, name = catalogue.read(paths.data(dataset, "images.csv")), parameters.audit.recipe
+def reviewed(parameters: Parameters, table: pd.DataFrame, runs: Mapping[str, Run], bootstrap: Bootstrap) -> Review:
+    """Return what a reviewer asks for of the heads that the audits are about; `table` is the data set's catalogue."""
+    name = parameters.audit.recipe
     own = [run for run in runs.values() if run.recipe == name]
     originals = table[catalogue.originals(table)]
     return review(
@@ -76,19 +84,35 @@ def reviewed(parameters: Parameters, dataset: str, runs: Mapping[str, Run], boot
     )
 
 
-def past_the_cap(parameters: Parameters, dataset: str, run: RunParameters) -> Further | None:
+def past_the_cap(parameters: Parameters, run: RunParameters, log: pd.DataFrame) -> Further | None:
     """Return what a replay's epochs past the cap could have brought; None where it has none."""
     left_out = parameters.replayed[run.recipe].epochs - parameters.replay.epochs if run.whole_net else 0
     enough = parameters.replay.epochs >= FEWEST
-    return further(read_log(dataset, run), left_out) if enough and left_out > 0 else None
+    return further(log, left_out) if enough and left_out > 0 else None
 
 
 def on_splits(dataset: str, run: RunParameters) -> pd.DataFrame | None:
     """Return what a run's heads reach on other splits, a row each; None for whole nets, which are not trained anew."""
     if run.whole_net:
         return None
-    table = pd.read_csv(paths.resplit(dataset, run.model, "splits"))
+    path = paths.resplit(dataset, run.model, "splits")
+    table = read_csv(path, ("recipe",), ("split", *get_args(Metric)))
+    splits = table.groupby("recipe")["split"].agg(["nunique", "size"])
+    if run.recipe not in splits.index or splits.to_numpy().min() != splits.to_numpy().max():
+        raise UserError(f"{path}: damaged (not every recipe has every split); {REMAKE}")
     return table[table["recipe"] == run.recipe].sort_values("split")
+
+
+def read_halves(dataset: str, model: str) -> pd.DataFrame:
+    """Return what heads reach whose epoch is chosen on the tested half of the test images, or on the other."""
+    return read_csv(paths.resplit(dataset, model, "halves"), ("recipe",), ("same", "other")).assign(model=model)
+
+
+def check_heads(parameters: Parameters, dataset: str) -> None:
+    """Raise UserError if a file of heads is damaged that is handed on."""
+    for run in parameters.runs.values():
+        if not run.whole_net and run.recipe in (parameters.audit.recipe, parameters.heatmap_recipe):
+            read_head(paths.head(dataset, run))
 
 
 def hand_on(parameters: Parameters, dataset: str) -> None:
@@ -114,23 +138,17 @@ def hand_on(parameters: Parameters, dataset: str) -> None:
                     shutil.copyfile(paths.head(dataset, run), folder / f"{run.model}-{run.recipe}.safetensors")
 
 
-def write_curves(parameters: Parameters, dataset: str, runs: dict[str, Run]) -> None:
-    """Write one table a plot, with the rows of all runs."""
+def write_curves(dataset: str, runs: Mapping[str, Run], logs: Mapping[str, pd.DataFrame]) -> None:
+    """Write one table a plot, with the rows of all runs; `logs` are those of their trainings."""
     parts = defaultdict(list)
     for name, run in runs.items():
         known = {"dataset": dataset, "model": run.model, "recipe": run.recipe}
-        for plot, table in curves_of(run, read_log(dataset, parameters.runs[name])).items():
+        for plot, table in curves_of(run, logs[name]).items():
             parts[plot].append(pd.DataFrame(known, index=table.index).join(table))
     with replacing(paths.curves(dataset) / "runs") as folder:
         folder.mkdir()
         for plot, tables in parts.items():
             write_csv(folder / f"{plot}.csv", pd.concat(tables))
-
-
-def head_names(log: pd.DataFrame) -> "pd.Series[str]":
-    """Return which head each row of a training's log is of, as a score table names it."""
-    names = "seed_" + log["seed"].astype(str)
-    return names + "_run_" + log["run"].astype(str) if "run" in log else names
 
 
 def curves_of(run: Run, log: pd.DataFrame) -> dict[str, pd.DataFrame]:

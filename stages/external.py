@@ -11,7 +11,7 @@ from deepcovid.statistics.estimate import read_result, write_result
 from deepcovid.statistics.rates import Runs
 from deepcovid.statistics.review import prior, review
 from stages import _audit, _run, paths
-from stages._external import read_features
+from stages._features import read_external_features
 from stages.runs import read_run, read_scores
 
 
@@ -22,7 +22,7 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
     left = ~seen.any(axis=1).to_numpy()
     check_images(test[left], left_out(seen), f"--images {images}")
     inside = read_result(paths.results(dataset, "runs"), Runs).runs
-    own_test = read_scores(dataset, parameters.runs[f"{parameters.models[0]}-{parameters.audit.recipe}"])
+    own_test = read_scores(dataset, parameters.runs[f"{parameters.models[0]}-{parameters.audit.recipe}"], own)
     own_test["finding"] = own_test["image_id"].map(own.set_index("image_id")["finding"]).fillna("")
     at_home = trained_on(test[left], own[catalogue.in_test(own)])["same_image"].to_numpy()
     outside = Outside(test[left], own_test, at_home, parameters.evaluate)
@@ -30,7 +30,7 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
     nets: dict[str, dict[str, ExternalRun]] = {}
     shown_scores, told = {}, parameters.audit.recipe
     for model in parameters.models:
-        features, nets[model] = read_features(dataset, images, model, len(test)), {}
+        features, nets[model] = read_external_features(dataset, images, model, len(test)), {}
         for name, run in parameters.runs.items():
             if run.model != model or run.whole_net:
                 continue
@@ -44,7 +44,7 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
             if run.recipe == told:
                 shown_scores[model], choices = scores[:, head.shown], head.choices
             bins, cut_off = parameters.audit.calibration_bins, head.choices.cut_off
-            own_run, shown = read_run(dataset, run), head.shown
+            own_run, shown = read_run(dataset, run, own), head.shown
             apart = collections.told_apart(scores[:, shown], own_run.score)
             nets[model][run.recipe] = outside.reached(
                 scores, own_run.score, shown, cut_off, bins, inside[name].auc, apart

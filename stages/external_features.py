@@ -5,7 +5,7 @@ see what they know. The resampling is that of decoding, bilinear and antialiased
 """
 
 from deepcovid import catalogue
-from deepcovid.arrays import batches, load_array
+from deepcovid.arrays import batches
 from deepcovid.audits.unseen import candidates, chosen
 from deepcovid.errors import UserError
 from deepcovid.files import replacing
@@ -14,16 +14,13 @@ from deepcovid.nets.features import write_features
 from deepcovid.nets.trunks import read_state, trunk
 from deepcovid.parameters import Parameters
 from stages import _run, paths
+from stages._pixels import read_pixels_of_any_size
 
 
 def external_features(parameters: Parameters, dataset: str, images: str) -> None:
     table, pixels = catalogue.read(paths.data(images, "images.csv")), paths.data(images, "pixels.npy")
     options = parameters.features
-    if len(load_array(pixels)) != len(table):
-        raise UserError(
-            f"{pixels}: {len(load_array(pixels))} images, but images.csv beside it has {len(table)} rows; run "
-            "`dvc repro`, which makes both"
-        )
+    read_pixels_of_any_size(images, len(table))  # refuses other images
     rows = candidates(table)
     if rows.empty:
         raise UserError(f"--images {images}: no test image; name a data set with other images")

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from deepcovid import catalogue
 from deepcovid.arrays import batches, load_array
 from deepcovid.audits.hiding import hide, squares
-from deepcovid.files import replacing
+from deepcovid.files import read_csv, replacing
 from deepcovid.nets.features import write_features
 from deepcovid.nets.trunks import read_state, trunk
 from deepcovid.nets.weights import random_state
@@ -26,7 +27,11 @@ from stages._pixels import read_pixels
 def features(parameters: Parameters, dataset: str, model: str) -> None:
     pixels, options = paths.data(dataset, "pixels.npy"), parameters.features
     size, count = parameters.image_size, parameters.weights.calibration_images
-    images = len(read_pixels(dataset, size))
+    images = len(catalogue.read(paths.data(dataset, "images.csv")))
+    read_pixels(dataset, size, images)  # refuses other images, or another size
+    names, spare = (paths.spare_copies(dataset) / name for name in ("images.csv", "pixels.npy"))
+    copies = len(read_csv(names, ("image_id", "augmentation_of"), dtype=str, keep_default_na=False))
+    load_array(spare, (copies, size, size, None), np.uint8, names)
 
     def extract(net: nn.Module, seen: Iterable[NDArray[np.uint8]], number: int, target: Path, what: str) -> None:
         write_features(target, net, seen, number, options, f"{model}, {what}")
@@ -35,8 +40,7 @@ def features(parameters: Parameters, dataset: str, model: str) -> None:
     with replacing(paths.features(dataset, model).parent) as folder:
         folder.mkdir()
         extract(net, batches(pixels, options.batch_size), images, folder / "images.npy", "images")
-        spare = paths.spare_copies(dataset) / "pixels.npy"
-        extract(net, batches(spare, options.batch_size), len(load_array(spare)), folder / "spare.npy", "spare copies")
+        extract(net, batches(spare, options.batch_size), copies, folder / "spare.npy", "spare copies")
         if audit := parameters.audit_passes[model]:
             sweep = squares(audit.hiding)
             hidden = (hide(batch, square) for square in sweep for batch in batches(pixels, options.batch_size))

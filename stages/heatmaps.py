@@ -1,11 +1,9 @@
 """Find where in the image the score of the shown head comes from, with a window that slides over it and by Grad-CAM."""
 
 import numpy as np
-import pandas as pd
 
 from deepcovid import catalogue
 from deepcovid.arrays import ArrayWriter, load_array
-from deepcovid.errors import UserError
 from deepcovid.files import replacing, write_csv
 from deepcovid.heads.scoring import heads_of
 from deepcovid.heatmaps.selection import choose
@@ -14,7 +12,7 @@ from deepcovid.parameters import Parameters
 from stages import _run, paths
 from stages._explained import explained_by
 from stages._pixels import read_pixels
-from stages.maps import METHODS
+from stages.maps import METHODS, checked
 from stages.runs import read_score_table
 
 
@@ -25,17 +23,11 @@ def heatmaps(parameters: Parameters, dataset: str, model: str) -> None:
         return
     options, recipe = parameters.heatmaps.images, parameters.heatmap_recipe
     explained = explained_by(parameters, dataset, model)
-    scores = read_score_table(paths.handed_on(dataset, "explained") / model / "scores.csv")
+    table = catalogue.read(paths.data(dataset, "images.csv"))
+    pixels = read_pixels(dataset, parameters.image_size, len(table))
+    scores = read_score_table(paths.handed_on(dataset, "explained") / model / "scores.csv", dataset, table)
     test = scores[["image_id", "label", "patient_id"]].assign(score=heads_of(scores).iloc[:, explained.shown])
     chosen = choose(test, parameters.trained[recipe].cut_off, options)
-
-    table, pixels = catalogue.read(paths.data(dataset, "images.csv")), read_pixels(dataset, parameters.image_size)
-    known = chosen["image_id"].isin(table["image_id"]).all()
-    if not known or len(pixels) != len(table):
-        raise UserError(
-            f"{paths.data(dataset, 'images.csv')}: not the table of the images in pixels.npy, or not of the scores of "
-            f"{model}-{recipe}; run `dvc repro`, which makes them anew"
-        )
     images = pixels[table.reset_index().set_index("image_id")["index"][chosen["image_id"]]]
     net = trunk(*read_state(paths.weights(dataset, model)))
     with replacing(target) as folder:
@@ -49,12 +41,6 @@ def heatmaps(parameters: Parameters, dataset: str, model: str) -> None:
         maps = {name: np.asarray(load_array(folder / f"{name}.npy")[rows.index]) for name in METHODS}
         sanity = explained.sanity(net, rows, images[rows.index], maps, options.seed)
         write_csv(folder / "sanity.csv", sanity, digits=9)
-
-
-def checked(chosen: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Return the first so many chosen COVID images that the head detects, each of another patient."""
-    found = chosen[catalogue.covid(chosen) & (chosen["score"] >= chosen["cut_off"])]
-    return found[~catalogue.named_patients(found["patient_id"], found["image_id"]).duplicated()][:count]
 
 
 if __name__ == "__main__":

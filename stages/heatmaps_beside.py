@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from deepcovid import catalogue
-from deepcovid.arrays import load_array
 from deepcovid.audits.unseen import candidates, trained_on
 from deepcovid.errors import UserError
 from deepcovid.files import replacing
@@ -25,6 +24,7 @@ from deepcovid.settings import HeatmapImages
 from deepcovid.statistics.estimate import write_result
 from stages import _run, paths
 from stages._explained import explained_by
+from stages._pixels import read_pixels_of_any_size
 from stages.maps import METHODS, detected, read_maps
 
 
@@ -49,8 +49,10 @@ def heatmaps_beside(parameters: Parameters, dataset: str, model: str, images: st
 def shown_of(parameters: Parameters, dataset: str, model: str, images: str) -> dict[str, Mapped]:
     """Return the maps by group: of COVID-19 images, and of images without it of both collections."""
     rows, maps = read_maps(dataset, model, parameters.image_size)
-    other = without_covid(dataset, images, parameters.heatmaps.images)
-    pixels = pixels_of(images, other, parameters)
+    table = catalogue.read(paths.data(images, "images.csv"))
+    other = without_covid(dataset, images, table, parameters.heatmaps.images)
+    whole = read_pixels_of_any_size(images, len(table))
+    (pixels,) = resized([np.asarray(whole[other.index])], parameters.image_size)
     explained, net = explained_by(parameters, dataset, model), trunk(*read_state(paths.weights(dataset, model)))
     scores = explained.scores_of(net, pixels)
 
@@ -70,33 +72,21 @@ def shown_of(parameters: Parameters, dataset: str, model: str, images: str) -> d
     }
 
 
-def without_covid(dataset: str, images: str, options: HeatmapImages) -> pd.DataFrame:
+def without_covid(dataset: str, images: str, table: pd.DataFrame, options: HeatmapImages) -> pd.DataFrame:
     """Return a sample of a test set's images without COVID-19 that the data set's heads were not trained on.
+
+    `table` is the catalogue of the test set `images`.
 
     Raises:
         UserError: There are none.
     """
-    table, own = (catalogue.read(paths.data(name, "images.csv")) for name in (images, dataset))
+    own = catalogue.read(paths.data(dataset, "images.csv"))
     rows = candidates(table)
     rows = rows[~catalogue.covid(rows)]
     rows = rows[~trained_on(rows, own[catalogue.in_training(own, augmented=True)]).any(axis=1)]
     if rows.empty:
         raise UserError(f"--images {images}: no image without COVID-19; name a test set with images of other findings")
     return rows.iloc[np.sort(np.random.default_rng(options.seed).permutation(len(rows))[: options.sample])]
-
-
-def pixels_of(images: str, rows: pd.DataFrame, parameters: Parameters) -> NDArray[np.uint8]:
-    """Return pixels (images, side, side, channels) of rows of a test set's catalogue, at the size that nets are shown.
-
-    Raises:
-        UserError: The file has fewer images than the catalogue.
-    """
-    path = paths.data(images, "pixels.npy")
-    pixels = load_array(path)
-    if rows.index.max() >= len(pixels):
-        raise UserError(f"{path}: not the images of images.csv; run `dvc repro`, which makes them anew")
-    (sized,) = resized([np.asarray(pixels[rows.index])], parameters.image_size)
-    return sized
 
 
 def mean_maps(found: MapsBeside, shown: Mapping[str, Mapped]) -> Figure:

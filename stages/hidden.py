@@ -13,6 +13,7 @@ from deepcovid.fetching import packaged
 from deepcovid.images.masks import lesion_masks, lung_masks, lung_places
 from deepcovid.parameters import Parameters
 from stages import _audit, _run, paths
+from stages._features import read_features
 
 
 def hidden(parameters: Parameters, dataset: str) -> None:
@@ -23,14 +24,15 @@ def hidden(parameters: Parameters, dataset: str) -> None:
     nets = {}
     for model in parameters.audited_models:
         path = paths.features(dataset, model, "hidden")
-        passes, whole = load_array(path), load_array(paths.features(dataset, model))
+        shape, whole = load_array(path).shape, read_features(dataset, model, len(table))
         # The file stores one block of rows per square, unlabelled. If it was written for another list of squares,
         # slicing would mix them up.
-        if len(whole) != len(table) or passes.shape != (len(sweep) * len(table), whole.shape[1]):
+        if shape != (len(sweep) * len(table), whole.shape[1]):
             raise UserError(
-                f"{path}: {len(passes)} rows, which are not {len(sweep)} squares (dataset.{dataset}.hiding) of each of "
+                f"{path}: {shape[0]} rows, which are not {len(sweep)} squares (dataset.{dataset}.hiding) of each of "
                 f"{len(table)} images, or not of this net; run `dvc repro`, or the stage features"
             )
+        passes = read_features(dataset, model, shape[0], "hidden")
         features = {WHOLE: whole} | dict(zip(sweep, passes.reshape(len(sweep), len(table), -1), strict=True))
         nets[model] = swept(features, table, recipe, parameters.seeds, parameters.evaluate, lesions, lungs)
     found = Hidden(

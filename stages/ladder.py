@@ -3,7 +3,6 @@
 import pandas as pd
 
 from deepcovid import catalogue
-from deepcovid.arrays import load_array
 from deepcovid.files import write_csv
 from deepcovid.heads.scoring import Scores, heads_of
 from deepcovid.heads.sweep import train_and_score
@@ -13,20 +12,21 @@ from deepcovid.parameters import Parameters
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import write_result
 from stages import _run, paths
+from stages._features import read_features
 from stages.runs import read_score_table
 
 
 def ladder_stage(parameters: Parameters, dataset: str) -> None:
     table = catalogue.read(paths.data(dataset, "images.csv"))
+    features = {model: read_features(dataset, model, len(table)) for model in parameters.models}
     bootstrap = Bootstrap.of(table[catalogue.in_test(table)], parameters.evaluate)
     ladders, rung_rows, combination_rows, named = {}, [], [], parameters.ladder_recipes
     for model in parameters.models:
-        scores = replayed(parameters, dataset, model)
+        scores = replayed(parameters, dataset, model, table)
         chosen = [rung.recipe for rung in rungs(parameters.ladder, named, scores)]
         chosen += subsets(parameters.ladder, named).values()
-        features = load_array(paths.features(dataset, model))
         frozen = [recipe for recipe in chosen if not recipe.whole_net]
-        scores |= train_and_score(features, table, frozen, parameters.ladder_seeds)
+        scores |= train_and_score(features[model], table, frozen, parameters.ladder_seeds)
         own = measured(parameters.ladder, named, scores, bootstrap, parameters.replay.epochs)
         ladders[model], known = own.ladder, {"dataset": dataset, "model": model}
         rung_rows += [known | row for row in rows(own.ladder, len(bootstrap.positive))]
@@ -36,13 +36,13 @@ def ladder_stage(parameters: Parameters, dataset: str) -> None:
     write_csv(paths.curves(dataset).parent / "combinations.csv", pd.DataFrame(combination_rows))
 
 
-def replayed(parameters: Parameters, dataset: str, model: str) -> Scores:
-    """Return the scores of the recipes that were run on the whole net."""
+def replayed(parameters: Parameters, dataset: str, model: str, table: pd.DataFrame) -> Scores:
+    """Return the scores of the recipes that were run on the whole net; `table` is the data set's catalogue."""
     if model not in parameters.replayed_models:
         return {}
     folder = paths.handed_on(dataset, "replayed")
     return {
-        recipe.without_cut_off(): heads_of(read_score_table(folder / f"{model}-{name}.csv"))
+        recipe.without_cut_off(): heads_of(read_score_table(folder / f"{model}-{name}.csv", dataset, table))
         for name, recipe in parameters.replayed.items()
     }
 

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from deepcovid.errors import UserError
+from deepcovid import catalogue
 from deepcovid.fetching import packaged
 from deepcovid.files import replacing
 from deepcovid.heatmaps.localisation import Located, NetHeat, NotLocated, localised
@@ -25,7 +25,7 @@ from deepcovid.progress import track
 from deepcovid.statistics.estimate import write_result
 from stages import _run, paths
 from stages._pixels import read_pixels
-from stages.maps import METHODS, Maps, detected, read_maps, read_sanity
+from stages.maps import METHODS, Maps, checked, detected, read_maps, read_sanity
 
 PER_PAGE = 12  # of a montage
 PER_REASON = 2  # in the montage for git, which is to stay small
@@ -39,9 +39,10 @@ def localisation(parameters: Parameters, dataset: str, model: str) -> None:
         return
     size = parameters.image_size
     rows, maps = read_maps(dataset, model, size)
+    pixels = read_pixels(dataset, size, len(catalogue.read(paths.data(dataset, "images.csv"))))
     lesions = lesion_masks(paths.data(dataset, "raw"), rows, size)
     write_result(target, measured(parameters, dataset, model, rows, maps, lesions))
-    draw(parameters, dataset, model, rows, maps, lesions)
+    draw(parameters, dataset, model, rows, maps, lesions, pixels)
 
 
 def measured(
@@ -73,21 +74,26 @@ def measured(
         chosen=Counter(rows["why"].str.replace(" ", "_")),
         lesions=compared(lesions, "no chosen COVID image that is detected has a lesion mask"),
         lungs=compared(lung_masks(raw, rows, places, parameters.image_size), no_lungs),
-        sanity=sanity(read_sanity(dataset, model), parameters.evaluate),
+        sanity=sanity(
+            read_sanity(dataset, model, checked(rows, options.images.checked)["image_id"].tolist()), parameters.evaluate
+        ),
     )
 
 
-def draw(parameters: Parameters, dataset: str, model: str, rows: pd.DataFrame, maps: Maps, lesions: Masks) -> None:
-    """Draw every map over its image, pages of them, and the picture for git."""
+def draw(
+    parameters: Parameters,
+    dataset: str,
+    model: str,
+    rows: pd.DataFrame,
+    maps: Maps,
+    lesions: Masks,
+    pixels: NDArray[np.uint8],
+) -> None:
+    """Draw every map over its image, pages of them, and the picture for git; `pixels` are the data set's."""
     options, synthetic = parameters.heatmaps, parameters.source.kind == "phantom"
     name = f"{dataset} (synthetic images)" if synthetic else dataset
     window = f"window N = {options.window}, stride S = {options.stride}, fill {options.fill}"
     facts = f"{name}: {title_of(model)}, recipe {parameters.heatmap_recipe}, {window}"
-    pixels = read_pixels(dataset, parameters.image_size)
-    if rows["place"].max() >= len(pixels):
-        raise UserError(
-            f"{paths.data(dataset, 'pixels.npy')}: not the images of images.csv; run `dvc repro`, which makes them anew"
-        )
     panels = [
         Panel(
             image,

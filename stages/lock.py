@@ -1,31 +1,26 @@
 """Reads dvc.lock. DVC updates it after each stage, so it records every stage before the one that reads it."""
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from deepcovid.drawing.steps import File, Step
 from deepcovid.errors import UserError
-from deepcovid.schema import BAD_VALUE
-from stages import paths
+from deepcovid.recorded import LOCK, digest_of, read_lock
 
 REMEDY = "run `dvc repro`, which makes and records it"
 
 
 class Lock:
-    """The stages that dvc.lock records."""
+    """The stages that dvc.lock records.
+
+    Raises:
+        UserError: The file is damaged, as by a kill while DVC wrote it.
+    """
 
     def __init__(self) -> None:
-        try:
-            recorded = YAML(typ="safe").load(paths.LOCK)["stages"]
-            self._steps = {name: _step(name, entry) for name, entry in recorded.items()}
-        except (YAMLError, AttributeError, *BAD_VALUE):
-            raise UserError(f"{paths.LOCK}: not a record of stages; {REMEDY}") from None
+        recorded = read_lock(LOCK.read_text(encoding="utf-8", errors="replace"))
+        self._steps = {name: _step(name, entry) for name, entry in recorded.items()}
 
     def step_of(self, path: Path) -> Step:
         """Return the step that made the file at `path`, alone or in a folder, as it now is.
@@ -39,7 +34,7 @@ class Lock:
             if file.md5 == digest_of(places[file.path]):
                 return step
         problem = "is not as the stage left it that" if made else "is the output of no stage that"
-        raise UserError(f"{path}: {problem} {paths.LOCK} records; {REMEDY}")
+        raise UserError(f"{path}: {problem} {LOCK} records; {REMEDY}")
 
     def with_those_before(self, steps: Iterable[Step]) -> tuple[Step, ...]:
         """Return `steps` and all that their inputs came from, a step before those that use what it made."""
@@ -64,15 +59,6 @@ class Lock:
         for step in steps:
             visit(step)
         return tuple(found.values())
-
-
-def digest_of(path: Path) -> str:
-    """Return the MD5 of a file, or of a folder's list of files as DVC writes it."""
-    if not path.is_dir():
-        return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    listed = [{"md5": digest_of(file), "relpath": file.relative_to(path).as_posix()} for file in files]
-    return hashlib.md5(json.dumps(listed).encode(), usedforsecurity=False).hexdigest() + ".dir"
 
 
 def _step(name: str, entry: Mapping[str, Any]) -> Step:

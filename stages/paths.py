@@ -9,7 +9,6 @@ REFERENCE = Path("reference")
 PUBLISHED = REFERENCE / "published.yaml"
 CHECKLISTS = REFERENCE / "checklists.yaml"
 SOURCES = REFERENCE / "sources.yaml"
-LOCK = Path("dvc.lock")
 RESOLVED = Path("resolved")
 PLOTS = Path("plots")
 RESULTS = Path("results")

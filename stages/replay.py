@@ -7,6 +7,7 @@ The scores are kept by git, not in DVC's cache, so that nobody has to make them 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from deepcovid import catalogue
 from deepcovid.errors import UserError
@@ -38,8 +39,10 @@ def replay_stage(parameters: Parameters, dataset: str, model: str, recipe: str) 
     capped = choices.model_copy(update={"epochs": min(choices.epochs, options.epochs)})
     table = catalogue.read(paths.data(dataset, "images.csv"))
     rows = sides(table, choices)
-    train, test = images(parameters, dataset, table[rows.train], capped), images(parameters, dataset, table[rows.test])
-    apart = None if rows.selected_on is rows.test else images(parameters, dataset, table[rows.selected_on])
+    pixels = read_pixels(dataset, parameters.image_size, len(table))
+    train = images(parameters, dataset, table[rows.train], pixels, capped)
+    test = images(parameters, dataset, table[rows.test], pixels)
+    apart = None if rows.selected_on is rows.test else images(parameters, dataset, table[rows.selected_on], pixels)
     state = paths.weights(dataset, model)
     runs: dict[int, Replayed] = {}
     for run in options.runs:
@@ -52,16 +55,21 @@ def replay_stage(parameters: Parameters, dataset: str, model: str, recipe: str) 
     write_csv(logged, pd.concat(part.log.assign(run=run) for run, part in runs.items()))
 
 
-def images(parameters: Parameters, dataset: str, rows: pd.DataFrame, recipe: Recipe | None = None) -> Images:
-    """Return images of the data set, uncropped if `recipe` draws crops."""
-    size = parameters.image_size
-    pixels = read_pixels(dataset, size)[rows.index]
+def images(
+    parameters: Parameters,
+    dataset: str,
+    rows: pd.DataFrame,
+    whole: NDArray[np.uint8],
+    recipe: Recipe | None = None,
+) -> Images:
+    """Return some images of the data set, whose pixels are `whole`; uncropped if `recipe` draws crops."""
+    pixels = whole[rows.index]
     if recipe and recipe.random_crop:
         generated = parameters.augment.source == "generated"
         found = uncropped(rows, paths.data(dataset, "raw"), pixels, generated)
     else:
         found = list(pixels)
-    return Images([torch.from_numpy(image.copy()) for image in found], classes_of(rows["label"]), size)
+    return Images([torch.from_numpy(image.copy()) for image in found], classes_of(rows["label"]), parameters.image_size)
 
 
 if __name__ == "__main__":

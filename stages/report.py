@@ -1,12 +1,11 @@
 """Gather a data set's results on one page that opens without a network."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from deepcovid.audits.registry import results_of
 from deepcovid.drawing.steps import Sourced, Step
-from deepcovid.files import replacing
+from deepcovid.files import read_json, replacing
 from deepcovid.heatmaps.beside import MapsBeside
 from deepcovid.heatmaps.localisation import NetHeat
 from deepcovid.ladder.measuring import Ladders
@@ -103,6 +102,8 @@ def report(parameters: Parameters, dataset: str) -> None:
 
 def shown_run(lock: Lock, dataset: str, run: RunParameters, result: RunResult, evaluated: Step) -> ShownRun:
     """Return one run with its tables and the steps that made them."""
+    trained = lock.step_of(paths.training(dataset, run))  # first, for it refuses a file that is not whole
+    lock.step_of(paths.scores(dataset, run))
     own = read_run(dataset, run)
     return ShownRun(
         own.model,
@@ -111,9 +112,9 @@ def shown_run(lock: Lock, dataset: str, run: RunParameters, result: RunResult, e
         own.scores,
         replayed=run.whole_net,
         result=result,
-        log=read_log(dataset, run),
+        log=read_log(dataset, run, own.heads.columns),
         evaluated=evaluated,
-        trained=lock.step_of(paths.training(dataset, run)),
+        trained=trained,
     )
 
 
@@ -126,12 +127,13 @@ def sourced(lock: Lock, path: Path, kind: type[Model]) -> Sourced[Model]:
 def recorded(lock: Lock, path: Path) -> Sourced[Any]:
     """Return what a JSON file holds and the step that made it."""
     step = lock.step_of(path)
-    return Sourced(json.loads(path.read_text(encoding="utf-8")), step)
+    return Sourced(read_json(path), step)
 
 
 def picture(lock: Lock, path: Path) -> Sourced[bytes]:
     """Return a picture of heat maps and the step that made it."""
-    return Sourced(path.read_bytes(), lock.step_of(path))
+    step = lock.step_of(path)
+    return Sourced(path.read_bytes(), step)
 
 
 def as_run(recipe: Recipe, replay_epochs: int) -> dict[str, Any]:

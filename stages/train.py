@@ -7,13 +7,14 @@ chooses the epoch on the test images, with the epoch chosen on one half of them 
 import numpy as np
 import pandas as pd
 from joblib import delayed
+from numpy.typing import NDArray
 
 from deepcovid import catalogue
-from deepcovid.arrays import load_array
-from deepcovid.files import replacing, sha256_of, write_csv
+from deepcovid.errors import REMAKE, UserError
+from deepcovid.files import read_csv, replacing, write_csv
 from deepcovid.heads.card import model_card
 from deepcovid.heads.halves import by_halves
-from deepcovid.heads.head_files import HeadFile, write_head
+from deepcovid.heads.head_files import HeadFile, sha256_of_weights, write_head
 from deepcovid.heads.outliers import fit_with_threshold
 from deepcovid.heads.resplit import resplit, scores_of_splits
 from deepcovid.heads.scoring import median_head, score, score_table
@@ -21,13 +22,16 @@ from deepcovid.heads.sweep import joined, share_out, training_jobs
 from deepcovid.parameters import Parameters
 from deepcovid.statistics.comparison import metrics_of
 from stages import _run, paths
+from stages._features import read_features
 from stages._pixels import read_pixels
 
 
 def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
     table, seeds = catalogue.read(paths.data(dataset, "images.csv")), parameters.seeds
-    read_pixels(dataset, parameters.image_size)  # refuses pixels of another size, whose features these then are
-    features, weights = load_array(paths.features(dataset, model)), sha256_of(paths.weights(dataset, model))
+    read_pixels(dataset, parameters.image_size, len(table))  # refuses those of another size, whose features these are
+    features, spare = read_features(dataset, model, len(table)), spare_rows(dataset, table)
+    copies = read_features(dataset, model, len(spare), "spare")
+    weights = sha256_of_weights(paths.weights(dataset, model), model)
     in_test, originals = catalogue.in_test(table), catalogue.in_training(table, augmented=False)
     positive = catalogue.covid(table[in_test]).to_numpy()
     seen = np.asarray(features[originals.to_numpy()])
@@ -66,19 +70,43 @@ def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
             write_csv(logs / f"{name}.csv", own.log)
             named = score_table(table[in_test], values, [f"seed_{seed}" for seed in seeds])
             write_csv(scores / f"{name}.csv", named, digits=17)
-    write_csv(paths.resplit(dataset, model, "splits"), on_other_splits(parameters, dataset, model, table))
+    write_csv(paths.resplit(dataset, model, "splits"), on_other_splits(parameters, table, features, spare, copies))
     write_csv(paths.resplit(dataset, model, "halves"), by_halves(features, table, parameters.trained, seeds))
 
 
-def on_other_splits(parameters: Parameters, dataset: str, model: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Return what heads reach on other splits, a row per recipe and split."""
-    names = pd.read_csv(paths.spare_copies(dataset) / "images.csv", dtype=str, keep_default_na=False)
-    spare = table.set_index("image_id").loc[names["augmentation_of"]].reset_index(drop=True).assign(**names)
+def spare_rows(dataset: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the catalogue's rows of the spare copies, which are not in it; `table` has their originals.
+
+    Raises:
+        UserError: Their table is damaged, or an original is not there.
+    """
+    path = paths.spare_copies(dataset) / "images.csv"
+    names = read_csv(path, ("image_id", "augmentation_of"), dtype=str, keep_default_na=False)
+    if not names["augmentation_of"].isin(table["image_id"]).all():
+        raise UserError(f"{path}: damaged (names an image that images.csv does not); {REMAKE}")
+    return table.set_index("image_id").loc[names["augmentation_of"]].reset_index(drop=True).assign(**names)
+
+
+def on_other_splits(
+    parameters: Parameters,
+    table: pd.DataFrame,
+    images: NDArray[np.float32],
+    spare: pd.DataFrame,
+    copies: NDArray[np.float32],
+) -> pd.DataFrame:
+    """Return what heads reach on other splits, a row per recipe and split.
+
+    Args:
+        parameters: What the data set runs with.
+        table: Its catalogue (rows).
+        images: A net's features of them (rows, features).
+        spare: Rows of the spare copies (copies).
+        copies: Their features (copies, features).
+    """
     own = parameters.augment.source == "generated"  # the published copies are not of all images, and not equally many
     used = table if own else table[catalogue.originals(table)]
     drawn = resplit(pd.concat([used, spare], ignore_index=True), parameters.resplits)
     splits = dict(zip(parameters.resplits, drawn, strict=True))
-    images, copies = (load_array(paths.features(dataset, model, of)) for of in ("images", "spare"))
     features = np.concatenate([images[used.index], copies])
     scores = scores_of_splits(features, splits, parameters.trained.values(), parameters.seeds[0])
     return pd.DataFrame(

@@ -14,7 +14,7 @@ from stages.collection import collection
 from tests.audits import without_covid
 from tests.checkouts import edit_params, parameters
 from tests.test_external import rows, trained  # noqa: F401
-from tests.trained import PAPER
+from tests.trained import FEATURES, MODEL, PAPER
 
 SETTINGS = EvaluateSettings(bootstrap_samples=200, bootstrap_seed=0)
 RECIPE = Recipe.model_validate(PAPER | {"epochs": 30})
@@ -132,6 +132,9 @@ def test_the_stage_says_that_there_are_too_few_images(trained):  # noqa: F811
     from stages.external_features import external_features
 
     external_features(parameters(), "phantom", "cohen")
+    path = paths.features("phantom", MODEL)
+    path.parent.mkdir(parents=True)
+    np.save(path, np.zeros((len(catalogue.read(paths.data("phantom", "images.csv"))), FEATURES), np.float32))
     collection(parameters(), "phantom", "cohen")
     found = read_result(paths.results("phantom", "collection-cohen"), Collection)
     assert (found.learned, found.nets) == (4, {})

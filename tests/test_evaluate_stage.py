@@ -9,6 +9,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from deepcovid import catalogue
 from deepcovid.heads.halves import COLUMNS
+from deepcovid.heads.head_files import write_head
 from deepcovid.nets.zoo import NETS
 from deepcovid.statistics.calibration import Calibrations
 from deepcovid.statistics.comparison import AgainstPublished, NetsCompared, metrics_of
@@ -20,6 +21,7 @@ from stages import paths
 from stages._resolved import read_settings
 from stages.evaluate import evaluate_stage
 from tests.checkouts import ROOT, edit_params, run
+from tests.trained import random_head
 
 DATASET = "covid-xray-5k"
 PLOTS = {"roc", "precision_recall", "cut_offs", "histogram", "confusion", "training"}
@@ -54,6 +56,7 @@ def parameters(checkout, monkeypatch):
     table = table.assign(group=table["label"], patient_id=table["image_id"]).sample(frac=1, random_state=0)
     catalogue.write(paths.data(DATASET, "images.csv"), images_of(table))
     log = pd.DataFrame({"seed": [4, 0, 4, 0], "epoch": [1, 1, 2, 2], "loss": [0.7, 0.6, 0.5, 0.4]})
+    log = log.assign(train_accuracy=0.9, test_accuracy=0.8, test_auc=0.7)
     for own, strength in zip(parameters.runs.values(), (2.0, 1.0), strict=True):
         score = 1 / (1 + np.exp(-strength * (table["label"] == "covid") - rng.normal(size=len(table))))
         for path, written in (
@@ -63,7 +66,7 @@ def parameters(checkout, monkeypatch):
             path.parent.mkdir(parents=True, exist_ok=True)
             written.to_csv(path, index=False)
         paths.head(DATASET, own).parent.mkdir(parents=True)
-        paths.head(DATASET, own).write_bytes(f"heads of {own.model}".encode())
+        write_head(paths.head(DATASET, own), random_head(model=own.model))
         table = table.sample(frac=1, random_state=1)
         on_splits = [
             {"recipe": own.recipe, "split": split} | metrics_of(rng.random(50) < 0.3, rng.random(50), own.cut_off)
@@ -168,7 +171,7 @@ def test_what_other_stages_need_of_single_runs_is_handed_on(parameters):
     evaluate_stage(parameters, DATASET)
     run = parameters.runs["resnet18-paper"]
     folder = paths.handed_on(DATASET, "explained") / "resnet18"
-    assert (folder / "head.safetensors").read_bytes() == b"heads of resnet18"
+    assert (folder / "head.safetensors").read_bytes() == paths.head(DATASET, run).read_bytes()
     assert (folder / "scores.csv").read_bytes() == paths.scores(DATASET, run).read_bytes()
     assert not list((folder.parent / "squeezenet1_0").iterdir())
     audited = paths.handed_on(DATASET, "audited")
@@ -177,7 +180,7 @@ def test_what_other_stages_need_of_single_runs_is_handed_on(parameters):
         "resnet18-paper.safetensors",  # of the audited net alone
         "squeezenet1_0-paper.csv",
     }
-    assert (audited / "resnet18-paper.safetensors").read_bytes() == b"heads of resnet18"
+    assert (audited / "resnet18-paper.safetensors").read_bytes() == paths.head(DATASET, run).read_bytes()
     assert (audited / "resnet18-paper.csv").read_bytes() == paths.scores(DATASET, run).read_bytes()
     assert not list(paths.handed_on(DATASET, "replayed").iterdir())  # this data set has no whole nets
 
@@ -185,7 +188,7 @@ def test_what_other_stages_need_of_single_runs_is_handed_on(parameters):
 def test_scores_of_other_images_are_refused_and_nothing_is_written(parameters, refused):
     path = paths.scores(DATASET, parameters.runs["resnet18-paper"])
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-5]))
-    with refused("resnet18 under paper has scores of 3095 images, there are 3100 test images; run `dvc repro`"):
+    with refused(path, f"3095 rows, which are not the 3100 test images of data/{DATASET}/images.csv", "`dvc repro`"):
         evaluate_stage(parameters, DATASET)
     assert not paths.metrics(DATASET).exists()
     assert not paths.results(DATASET, "runs").exists()

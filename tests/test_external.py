@@ -95,9 +95,16 @@ def test_too_few_images_are_refused_with_how_many_were_left_out(refused):
         check_images(both[1:], counts, "--images folder")
 
 
+def own_test(images=12):
+    """The catalogue of a data set's own test images, a third of them covid."""
+    labels = [catalogue.LABELS[bool(number % 3)] for number in range(images)]
+    table = rows(*({"label": label, "patient_id": f"own {n}", "split": "test"} for n, label in enumerate(labels)))
+    return table.assign(image_id="own " + table["image_id"])
+
+
 def own_scores(images=12):
-    """Scores of a data set's own test images by two heads, a third of the images covid."""
-    table = rows(*({"label": catalogue.LABELS[bool(n % 3)], "patient_id": f"own {n}"} for n in range(images)))
+    """Scores of these images by two heads."""
+    table = own_test(images)
     return score_table(table, np.random.default_rng(1).uniform(size=(images, 2)), ["seed_4", "seed_0"])
 
 
@@ -120,8 +127,8 @@ def trained(checkout, monkeypatch):
     phantom, cohen = (checkout / "data" / name for name in ("phantom", "cohen"))
     trained_folder(checkout)
     cohen.mkdir()
-    own = [{"label": "covid", "split": "train", "patient_id": "p3"}, {"label": "non", "split": "test"}]
-    catalogue.write(phantom / "images.csv", rows(*own))
+    seen = rows({"label": "covid", "split": "train", "patient_id": "p3"})
+    catalogue.write(phantom / "images.csv", pd.concat([seen, own_test()]))
     (phantom / "scores/frozen" / MODEL).mkdir(parents=True)
     write_csv(phantom / f"scores/frozen/{MODEL}/paper.csv", own_scores(), digits=17)
     at_home = Run(MODEL, "paper", 0.5, own_scores())
@@ -311,7 +318,7 @@ def test_the_stage_refuses_features_of_other_test_images(trained, refused):
     external_features(parameters(), "phantom", "cohen")
     path = trained / f"data/phantom/external/cohen/{MODEL}.npy"
     np.save(path, np.load(path)[:9])
-    with refused(f"external/cohen/{MODEL}.npy: of 9 images, but cohen has 10 test images", "dvc repro"):
+    with refused(f"external/cohen/{MODEL}.npy: float32 (9 x {FEATURES}) instead of float32 (10 x any)", "dvc repro"):
         external(parameters(), "phantom", "cohen")
 
 
@@ -333,7 +340,7 @@ def test_the_stage_refuses_heads_of_another_feature_size_and_names_their_file(tr
 @pytest.mark.parametrize("rows", [0, 11, 13])
 def test_the_stage_refuses_pixels_of_another_table(trained, refused, rows):
     np.save(trained / "data/cohen/pixels.npy", np.zeros((rows, 224, 224, 1), np.uint8))
-    with refused(f"data/cohen/pixels.npy: {rows} images, but images.csv beside it has 12 rows", "dvc repro"):
+    with refused(f"data/cohen/pixels.npy: uint8 ({rows} x ", "a row for each of data/cohen/images.csv", "dvc repro"):
         external_features(parameters(), "phantom", "cohen")
     assert not (trained / "data/phantom/external").exists()
 

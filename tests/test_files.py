@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from deepcovid.files import replacing, sha256_of, write_csv, write_json
+from deepcovid.files import read_csv, read_json, replacing, sha256_of, write_csv, write_json
 from tests.checkouts import ROOT, run
 
 
@@ -269,6 +269,40 @@ def test_csv_has_the_wanted_digits_and_no_index(tmp_path):
     assert (tmp_path / "a.csv").read_bytes() == b"score\n0.333333\n1e-09\n"
     write_csv(tmp_path / "a.csv", table, digits=17)
     assert pd.read_csv(tmp_path / "a.csv", float_precision="round_trip")["score"].tolist() == [1 / 3, 1e-9]
+
+
+@pytest.mark.parametrize("content", ["", '{"a": ', "\xff", "[" * 100_000])
+def test_damaged_json_is_refused_in_a_line(tmp_path, refused, content):
+    path = tmp_path / "a.json"
+    write_json(path, {"a": 1})
+    assert read_json(path) == {"a": 1}
+    path.write_text(content, "latin-1")
+    with refused(f"{path}: damaged", "dvc repro"):
+        read_json(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("", "it is empty"),
+        ("name,value\na,1\nb,0.", "its last line is cut off"),
+        ("name,value\na,1\n", "it has 1 rows instead of 2"),
+        ("name\na\nb\n", "it has no column value"),
+        ("name,value\na,1,2\nb,1,2\n", "its rows have more values than its header has columns"),
+        ("name,value\na,1\nb,much\n", "its column value holds what is no number"),
+        ("name,value\na,1\nb,1,2\n", "damaged (Error tokenizing data"),
+        ("name,value\n\xff,1\nb,1\n", "damaged ('utf-8' codec"),
+    ],
+)
+def test_a_damaged_table_is_refused_in_a_line(tmp_path, refused, content, why):
+    path = tmp_path / "a.csv"
+    how = {"columns": ["name"], "numbers": ["value"], "rows": 2, "keep_default_na": False}
+    table = pd.DataFrame({"name": ["a", "b"], "value": [1, 0.5]})
+    write_csv(path, table)
+    pd.testing.assert_frame_equal(read_csv(path, **how), table)
+    path.write_text(content, "latin-1")
+    with refused(str(path), why, "dvc repro"):
+        read_csv(path, **how)
 
 
 def test_sha256_is_that_of_the_bytes(tmp_path):

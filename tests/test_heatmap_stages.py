@@ -288,13 +288,13 @@ def test_scores_or_pixels_of_other_images_are_refused(ready, refused):
     path = ready / "data/phantom/pixels.npy"
     pixels = np.load(path)
     np.save(path, pixels[1:])
-    with refused("data/phantom/images.csv", "dvc repro"):
+    with refused("data/phantom/pixels.npy: ", "a row for each of data/phantom/images.csv", "dvc repro"):
         traced("phantom")
     np.save(path, pixels)
     scores = pd.read_csv(ready / SCORES)
     scores["image_id"] = scores["image_id"] + "x"
     write_csv(ready / SCORES, scores)
-    with refused("data/phantom/images.csv", f"{MODEL}-paper", "dvc repro"):
+    with refused(SCORES, "not the 10 test images of data/phantom/images.csv", "dvc repro"):
         traced("phantom")
     assert not (ready / "data/phantom/heatmaps").exists()
 

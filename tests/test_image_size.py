@@ -165,7 +165,7 @@ def test_pixels_of_another_size_are_refused_and_what_was_there_stays(here, refus
 
 def test_maps_of_another_size_are_refused(here, refused):
     own = parameters().model_copy(update={"image_size": 112})
-    with refused(f"data/phantom/heatmaps/{MODEL}: not maps of the images in images.csv"):
+    with refused(f"data/phantom/heatmaps/{MODEL}/occlusion.npy: float32 (", " x 112 x 112)", "dvc repro"):
         localisation(own, "phantom", MODEL)
 
 

@@ -321,6 +321,22 @@ def test_the_reproduction_check_passes_on_equal_metrics_and_names_one_that_moved
     assert "reproduced (missing)" in run(check, repository, **ENVIRONMENT).stdout
 
 
+def test_every_byte_of_every_output_is_as_recorded_and_the_doctor_finds_nothing_to_mend(repository, put_back):
+    check = [sys.executable, "-m", "deepcovid", "check", "--bytes"]
+    passed = run(check, repository, **ENVIRONMENT)
+    assert passed.returncode == 0, passed.stdout + passed.stderr
+    told = run([sys.executable, "-m", "deepcovid", "doctor"], repository, **ENVIRONMENT)
+    assert told.returncode == 0, told.stdout + told.stderr
+    path = repository / "data/phantom/pixels.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.unlink()  # it may be a link to DVC's cache
+    path.write_bytes(content)
+    failed = run(check, repository, **ENVIRONMENT)
+    assert failed.returncode == 1
+    assert failed.stdout.splitlines()[0] == "DIFFERS data/phantom/pixels.npy"
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [

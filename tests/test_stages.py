@@ -62,7 +62,7 @@ def test_a_stage_gives_help_in_its_own_process_too(checkout):
 def test_a_missing_input_is_one_line_that_names_the_file_and_the_remedy(resolved):
     result = stage(resolved, "split", "--dataset", "phantom")
     assert result.returncode == 1
-    assert result.stderr.startswith("error: data/phantom/catalogue.csv: ")
+    assert result.stderr.startswith("error: provenance/phantom/data.json: ")
     assert "dvc repro" in result.stderr
     assert result.stderr.count("\n") == 1
 

@@ -3,6 +3,9 @@
 predict.py   `deepcovid predict`: scores of images, with heat maps if wanted
 show.py      `deepcovid show`: the report of a data set
 check.py     `deepcovid check`: metrics beside those of a git revision, within tolerances
+outputs.py   `deepcovid check --bytes`: every output beside the hash in dvc.lock
+doctor.py    `deepcovid doctor`: what is installed, within reach, or damaged
+dvc_files.py DVC's own files, and the command that mends one
 docs.py      `deepcovid docs`: the README and the pages of docs, filled in from the results
 inputs.py    what the user names on the command line: image files, folders of them, zips of them
 pictures.py  the heat maps of `deepcovid predict --heatmap`
@@ -43,6 +46,8 @@ examples:
   deepcovid check --revision main --dataset cohen-chexpert
   deepcovid check metrics/ eval.yaml --tolerances tolerances.yaml        in any project that git keeps
 
+  deepcovid check --bytes                               every output in the workspace against dvc.lock, byte by byte
+
 A tolerance file is YAML: patterns of metrics and how far each may lie from the other revision, the first that fits
 decides. What no pattern fits must be equal; `any` asks only that the metric is there.
 
@@ -51,6 +56,15 @@ decides. What no pattern fits must be equal; `any` asks only that the metric is 
   "*auc*": 0.005
 
 exit status: 0 if every metric is reproduced, 1 if not or if nothing could be compared, 2 for wrong options.
+"""
+DOCTOR = """\
+examples:
+  deepcovid doctor
+  DEEPCOVID_MIRROR=~/mirror deepcovid doctor
+
+Run it in the project's folder. It changes nothing: it prints the command that mends what a kill left damaged.
+
+exit status: 0 if nothing needs mending, 1 if something does, 2 for wrong options.
 """
 DOCS = """\
 examples:
@@ -101,6 +115,7 @@ def parser() -> argparse.ArgumentParser:
     _add_predict(command("predict", "score images with a trained head", PREDICT))
     _add_show(command("show", "open a data set's report in the browser, or write a copy of it", SHOW))
     _add_check(command("check", "compare metrics with those of a git revision", CHECK))
+    command("doctor", "say what is installed, which data is within reach, and which of DVC's files are damaged", DOCTOR)
     docs = command("docs", "write the project's README and docs anew from its results", DOCS)
     docs.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is out of date")
     return whole
@@ -153,6 +168,7 @@ def _add_check(check: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="how far metrics may lie; default reference/tolerances.yaml",
     )
+    add("--bytes", action="store_true", help="compare no metrics, but every output with the hash in dvc.lock")
 
 
 def _number(least: int, most: int) -> Callable[[str], int]:

@@ -171,7 +171,13 @@ def report(results: list[Comparison]) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Compare and report; return 1 if a metric is too far off, missing or new."""
+    """Compare and report; return 1 if a metric is too far off, missing or new, or if an output is not as recorded."""
+    if options.bytes:
+        from deepcovid.commands import outputs  # it imports DVC, which takes a second
+
+        if options.metrics:
+            raise UserError("--bytes: compares every output of the pipeline; name no files or folders with it")
+        return outputs.compare()
     places = [os.path.relpath(place) for place in options.metrics]
     places = places or [folder.format(options.dataset) for folder in FOLDERS]
     if not options.tolerances.is_file():

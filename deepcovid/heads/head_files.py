@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from deepcovid.catalogue import LABELS
-from deepcovid.errors import UserError
+from deepcovid.errors import REMAKE, UserError, reason_of
 from deepcovid.files import sha256_of
 from deepcovid.heads.gaussian import Gaussian
 from deepcovid.images.transform import MEAN, STD
@@ -125,6 +125,22 @@ def read_head(path: Path) -> HeadFile:
             made for images, nets or classes that are not this code's.
     """
     return _checked(path, *_read(path))
+
+
+def sha256_of_weights(path: Path, model: str) -> str:
+    """Return the SHA-256 of the file of a net's weights.
+
+    Raises:
+        UserError: The file is cut or garbled, or is not of this net. Whether each number is the right one is not seen.
+    """
+    try:
+        with safe_open(path, "numpy") as file:
+            found = (file.metadata() or {}).get("model")
+    except SafetensorError as error:
+        raise UserError(f"{path}: damaged ({reason_of(error)}); {REMAKE}") from None
+    if found != model:
+        raise UserError(f"{path}: weights of {found} instead of {model}; {REMAKE}")
+    return sha256_of(path)
 
 
 def check_weights(path: Path, head: HeadFile, weights: Path) -> None:

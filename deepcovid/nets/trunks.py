@@ -8,7 +8,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from deepcovid.errors import UserError, reason_of
+from deepcovid.errors import REMAKE, UserError, reason_of
 from deepcovid.nets import chest_xrays
 from deepcovid.nets.zoo import NETS
 from deepcovid.settings import Net
@@ -152,11 +152,20 @@ def read_state(path: Path) -> tuple[str, State]:
     """Return the net's name and the state dict that `write_state` wrote.
 
     Raises:
-        UserError: The file is missing, or damaged.
+        UserError: The file is missing or damaged, or its tensors are not those of the net that it names.
     """
     try:
         with safe_open(path, "pt") as file:
             model = file.metadata()["model"]
-        return model, load_file(path)
+        state = load_file(path)
     except (FileNotFoundError, SafetensorError, TypeError, KeyError):
         raise UserError(f"{path}: no weights as the stage `weights` writes them; run `dvc repro`") from None
+    if model not in (*torchvision.models.list_models(), *OTHERS):
+        raise UserError(f"{path}: weights of {model!r}, which is no net that is known; {REMAKE}")
+    with torch.device("meta"):
+        wanted = {name: value.shape for name, value in build(model).state_dict().items()}
+    if {name: value.shape for name, value in state.items()} != wanted:
+        raise UserError(f"{path}: its tensors are not those of {model}; {REMAKE}")
+    if not all(value.isfinite().all() for value in state.values()):
+        raise UserError(f"{path}: damaged (a weight is no number); {REMAKE}")
+    return model, state

@@ -1,6 +1,5 @@
 """The committed results of all data sets, looked up by name."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from deepcovid.audits.dials import Dials
 from deepcovid.audits.registry import AUDITS
 from deepcovid.errors import UserError
+from deepcovid.files import read_json
 from deepcovid.heatmaps.beside import MapsBeside
 from deepcovid.heatmaps.localisation import NetHeat
 from deepcovid.ladder.measuring import Ladders, RungResult
@@ -63,7 +63,7 @@ class Results:
         if name.startswith("heatmaps/"):
             return read_result(path, MapsBeside if "-beside-" in name else NetHeat)
         kind = KINDS.get(name.partition("-")[0])
-        return read_result(path, kind) if kind else json.loads(path.read_text(encoding="utf-8"))
+        return read_result(path, kind) if kind else read_json(path)
 
     def run(self, dataset: str, net: str, recipe: str) -> RunResult:
         """Return the numbers of one run.
