@@ -54,24 +54,8 @@ YAMLS = {
     "reference/tolerances.yaml": lambda path: read_tolerances(path),
     "reference/sources.yaml": lambda path: sources(path),
 }
-PARTS = (
-    *ODD,
-    "..",
-    "../..",
-    "/",
-    "//",
-    "/dev/null",
-    "~",
-    "~nobody",
-    "a",
-    ".zip",
-    "--",
-    "-h",
-    "%",
-    "*",
-    "$(id)",
-    "`id`",
-)
+# Parts of names; none leads to the machine's own folders.
+NAMES = ("nowhere", "../nowhere", "/nowhere", "/dev/null", "~nobody", ".zip", "--", "-h", "%", "*", "$(id)", "`id`")
 
 
 def attacks(folder: Path, project: Path) -> list[tuple[str, Attack]]:
@@ -234,7 +218,7 @@ def sources(path: Path) -> None:
 
 def named(folder: Path, random: Random) -> None:
     """Name something odd where a command or a stage wants a name."""
-    words = ["".join(random.choice(PARTS) for _ in range(random.randint(1, 3))) for _ in range(3)]
+    words = ["".join(random.choice((*ODD, *NAMES)) for _ in range(random.randint(1, 3))) for _ in range(3)]
     if random.random() < 0.9:  # no command line can hold a NUL, but a name in a file can
         words = [word.replace("\0", "") for word in words]
     first, second, third = words
