@@ -2,12 +2,13 @@
 
 import shutil
 import time
+from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 from random import Random
 
 from benchmarks.attack.study import Stage, Study, killed
 from benchmarks.attack.tries import SURVIVED, Attack
-from deepcovid.files import OWN, PARTIAL
 
 REPRO = ("repro", "--force", "split@phantom")  # and the stages before it
 
@@ -30,16 +31,21 @@ def stage_at_any_moment(study: Study, random: Random) -> None:
 
 def stage_while_it_writes(study: Study, random: Random) -> None:
     stage = _prepared(study, random)
-    folders = [(study.folder / out).parent for out in stage.outs]
-    wanted = random.randint(1, len(folders))  # the how many-th output
+    folders = {(study.folder / out).parent for out in stage.outs}
+    wanted = random.randint(1, 3 * len(stage.outs))  # changes of names: a file is begun, written beside and renamed
+    names, changes = _names(folders), 0
     process = study.started(stage)
-    seen: set[str] = set()
-    while process.is_alive() and len(seen) < wanted:
-        seen |= {path.name for folder in folders for path in folder.glob(OWN + PARTIAL)}
+    while process.is_alive() and changes < wanted:
+        if (now := _names(folders)) != names:
+            names, changes = now, changes + 1
     time.sleep(random.choice((0, random.uniform(0, 0.02))))
     process.kill()
     process.join()
     _check(study, stage)
+
+
+def _names(folders: Iterable[Path]) -> list[str]:
+    return sorted(path.name for folder in folders if folder.is_dir() for path in folder.iterdir())
 
 
 def whole_run(study: Study, random: Random) -> None:
