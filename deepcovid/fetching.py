@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pooch
 import requests
+from pydantic import TypeAdapter, ValidationError
 
 from deepcovid.archives import Archive
 from deepcovid.errors import UserError
@@ -19,6 +20,7 @@ from deepcovid.progress import track
 from deepcovid.schema import read_yaml
 
 MIRROR_VARIABLE = "DEEPCOVID_MIRROR"
+Listed = TypeVar("Listed")
 
 
 @dataclass(frozen=True)
@@ -75,13 +77,31 @@ def where_looked(mirrors: Sequence[Path]) -> str:
 
 def remote_files(path: Path, source: str) -> list[RemoteFile]:
     """Return the files of `source`, as reference/sources.yaml at `path` lists them."""
-    return [RemoteFile(**entry) for entry in read_yaml(path)[source]]
+    return _listed(path, list[RemoteFile], source)
 
 
 def editions(path: Path, source: str) -> dict[str, str]:
     """Return what reference/sources.yaml at `path` knows of the files of `source`, by SHA-256."""
-    known: dict[str, str] = read_yaml(path)["editions"][source]
-    return known
+    return _listed(path, dict[str, str], "editions", source)
+
+
+def _listed(path: Path, schema: type[Listed], *keys: str) -> Listed:
+    """Return what stands at `keys` in reference/sources.yaml.
+
+    Raises:
+        UserError: It is not there, or is not as `schema` says.
+    """
+    value = read_yaml(path)
+    try:
+        for key in keys:
+            value = value[key]
+        return TypeAdapter(schema).validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        why = f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
+    except (LookupError, TypeError):
+        why = "not there"
+    raise UserError(f"{path}: {'.'.join(keys)}: {why}; get the file back with `git checkout {path}`")
 
 
 class Packaged(NamedTuple):
@@ -104,7 +124,7 @@ def packaged(sources: Path, name: str) -> Packaged:
     Raises:
         UserError: The package is not installed, or its file is another.
     """
-    entry = read_yaml(sources)["packaged"][name]
+    entry = _listed(sources, dict[str, str], "packaged", name)
     package, _, inside = entry["path"].partition("/")
     found = find_spec(package)
     if found is None or not found.submodule_search_locations:

@@ -1,5 +1,6 @@
 """Writing files so that nothing half-written is ever left, and reading what is whole."""
 
+import csv
 import errno
 import fcntl
 import hashlib
@@ -171,6 +172,8 @@ def read_csv(
         raise damaged(reason_of(error)) from None
     if not isinstance(table.index, pd.RangeIndex):  # pandas takes surplus leading values for row names
         raise damaged("its rows have more values than its header has columns")
+    if why := uneven(content):
+        raise damaged(why)
     for column in (*columns, *numbers):
         if column not in table:
             raise damaged(f"it has no column {column}")
@@ -180,6 +183,20 @@ def read_csv(
     if rows not in (None, len(table)):
         raise damaged(f"it has {len(table)} rows instead of {rows}")
     return table
+
+
+def uneven(content: bytes) -> str | None:
+    """Return what pandas passes over in a CSV that it reads: a row with too few values, or what follows a NUL."""
+    if b"\0" in content:
+        return "it holds NUL bytes"
+    try:
+        header, *rows = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+    except csv.Error as error:
+        return reason_of(error)
+    for number, row in enumerate(rows, start=1):
+        if row and len(row) != len(header):
+            return f"row {number} has {len(row)} values, and the header has {len(header)} columns"
+    return None
 
 
 def expanded(name: str) -> Path:

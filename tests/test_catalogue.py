@@ -123,6 +123,18 @@ def test_rows_longer_than_the_header_are_refused(tmp_path, refused):
         catalogue.read_text_table(path)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [(",train\n", "\n", "row 1 has"), ("train", "train\0", "NUL bytes"), ("train", "t" * 200000, "field larger")],
+)
+def test_what_pandas_passes_over_in_a_catalogue_is_refused(tmp_path, table, refused, old, new, why):
+    path = tmp_path / "catalogue.csv"
+    catalogue.write(path, table.assign(split="train"))
+    path.write_text(path.read_text().replace(old, new, 1))
+    with refused(f"{path}: damaged (", why, "dvc repro"):
+        catalogue.read(path)
+
+
 @pytest.mark.parametrize("character", ["\r", "\n", "\x00", "\t", "\x1f", "\x7f", "\x80", "\x9b", "\x9f"])
 def test_a_control_character_in_a_value_is_refused(table, refused, character):
     table.loc[0, "source"] = f"two{character}lines"

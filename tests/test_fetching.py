@@ -224,3 +224,20 @@ def test_a_mirror_that_is_no_folder_is_refused_when_a_file_is_asked_for(tmp_path
     with refused(f"DEEPCOVID_MIRROR: no such folder as {tmp_path / name}", "unset it"):
         fetch(remote(), target, [mirror, tmp_path / name])
     assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("other: []", "a: not there"),
+        ("a: [{path: b}]", "a: 0.url: Field required"),
+        ("a: [{path: 5, url: c, remedy: d}]", "a: 0.path: Input should be a valid string"),
+        ("a: x", "a: Input should be a valid list"),
+        ("", "a: not there"),
+    ],
+)
+def test_a_table_of_sources_that_does_not_fit_is_one_line(tmp_path, refused, text, said):
+    path = tmp_path / "sources.yaml"
+    path.write_text(text)
+    with refused(f"{path}: {said}; get the file back with `git checkout {path}`"):
+        fetching.remote_files(path, "a")

@@ -128,7 +128,7 @@ def test_files_that_the_table_does_not_name_are_left_out_and_named(tmp_path, ima
 
 
 def test_columns_that_nothing_reads_are_named(tmp_path, images):
-    table = TABLE.replace("patient\n", "patient,ward\n").replace("PA,a\n", "PA,a,7\n")
+    table = TABLE.replace("\n", ",7\n").replace("patient,7\n", "patient,ward\n")
     assert prepare(tmp_path, images, table)[1]["files"][1]["ignored_columns"] == ["ward"]
     assert prepare(tmp_path, images, TABLE, raw="plain")[1]["files"][1]["ignored_columns"] == []
 
@@ -231,6 +231,9 @@ WRONG = {
     ),
     "a column in capitals": (TABLE.replace("patient", "Patient", 1), "column 'Patient'", "call it 'patient'"),
     "a column twice": (TABLE.replace("view", "label ", 1), "two columns are called 'label'"),
+    "the same column twice": (TABLE.replace("view", "label", 1), "two columns are called 'label'"),
+    "a row too short": (TABLE.replace("sick/1.jpg,covid,", "sick/1.jpg,covid", 1), "row 1 has 4 values", "5 columns"),
+    "a NUL": (TABLE.replace("covid,", "covid,\0", 1), "holds NUL bytes; correct it"),
     "semicolons": (TABLE.replace(",", ";"), "column 'file' is missing", "commas between"),
     "a blank file": (TABLE.replace("sick/1.jpg", ""), "row 1, '', is no path"),
     "a path that goes up": (TABLE.replace("sick/1.jpg", "sick/../../1.jpg"), "row 1, 'sick/../../1.jpg', is no path"),

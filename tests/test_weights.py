@@ -161,6 +161,14 @@ def test_a_damaged_weight_file_is_refused_by_name(tmp_path, content):
             load(tmp_path / name, "resnet18")
 
 
+def test_a_weight_that_is_no_number_is_refused(tmp_path):
+    state = build("squeezenet1_1").state_dict()
+    state["features.0.bias"][3] = torch.nan
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(UserError, match=r"w\.pth: damaged \(a weight is no number\); get the file again"):
+        load(tmp_path / "w.pth", "squeezenet1_1")
+
+
 def test_a_missing_weight_file_says_how_to_choose_random_weights(tmp_path):
     with pytest.raises(UserError, match=r"none\.pth.*weights\.source: random"):
         load(tmp_path / "none.pth", "resnet18")

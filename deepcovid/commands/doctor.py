@@ -132,7 +132,7 @@ def needs(dataset: "DatasetSettings", models: Iterable[str], mirrors: Sequence[P
                 what = f"{value} is not there" if value else "it is blank"
                 lacks.append(f'dataset.folder.source.{key}: {what}; see "Your own images" in docs/data.md')
     else:
-        with suppress(KeyError):  # the table of sources lists no kind that needs no file
+        with suppress(UserError):  # the table of sources lists no kind that needs no file
             files = remote_files(SOURCES, source.kind)
     if dataset.split.strategy != "test-only":  # no net is run on a test set but those of other data sets
         if (weights := dataset.weights.source) == "imagenet":

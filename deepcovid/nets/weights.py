@@ -57,7 +57,8 @@ def load(path: Path, model: str) -> State:
     """Return the state dict in a .pth or .safetensors file, checked against the architecture.
 
     Raises:
-        UserError: The file is missing, holds code or something else than a state dict, or is of another architecture.
+        UserError: The file is missing, holds code or something else than a state dict, is of another architecture, or
+            holds a weight that is no number.
     """
     loaded = _load_plain(path, model)
     if not isinstance(loaded, dict) or not all(
@@ -72,6 +73,8 @@ def load(path: Path, model: str) -> State:
     except RuntimeError as error:
         what = str(error).splitlines()[1].strip()
         raise UserError(f"{path}: not the weights of {model} ({what[:120]}); name that net's file") from None
+    if not all(value.isfinite().all() for value in net.state_dict().values()):
+        raise UserError(f"{path}: damaged (a weight is no number); get the file again")
     return net.state_dict()
 
 

@@ -18,7 +18,7 @@ from deepcovid.archives import MAX_MEMBER_BYTES, Archive, Folder, add_member, op
 from deepcovid.catalogue import CONTROL, LABELS, read_text_table
 from deepcovid.errors import UserError
 from deepcovid.fetching import record_of
-from deepcovid.files import expanded, replacing
+from deepcovid.files import expanded, replacing, uneven
 from deepcovid.images import dicom
 from deepcovid.progress import track, warn
 from deepcovid.settings.datasets import FolderSource
@@ -187,13 +187,16 @@ def _read(path: Path) -> pd.DataFrame:
     """Return the table, blanks around everything but the names of files taken off, labels in small letters.
 
     Raises:
-        UserError: It is no CSV, or a column's name differs in capitals alone from one that is read.
+        UserError: It is no CSV, a row has fewer values than the header, or a column's name differs in capitals alone
+            from one that is read.
     """
     table = read_text_table(path).rename(columns=str.strip)
+    if why := uneven(path.read_bytes()):
+        raise UserError(f"{path}: {why}; correct it")
     for column in (names := table.columns.tolist()):
         if column not in COLUMNS and column.lower() in COLUMNS:
             raise UserError(f"{path}: column {column!r} would not be read; call it {column.lower()!r}")
-        if names.count(column) > 1:
+        if names.count(column) > 1 or f"{column}.1" in names:  # so pandas calls the second
             raise UserError(f"{path}: two columns are called {column!r}; leave one")
     table = table.assign(**{column: table[column].str.strip() for column in COLUMNS[1:] if column in table})
     return table.assign(label=table["label"].str.lower()) if "label" in table else table
