@@ -5,6 +5,7 @@
 # make real    the committed results on real images; wants DEEPCOVID_MIRROR=FOLDER; params.yaml stays as it is
 # make replays the released script on whole nets, on phantoms: ten minutes
 # make dials   what the audits read on phantoms whose truth is set by two dials: a quarter of an hour
+# make picture the README's picture, docs/report.png, of the report on phantom; wants Chromium or Chrome on PATH
 # make lock    pin today's versions of everything that the requirements bring along; downloads it all (5 GB)
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 READY := .venv/.ready
 
-.PHONY: repro test lint check real replays dials lock
+.PHONY: repro test lint check real replays dials picture lock
 .DELETE_ON_ERROR:
 
 $(READY): requirements.txt requirements-dev.txt constraints.txt pyproject.toml
@@ -52,6 +53,12 @@ replays: $(READY)
 
 dials: $(READY)
 	$(KEEPING) dvc exp run -S 'dialled=[phantom]' dials
+
+picture: repro
+	@browser=$$(command -v chromium || command -v chromium-browser || command -v google-chrome) || \
+	{ echo "error: no Chromium or Chrome on PATH; install one" >&2; exit 1; }; \
+	"$$browser" --headless --no-sandbox --disable-gpu --hide-scrollbars --force-device-scale-factor=1 \
+		--window-size=1280,2600 --screenshot=docs/report.png "file://$(CURDIR)/data/phantom/report.html"
 
 # A fresh environment, without constraints.txt: otherwise that file would pin what it is to renew.
 lock:
