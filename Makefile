@@ -6,6 +6,7 @@
 # make replays the released script on whole nets, on phantoms: ten minutes
 # make dials   what the audits read on phantoms whose truth is set by two dials: a quarter of an hour
 # make attack  kill it, damage its files, feed it mutated inputs, and record how that ends: about an hour
+# make picture the README's picture, docs/report.png, of the report on phantom; wants Chromium or Chrome on PATH
 # make lock    pin today's versions of everything that the requirements bring along; downloads it all (5 GB)
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 READY := .venv/.ready
 
-.PHONY: repro test lint check real replays dials attack lock
+.PHONY: repro test lint check real replays dials picture attack lock
 .DELETE_ON_ERROR:
 
 $(READY): requirements.txt requirements-dev.txt constraints.txt pyproject.toml
@@ -56,6 +57,12 @@ dials: $(READY)
 
 attack: $(READY)
 	python -m benchmarks.attack --record
+
+picture: repro
+	@browser=$$(command -v chromium || command -v chromium-browser || command -v google-chrome) || \
+	{ echo "error: no Chromium or Chrome on PATH; install one" >&2; exit 1; }; \
+	"$$browser" --headless --no-sandbox --disable-gpu --hide-scrollbars --force-device-scale-factor=1 \
+		--window-size=1280,2600 --screenshot=docs/report.png "file://$(CURDIR)/data/phantom/report.html"
 
 # A fresh environment, without constraints.txt: otherwise that file would pin what it is to renew.
 lock:

@@ -1,5 +1,6 @@
 """Gather a data set's results on one page that opens without a network."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from deepcovid.heatmaps.localisation import NetHeat
 from deepcovid.ladder.measuring import Ladders
 from deepcovid.nets.zoo import title_of
 from deepcovid.parameters import Parameters, RunParameters, Shared
+from deepcovid.report.cause import cause
 from deepcovid.report.checklists import read_checklists
-from deepcovid.report.contents import Contents, ShownRun, main_of
+from deepcovid.report.contents import Contents, ShownRun, failed_of, main_of
 from deepcovid.report.page import render, render_review
 from deepcovid.report.sentences import claim_sentences, finding
 from deepcovid.settings.datasets import DatasetSettings
@@ -101,6 +103,10 @@ def report(parameters: Parameters, dataset: str) -> None:
         counted=counted,
         checklists=read_checklists(paths.CHECKLISTS),
     )
+    failed = failed_of(contents)
+    if failed and contents.main_model in ladder.value.nets:
+        climbed = ladder.value.nets[contents.main_model]
+        contents = replace(contents, cause=tuple(cause(failed, parameters.recipe[failed.recipe], climbed)))
     for page, text in (("report.html", render(contents)), ("review.html", render_review(contents))):
         with replacing(paths.data(dataset, page)) as partial:
             partial.write_text(text, encoding="utf-8")

@@ -40,7 +40,7 @@ def test_the_best_without_a_trained_net_is_told_with_how_many_were_tried():
     text = said(found())
     assert (
         "Without a trained net an AUC of 0.970 (0.950 to 0.990) can be had, from: how the image was taken, all "
-        "together (the best of 7 on these very images; the interval allows for the choice)." in text
+        "together. It is the best of 7 on these very images; the interval allows for the choice." in text
     )
     assert "The difference from that best is +0.020 (-0.010 to +0.050) with ResNet18." in text
 
@@ -49,7 +49,7 @@ def test_the_paragraph_says_the_numbers_in_the_order_of_the_audits():
     tests = found(external(), external("farther", auc=0.6))
     assert said(tests) == (
         "1 of 100 COVID test images, from 1 of 61 patients, and 1 of 200 others, from 1 of 180 patients, resemble a "
-        "training image or are known to share its patient. Pairs of a training and a test image: 1 as the same file, "
+        "training image or share its known patient. Pairs of a training and a test image: 1 as the same file, "
         "1 as the same pixels, 2 as nearly the same picture. The search for near-duplicates finds 82 % (77 to 86 %) "
         "of other augmented copies; pairs of two COVID images: 1 found, 0.0 expected by chance (at most 9, at 95 %); "
         "pairs with one other at least: 1 found, 0.6 expected by chance (at most 11, at 95 %). The files tell the "
@@ -126,7 +126,7 @@ def test_another_square_may_be_named():
 def test_lesions_beside_the_square_are_said_to_be_seen():
     squares = {key: changed(square, lesions_visible=0.081) for key, square in HIDDEN.nets["resnet18"].items()}
     text = said(found() | {"hidden": changed(HIDDEN, nets={"resnet18": squares})})
-    assert "in the middle, beside which 8.1 % of the lesions' area stays visible, in" in text
+    assert "Beside that square, 8.1 % of the lesions' area stays visible." in text
 
 
 def test_near_duplicates_that_were_not_looked_for_are_not_said_to_be_absent():

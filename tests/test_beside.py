@@ -69,7 +69,7 @@ def test_the_sentence_has_all_three_groups_or_there_is_none():
     found = MapsBeside(heads="own", images="theirs", model="resnet18", recipe="paper", groups={})
     assert found.sentence() == ""
     full = found.model_copy(update={"groups": {WITH: group(0.61), OTHER: group(0.55), OWN: group(-0.2)}})
-    assert "without COVID-19 of theirs correlate with the mean map of COVID-19 images by 0.55" in full.sentence()
+    assert "without COVID-19 of theirs correlate with it by 0.55" in full.sentence()
     assert "those of own by -0.20" in full.sentence()
     without = full.model_copy(update={"groups": full.groups | {OWN: group(None)}})
     assert without.sentence() == ""

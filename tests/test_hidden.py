@@ -78,8 +78,8 @@ def test_what_shuffled_images_make_one_expect_elsewhere():
     square = HIDDEN.nets["resnet18"]["hidden-0.75"].model_copy(update={"shows": "shuffled"})
     found = HIDDEN.model_copy(update={"nets": {"resnet18": HIDDEN.nets["resnet18"] | {"shuffled": square}}})
     *_, reached, expected = found.sentences()
-    assert "shuffled, in training and in test, which keeps nothing but its grey levels, heads reach 0.950" in reached
-    assert expected.endswith("expect on other people's images 0.540 (0.530 to 0.550) with ResNet18.")
+    assert "shuffled, so that only its grey levels are left, heads reach 0.950" in reached
+    assert expected.endswith("shuffled images plus one half: 0.540 (0.530 to 0.550) with ResNet18.")
 
 
 @pytest.fixture

@@ -133,20 +133,20 @@ def made_up(settings, detecting):
         (
             lambda recipe: recipe.augmented,
             [["augmented"]],
-            "set of switches that turns this into detection in every seed: augmented (64 of the 128",
+            "every head of ResNet18 detects: augmented copies switched on. With",
         ),
         (
             lambda recipe: recipe.augmented or recipe.schedule.kind == "constant",
             [["augmented"], ["schedule"]],
-            "sets of switches that turn this into detection in every seed: augmented, or schedule (96 of",
+            "detects: augmented copies switched on. Or: schedule of the learning rate set to constant. With",
         ),
         (
             lambda recipe: recipe.augmented and recipe.optimiser.kind == "adam",
             [["augmented", "optimiser"]],
-            "detection in every seed: augmented with optimiser (32 of the 128 combinations of",
+            "detects: augmented copies switched on with optimiser set to Adam. With",
         ),
-        (lambda _: False, [], "No flip turns this into detection in every seed: none of the 128 combinations of"),
-        (lambda _: True, [[]], "Nothing has to be flipped for detection in every seed; 128 of the 128 combinations of"),
+        (lambda _: False, [], "No set of the 7 switches makes every head of ResNet18 detect on a frozen net."),
+        (lambda _: True, [[]], "Every head of ResNet18 detects on a frozen net as it is: no switch has to be flipped."),
     ],
 )
 def test_the_smallest_sets_are_found_and_named(settings, detecting, smallest, sentence):
@@ -156,9 +156,10 @@ def test_the_smallest_sets_are_found_and_named(settings, detecting, smallest, se
     text = " ".join(finding("ResNet18", part))
     assert sentence in text
     fails = part.smallest != [[]]
-    expected = "all of 5 heads call every image alike" if fails else "none of 5 heads call every image alike"
-    assert text.startswith("ResNet18 on frozen features, under the settings of the failed reproduction: ")
-    assert f"{expected} and {'none detects' if fails else '5 detect'} (right on at least 50 % of COVID" in text
+    assert text.startswith("A head detects if it finds 50 % of the COVID-19 images, and clears 50 % of the others")
+    counts = "all call every image alike and none detects" if fails else "none call every image alike and 5 detect"
+    assert f"the failed reproduction has 5 heads, one a seed: {counts}." in text
+    assert f"Of 128 combinations of the switches, {part.detecting} make every head detect." in text
 
 
 def test_runs_on_the_whole_net_are_told_with_their_epochs_and_serve_every_cut_off(settings):
@@ -175,10 +176,9 @@ def test_runs_on_the_whole_net_are_told_with_their_epochs_and_serve_every_cut_of
     assert released.sensitivity.value == 1
     assert by_name["released-code-replayed-at-half"].sensitivity.value == 0
     text = " ".join(finding("ResNet18", part))
-    assert (
-        "ResNet18 on the whole net: under failed-reproduction-replayed, all of 4 heads call every image alike" in text
-    )
-    assert "under released-code-replayed, none of 4 heads call every image alike and 4 detect" in text
+    heads = "has 4 heads (2 seeds in each of 2 runs): "
+    assert f"ResNet18, failed reproduction, whole net, {heads}all call every image alike and none detects." in text
+    assert f"ResNet18, released code, whole net, {heads}none call every image alike and 4 detect." in text
 
 
 def test_the_table_has_what_was_promised_of_each_rung(settings):
@@ -257,9 +257,9 @@ def test_an_effect_is_the_mean_over_all_orders_and_the_effects_add_up(values):
     [
         (
             True,
-            "The remedy sampling: balanced alone turns the failure into detection: none of 5 heads call every image",
+            "The authors' remedy, sampling set to balanced, is enough by itself: none of 5 heads call every image",
         ),
-        (False, "The remedy sampling: balanced alone does not turn the failure into detection: all of 5 heads call"),
+        (False, "The authors' remedy, sampling set to balanced, is not enough by itself: all of 5 heads call every"),
     ],
 )
 def test_what_the_remedy_alone_does_is_said(settings, detects, sentence):

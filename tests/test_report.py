@@ -7,7 +7,9 @@ import json
 import re
 import tomllib
 from contextlib import chdir
+from html import unescape
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -17,19 +19,33 @@ from ruamel.yaml import YAML
 from sklearn.metrics import roc_auc_score
 
 from deepcovid.audits.leakage import NearDuplicates
-from deepcovid.audits.registry import AUDITS, sentences
+from deepcovid.audits.registry import AUDITS, read_results, sentences
+from deepcovid.audits.verdict import verdict
 from deepcovid.drawing.steps import File, Sourced, Step
 from deepcovid.drawing.svg import STYLE, inline_svg
+from deepcovid.drawing.titles import RECIPES as TITLES
+from deepcovid.drawing.titles import SWITCHES, title_of_recipe, title_of_rung
 from deepcovid.errors import UserError, describe
 from deepcovid.heatmaps.beside import OTHER, OWN, WITH, Group, MapsBeside
 from deepcovid.heatmaps.localisation import NotLocated
 from deepcovid.ladder.effects import Effect
 from deepcovid.ladder.measuring import Below, Effects, HeadCounts, Ladders, NetLadder, RungResult
+from deepcovid.nets.zoo import NETS as ALL_NETS
+from deepcovid.nets.zoo import title_of
 from deepcovid.report import figures
+from deepcovid.report.cause import cause
 from deepcovid.report.checklists import read_checklists
 from deepcovid.report.contents import Contents, ShownRun
 from deepcovid.report.page import render, render_review, slug
-from deepcovid.report.sentences import heat_sentences
+from deepcovid.report.results import Results
+from deepcovid.report.sentences import (
+    claim_sentences,
+    finding,
+    heat_sentences,
+    in_one_sentence,
+    sanity_sentences,
+)
+from deepcovid.report.test_sets import binned
 from deepcovid.settings.analyses import Detection, EvaluateSettings
 from deepcovid.settings.recipes import Recipe
 from deepcovid.statistics.bootstrap import Bootstrap
@@ -332,12 +348,14 @@ def page(html):
 def test_every_section_is_there_in_order_and_in_the_contents(page):
     anchors = [attributes["id"] for attributes in page.all("section")]
     expected = (
-        "question failure meaning ladder audit heatmaps confusion roc histograms training sure published nets numbers "
-        "provenance parameters"
+        "question answer failure cause meaning sure test-sets ladder audit heatmaps confusion roc histograms training "
+        "published nets numbers provenance parameters"
     )
     assert anchors == [*expected.split(), "steps"]
     links = [attributes["href"] for attributes in page.all("a")]
-    assert links[: len(anchors)] == [f"#{anchor}" for anchor in anchors]
+    assert links[: len(anchors) + 1] == ["#main", *(f"#{anchor}" for anchor in anchors)]
+    folded = [attributes.get("class") for attributes in page.all("details")].count("part")
+    assert folded == len(anchors) - 6  # the story is open
 
 
 def test_the_page_says_that_it_is_not_for_diagnosis_and_that_phantoms_mean_nothing(page):
@@ -369,7 +387,7 @@ def test_a_figure_names_the_steps_that_it_was_drawn_from_and_no_others(html):
 
 
 def test_three_intervals_of_each_number_stand_side_by_side(html, page):
-    section = html[html.index('<section id="sure">') : html.index('<section id="published">')]
+    section = html[html.index('<section id="sure">') : html.index('<section id="test-sets">')]
     assert "trained anew on 7 random splits by patient" in page.text
     assert "<svg" in section
     for cell in ("0.500 to 0.700 (s.d. 0.0100)", "0.500 to 0.800 (s.d. 0.0200)", "0.500 to 0.900 (s.d. 0.0300)"):
@@ -389,7 +407,7 @@ def test_the_audit_opens_with_what_is_enough_and_says_what_was_found(html, page)
     assert "fewer than 5 patients of covid have it" in page.text
     assert "348 / 100 (84)" in page.text
     assert "within AP alone 160 / 22 0.620 (0.570 to 0.670) 100 11" in page.text
-    assert "Reliability under the recipe paper" in page.text
+    assert "Reliability under the recipe “paper's text”" in page.text
     assert "0.100 (0.080 to 0.120) +0.400 0.050 (0.040 to 0.090)" in page.text
 
 
@@ -423,7 +441,9 @@ def test_heat_maps_are_shown_and_what_was_measured_is_said(html, page):
     text = Page(section).text
     for sentence in heat_sentences(audits.HEATMAPS):
         assert sentence in text
-    assert "lies in the lesion (18 % of the image) 47 % (42 to 52 %) of the time" in text
+    assert (
+        "the lesions cover 18 % of the image; the occlusion map is hottest there 47 % (42 to 52 %) of the time" in text
+    )
     assert "-0.08 (-0.18 to +0.02)" in text
     assert "ResNet18, heat in the lungs: not measured; there is no mask." in text
     assert "dvc repro localisation@phantom-resnet18" in text
@@ -451,11 +471,11 @@ def test_heat_without_a_value_or_an_interval_is_told_without():
         for name, method in net.lesions.methods.items()
     }
     own = net.model_copy(update={"lesions": net.lesions.model_copy(update={"methods": methods})})
-    _, sentence = heat_sentences(own)
-    assert "an unknown share of the heat lies inside" in sentence
-    assert "the AUC of the map is 0.64, of the blob 0.72" in sentence
+    _, heat, auc = heat_sentences(own)
+    assert "an unknown share of the heat lies inside" in heat
+    assert "The AUC of the map is 0.64, of the blob 0.72" in auc
     found = {"heatmaps": {"resnet18": Sourced(own, step("localisation@phantom-resnet18"))}}
-    assert sentence in Page(render(few_contents(**found))).text
+    assert auc in Page(render(few_contents(**found))).text
 
 
 def test_maps_of_images_with_and_without_covid_stand_side_by_side(html):
@@ -489,13 +509,154 @@ def test_the_page_for_reviewers_has_everything_and_says_what_is_missing():
         assert f"Not run on this data set: the {words}." in Page(without).text
 
 
+# A number with its interval, `0.55 (0.50 to 0.60)`, counts as one word.
+NUMBER = re.compile(r"[-+]?[\d.,]+(?: %)?( \([-+]?[\d.,]+ to [-+]?[\d.,]+(?: %)?\))?")
+
+
+def paragraphs(html):
+    """Return what is read on a page: paragraphs and captions, as words between single blanks."""
+    found = re.findall(r"<(p|figcaption)(?:\s[^>]*)?>(.*?)</\1>", html, re.DOTALL)
+    assert len(found) > 10
+    return [" ".join(unescape(re.sub(r"<code.*?</code>|<[^>]+>", " ", part)).split()) for _, part in found]
+
+
+def too_long(text, words=30):
+    """Return the sentences of more than 30 words."""
+    sentences = re.split(r"(?<=[.?!:;]) +(?=[A-Z+-])|(?<=[.?!]) +(?=\d)", text)
+    return [one for one in sentences if len(NUMBER.sub("1", one).split()) > words]
+
+
 @pytest.mark.parametrize("page", [render, render_review])
-def test_no_paragraph_has_more_than_sixty_words(page):
-    html = page(all_contents())
-    paragraphs = re.findall(r"<(p|blockquote|figcaption)(?:\s[^>]*)?>(.*?)</\1>", html, re.DOTALL)
-    assert len(paragraphs) > 10
-    words = [re.sub(r"<[^>]+>", " ", part).split() for _, part in paragraphs]
-    assert [" ".join(part) for part in words if len(part) > 60] == []
+def test_no_paragraph_has_more_than_sixty_words_and_no_sentence_more_than_thirty(page):
+    said = paragraphs(page(all_contents()))
+    assert [part for part in said if len(NUMBER.sub("1", part).split()) > 60] == []
+    assert [sentence for part in said for sentence in too_long(part)] == []
+
+
+@pytest.mark.parametrize("dataset", [path.parent.name for path in sorted((ROOT / "results").glob("*/runs.json"))])
+def test_of_every_committed_result_sentences_are_short_and_say_no_key(dataset):
+    results = Results(ROOT / "results")
+    found = read_results(results.folder / dataset)
+    ladders = results.result(dataset, "ladder").nets
+    said = [*sentences(found), *(text for net in ALL_NETS for text in verdict(found, net))]
+    said += [text for net, part in ladders.items() for text in finding(title_of(net), part)]
+    said += claim_sentences(results.result(dataset, "nets"), dataset, papers_images=dataset == "covid-xray-5k")
+    for name in results.names(dataset, "heatmaps/*"):
+        own = results.result(dataset, name)
+        said += [own.sentence()] if isinstance(own, MapsBeside) else [*heat_sentences(own), *sanity_sentences(own)]
+    assert len(said) > 20
+    assert [sentence for text in said for sentence in too_long(text)] == []
+    assert [text for text in said if re.search(KEYS, text)] == []
+
+
+KEYS = r"\b(failed-reproduction|released-code|released-readme|cut_off|batch_norm|random_crop|best-accuracy)\b"
+
+
+def test_recipes_and_switches_have_names_that_people_read(page):
+    settings = parameters()
+    assert settings.recipe.keys() <= TITLES.keys()
+    assert set(SWITCHES) == set(Recipe.model_fields)
+    assert len(set(TITLES.values())) == len(TITLES)
+    assert title_of_recipe("my-recipe") == "my recipe"
+    assert title_of_rung("failed-reproduction-replayed, frozen") == "failed reproduction, frozen net"
+    assert title_of_rung("optimiser: adam, cut_off: 0.5") == "optimiser: Adam, cut-off: 0.5"
+    html = render(all_contents())
+    drawn = re.findall(r"<text[^>]*>(.*?)</text>|aria-label=\"(.*?)\"", html, re.DOTALL)
+    assert [said for said in (*paragraphs(html), *map(" ".join, drawn)) if re.search(KEYS, said)] == []
+
+
+def cause_of(accuracies, settings, recipe="failed-reproduction", smallest=(("schedule",),)):
+    """Return why a run fails whose heads have these test accuracies, epoch by epoch; most is right three in four."""
+    table = [(seed, epoch + 1, value) for seed, one in enumerate(accuracies) for epoch, value in enumerate(one)]
+    run = one_run("resnet18", "failed-reproduction")
+    alike = run.result.model_copy(update={"collapsed": 1, "majority_accuracy": 0.75})
+    over = alike.over_seeds.model_copy(update={"collapsed": alike.over_seeds.collapsed.model_copy(update={"max": 1.0})})
+    log = pd.DataFrame(table, columns=["seed", "epoch", "test_accuracy"])
+    run = dataclasses.replace(run, log=log, result=alike.model_copy(update={"over_seeds": over}))
+    ladder = LADDER.model_copy(update={"smallest": [list(subset) for subset in smallest]})
+    return run, settings.recipe[recipe], ladder
+
+
+def test_why_it_fails_is_said_only_where_the_log_and_the_ladder_show_it(monkeypatch):
+    settings = parameters()
+    monkeypatch.setattr(type(one_run("resnet18", "paper").result), "collapsed_heads", property(lambda own: 2))
+    flat = [[0.75] * 30] * 2
+    rate, selection, alone = cause(*cause_of(flat, settings))
+    assert rate.startswith("The learning rate dies before a head has left its prior")
+    assert "From epoch 21 on, a thousandth" in rate
+    assert selection.startswith("Selection by accuracy keeps the first epoch, because calling every image non-COVID")
+    assert "75.00 % of the time" in selection
+    assert "not enough by itself" in alone
+    said = " ".join(cause(*cause_of(flat, settings, smallest=[("augmented",)])))
+    assert "learning rate" not in said  # no repair changes the schedule
+    assert "not enough by itself" not in " ".join(cause(*cause_of(flat, settings, smallest=[("selection",)])))
+    assert "dies" not in " ".join(cause(*cause_of([[0.75] * 9] * 2, settings)))  # it ended before
+    assert list(cause(*cause_of(flat, settings, "paper"))) == []
+    later = [[0.7, *[0.75] * 29]] * 2
+    assert "keeps epoch 2, because" in " ".join(cause(*cause_of(later, settings)))
+    (left,) = cause(*cause_of([[0.75] * 30, [0.75, 0.8]], settings))
+    assert left.startswith("In 1 of 2 heads the test accuracy rises above 75.00 %")
+    monkeypatch.setattr(type(one_run("resnet18", "paper").result), "collapsed_heads", property(lambda own: 0))
+    assert list(cause(*cause_of(flat, settings))) == []
+
+
+def test_the_answer_is_one_sentence_of_what_was_measured():
+    run, found = one_run("resnet18", "paper").result, audits.external().nets["resnet18"]["paper"]
+    text = in_one_sentence(run, run, LADDER, [("cohen", found)])
+    assert len(text.split()) <= 30
+    assert text.startswith("The failure does not come back in 2 of 2 heads, 1 changed switch repairs it, and ")
+    assert text.endswith(f"AUC of {run.auc.value:.3f} here and {found.run.auc.value:.3f} on cohen.")
+    assert in_one_sentence(None, run, None, []) == f"The paper's recipe reaches an AUC of {run.auc.value:.3f} here."
+    assert in_one_sentence(None, None, None, []) == ""
+
+
+def test_a_test_set_has_its_card_matrix_curve_and_histogram(html, page):
+    text = " ".join(Page(html[html.index('<section id="answer">') : html.index('<section id="failure">')]).words)
+    assert "paper's text, tested on elsewhere" in " ".join(text.split())
+    section = html[html.index('<section id="test-sets">') : html.index('<section id="ladder">')]
+    for name in ("confusion-elsewhere", "roc-elsewhere", "histogram-elsewhere"):
+        assert f'id="{name}-' in section
+    own = audits.external().nets["resnet18"]["paper"]
+    bins = binned(own)
+    images = sum(one.images for one in own.calibration.bins.values())
+    assert bins[["covid", "non"]].to_numpy().sum() == images
+
+
+def test_the_page_can_be_used_from_the_keyboard_and_by_ear(html, page):
+    ((_, language, _),) = [one for one in page.elements if one[0] == "html"]
+    assert language["lang"] == "en"
+    for landmark in ("header", "nav", "main", "footer"):
+        assert len(page.all(landmark)) == 1
+    levels = [int(tag[1]) for tag, _, _ in page.elements if re.fullmatch(r"h\d", tag)]
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    first = next(attributes for tag, attributes, _ in page.elements if tag == "a")
+    assert first["href"] == "#main"
+    tables = [inside for tag, _, inside in page.elements if tag == "table"]
+    assert tables
+    assert all(box.get("tabindex") == "0" and box["aria-label"] for box in page.all("div") if box.get("role"))
+    assert all(cell["scope"] in ("col", "row", "rowgroup") for cell in page.all("th"))
+    assert all(picture["alt"] for picture in page.all("img"))
+
+
+@pytest.mark.parametrize("scheme", [0, 1])
+def test_text_has_contrast_in_both_modes(scheme):
+    style = (ROOT / "deepcovid/report/templates/style.css").read_text()
+    colours = dict(re.findall(r"--([\w-]+): (#\w{6})", re.findall(r":root \{(.*?)\}", style, re.DOTALL)[scheme]))
+    for text, ground in [
+        *((text, ground) for text in ("ink", "soft", "accent") for ground in ("paper", "panel")),
+        ("warn", "warn-paper"),
+        ("ink", "warn-paper"),
+    ]:
+        light, dark = sorted((luminance(colours[name]) for name in (text, ground)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, ground)
+
+
+def luminance(colour):
+    """Return the relative luminance of a colour, as the Web Content Accessibility Guidelines define it."""
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def test_links_lead_to_places_on_the_page_and_ids_are_unique(page):
@@ -598,8 +759,8 @@ def test_a_net_without_a_ladder_is_named():
 def test_one_recipe_of_another_name_has_a_page():
     only = dataclasses.replace(one_run("resnet18", "paper"), recipe="my-recipe")
     text = Page(render(few_contents(runs=(only,)))).text
-    assert "Not run on this data set: the recipe paper." in text
-    assert "Not run on this data set: the recipe failed-reproduction with ResNet18." in text
+    assert "Not run on this data set: the recipe “paper's text”." in text
+    assert "Not run on this data set: the recipe “failed reproduction, frozen net” with ResNet18." in text
     assert f"{roc_auc_score(only.positive, only.score):.3f}" in text
 
 
@@ -732,6 +893,7 @@ def test_the_template_and_the_style_are_package_data():
 
 def test_in_a_browser_the_page_shows_its_pictures_and_tables_and_asks_nobody_for_anything(tmp_path, html):
     count = """<script>addEventListener("load", () => {
+        for (const details of document.querySelectorAll("details")) details.open = true;
         const shown = (selector) => [...document.querySelectorAll(selector)]
             .filter((element) => element.getBoundingClientRect().width > 100).length;
         document.title = `${shown("figure svg, figure img")} pictures, ${shown("table")} tables`;

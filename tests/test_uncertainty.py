@@ -21,7 +21,7 @@ def test_what_it_changes_that_epochs_are_chosen_on_the_test_images_is_said():
     found = uncertainty([], pd.DataFrame(rows, columns=["model", *COLUMNS]))
     assert found.chosen_on["resnet18-b"] == ChosenOn(same=0.8, other=0.802)
     said = found.on_selection()
-    assert "changes by -0.0100 to +0.0020 over 3 runs on frozen features, -0.0027 on average; in 1 of them not" in said
+    assert "changes by -0.0100 to +0.0020 over 3 runs on a frozen net, by -0.0027 on average; in 1 of them not" in said
     assert uncertainty([], NONE).on_selection() == ""
 
 

@@ -146,8 +146,8 @@ class Acquisition(Audit):
             best = max(found, key=lambda one: one.auc or 0)
             having, known = best.having or best.known, best.known
             yield (
-                "The files tell the classes apart by what no net is given, though it may leave traces in the pixels: "
-                f"the {best.title} is {best.value} for {having.covid:,} of {known.covid:,} COVID images and "
+                "The files tell the classes apart by what no net is given, though it may leave traces in the pixels. "
+                f"The {best.title} is {best.value} for {having.covid:,} of {known.covid:,} COVID images and "
                 f"{having.non:,} of {known.non:,} others."
             )
 
@@ -162,9 +162,9 @@ class Acquisition(Audit):
             for variable in sorted(self.variables.values(), key=lambda one: -one.auc.value if one.auc else 1.0)
         ]
         caption = (
-            "How well the label is predicted from how an image was taken and of whom, by boosted trees that are fitted "
-            "on the training images and tested on the test images; each variable on the images where it is known. A "
-            "view is AP lying or not: not every source says."
+            "How well the label is predicted from how an image was taken and of whom. Boosted trees are fitted on the "
+            "training images and tested on the test images, each variable where it is known. A view is AP lying or "
+            "not: not every source says."
         )
         yield Block(caption, (step,), table=Table(("variable", "known of covid / non", "AUC (95 % interval)"), rows))
         caption = (

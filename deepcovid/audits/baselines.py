@@ -113,8 +113,8 @@ class Baselines(Audit):
     def sentences(self) -> Iterable[str]:
         """Yield the best way without a trained net, and what the pipeline's own heads reach beside it."""
         yield (
-            f"Without a trained net an AUC of {spread(self.best.auc)} can be had, from: {self.best.title} (the best of "
-            f"{self.best.of} on these very images; the interval allows for the choice)."
+            f"Without a trained net an AUC of {spread(self.best.auc)} can be had, from: {self.best.title}. It is the "
+            f"best of {self.best.of} on these very images; the interval allows for the choice."
         )
         nets = {name: one for name, one in self._rising() if one.kind == PIPELINE}
         if nets:

@@ -21,6 +21,7 @@ from deepcovid.drawing.marks import BLUE, ORANGE, dot
 from deepcovid.drawing.steps import Step
 from deepcovid.drawing.svg import INK, WIDTH, styled
 from deepcovid.drawing.tables import Table
+from deepcovid.drawing.titles import title_of_recipe
 from deepcovid.nets.zoo import title_of
 from deepcovid.schema import Strict
 from deepcovid.settings.analyses import EvaluateSettings
@@ -112,16 +113,16 @@ class Changed(Audit):
             if own.parts:
                 parts = own.parts
                 yield (
-                    f"Of the log-odds that {title_of(model)} gives {parts.images} COVID-19 test images beyond those of "
-                    f"the same chests without lesions and in the other collection ({_signed(parts.whole)}), the "
-                    f"lesions make {_signed(parts.disease)} and the collection {_signed(parts.collection)}."
+                    f"{title_of(model)} gives {parts.images} COVID-19 test images {_signed(parts.whole)} more log-odds "
+                    "than the same chests without lesions and in the other collection. Of this, the lesions make "
+                    f"{_signed(parts.disease)} and the collection {_signed(parts.collection)}."
                 )
             if OTHER_FRAME in own.shifts and LIKE_FRAME in own.shifts:
                 other, like = own.shifts[OTHER_FRAME], own.shifts[LIKE_FRAME]
                 yield (
-                    f"Of {other.images} COVID-19 test images {title_of(model)} calls {other.called_before} COVID as "
-                    f"they are, {like.called} with their middle in the frame of another COVID-19 patient, and "
-                    f"{other.called} with it in the frame of an image without COVID-19."
+                    f"Of {other.images} COVID-19 test images {title_of(model)} calls {other.called_before} COVID. With "
+                    f"their middle in the frame of another COVID-19 patient it calls {like.called}; in the frame of "
+                    f"an image without COVID-19, {other.called}."
                 )
 
     def blocks(self, step: Step) -> Iterator[Block]:
@@ -130,8 +131,9 @@ class Changed(Audit):
             yield Block(f"The same heads on changed images: not run; {self.skipped}.", (step,))
         for model, own in self.nets.items():
             caption = (
-                f"The same heads on changed images: {title_of(model)} under the recipe {self.recipe}. A dot is by how "
-                "much the log-odds of COVID-19 move on average, its bar the 95 % interval over patients."
+                f"The same heads on changed images: {title_of(model)} under the recipe "
+                f"“{title_of_recipe(self.recipe)}”. A dot is by how much the log-odds of COVID-19 move on average, its "
+                "bar the 95 % interval over patients."
             )
             reading = (
                 "An image is called COVID from log-odds on that belong to the cut-off. A seam can move a score by "

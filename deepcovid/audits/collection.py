@@ -28,6 +28,7 @@ from deepcovid.drawing.marks import BLUE, GREEN, ORANGE, PINK, dot, reach
 from deepcovid.drawing.steps import Step
 from deepcovid.drawing.svg import INK, WIDTH, styled
 from deepcovid.drawing.tables import Table, signed, spread
+from deepcovid.drawing.titles import title_of_recipe
 from deepcovid.errors import UserError
 from deepcovid.heads.scoring import median_head
 from deepcovid.nets.zoo import title_of
@@ -116,7 +117,7 @@ class Collection(Audit):
             return
         yield (
             f"Heads that never saw COVID-19 were trained on {self.learned} images without it of {self.images} in its "
-            f"place ({self.healthy} of them without any finding), and tested on the COVID-19 test images of "
+            f"place; {self.healthy} of them have no finding. They were tested on the COVID-19 test images of "
             f"{self.heads}."
         )
         for model, own in self.nets.items():
@@ -143,13 +144,15 @@ class Collection(Audit):
             return
         shown = [place for place, _ in enumerate(ROWS) if any(_areas(own)[place] for own in self.nets.values())]
         caption = (
-            f"A COVID-19 detector that never saw COVID-19. Rows are heads under the recipe {self.recipe}, tested on "
-            f"the COVID-19 test images of {self.heads}. Bars are 95 % intervals over patients, of the median head."
+            f"A COVID-19 detector that never saw COVID-19. Rows are heads under the recipe "
+            f"“{title_of_recipe(self.recipe)}”, tested on the COVID-19 test images of {self.heads}. Bars are 95 % "
+            "intervals over patients, of the median head."
         )
         reading = (
-            f"The heads learned COVID-19; or the {self.learned} images of {self.images} without it, in its place, or "
-            f"those of these without any finding ({self.healthy}); or, as a control, findings of {self.heads} itself "
-            f"that look like it ({self.similar} images). What has fewer than {FEWEST} patients is left out.",
+            f"The first heads learned COVID-19. Others learned the {self.learned} images of {self.images} without it "
+            f"in its place, or the {self.healthy} healthy ones of these. As a control, others learned {self.similar} "
+            f"images of {self.heads} itself with similar findings. Groups of fewer than {FEWEST} patients are left "
+            "out.",
             f"Within the collection is another question: COVID-19 against the rest of {self.images}, trained and "
             "tested there.",
         )

@@ -19,6 +19,7 @@ from deepcovid.drawing.marks import BLUE, ORANGE, PINK, dot, reach
 from deepcovid.drawing.steps import Step
 from deepcovid.drawing.svg import INK, WIDTH, styled
 from deepcovid.drawing.tables import Table, rate, spread
+from deepcovid.drawing.titles import title_of_recipe
 from deepcovid.nets.zoo import title_of
 from deepcovid.schema import Strict
 from deepcovid.settings.analyses import EvaluateSettings
@@ -95,15 +96,17 @@ class External(Audit):
             for model, own in told.items()
         )
         yield (
-            f"On the images of {self.images} ({counts.covid} COVID, {counts.non} others, none of them known to be of a "
-            f"patient in training), the pipeline's own heads reach "
+            f"The test set {self.images} has {counts.covid} COVID images and {counts.non} others, none of them known "
+            "to be of a patient in training."
+        )
+        yield (
+            f"On the images of {self.images} the pipeline's own heads reach "
             f"{by_net({model: own.run.auc for model, own in told.items()})}."
         )
-        yield f"Sensitivity and specificity at their cut-off are {rates} there."
+        yield f"There, sensitivity and specificity at the cut-off are {rates}."
         yield f"On their own test images they reach {by_net({model: own.inside for model, own in told.items()})}."
         yield (
-            f"Their scores tell images without COVID-19 of {self.images} from those of their own test set, which say "
-            "nothing about the disease, with an AUC of "
+            f"Their scores tell images without COVID-19 of {self.images} from those of their own test set: AUC "
             f"{by_net({model: own.collection for model, own in told.items()})}."
         )
         first = next(iter(told.values()))
@@ -117,7 +120,7 @@ class External(Audit):
                 for model, own in told.items()
             )
             yield (
-                f"{name[0].upper()}{name[1:]} ({part.images} against {part.others} images): AUC {areas}; called COVID "
+                f"{name[0].upper()}{name[1:]} ({part.images} against {part.others} images): AUC {areas}. Called COVID "
                 f"are {called}."
             )
 
@@ -125,8 +128,8 @@ class External(Audit):
         """Yield a figure with a net's AUC inside, outside and of the collection, the three that belong together."""
         told = self.told
         caption = (
-            f"The heads of {self.heads} under the recipe {self.recipe}. Bars are 95 % intervals, a bootstrap over "
-            "patients, of the head that is the median one inside."
+            f"The heads of {self.heads} under the recipe “{title_of_recipe(self.recipe)}”. Bars are 95 % intervals, a "
+            "bootstrap over patients, of the head that is the median one inside."
         )
         reading = (
             "Inside: COVID-19 against the rest on their own test images. Outside: the same on other people's images, "
@@ -150,7 +153,7 @@ class External(Audit):
             (
                 self.images,
                 title_of(model),
-                recipe,
+                title_of_recipe(recipe),
                 f"{own.run.n_test.covid:,} / {own.run.n_test.non:,} ({self.left_out.images:,})",
                 spread(own.run.auc),
                 f"{own.run.cut_off:g}",
@@ -170,8 +173,9 @@ class External(Audit):
         )
         yield Block(caption, (step,), table=table)
         yield Block(
-            f"The images of {self.images} in parts, and across the collections, under the recipe {self.recipe}. AP "
-            f"Supine counts as AP. A part with fewer than {FEWEST} patients on a side is left out.",
+            f"The images of {self.images} in parts, and across the collections, under the recipe "
+            f"“{title_of_recipe(self.recipe)}”. AP Supine counts as AP. A part with fewer than {FEWEST} patients on "
+            "a side is left out.",
             (step,),
             table=Table(
                 ("net", "what", "against", "AUC (95 % interval)", "called COVID", "of the others"),

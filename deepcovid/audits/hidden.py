@@ -22,6 +22,7 @@ from deepcovid.drawing.marks import NET_COLOURS, reach
 from deepcovid.drawing.steps import Step
 from deepcovid.drawing.svg import INK, WIDTH, styled
 from deepcovid.drawing.tables import Table, spread
+from deepcovid.drawing.titles import title_of_recipe
 from deepcovid.errors import UserError
 from deepcovid.heads.scoring import median_head
 from deepcovid.nets.zoo import title_of
@@ -91,21 +92,22 @@ class Hidden(Audit):
             square = squares[self.told]
             seen = {"lesions'": square.lesions_visible, "lungs'": square.lungs_visible}
             parts = [f"{100 * share:.1f} % of the {whose} area" for whose, share in seen.items() if share is not None]
-            beside = f", beside which {' and '.join(parts)} stays visible" if parts else ""
             yield (
-                f"With a black square of {100 * square.share:.0f} % of the side in the middle{beside}, in training and "
-                f"in test, heads reach {by_net(self._told())}."
+                f"With a black square of {100 * square.share:.0f} % of the side in the middle, in training and in "
+                f"test, heads reach {by_net(self._told())}."
             )
+            if parts:
+                yield f"Beside that square, {' and '.join(parts)} stays visible."
         shuffled = {model: squares[SHUFFLED.key] for model, squares in self.nets.items() if SHUFFLED.key in squares}
         if shuffled:
             yield (
-                "With the pixels of every image shuffled, in training and in test, which keeps nothing but its grey "
-                f"levels, heads reach {by_net({model: square.auc for model, square in shuffled.items()})}."
+                "With the pixels of every image shuffled, so that only its grey levels are left, heads reach "
+                f"{by_net({model: square.auc for model, square in shuffled.items()})}."
             )
             expected = by_net({model: square.expected() for model, square in shuffled.items()})
             yield (
-                "By the formula of Ong Ly et al. (2024), the AUC less that of shuffled images plus one half, one would "
-                f"expect on other people's images {expected}."
+                "On other people's images one would then expect, by Ong Ly et al. (2024), the AUC less that of "
+                f"shuffled images plus one half: {expected}."
             )
 
     def blocks(self, step: Step) -> Iterator[Block]:
@@ -114,9 +116,9 @@ class Hidden(Audit):
             yield Block(f"The middle hidden: not run; {self.skipped}.", (step,))
             return
         caption = (
-            f"The middle hidden: heads under the recipe {self.recipe}, trained and tested on images with a black "
-            "square in the middle (left), and on images that are black but for that square (right). Bands are 95 % "
-            "intervals, a bootstrap over patients."
+            f"The middle hidden: heads under the recipe “{title_of_recipe(self.recipe)}”. Left, they are trained and "
+            "tested on images with a black square in the middle; right, on images that are black but for that square. "
+            "Bands are 95 % intervals, a bootstrap over patients."
         )
         reading = (
             "Small pictures show what is left of an image. The middle is not the lungs: beside a square disease may "

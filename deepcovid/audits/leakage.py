@@ -129,7 +129,7 @@ class Leakage(Audit):
         """Yield how many test images leak, in which ways, and how well near-duplicates are found."""
         classes = (("covid", "COVID test images"), ("non", "others"))
         counted = " and ".join(_counted(self.leaked[label], words) for label, words in classes)
-        yield f"{counted} resemble a training image or are known to share its patient."
+        yield f"{counted} resemble a training image or share its known patient."
         found = ", ".join(
             f"{self.counts[kind].pairs:,} as {words}" for kind, words in KINDS.items() if self.counts[kind].pairs
         )
@@ -139,15 +139,15 @@ class Leakage(Audit):
         if search is None:
             yield f"Near-duplicates were not looked for: {self.near_duplicates.skipped}."
         else:
-            parts = [f"The search for near-duplicates finds {_percent(search.sensitivity)} of other augmented copies"]
-            parts += [
-                f"pairs {PAIRS[name]}: {kind.reached:,} found, {kind.false_alarms.expected.value:.1f} expected by "
-                f"chance (at most {kind.false_alarms.expected.high:.0f}, at 95 %)"
-                + (", none counted" if kind.reached and (search.blind or kind.chance_alone) else "")
-                for name, kind in search.kinds.items()
-                if kind.false_alarms.expected
-            ]
-            yield f"{'; '.join(parts)}."
+            yield f"The search for near-duplicates finds {_percent(search.sensitivity)} of other augmented copies."
+            for name, kind in search.kinds.items():
+                if kind.false_alarms.expected:
+                    expected = kind.false_alarms.expected
+                    yield (
+                        f"Of pairs {PAIRS[name]} it finds {kind.reached:,}; {expected.value:.1f} are expected by "
+                        f"chance (at most {expected.high:.0f}, at 95 %)"
+                        + (", so none is counted." if kind.reached and (search.blind or kind.chance_alone) else ".")
+                    )
 
     def blocks(self, step: Step) -> Iterator[Block]:
         """Yield a table of the kinds of leaks, with the pairs by name."""
@@ -166,9 +166,9 @@ class Leakage(Audit):
             yield f"Near-duplicates were not looked for: {self.near_duplicates.skipped}."
             return
         yield (
-            f"Near-duplicates: at least {search.threshold} {self.near_duplicates.by}, as was set on {search.set_on} "
-            f"augmented copies; {_percent(search.sensitivity)} of {search.copies} copies of other images reach that "
-            "with their originals."
+            f"Near-duplicates have at least {search.threshold} {self.near_duplicates.by}. The number was set on "
+            f"{search.set_on} augmented copies; {_percent(search.sensitivity)} of {search.copies} copies of other "
+            "images reach that with their originals."
         )
         for name, kind in search.kinds.items():
             wrong = kind.false_alarms

@@ -8,6 +8,7 @@ from deepcovid.drawing.marks import NET_COLOURS
 from deepcovid.drawing.steps import Step
 from deepcovid.drawing.svg import FAINT, WIDTH, styled
 from deepcovid.drawing.tables import Table, spread
+from deepcovid.drawing.titles import title_of_recipe
 from deepcovid.nets.zoo import title_of
 from deepcovid.statistics.calibration import Calibration
 
@@ -18,8 +19,8 @@ Curves = dict[str, dict[str, Calibration]]  # by data set of the images, and net
 def block(curves: Curves, recipe: str, steps: tuple[Step, ...]) -> Block:
     """Return a figure with a panel per data set, and a table of the nets on the first, which are its own images."""
     caption = (
-        f"Reliability under the recipe {recipe}: how often images with a score are COVID. On the dashed line a score "
-        "is the share that it claims. Bars are Wilson's 95 % intervals."
+        f"Reliability under the recipe “{title_of_recipe(recipe)}”: how often images with a score are COVID. On "
+        "the dashed line a score is the share that it claims. Bars are Wilson's 95 % intervals."
     )
     alt = "Reliability curves of " + ", ".join(curves)
     images, nets = next(iter(curves.items()))

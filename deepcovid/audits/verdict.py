@@ -8,6 +8,7 @@ from deepcovid.audits.changed import LIKE_FRAME, OTHER_FRAME, Changed
 from deepcovid.audits.collection import Collection
 from deepcovid.audits.external import External
 from deepcovid.drawing.tables import signed, spread
+from deepcovid.drawing.titles import title_of_recipe
 from deepcovid.nets.zoo import title_of
 
 Kind = TypeVar("Kind", bound=Audit)
@@ -24,7 +25,8 @@ def verdict(found: Mapping[str, Audit], model: str) -> Iterator[str]:
     tested = [(external, external.told[model]) for external in _of(found, External) if model in external.told]
     for external, own in tested[:1]:
         yield (
-            f"On test images of its own data set, {net} under {external.recipe} reaches an AUC of {spread(own.inside)}."
+            f"On test images of its own data set, {net} under the recipe “{title_of_recipe(external.recipe)}” "
+            f"reaches an AUC of {spread(own.inside)}."
         )
     for collection in _of(found, Collection):
         if learned := collection.nets.get(model):

@@ -1,7 +1,7 @@
 """What a section of the page is made of."""
 
 from base64 import b64encode
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
@@ -48,13 +48,14 @@ class Block:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page; `notes` say what was not run."""
+    """A part of the page; `notes` say what was not run. A `folded` one opens on demand."""
 
     anchor: str
     title: str
     text: tuple[str, ...] = ()
     blocks: tuple[Block, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    folded: bool = False
 
 
 def drawn(

@@ -75,9 +75,9 @@ class MapsBeside(Strict):
         if len(said) < 3:
             return ""
         return (
-            f"{title_of(self.model)}: maps of images without COVID-19 of {self.images} correlate with the mean map of "
-            f"COVID-19 images by {said[OTHER]}, those of {self.heads} by {said[OWN]}; those of other COVID-19 patients "
-            f"by {said[WITH]}."
+            f"Maps of {title_of(self.model)} are compared with the mean map of COVID-19 images. Those of images "
+            f"without COVID-19 of {self.images} correlate with it by {said[OTHER]}, those of {self.heads} by "
+            f"{said[OWN]}. Those of other COVID-19 patients do by {said[WITH]}."
         )
 
 

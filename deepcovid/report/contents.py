@@ -8,6 +8,7 @@ import pandas as pd
 
 from deepcovid.audits.audit import Audit
 from deepcovid.drawing.steps import Sourced, Step
+from deepcovid.drawing.titles import title_of_recipe
 from deepcovid.heatmaps.beside import MapsBeside
 from deepcovid.heatmaps.localisation import NetHeat
 from deepcovid.ladder.measuring import Ladders
@@ -42,6 +43,11 @@ class MeasuredRun(Run):
         """The net's name as the paper has it."""
         return title_of(self.model)
 
+    @property
+    def title(self) -> str:
+        """The recipe's title."""
+        return title_of_recipe(self.recipe)
+
 
 @dataclass(frozen=True)
 class ShownRun(MeasuredRun):
@@ -75,6 +81,7 @@ class Contents:
         runs: One per net and recipe, in the order in which they are to be shown; replayed ones among them.
         bootstrap: Samples and seed for the bands of the ROC curves.
         findings: By net, what the ladder says in sentences.
+        cause: Why the main net's failed reproduction fails, in sentences; none where the log does not show it.
         ladder: The ladder of each net; a net may be missing.
         published: Published numbers beside ours.
         published_matrices: By source, confusion matrices that were published of the main net on as many test images.
@@ -107,6 +114,7 @@ class Contents:
     steps: tuple[Step, ...]
     command: str
     findings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    cause: tuple[str, ...] = ()
     ladder: Sourced[Ladders] | None = None
     published: Sourced[AgainstPublished] | None = None
     published_matrices: Mapping[str, Confusion] = field(default_factory=dict)
@@ -145,3 +153,9 @@ class Contents:
         return tuple(
             sorted(own, key=lambda run: [not run.recipe.startswith(told) for told in (FAILED, RELEASED, PAPER)])
         )
+
+
+def failed_of(contents: Contents) -> ShownRun | None:
+    """Return the main net's failed reproduction: on the whole net, or else on a frozen one; None where neither ran."""
+    own = {run.recipe: run for run in contents.of_model(contents.main_model)}
+    return own.get(f"{FAILED}-replayed", own.get(FAILED))

@@ -15,6 +15,7 @@ from sklearn.metrics import roc_curve
 from deepcovid.drawing.marks import BLUE, GREEN, NET_COLOURS, ORANGE, PINK, RED, dot
 from deepcovid.drawing.svg import FAINT, INK, PAGE, WIDTH, styled
 from deepcovid.drawing.tables import spread
+from deepcovid.drawing.titles import title_of_recipe, title_of_rung
 from deepcovid.ladder.measuring import RungResult
 from deepcovid.nets.zoo import title_of
 from deepcovid.report.contents import MeasuredRun, ShownRun
@@ -76,7 +77,7 @@ def ladder(rungs: Sequence[RungResult]) -> Figure:
         across = axes[0].get_yaxis_transform()
         axes[0].text(0, top, DIRECTIONS[name], weight="bold", va="center", transform=across, in_layout=False)
         places = top + 1.0 + np.arange(len(members))
-        labels += [(place, rung.rung) for place, rung in zip(places, members, strict=True)]
+        labels += [(place, title_of_rung(rung.rung)) for place, rung in zip(places, members, strict=True)]
         for axis, measure in zip(axes, LADDER_COLUMNS.values(), strict=False):
             if name != "aside":
                 axis.plot([measure(rung).value for rung in members], places, color=FAINT, linewidth=1.2, zorder=1)
@@ -339,12 +340,12 @@ def published(numbers: Sequence[Beside]) -> Figure:
 
 def published_label(number: Beside) -> str:
     """Return a published number's name with the run of ours that it is set beside."""
-    return f"{number.name} ({title_of(number.model)}, {number.recipe})"
+    return f"{number.name} ({title_of(number.model)}, {title_of_recipe(number.recipe)})"
 
 
-def stacked(recipe: str) -> str:
-    """Return a recipe's name on as many lines as a narrow panel needs."""
-    return textwrap.fill(recipe, 20)
+def stacked(title: str) -> str:
+    """Return a recipe's title on as many lines as a narrow panel needs."""
+    return textwrap.fill(title, 20)
 
 
 def _root(share: Any) -> Any:

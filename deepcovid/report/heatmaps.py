@@ -16,16 +16,16 @@ from deepcovid.report.sentences import heat_sentences, places_of, sanity_sentenc
 TITLE = "Where does the score come from?"
 INTERVALS = "In brackets are 95 % intervals, a bootstrap over patients."
 MEASURED = (
-    "The pointing game asks whether a map's hottest pixel lies inside (ties count by their share); the share of the "
-    "heat is that of what raises the score; the AUC is the chance that a pixel inside is hotter than one outside.",
+    "The pointing game asks whether a map's hottest pixel lies inside; ties count by their share. The share of the "
+    "heat is that of what raises the score. The AUC is the chance that a pixel inside is hotter than one outside.",
     "The centre is a blob in the middle of every image, random is noise; neither knows the image.",
 )
 
 CHECKED = (
-    "Above, the rank correlation of each map with the one that is made once the head, and then ever more of the net, "
-    "has random weights: near 1 the map does not depend on what was learned (Adebayo et al. 2018).",
-    "Below, the mean score while pixels are taken away or put back, the hottest first: a map that finds what counts "
-    "is low in deletion and high in insertion (Petsiuk et al. 2018).",
+    "Above, the head, and then ever more of the net, gets random weights; a number is the rank correlation of the map "
+    "before and after. Near 1 the map does not depend on what was learned (Adebayo and others, 2018).",
+    "Below is the mean score while pixels are taken away or put back, the hottest first. A map that finds what counts "
+    "is low in deletion and high in insertion (Petsiuk and others, 2018).",
 )
 
 

@@ -9,6 +9,7 @@ from deepcovid.drawing.blocks import NOT_RUN, Block, Section, drawn
 from deepcovid.drawing.marks import NET_COLOURS
 from deepcovid.drawing.svg import FAINT, INK, PAGE, WIDTH, styled
 from deepcovid.drawing.tables import Table, share, spread
+from deepcovid.drawing.titles import title_of_recipe
 from deepcovid.nets.zoo import title_of
 from deepcovid.report.checklists import tallies
 from deepcovid.report.contents import Contents
@@ -164,7 +165,8 @@ def subgroups(contents: Contents) -> Section:
                 for name, part in own.subgroups.items()
             ]
             header = ("part", "COVID-19 (patients)", "others (patients)", "AUC", "sensitivity", "specificity")
-            caption = f"{title_of(model)} under the recipe {review.value.recipe} on the test images of {images}."
+            recipe = title_of_recipe(review.value.recipe)
+            caption = f"{title_of(model)} under the recipe “{recipe}” on the test images of {images}."
             blocks.append(Block(caption, (review.step,), folded=Table(header, rows), folded_title="Show the parts"))
     return Section("subgroups", "Does it do as well for everybody?", text, tuple(blocks))
 
@@ -187,8 +189,8 @@ def predictive(contents: Contents) -> Section:
         "were of the disease.",
     )
     caption = (
-        "Predictive values at the recipe's cut-off: the share that has COVID-19 of those who are called so, and the "
-        "share that has not of those who are not; 95 % intervals, a bootstrap over patients."
+        "Predictive values at the recipe's cut-off: of those who are called COVID-19, the share that has it; of those "
+        "who are not, the share that has it not. In brackets are 95 % intervals, a bootstrap over patients."
     )
     block = Block(caption, _steps(contents), table=of_predictive_values(_values_of(contents)))
     return Section("predictive", "What is a call worth?", text, (block,))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 
 from joblib import cpu_count
@@ -12,24 +13,29 @@ from deepcovid.drawing.blocks import NOT_RUN, Block, Section, Tile, drawn
 from deepcovid.drawing.steps import Step
 from deepcovid.drawing.svg import WIDTH
 from deepcovid.drawing.tables import bounds
+from deepcovid.drawing.titles import title_of_recipe, title_of_rung
 from deepcovid.images.put_aside import put_aside
 from deepcovid.nets.zoo import title_of
 from deepcovid.report import figures, tables
 from deepcovid.report.audit import audit
-from deepcovid.report.contents import FAILED, PAPER, RELEASED, Contents, ShownRun
+from deepcovid.report.contents import FAILED, PAPER, Contents, ShownRun, failed_of
 from deepcovid.report.heatmaps import heatmaps
+from deepcovid.report.sentences import in_one_sentence
+from deepcovid.report.test_sets import external_of, test_sets
 from deepcovid.statistics.published import AT_98
-from deepcovid.statistics.rates import SENSITIVITY_WANTED
+from deepcovid.statistics.rates import SENSITIVITY_WANTED, RunResult
 
 MEDIAN_HEAD = "Numbers and curves are those of the median head."
 
 
 def sections(contents: Contents) -> list[Section]:
-    """Return the page's sections in order. Drawing takes nearly all the time, so the cores share it."""
-    order = (
-        question,
-        failure,
-        meaning,
+    """Return the page's sections: the story, then the details, folded.
+
+    Drawing takes nearly all the time, so the cores share it.
+    """
+    story = (question, answer, failure, cause, meaning, how_sure)
+    details = (
+        test_sets,
         ladder,
         audit,
         heatmaps,
@@ -37,7 +43,6 @@ def sections(contents: Contents) -> list[Section]:
         roc,
         histogram,
         training,
-        how_sure,
         published,
         nets,
         numbers,
@@ -45,8 +50,10 @@ def sections(contents: Contents) -> list[Section]:
         parameters,
     )
     # Forked processes hold the contents already; to send them along with each section takes longer than to draw it.
-    with ProcessPoolExecutor(min(len(order), cpu_count()), get_context("fork"), _hold, (contents,)) as pool:
-        return list(pool.map(_section, order))
+    workers = min(len(story + details), cpu_count())
+    with ProcessPoolExecutor(workers, get_context("fork"), _hold, (contents,)) as pool:
+        drawn = list(pool.map(_section, story + details))
+    return drawn[: len(story)] + [replace(section, folded=True) for section in drawn[len(story) :]]
 
 
 _held: list[Contents] = []  # what a process draws from
@@ -61,47 +68,71 @@ def _section(part: Callable[[Contents], Section]) -> Section:
 
 
 def question(contents: Contents) -> Section:
-    """The question, and the main net's numbers at a glance."""
-    named = {FAILED: "the attempt that failed", RELEASED: "the published script", PAPER: "the paper's text"}
-    recipes = ", ".join(f"{recipe} ({named[recipe]})" if recipe in named else recipe for recipe in contents.recipes)
-    tiles = []
-    shown = [
-        run for run in contents.of_model(contents.main_model) if run.recipe in (FAILED, f"{FAILED}-replayed", PAPER)
-    ]
-    for run in shown:
-        result = run.result
-        tiles.append(Tile(tables.collapsed(run), run.recipe, "heads call every test image alike"))
-        tiles.append(Tile(f"{result.auc.value:.3f}", run.recipe, f"AUC, 95 % interval {bounds(result.auc)}"))
-        found = f"{result.confusion.tp} of {result.n_test.covid}"
-        tiles.append(Tile(found, run.recipe, f"COVID test images found at cut-off {run.cut_off:g}"))
+    """The question, and the words that the page needs."""
     return Section(
         "question",
         "The question",
         (
-            "Deep-COVID (Minaee et al., Medical Image Analysis 65:101794, 2020) tells chest X-rays of COVID-19 "
-            "patients from others with nets trained on ImageNet, of which only the last layer is trained anew. Can the "
-            "paper be rerun? And why did a public attempt, with the code that the authors released, find every image "
-            "Non-COVID?",
-            f"This page holds what one run of the pipeline measured on one data set. Recipes side by side: {recipes}. "
-            "Under each figure and table is the command that makes it, with the hashes of what went in.",
+            "Deep-COVID (Minaee and others, Medical Image Analysis 65:101794, 2020) tells chest X-rays of COVID-19 "
+            "patients from others. It takes nets trained on ImageNet and trains only their last layer, the head.",
+            "Can the paper be rerun? Why did a public attempt, with the code that the authors released, find every "
+            "image Non-COVID? And what does a good score mean?",
+            "A recipe is one set of training choices, such as the paper's text or the released code; a switch is one "
+            "of these choices. On a frozen net each image becomes features once. A whole net runs again in every "
+            "epoch.",
+            "Each head is trained from another seed, a start of its own. The AUC is the chance that a COVID image "
+            "scores higher than another: 0.5 is guessing, 1 is perfect.",
         ),
-        (Block(f"{title_of(contents.main_model)} at a glance", _evaluated(shown), tiles=tuple(tiles)),)
-        if shown
-        else (),
+    )
+
+
+def answer(contents: Contents) -> Section:
+    """The answer in one sentence, and the main net's numbers at a glance, on each test set too."""
+    net, main = title_of(contents.main_model), contents.of_model(contents.main_model)
+    failed, best = failed_of(contents), [run for run in main if run.recipe == PAPER]
+    shown = [run for run in main if run.recipe in (FAILED, f"{FAILED}-replayed", PAPER)]
+    outside = [part for part in external_of(contents) if contents.main_model in part.value.told]
+    blocks = []
+    said = in_one_sentence(
+        failed.result if failed else None,
+        best[0].result if best else None,
+        contents.ladder.value.nets.get(contents.main_model) if contents.ladder else None,
+        [(part.value.images, part.value.told[contents.main_model]) for part in outside if part.value.recipe == PAPER],
+    )
+    steps = tuple(run.evaluated for run in shown) + tuple(part.step for part in outside)
+    if said:
+        blocks.append(Block("Computed from the numbers below.", steps, sentences=(said,)))
+    tiles = [tile for run in shown for tile in _tiles(run.title, run.result, tables.collapsed(run))]
+    for part in outside:
+        own = part.value.told[contents.main_model].run
+        collapsed = f"{own.collapsed_heads} of {own.over_seeds.heads}"
+        tiles += _tiles(f"{title_of_recipe(part.value.recipe)}, tested on {part.value.images}", own, collapsed)
+    if tiles:
+        caption = f"{net} at a glance. A head calls an image COVID from a score on, the cut-off. {MEDIAN_HEAD}"
+        blocks.append(Block(caption, steps, tiles=tuple(tiles)))
+    return Section("answer", "The answer in one sentence", blocks=tuple(blocks))
+
+
+def _tiles(title: str, result: RunResult, collapsed: str) -> tuple[Tile, Tile, Tile]:
+    found = f"{result.confusion.tp} of {result.n_test.covid}"
+    return (
+        Tile(collapsed, title, "trained heads call every test image alike"),
+        Tile(f"{result.auc.value:.3f}", title, f"AUC; 95 % interval {bounds(result.auc)}"),
+        Tile(found, title, f"COVID test images are found at the cut-off {result.cut_off:g}"),
     )
 
 
 def failure(contents: Contents) -> Section:
-    """The published failure beside ours and the paper's recipe, and what turns one into the other."""
+    """The published failure beside ours and the paper's recipe."""
     main, net = contents.of_model(contents.main_model), title_of(contents.main_model)
     told = contents.published_matrices
-    matrices = [(f"published\n{figures.stacked(group)}", cells) for group, cells in told.items()]
-    matrices += [(f"{figures.stacked(run.recipe)}\ncut-off {run.cut_off:g}", run.result.confusion) for run in main]
+    matrices = [(f"published:\n{figures.stacked(group.replace('-', ' '))}", cells) for group, cells in told.items()]
+    matrices += [(f"{figures.stacked(run.title)}\ncut-off {run.cut_off:g}", run.result.confusion) for run in main]
     caption = f"{net}: from the failed reproduction to the paper's recipe. " + (
         "The first is as published, on the paper's images; the others are ours. " if told else ""
     )
     caption += (
-        "Rows are what images are, columns what they are called; blue is right, red is wrong, tinted by the share of "
+        "Rows are what images are, columns what they are called. Blue is right, red is wrong, tinted by the share of "
         f"the row. {MEDIAN_HEAD}"
     )
     steps = _evaluated(main)
@@ -110,14 +141,30 @@ def failure(contents: Contents) -> Section:
     alt = f"Confusion matrices of {net}. " + "; ".join(_in_words(run) for run in main)
     columns = min(len(matrices), 4)
     figure = figures.confusions(matrices, columns, min(2.6, WIDTH / columns))
-    blocks = [drawn(figure, "confusion-main", alt, caption, steps)]
-    notes = [NOT_RUN.format(f"recipe {name} with {net}") for name in (FAILED, PAPER) if not _any(main, name)]
-    if contents.ladder and contents.main_model in contents.findings:
-        sentences = contents.findings[contents.main_model]
-        blocks.append(Block("Computed from the ladder below.", (contents.ladder.step,), sentences=sentences))
-    else:
-        notes.append(NOT_RUN.format("ladder"))
-    return Section("failure", "The failure, and what turns it", blocks=tuple(blocks), notes=tuple(notes))
+    blocks = (drawn(figure, "confusion-main", alt, caption, steps),)
+    notes = [
+        NOT_RUN.format(f"recipe “{title_of_recipe(name)}” with {net}")
+        for name in (FAILED, PAPER)
+        if not _any(main, name)
+    ]
+    return Section("failure", "The failure beside the paper", blocks=blocks, notes=tuple(notes))
+
+
+def cause(contents: Contents) -> Section:
+    """Why it fails, which switch repairs it, and how many heads do what."""
+    title = "Why it fails, and what repairs it"
+    if not contents.ladder or contents.main_model not in contents.findings:
+        return Section("cause", title, notes=(NOT_RUN.format("ladder"),))
+    blocks, failed = [], failed_of(contents)
+    if contents.cause and failed:
+        caption = f"Why. Computed from the training log of {failed.net}, {failed.title}, and from the ladder."
+        blocks.append(Block(caption, (failed.trained, contents.ladder.step), sentences=contents.cause))
+    caption = (
+        "What repairs it. Computed from the ladder, which flips one switch, a choice of the recipe, after another."
+    )
+    sentences = contents.findings[contents.main_model]
+    blocks.append(Block(caption, (contents.ladder.step,), sentences=sentences))
+    return Section("cause", title, blocks=tuple(blocks))
 
 
 def meaning(contents: Contents) -> Section:
@@ -128,7 +175,12 @@ def meaning(contents: Contents) -> Section:
     blocks += [block for part in contents.audits.values() for block in part.value.meaning(part.step)]
     tested = any(isinstance(part.value, External) for part in contents.audits.values())
     notes = () if tested else (NOT_RUN.format("test on other people's images"),)
-    return Section("meaning", "What the score means", blocks=tuple(blocks), notes=notes)
+    text = (
+        "The COVID-19 images of the paper come from one collection and all others from another. A score may tell the "
+        "two collections apart instead of the disease.",
+        "In brackets are 95 % intervals. Log-odds are the score on a scale without ends; 0 is a score of 0.5.",
+    )
+    return Section("meaning", "What the score means", text, tuple(blocks), notes)
 
 
 def ladder(contents: Contents) -> Section:
@@ -136,11 +188,11 @@ def ladder(contents: Contents) -> Section:
     text = (
         "A rung flips one switch and keeps those flipped before it: from the settings of the failed reproduction up to "
         "the paper's, and back down. Collapsed are heads that call every test image alike.",
-        "A dot is the mean over seeds, its bar the 95 % interval over seeds; a filled dot is a head on frozen "
-        "features, a hollow one a net trained as a whole.",
-        "On the whole net fewer epochs were run (the table says how many), and the interval is over initial weights "
-        "only: the order of the images and the crops are those of the same few runs. The table also has what a rung "
-        "adds to the one below; that interval is a bootstrap over patients.",
+        "A dot is the mean over seeds, its bar the 95 % interval over seeds. A filled dot is a head on a frozen net, a "
+        "hollow one a head on the whole net.",
+        "On the whole net fewer epochs were run; the table says how many. There the interval is over initial weights "
+        "only: the order of the images and the crops are those of the same few runs.",
+        "The table also has what a rung adds to the one below. That interval is a bootstrap over patients.",
     )
     if contents.ladder is None:
         return Section("ladder", "The ladder", text, notes=(NOT_RUN.format("ladder"),))
@@ -155,7 +207,9 @@ def ladder(contents: Contents) -> Section:
             f"{net}, one switch at a time, over {max(rung.seeds for rung in rungs)} seeds. Of all {part.combinations} "
             f"combinations of the switches on frozen features, {part.detecting} detect in every seed. "
         )
-        alt = f"Ladder of {net}. " + "; ".join(f"{rung.rung}: AUC {rung.auc.value:.3f}" for rung in rungs)
+        alt = f"Ladder of {net}. " + "; ".join(
+            f"{title_of_rung(rung.rung)}: AUC {rung.auc.value:.3f}" for rung in rungs
+        )
         figure, table = figures.ladder(rungs), tables.ladder(rungs)
         blocks.append(drawn(figure, f"ladder-{model}", alt, caption, (contents.ladder.step,), table))
         if part.effects:
@@ -168,7 +222,7 @@ def ladder(contents: Contents) -> Section:
         if model != contents.main_model and model in contents.findings:
             sentences = contents.findings[model]
             blocks.append(Block("Computed from this ladder.", (contents.ladder.step,), sentences=sentences))
-    return Section("ladder", "The ladder", text, tuple(blocks), tuple(notes))
+    return Section("ladder", "The ladder, switch by switch", text, tuple(blocks), tuple(notes))
 
 
 def confusion(contents: Contents) -> Section:
@@ -178,7 +232,7 @@ def confusion(contents: Contents) -> Section:
     notes = [] if replayed else [NOT_RUN.format("released script replayed on the whole net")]
     blocks = []
     if others:
-        matrices = [(f"{run.net}\n{figures.stacked(run.recipe)}", run.result.confusion) for run in others]
+        matrices = [(f"{run.net}\n{figures.stacked(run.title)}", run.result.confusion) for run in others]
         alt = "; ".join(_in_words(run, net=True) for run in others)
         columns = max(len(contents.of_model(model)) for model in contents.models if model != contents.main_model)
         figure = figures.confusions(matrices, columns, min(2.1, WIDTH / columns))
@@ -214,7 +268,7 @@ def roc(contents: Contents) -> Section:
             steps = (*steps, contents.published.step)
         blocks.append(drawn(figure, "roc-nets", alt, caption, steps))
     else:
-        notes.append(NOT_RUN.format(f"recipe {PAPER}"))
+        notes.append(NOT_RUN.format(f"recipe “{title_of_recipe(PAPER)}”"))
     panels = _by_recipe(contents)
     alt = "; ".join(
         f"{title}, {run.net}: AUC {run.result.auc.value:.3f}" for title, runs in panels.items() for run in runs
@@ -231,8 +285,8 @@ def histogram(contents: Contents) -> Section:
     blocks = []
     for number, (title, runs) in enumerate(_by_recipe(contents).items()):
         caption = (
-            f"Scores under {title}, dashed the cut-off {runs[0].cut_off:g}. Shares are of the group's images, on an "
-            f"axis by square root. {MEDIAN_HEAD}"
+            f"Scores under the recipe “{title}”; the cut-off {runs[0].cut_off:g} is dashed. Shares are of the "
+            f"group's images, on an axis by square root. {MEDIAN_HEAD}"
         )
         alt = f"Histograms of P(covid) under {title}. " + "; ".join(_in_words(run, net=True) for run in runs)
         blocks.append(drawn(figures.histograms(runs), f"histogram-{number}", alt, caption, _evaluated(runs)))
@@ -257,7 +311,7 @@ def training(contents: Contents) -> Section:
     blocks = [drawn(figures.training(panels), "training", alt, caption, steps)]
     capped = [run for run in contents.runs if run.result.further]
     if capped:
-        said = (run.result.further.sentence(f"{run.net}, {run.recipe}") for run in capped if run.result.further)
+        said = (run.result.further.sentence(f"{run.net}, {run.title}") for run in capped if run.result.further)
         blocks.append(Block("Computed from the logs of the replays.", _evaluated(capped), sentences=tuple(said)))
     text = (
         "An accuracy that lies on the dashed line says nothing: most test images are non-COVID. Where the learning "
@@ -273,7 +327,7 @@ def how_sure(contents: Contents) -> Section:
     if contents.uncertainty is None:
         return Section("sure", title, notes=(NOT_RUN.format("training on other splits"),))
     found, steps, main = contents.uncertainty.value.runs, (contents.uncertainty.step,), contents.main_model
-    rows = [(f"{run.net}\n{figures.stacked(run.recipe)}", found[f"{run.model}-{run.recipe}"]) for run in contents.runs]
+    rows = [(f"{run.net}\n{figures.stacked(run.title)}", found[f"{run.model}-{run.recipe}"]) for run in contents.runs]
     shown = [row for row, run in zip(rows, contents.runs, strict=True) if run.recipe == PAPER or run.model == main]
     splits = max((row.auc.splits.values for _, row in rows if row.auc.splits), default=0)
     text: tuple[str, ...] = (
@@ -369,8 +423,8 @@ def parameters(contents: Contents) -> Section:
 
 def _by_recipe(contents: Contents) -> dict[str, list[ShownRun]]:
     """Return the runs by recipe, in the order of the story."""
-    titles = dict.fromkeys(run.recipe for model in contents.models for run in contents.of_model(model))
-    return {title: [run for run in contents.runs if run.recipe == title] for title in titles}
+    titles = dict.fromkeys(run.title for model in contents.models for run in contents.of_model(model))
+    return {title: [run for run in contents.runs if run.title == title] for title in titles}
 
 
 def _any(runs: Iterable[ShownRun], recipe: str) -> bool:
@@ -388,5 +442,5 @@ def _distinct(steps: Iterable[Step]) -> tuple[Step, ...]:
 def _in_words(run: ShownRun, *, net: bool = False) -> str:
     """Return a run's confusion matrix as a phrase."""
     cells, counts = run.result.confusion, run.result.n_test
-    name = f"{run.net}, {run.recipe}" if net else run.recipe
+    name = f"{run.net}, {run.title}" if net else run.title
     return f"{name}: {cells.tp} of {counts.covid} covid and {cells.fp} of {counts.non} non called covid"

@@ -1,63 +1,113 @@
 """Sentences that are computed from results. Those of an audit stand with the audit, in deepcovid/audits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from deepcovid.audits.external import ExternalRun
 from deepcovid.drawing.tables import spread
+from deepcovid.drawing.titles import title_of_recipe, title_of_rung, title_of_switch, title_of_value
 from deepcovid.heatmaps.localisation import CENTRE, GRAD_CAM, OCCLUSION, Located, Measure, NetHeat, NotLocated
 from deepcovid.ladder.measuring import NetLadder, RungResult
 from deepcovid.nets.zoo import title_of
 from deepcovid.statistics.estimate import Estimate, PairedTest
 from deepcovid.statistics.paired import CLAIMED_UNDER, CLOSE, HIGHEST, NetsCompared, difference_of_auc
+from deepcovid.statistics.rates import RunResult
+
+
+def in_one_sentence(
+    failed: RunResult | None,
+    best: RunResult | None,
+    ladder: NetLadder | None,
+    outside: Sequence[tuple[str, ExternalRun]],
+) -> str:
+    """Return the answer to the page's question, of what was measured; blank where nothing was.
+
+    Args:
+        failed: The failed reproduction.
+        best: The paper's recipe.
+        ladder: Of the same net.
+        outside: The names of test sets, and what the paper's recipe reaches there; the first is told of.
+    """
+    parts = []
+    if failed:
+        again = "comes back" if failed.collapsed_heads else "does not come back"
+        parts.append(
+            f"the failure {again} in {failed.collapsed_heads or failed.over_seeds.heads} of "
+            f"{failed.over_seeds.heads} heads"
+        )
+    if ladder and ladder.smallest and ladder.smallest[0]:
+        count = len(ladder.smallest[0])
+        parts.append(f"{count} changed switch{'es repair' if count > 1 else ' repairs'} it")
+    if best:
+        reached = f"the paper's recipe reaches an AUC of {best.auc.value:.3f} here"
+        reached += "".join(f" and {own.run.auc.value:.3f} on {images}" for images, own in outside[:1])
+        parts.append(reached)
+    text = ", and ".join([", ".join(parts[:-1]), *parts[-1:]]) if len(parts) > 1 else "".join(parts)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
 def finding(title: str, ladder: NetLadder) -> Iterator[str]:
-    """Yield in sentences, for the net called `title`, what turns collapse into detection."""
-    whole = [rung for rung in ladder.rungs.values() if rung.net == "replayed"]
-    if whole:
-        yield f"{title} on the whole net: {_rung(whole[0])}."
+    """Yield, for the net called `title`, which switches make its heads detect, and how many heads do what."""
     frozen, wanted = ladder.frozen_failure, ladder.detection
     yield (
-        f"{title} on frozen features, under the settings of the failed reproduction: "
-        f"{_some(frozen.collapsed, frozen.heads)} call every image alike and {_few(frozen.detecting)} (right "
-        f"on at least {100 * wanted.sensitivity:.0f} % of COVID and {100 * wanted.specificity:.0f} % of the "
-        "others)."
+        f"A head detects if it finds {100 * wanted.sensitivity:.0f} % of the COVID-19 images, and clears "
+        f"{100 * wanted.specificity:.0f} % of the others, at least."
     )
-    tried = f"of the {ladder.combinations} combinations of {', '.join(ladder.switches)}"
     if not ladder.detecting:
-        yield f"No flip turns this into detection in every seed: none {tried} does."
+        yield f"No set of the {len(ladder.switches)} switches makes every head of {title} detect on a frozen net."
     elif not ladder.smallest[0]:
-        yield f"Nothing has to be flipped for detection in every seed; {ladder.detecting} {tried} reach it."
-    else:
-        many = "set of switches that turns" if len(ladder.smallest) == 1 else "sets of switches that turn"
-        yield (
-            f"The smallest {many} this into detection in every seed: {smallest(ladder)} ({ladder.detecting} "
-            f"{tried} do)."
-        )
+        yield f"Every head of {title} detects on a frozen net as it is: no switch has to be flipped."
+    for number, words in enumerate(repairs(ladder)):
+        start = f"The smallest repair, after which every head of {title} detects: " if not number else "Or: "
+        yield f"{start}{words}."
+    for rung in ladder.rungs.values():
+        if rung.net == "replayed" and rung.direction != "down" and (rung.direction == "aside" or rung.step == 0):
+            yield _rung(title, rung)
+    yield (
+        f"With {title} as a frozen net, the failed reproduction has {frozen.heads} heads, one a seed: "
+        f"{_some(frozen.collapsed, frozen.heads)} call every image alike and {_few(frozen.detecting)}."
+    )
+    yield f"Of {ladder.combinations} combinations of the switches, {ladder.detecting} make every head detect."
     for name, counts in ladder.remedies.items():
-        turns = "turns" if counts.detecting == counts.heads else "does not turn"
+        enough = "is" if counts.detecting == counts.heads else "is not"
         yield (
-            f"The remedy {name} alone {turns} the failure into detection: {_some(counts.collapsed, counts.heads)} call "
-            f"every image alike and {_few(counts.detecting)}."
+            f"The authors' remedy, {_set(name)}, {enough} enough by itself: "
+            f"{_some(counts.collapsed, counts.heads)} of {counts.heads} heads call every image alike and "
+            f"{_few(counts.detecting)}."
         )
-    for rung in whole:
-        if rung.direction == "aside":
-            yield f"On the whole net, {_rung(rung)} (flipped: {', '.join(rung.flipped)})."
 
 
 def smallest(ladder: NetLadder) -> str:
     """Return the smallest sets of switches that make every head detect, in words."""
-    return ", or ".join(" with ".join(subset) or "none" for subset in ladder.smallest) or "no set does"
+    return "; or ".join(repairs(ladder)) or ("none" if ladder.detecting else "no set does")
 
 
-def _rung(rung: RungResult) -> str:
+def repairs(ladder: NetLadder) -> list[str]:
+    """Return each of the smallest sets of switches that make every head detect, with the values that they get."""
+    climbed = [rung.rung for rung in ladder.rungs.values() if rung.direction == "up" and len(rung.flipped) == 1]
+    labels = {label.split(": ")[0]: label for label in (*climbed, *ladder.remedies)}
+    return [
+        " with ".join(_set(labels.get(switch, switch)) for switch in subset) for subset in ladder.smallest if subset
+    ]
+
+
+def _set(label: str) -> str:
+    """Return a switch and its value, such as `cut_off: 0.5`, as what was done to it."""
+    switch, _, value = label.partition(": ")
+    done = {"yes": " switched on", "no": " switched off", "": ""}.get(value, f" set to {title_of_value(value)}")
+    return title_of_switch(switch) + done
+
+
+def _rung(title: str, rung: RungResult) -> str:
+    runs = rung.heads // rung.seeds
+    heads = f"{rung.seeds} seeds in each of {runs} runs" if runs > 1 else "one a seed"
     return (
-        f"under {rung.rung}, {_some(rung.collapsed_heads, rung.heads)} call every image alike and "
-        f"{_few(rung.detecting_heads)}; the mean AUC is {rung.auc.value:.3f}"
+        f"{title}, {title_of_rung(rung.rung)}, has {rung.heads} heads ({heads}): "
+        f"{_some(rung.collapsed_heads, rung.heads)} call every image alike and {_few(rung.detecting_heads)}."
     )
 
 
 def _some(count: int, heads: int) -> str:
-    return f"{'all' if count == heads else count or 'none'} of {heads} heads"
+    return "all" if count == heads else f"{count}" if count else "none"
 
 
 def _few(count: int) -> str:
@@ -73,30 +123,29 @@ def claim_sentences(nets: NetsCompared, dataset: str, papers_images: bool) -> It
         papers_images: Whether the data set is the paper's; on any other, nothing follows for the claim.
     """
     highest, close = title_of(HIGHEST), title_of(CLOSE)
+    recipe = f"the recipe “{title_of_recipe(CLAIMED_UNDER)}”"
     if nets.claim is None:
-        yield (
-            f"The paper's claim that {highest} has the highest AUC, {close} close, has no answer on {dataset}: run "
-            f"both nets under the recipe {CLAIMED_UNDER}."
-        )
+        yield f"The paper's claim that {highest} has the highest AUC, {close} close, has no answer on {dataset}."
+        yield f"Run both nets under {recipe} to get one."
         return
     pairs = [pair for pair in nets.pairs.values() if pair.recipe == CLAIMED_UNDER]
     aucs = {pair.first: pair.auc.first for pair in pairs} | {pair.second: pair.auc.second for pair in pairs}
     best = max(aucs, key=lambda net: aucs[net])
-    text = f"Under the recipe {CLAIMED_UNDER} on {dataset}, {title_of(best)} has the highest AUC of {len(aucs)} nets "
-    text += f"({aucs[best]:.4f})"
+    text = f"Under {recipe} on {dataset}, {title_of(best)} has the highest AUC of {len(aucs)} nets ({aucs[best]:.4f})"
     if papers_images:
         text += ", as the paper reports" if best == HIGHEST else f", where the paper reports {highest}"
+    yield f"{text}."
     ahead = difference_of_auc(pairs, CLAIMED_UNDER, best, HIGHEST)
     if ahead and best != CLOSE:
-        text += f"; its AUC less that of {highest} is {_signed(ahead)}"
-    yield f"{text}."
+        yield f"The AUC of {title_of(best)} less that of {highest} is {_signed(ahead)}."
     claim = nets.claim.difference
-    text = f"The AUC of {highest} less that of {close} is {_in_words(nets.claim)}, "
+    yield f"The AUC of {highest} less that of {close} is {_in_words(nets.claim)}."
     if claim.low <= 0 <= claim.high:
-        text += "so these images do not show which of the two heads is better"
+        yield "So these images do not show which of the two heads is better."
     else:
-        text += f"so {highest if claim.low > 0 else close} has the better of the two heads on these images"
-    yield f"{text}." if papers_images else f"{text}; nothing follows for the paper's claim, which is of other images."
+        yield f"So {highest if claim.low > 0 else close} has the better of the two heads on these images."
+    if not papers_images:
+        yield "Nothing follows for the paper's claim, which is of other images."
 
 
 def _in_words(test: PairedTest) -> str:
@@ -108,20 +157,23 @@ def _signed(own: Estimate, more: str = "") -> str:
 
 
 def heat_sentences(net: NetHeat) -> Iterator[str]:
-    """Yield what the measurements of one net's maps say, two sentences for each place."""
+    """Yield what the measurements of one net's maps say, three sentences for each place."""
     for words, part in places_of(net):
         if isinstance(part, NotLocated):
             continue
         own, centre, grad_cam = (part.methods[name] for name in (OCCLUSION, CENTRE, GRAD_CAM))
         yield (
-            f"In {part.images} COVID images that {title_of(net.model)} detects, the hottest place of the "
-            f"occlusion map lies in {words} ({100 * part.mask_share:.0f} % of the image) {_percent(own.pointing_game)} "
-            "of the time."
+            f"In {part.images} COVID images that {title_of(net.model)} detects, {words} cover "
+            f"{100 * part.mask_share:.0f} % of the image; the occlusion map is hottest there "
+            f"{_percent(own.pointing_game)} of the time."
         )
         yield (
-            f"{_percent(own.heat_inside)} of the heat lies inside, of a blob in the centre "
-            f"{_percent(centre.heat_inside)}; the AUC of the map is {_area(own.auc)}, of the blob "
-            f"{_area(centre.auc)}, of Grad-CAM {_area(grad_cam.auc)}."
+            f"{_percent(own.heat_inside)} of the heat lies inside; of a blob in the centre, "
+            f"{_percent(centre.heat_inside)}."
+        )
+        yield (
+            f"The AUC of the map is {_area(own.auc)}, of the blob {_area(centre.auc)}, of Grad-CAM "
+            f"{_area(grad_cam.auc)}."
         )
 
 
@@ -133,14 +185,17 @@ def sanity_sentences(net: NetHeat) -> Iterator[str]:
     for method, words in (OCCLUSION, "The occlusion map"), (GRAD_CAM, "Grad-CAM"):
         first, last = (_correlation(own.get(method)) for _, own in (levels[0], levels[-1]))
         yield (
-            f"{words} of {title_of(net.model)} has a rank correlation of {first} with the one of a random head, and of "
-            f"{last} with the one of random weights throughout ({net.sanity.images} images)."
+            f"{words} of {title_of(net.model)} has a rank correlation of {first} with that of a random head "
+            f"({net.sanity.images} images). With random weights throughout it is {last}."
         )
     own, centre = (net.sanity.curves[name] for name in (OCCLUSION, CENTRE))
     yield (
-        f"While pixels are taken away, the hottest of the occlusion map first, the score of {title_of(net.model)} is "
-        f"{_area(own.deletion)} on average, and {_area(centre.deletion)} from the centre outwards; while they are put "
-        f"back, {_area(own.insertion)} and {_area(centre.insertion)}."
+        f"While pixels are taken away, the hottest of the occlusion map first, the mean score of {title_of(net.model)} "
+        f"is {_area(own.deletion)}. From the centre outwards it is {_area(centre.deletion)}."
+    )
+    yield (
+        f"While pixels are put back in the same orders, the mean scores are {_area(own.insertion)} and "
+        f"{_area(centre.insertion)}."
     )
 
 
@@ -150,7 +205,7 @@ def _correlation(measure: Measure | None) -> str:
 
 def places_of(net: NetHeat) -> tuple[tuple[str, Located | NotLocated], ...]:
     """Return each place where the heat may lie, in words, and what was measured there."""
-    return ("the lesion", net.lesions), ("the lungs", net.lungs)
+    return ("the lesions", net.lesions), ("the lungs", net.lungs)
 
 
 def _percent(measure: Measure | None) -> str:

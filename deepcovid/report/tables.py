@@ -5,6 +5,7 @@ from typing import Any
 
 from deepcovid.drawing.steps import Sourced
 from deepcovid.drawing.tables import Table, bounds, rate, share, signed, spread
+from deepcovid.drawing.titles import title_of_recipe, title_of_rung, title_of_switch
 from deepcovid.heatmaps.beside import MapsBeside
 from deepcovid.heatmaps.localisation import CENTRE, GRAD_CAM, OCCLUSION, RANDOM, Located, Measure
 from deepcovid.heatmaps.sanity import Sanity
@@ -22,7 +23,7 @@ def ladder(rungs: Iterable[RungResult]) -> Table:
     rows = [
         (
             rung.direction,
-            rung.rung + (f" (whole net, {rung.epochs} epochs)" if rung.net == "replayed" else ""),
+            title_of_rung(rung.rung) + (f" (whole net, {rung.epochs} epochs)" if rung.net == "replayed" else ""),
             spread(rung.auc),
             spread(rung.sensitivity),
             spread(rung.specificity),
@@ -39,7 +40,10 @@ def ladder(rungs: Iterable[RungResult]) -> Table:
 def effects(net: NetLadder) -> Table:
     """Return a row per switch: what flipping it adds, on average over all orders, and at least and at most."""
     rows = [
-        (switch, *(f"{one.mean:+.3f} ({one.min:+.3f} to {one.max:+.3f})" for one in (own.auc, own.balanced_accuracy)))
+        (
+            title_of_switch(switch),
+            *(f"{one.mean:+.3f} ({one.min:+.3f} to {one.max:+.3f})" for one in (own.auc, own.balanced_accuracy)),
+        )
         for switch, own in net.effects.items()
     ]
     return Table(("switch", "AUC", "balanced accuracy"), rows)
@@ -53,7 +57,7 @@ def runs(all_runs: Iterable[ShownRun]) -> Table:
         rows.append(
             (
                 run.net,
-                run.recipe,
+                run.title,
                 f"{run.cut_off:g}",
                 spread(result.auc),
                 f"{over.auc.min:.3f} to {over.auc.max:.3f}",
@@ -99,7 +103,7 @@ def nets(pairs: Iterable[Pair]) -> Table:
     rows = [
         (
             f"{title_of(pair.first)} - {title_of(pair.second)}",
-            pair.recipe,
+            title_of_recipe(pair.recipe),
             f"{pair.auc.first:.3f} - {pair.auc.second:.3f}",
             signed(pair.auc.difference),
             *(_rates(own) for own in (pair.sensitivity, pair.specificity)),
@@ -194,7 +198,8 @@ def recipes(settings: Mapping[str, Mapping[str, Any]]) -> Table:
     flattened = {name: flat(values) for name, values in settings.items()}
     keys = list(dict.fromkeys(key for values in flattened.values() for key in values))
     rows = [(key, *(values.get(key, "") for values in flattened.values())) for key in keys]
-    return Table(("setting", *flattened), rows, names=1 + len(flattened))
+    rows.insert(0, ("name in params.yaml", *flattened))
+    return Table(("setting", *(title_of_recipe(name) for name in flattened)), rows, names=1 + len(flattened))
 
 
 def parameters(settings: Mapping[str, Any]) -> Table:

@@ -38,8 +38,8 @@ class Further(Strict):
         """Return this in words; `run` names the net and its recipe."""
         text = (
             f"{run}: {self.left_out} epochs were left out. In the last {self.late} that ran, the accuracy lay between "
-            f"{self.lowest:.4f} and {self.highest:.4f}, and the AUC of a head moved by {self.auc_moves:.3f} at most; "
-            f"the best accuracy of all epochs so far is {self.kept:.4f}."
+            f"{self.lowest:.4f} and {self.highest:.4f}, and the AUC of a head moved by {self.auc_moves:.3f} at most. "
+            f"The best accuracy of all epochs so far is {self.kept:.4f}."
         )
         if self.at_most is None:
             return f"{text} The accuracy of no head moved in them."

@@ -90,14 +90,14 @@ class Uncertainty(Strict):
     chosen_on: dict[str, ChosenOn] = {}
 
     def on_selection(self) -> str:
-        """Return in a sentence what it changes that epochs are chosen on the test images; blank if none are."""
+        """Return in sentences what it changes that epochs are chosen on the test images; blank if none are."""
         changes = [own.other - own.same for own in self.chosen_on.values()]
         if not changes:
             return ""
         return (
-            "Recipes that choose the epoch with the best accuracy on the test images: chosen on one half of them (by "
-            "patient) and tested on the other instead, the AUC changes by "
-            f"{min(changes):+.4f} to {max(changes):+.4f} over {len(changes)} runs on frozen features, "
+            "Some recipes choose the epoch with the best accuracy on the test images. Here they choose on one half of "
+            "them (by patient) and are tested on the other. The AUC then changes by "
+            f"{min(changes):+.4f} to {max(changes):+.4f} over {len(changes)} runs on a frozen net, by "
             f"{np.mean(changes):+.4f} on average; in {sum(change == 0 for change in changes)} of them not at all."
         )
 
