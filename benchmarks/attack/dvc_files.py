@@ -1,10 +1,11 @@
 """DVC's own files are cut, or DVC is killed while it writes them; `deepcovid doctor` or `dvc repro` mends them."""
 
+import json
 from functools import partial
 from pathlib import Path
 from random import Random
 
-from benchmarks.attack.study import RECORD, Study, holders, killed
+from benchmarks.attack.study import RECORD, Study, killed
 from benchmarks.attack.tries import Attack
 
 RWLOCK = Path(".dvc/tmp/rwlock")
@@ -33,9 +34,12 @@ def record_cut(study: Study, random: Random) -> None:
 
 
 def rwlock_cut(study: Study, random: Random) -> None:
-    content = holders(study.folder, ENDED)
+    """Cut what DVC writes there while a stage runs."""
+    who, data = {"pid": ENDED, "cmd": "dvc repro"}, study.folder / "data/phantom"
+    write = {str(data / name): who for name in ("split.csv", "pixels.npy")}
+    content = json.dumps({"read": {str(data / "catalogue.csv"): [who]}, "write": write})
     path = study.folder / RWLOCK
-    path.write_bytes(content[: random.randrange(len(content) + 1)])
+    path.write_text(content[: random.randrange(len(content) + 1)])
     try:
         study.mend()
     finally:

@@ -1,7 +1,6 @@
 """The whole pipeline on a few tiny phantoms: what is attacked, and what it must be again afterwards."""
 
 import importlib
-import json
 import os
 import runpy
 import shlex
@@ -16,13 +15,13 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-from benchmarks.attack.tries import AcceptedWrongly, Part, Result, limited
+from benchmarks.attack.tries import SURVIVED, AcceptedWrongly, Part, Result, limited
 from deepcovid.errors import UserError
 from deepcovid.files import ASIDE, LOCK, OWN, PARTIAL
 from deepcovid.progress import track
 from deepcovid.schema import read_yaml
 from stages import _fingerprints
-from tests.checkouts import copy_of_checkout, edit_params, resolve, smaller
+from tests.checkouts import copy_of_checkout, edit_params, smaller
 
 NET = "squeezenet1_1"
 RECORD = Path("dvc.lock")
@@ -57,7 +56,6 @@ class Study:
         edit_params(folder, tiny)
         run([*GIT, "init", "--quiet"], folder)
         self._commit()
-        resolve(folder)
         self.stages = stages_of(folder)
         for name in _fingerprints.stages():
             importlib.import_module(f"stages.{name}")  # so that no try waits for it
@@ -81,7 +79,7 @@ class Study:
     def _first(self, stage: Stage) -> None:
         start = time.perf_counter()
         result = self.again(stage)
-        if result.outcome != "survived":
+        if result.outcome != SURVIVED:
             raise UserError(f"{stage.name}: does not run undisturbed ({result.said}); nothing can be attacked")
         self.seconds[stage.name] = time.perf_counter() - start
 
@@ -244,11 +242,3 @@ def killed(words: Iterable[str], folder: Path, moment: Callable[[], bool], rando
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def holders(folder: Path, process: int) -> bytes:
-    """Return what DVC's rwlock holds while a stage of the process runs."""
-    who = {"pid": process, "cmd": "dvc repro"}
-    data = folder / "data/phantom"
-    write = {str(data / name): who for name in ("split.csv", "pixels.npy")}
-    return json.dumps({"read": {str(data / "catalogue.csv"): [who]}, "write": write}).encode()
