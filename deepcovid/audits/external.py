@@ -168,7 +168,7 @@ class External(Audit):
         table = Table((*header, "cut-off", "sensitivity", "specificity", *CALIBRATED), rows, names=3)
         caption = (
             f"The heads on the images of {self.images}. Left out are images of patients, and images, that they were "
-            "trained on; not those on which a recipe with the selection best-accuracy chose its epoch. Rates are at "
+            "trained on; not those on which a recipe chose its epoch. Rates are at "
             "the recipe's own cut-off."
         )
         yield Block(caption, (step,), table=table)
