@@ -36,10 +36,10 @@ def in_one_sentence(
         )
     if ladder and ladder.smallest and ladder.smallest[0]:
         count = len(ladder.smallest[0])
-        parts.append(f"{count} changed switch{'es repair' if count > 1 else ' repairs'} it")
+        parts.append(f"{count} changed switch{'es repair' if count > 1 else ' repairs'} it on a frozen net")
     if best:
-        reached = f"the paper's recipe reaches an AUC of {best.auc.value:.3f} here"
-        reached += "".join(f" and {own.run.auc.value:.3f} on {images}" for images, own in outside[:1])
+        reached = f"the paper's recipe reaches an AUC of {best.auc.value:.3f}"
+        reached += "".join(f", and {own.run.auc.value:.3f} on {images}" for images, own in outside[:1])
         parts.append(reached)
     text = ", and ".join([", ".join(parts[:-1]), *parts[-1:]]) if len(parts) > 1 else "".join(parts)
     return f"{text[0].upper()}{text[1:]}." if text else ""
