@@ -36,7 +36,7 @@ def in_one_sentence(
         )
     if ladder and ladder.smallest and ladder.smallest[0]:
         count = len(ladder.smallest[0])
-        parts.append(f"{count} changed switch{'es repair' if count > 1 else ' repairs'} it on a frozen net")
+        parts.append(f"{count} switch{'es repair' if count > 1 else ' repairs'} it on a frozen net")
     if best:
         reached = f"the paper's recipe reaches an AUC of {best.auc.value:.3f}"
         reached += "".join(f", and {own.run.auc.value:.3f} on {images}" for images, own in outside[:1])
