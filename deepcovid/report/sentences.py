@@ -29,11 +29,7 @@ def in_one_sentence(
     """
     parts = []
     if failed:
-        again = "comes back" if failed.collapsed_heads else "does not come back"
-        parts.append(
-            f"the failure {again} in {failed.collapsed_heads or failed.over_seeds.heads} of "
-            f"{failed.over_seeds.heads} heads"
-        )
+        parts.append(f"the failure comes back in {failed.collapsed_heads or 'none'} of {failed.over_seeds.heads} heads")
     if ladder and ladder.smallest and ladder.smallest[0]:
         count = len(ladder.smallest[0])
         parts.append(f"{count} switch{'es repair' if count > 1 else ' repairs'} it on a frozen net")
