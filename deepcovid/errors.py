@@ -120,12 +120,9 @@ def _close_bars() -> None:
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Raise KeyboardInterrupt in the block on Ctrl-C, SystemExit on SIGTERM. Forked processes end without a word."""
-    process = os.getpid()
+    """Raise KeyboardInterrupt in the block on Ctrl-C, SystemExit on SIGTERM; forked processes end at once."""
 
     def stop(number: int, frame: object) -> None:
-        if os.getpid() != process:  # of a pool, whose work the first process tidies up
-            os._exit(128 + number)
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # tidying up is not interrupted
@@ -136,8 +133,26 @@ def _stoppable() -> Iterator[None]:
     own = [number for number, handler in usual.items() if main and signal.getsignal(number) == handler]
     for number in own:
         signal.signal(number, stop)
+    _stopping.update(own)
     try:
         yield
     finally:
+        _stopping.difference_update(own)
         for number in own:
             signal.signal(number, usual[number])
+
+
+_stopping: set[int] = set()  # signals that `_stoppable` handles just now
+
+
+def _end_at_once() -> None:
+    """Let the signals end a forked process, whose work the first process tidies up.
+
+    With a handler of Python's the process of a pool could miss the SIGTERM that ends it: if the signal comes just
+    before the process waits for a lock, no Python code runs any more, and its parent waits for it for ever.
+    """
+    for number in _stopping:
+        signal.signal(number, signal.SIG_DFL)
+
+
+os.register_at_fork(after_in_child=_end_at_once)

@@ -604,9 +604,9 @@ def test_the_answer_is_one_sentence_of_what_was_measured():
     run, found = one_run("resnet18", "paper").result, audits.external().nets["resnet18"]["paper"]
     text = in_one_sentence(run, run, LADDER, [("cohen", found)])
     assert len(text.split()) <= 30
-    assert text.startswith("The failure does not come back in 2 of 2 heads, 1 changed switch repairs it, and ")
-    assert text.endswith(f"AUC of {run.auc.value:.3f} here and {found.run.auc.value:.3f} on cohen.")
-    assert in_one_sentence(None, run, None, []) == f"The paper's recipe reaches an AUC of {run.auc.value:.3f} here."
+    assert text.startswith("The failure comes back in none of 2 heads, 1 switch repairs it on a frozen net, and ")
+    assert text.endswith(f"{run.auc.value:.3f}, and {found.run.auc.value:.3f} on cohen.")
+    assert in_one_sentence(None, run, None, []) == f"The paper's recipe reaches an AUC of {run.auc.value:.3f}."
     assert in_one_sentence(None, None, None, []) == ""
 
 

@@ -150,6 +150,20 @@ def left_over(folder):
     return [path for path in folder.rglob(".*") if path.suffix in (".part", ".old", ".lock")]
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_forked_process_that_runs_no_python_code(number):
+    """As one of a pool that waits for a lock: with a handler of Python's, its parent would wait for it for ever."""
+    with in_one_line():
+        process = os.fork()
+        if not process:
+            try:
+                os._exit(int(signal.getsignal(number) is not signal.SIG_DFL))
+            finally:
+                os._exit(2)
+        _, status = os.waitpid(process, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
 def test_a_stage_that_is_terminated_leaves_nothing_half_written(checkout):
     resolve(checkout)
     command = [sys.executable, "-m", "stages.download", "--dataset", "phantom"]

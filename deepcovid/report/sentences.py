@@ -29,17 +29,13 @@ def in_one_sentence(
     """
     parts = []
     if failed:
-        again = "comes back" if failed.collapsed_heads else "does not come back"
-        parts.append(
-            f"the failure {again} in {failed.collapsed_heads or failed.over_seeds.heads} of "
-            f"{failed.over_seeds.heads} heads"
-        )
+        parts.append(f"the failure comes back in {failed.collapsed_heads or 'none'} of {failed.over_seeds.heads} heads")
     if ladder and ladder.smallest and ladder.smallest[0]:
         count = len(ladder.smallest[0])
-        parts.append(f"{count} changed switch{'es repair' if count > 1 else ' repairs'} it")
+        parts.append(f"{count} switch{'es repair' if count > 1 else ' repairs'} it on a frozen net")
     if best:
-        reached = f"the paper's recipe reaches an AUC of {best.auc.value:.3f} here"
-        reached += "".join(f" and {own.run.auc.value:.3f} on {images}" for images, own in outside[:1])
+        reached = f"the paper's recipe reaches an AUC of {best.auc.value:.3f}"
+        reached += "".join(f", and {own.run.auc.value:.3f} on {images}" for images, own in outside[:1])
         parts.append(reached)
     text = ", and ".join([", ".join(parts[:-1]), *parts[-1:]]) if len(parts) > 1 else "".join(parts)
     return f"{text[0].upper()}{text[1:]}." if text else ""
