@@ -45,7 +45,7 @@ class Scorer:
 
     def __init__(self, parameters: Parameters, dataset: str, model: str) -> None:
         file = paths.handed_on(dataset, "audited") / f"{model}-{parameters.audit.recipe}.safetensors"
-        head = read_head(file)
+        head = read_head(file, (dataset, model, parameters.audit.recipe))
         check_weights(file, head, paths.weights(dataset, model))
         keep_large_buffers()
         self.net, self.settings = trunk(*read_state(paths.weights(dataset, model))), parameters.features

@@ -9,6 +9,7 @@ from stages import paths
 
 def explained_by(parameters: Parameters, dataset: str, model: str) -> Explained:
     """Return a net's head as the evaluate stage handed it on, with the window that slides over images."""
-    head = read_head(paths.handed_on(dataset, "explained") / model / "head.safetensors")
+    file = paths.handed_on(dataset, "explained") / model / "head.safetensors"
+    head = read_head(file, (dataset, model, parameters.heatmap_recipe))
     options = parameters.heatmaps
     return Explained(model, head, Window(options.window, options.stride, options.fill), parameters.features)

@@ -113,7 +113,7 @@ def check_heads(parameters: Parameters, dataset: str) -> None:
     """Raise UserError if a file of heads is damaged that is handed on."""
     for run in parameters.runs.values():
         if not run.whole_net and run.recipe in (parameters.audit.recipe, parameters.heatmap_recipe):
-            read_head(paths.head(dataset, run))
+            read_head(paths.head(dataset, run), (dataset, run.model, run.recipe))
 
 
 def hand_on(parameters: Parameters, dataset: str) -> None:

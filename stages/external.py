@@ -35,7 +35,7 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
             if run.model != model or run.whole_net:
                 continue
             file = paths.head(dataset, run)
-            head = read_head(file)
+            head = read_head(file, (dataset, model, run.recipe))
             check_weights(file, head, paths.weights(dataset, model))
             try:
                 scores = score(features[left], head.weight, head.bias)

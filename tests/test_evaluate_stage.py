@@ -67,7 +67,7 @@ def parameters(checkout, monkeypatch):
             path.parent.mkdir(parents=True, exist_ok=True)
             written.to_csv(path, index=False)
         paths.head(DATASET, own).parent.mkdir(parents=True)
-        write_head(paths.head(DATASET, own), random_head(model=own.model))
+        write_head(paths.head(DATASET, own), random_head(model=own.model, dataset=DATASET, recipe=own.recipe))
         table = table.sample(frac=1, random_state=1)
         on_splits = [
             {"recipe": own.recipe, "split": split} | metrics_of(rng.random(50) < 0.3, rng.random(50), own.cut_off)

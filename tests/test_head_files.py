@@ -255,3 +255,12 @@ def test_other_weights_are_refused_with_both_hashes(path, tmp_path, refused):
     with refused(path, weights, "ab" * 32, sha256_of(weights), "get the weights they were trained on"):
         check_weights(path, read_head(path), weights)
     check_weights(path, random_head(weights_sha256=sha256_of(weights)), weights)
+
+
+def test_heads_of_another_data_set_net_or_recipe_are_refused(path, refused):
+    own = ("phantom", random_head().model, "paper")
+    assert same(read_head(path, own), read_head(path))
+    for place, other in enumerate(("cohen", "resnet18", "released-code")):
+        of = (*own[:place], other, *own[place + 1 :])
+        with refused(f"{path}: heads of {', '.join(own)} in place of those of {', '.join(of)}; run `dvc repro`"):
+            read_head(path, of)

@@ -2,6 +2,7 @@
 
 import shutil
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -103,6 +104,8 @@ def as_patients(folder):
     data = shutil.copytree(folder / "data/phantom", folder / "data/cohen")
     table = catalogue.read(data / "images.csv").assign(mask="")
     catalogue.write(data / "images.csv", table)
+    file = data / f"handed_on/explained/{MODEL}/head.safetensors"
+    write_head(file, replace(read_head(file), dataset="cohen"))
     return data
 
 

@@ -80,7 +80,7 @@ class Attacked:
             return Part(name, inputs.attacks(self.folder / "inputs", ROOT), seconds=10)
         self.study = self.study or Study(self.folder / "study")
         if name == "outputs":
-            return Part(name, outputs.attacks(self.study), seconds=60)
+            return Part(name, outputs.attacks(self.study), seconds=10)
         make = {"kills": kills.attacks, "dvc": dvc_files.attacks}[name]
         return Part(name, make(self.study), seconds=WAIT, apart=False)
 

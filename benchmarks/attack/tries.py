@@ -3,6 +3,7 @@
 import os
 import resource
 import signal
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing import Process
@@ -32,7 +33,7 @@ class Result(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Attacks of one sort, each with its kind, and the seconds that a try may take.
+    """Attacks of one sort, each with its kind, and the seconds of computing that a try may take.
 
     Tries are made in a process with limits, unless they start their own (`apart`).
     """
@@ -62,9 +63,9 @@ class Part(NamedTuple):
             worker = Process(target=_work, args=(self, seed, waiting, theirs))
             worker.start()
             theirs.close()
-            said = f"took more than {self.seconds:g} s"
+            said = f"took more than {self.seconds:g} s of computing, or ten times as long"
             try:
-                while waiting and ours.poll(self.seconds):
+                while waiting and _heard(ours, worker, self.seconds):
                     result = ours.recv()
                     waiting.pop(0)
                     yield result
@@ -77,6 +78,27 @@ class Part(NamedTuple):
             if waiting:
                 number = waiting.pop(0)
                 yield Result(number, self.kind(number)[0], TRACEBACK, said)
+
+
+def _heard(results: Connection, worker: Process, seconds: float) -> bool:
+    """Wait for a result; return False after so many seconds of computing, or after ten times as long without it.
+
+    Computing is what counts because a machine with other work may let a process wait.
+    """
+    computed, end = _computed(worker), time.monotonic() + 10 * seconds
+    while not results.poll(0.1):
+        if _computed(worker) > computed + seconds or time.monotonic() > end:
+            return False
+    return True
+
+
+def _computed(process: Process) -> float:
+    """Return how many seconds a process has computed; it may have ended."""
+    try:
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 def _work(part: Part, seed: int, numbers: list[int], results: Connection) -> None:

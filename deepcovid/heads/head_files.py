@@ -118,14 +118,21 @@ def write_head(path: Path, head: HeadFile) -> None:
     path.write_bytes(save(tensors, metadata={"facts": json.dumps(signed, allow_nan=False)}))
 
 
-def read_head(path: Path) -> HeadFile:
+def read_head(path: Path, of: tuple[str, str, str] | None = None) -> HeadFile:
     """Read heads on frozen features from `path`, which `write_head` wrote.
 
+    Args:
+        path: The file.
+        of: Data set, net and recipe that the heads must be of, where that is known.
+
     Raises:
-        UserError: The file is missing, damaged or no head file; of another version, or changed since it was written; or
-            made for images, nets or classes that are not this code's.
+        UserError: The file is missing, damaged or no head file; of another version, or changed since it was written;
+            made for images, nets or classes that are not this code's; or of another data set, net or recipe.
     """
-    return _checked(path, *_read(path))
+    head = _checked(path, *_read(path))
+    if of and (found := (head.dataset, head.model, head.recipe)) != of:
+        raise UserError(f"{path}: heads of {', '.join(found)} in place of those of {', '.join(of)}; {REMAKE}")
+    return head
 
 
 def sha256_of_weights(path: Path, model: str) -> str:
