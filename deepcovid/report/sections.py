@@ -1,6 +1,6 @@
 """What stands where on the page: sections with their figures, tables and the steps behind each."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
@@ -10,15 +10,14 @@ from joblib import cpu_count
 from deepcovid.audits.external import External
 from deepcovid.audits.verdict import verdict
 from deepcovid.drawing.blocks import NOT_RUN, Block, Section, Tile, drawn
-from deepcovid.drawing.steps import Step
 from deepcovid.drawing.svg import WIDTH
 from deepcovid.drawing.tables import bounds
 from deepcovid.drawing.titles import title_of_recipe, title_of_rung
-from deepcovid.images.put_aside import put_aside
 from deepcovid.nets.zoo import title_of
 from deepcovid.report import figures, tables
 from deepcovid.report.audit import audit
 from deepcovid.report.contents import FAILED, PAPER, Contents, ShownRun, failed_of
+from deepcovid.report.details import evaluated, nets, parameters, provenance, published
 from deepcovid.report.heatmaps import heatmaps
 from deepcovid.report.sentences import in_one_sentence
 from deepcovid.report.test_sets import external_of, test_sets
@@ -135,7 +134,7 @@ def failure(contents: Contents) -> Section:
         "Rows are what images are, columns what they are called. Blue is right, red is wrong, tinted by the share of "
         f"the row. {MEDIAN_HEAD}"
     )
-    steps = _evaluated(main)
+    steps = evaluated(main)
     if told and contents.published:
         steps = (contents.published.step, *steps)
     alt = f"Confusion matrices of {net}. " + "; ".join(_in_words(run) for run in main)
@@ -237,7 +236,7 @@ def confusion(contents: Contents) -> Section:
         columns = max(len(contents.of_model(model)) for model in contents.models if model != contents.main_model)
         figure = figures.confusions(matrices, columns, min(2.1, WIDTH / columns))
         caption = f"The other nets, drawn as the first. {MEDIAN_HEAD}"
-        blocks.append(drawn(figure, "confusion-others", alt, caption, _evaluated(others)))
+        blocks.append(drawn(figure, "confusion-others", alt, caption, evaluated(others)))
     return Section("confusion", "Who is called what by the other nets", blocks=tuple(blocks), notes=tuple(notes))
 
 
@@ -256,7 +255,7 @@ def roc(contents: Contents) -> Section:
     best, blocks, notes = contents.of(PAPER), [], []
     if best:
         marks = published_points(contents)
-        figure, steps = figures.roc_of_nets(best, contents.bootstrap, marks), _evaluated(best)
+        figure, steps = figures.roc_of_nets(best, contents.bootstrap, marks), evaluated(best)
         caption = (
             "The nets under the paper's recipe. The bands hold 95 % at each false positive rate, over "
             f"{contents.bootstrap.bootstrap_samples:,} bootstrap samples of patients, drawn within each class; the "
@@ -275,7 +274,7 @@ def roc(contents: Contents) -> Section:
     )
     figure = figures.roc_of_recipes(panels)
     blocks.append(
-        drawn(figure, "roc-recipes", f"ROC curves. {alt}", f"Every recipe. {MEDIAN_HEAD}", _evaluated(contents.runs))
+        drawn(figure, "roc-recipes", f"ROC curves. {alt}", f"Every recipe. {MEDIAN_HEAD}", evaluated(contents.runs))
     )
     return Section("roc", "ROC curves", blocks=tuple(blocks), notes=tuple(notes))
 
@@ -289,7 +288,7 @@ def histogram(contents: Contents) -> Section:
             f"group's images, on an axis by square root. {MEDIAN_HEAD}"
         )
         alt = f"Histograms of P(covid) under {title}. " + "; ".join(_in_words(run, net=True) for run in runs)
-        blocks.append(drawn(figures.histograms(runs), f"histogram-{number}", alt, caption, _evaluated(runs)))
+        blocks.append(drawn(figures.histograms(runs), f"histogram-{number}", alt, caption, evaluated(runs)))
     text = ("The paper's three groups: COVID-19, another disease, and normal (no finding).",)
     return Section("histograms", "Scores in three groups", text, tuple(blocks))
 
@@ -312,7 +311,7 @@ def training(contents: Contents) -> Section:
     capped = [run for run in contents.runs if run.result.further]
     if capped:
         said = (run.result.further.sentence(f"{run.net}, {run.title}") for run in capped if run.result.further)
-        blocks.append(Block("Computed from the logs of the replays.", _evaluated(capped), sentences=tuple(said)))
+        blocks.append(Block("Computed from the logs of the replays.", evaluated(capped), sentences=tuple(said)))
     text = (
         "An accuracy that lies on the dashed line says nothing: most test images are non-COVID. Where the learning "
         "rate dies early, the loss stays where it was. Selection by best accuracy keeps the first of the best epochs; "
@@ -353,43 +352,6 @@ def how_sure(contents: Contents) -> Section:
     return Section("sure", title, text, (block, *chosen))
 
 
-def published(contents: Contents) -> Section:
-    """Ours beside what others report."""
-    title = "Against published numbers"
-    if contents.published is None:
-        return Section("published", title, notes=(NOT_RUN.format("comparison with published numbers"),))
-    value, steps = contents.published.value, (contents.published.step,)
-    text = f"In {value.inside} of {value.compared} comparisons the published number lies inside our 95 % interval."
-    if value.of_other_test_images:
-        text += f" {value.of_other_test_images} more were measured on other test images and are not counted."
-    if not value.numbers:
-        return Section("published", title, notes=("No published number is of this data set.",))
-    caption = "Published numbers, each with its source, and ours."
-    blocks = [Block(caption, steps, table=tables.published(value.numbers.values()))]
-    rates = [number for number in value.numbers.values() if not number.counts_images]
-    if rates:
-        alt = "; ".join(f"{item.name}: published {item.published}, ours {item.ours.value:.3f}" for item in rates)
-        caption = "Rates and areas: published values on our 95 % intervals."
-        blocks.insert(0, drawn(figures.published(rates), "published", alt, caption, steps))
-    return Section("published", title, (text,), tuple(blocks))
-
-
-def nets(contents: Contents) -> Section:
-    """Paired differences between nets, and what they say of the paper's claim."""
-    title = "Is one net better than another?"
-    if contents.nets is None or not contents.nets.value.pairs:
-        return Section("nets", title, notes=(NOT_RUN.format("paired comparison of nets"),))
-    caption = (
-        "Paired differences on the same test images, rates at the cut-off, each with a bootstrap over patients. These "
-        "are estimates; the one comparison that is tested stands above."
-    )
-    steps = (contents.nets.step,)
-    blocks = [Block(caption, steps, table=tables.nets(contents.nets.value.pairs.values()))]
-    if contents.nets_sentences:
-        blocks.insert(0, Block("Computed from the table below.", steps, sentences=contents.nets_sentences))
-    return Section("nets", title, blocks=tuple(blocks))
-
-
 def numbers(contents: Contents) -> Section:
     """Every run's numbers."""
     ordered = [run for model in contents.models for run in contents.of_model(model)]
@@ -397,28 +359,7 @@ def numbers(contents: Contents) -> Section:
         "Every run. Intervals are 95 %: a bootstrap over patients for the AUC, Wilson's for the rates. Collapsed heads "
         "call every test image alike. " + MEDIAN_HEAD
     )
-    return Section("numbers", "All runs", blocks=(Block(caption, _evaluated(ordered), table=tables.runs(ordered)),))
-
-
-def provenance(contents: Contents) -> Section:
-    """Where data and weights came from."""
-    steps = _distinct(made.step for made in (*contents.provenance.values(), *contents.put_aside.values()))
-    data = contents.provenance["data"].value
-    text = [f"{data['images']:,} images of the source {data['source']}."]
-    text += [put_aside(quarantined.value, name) for name, quarantined in contents.put_aside.items()]
-    block = Block("Where each file came from.", steps, table=tables.files(contents.provenance))
-    return Section("provenance", "Data and weights", (" ".join(text),), (block,))
-
-
-def parameters(contents: Contents) -> Section:
-    """What was set."""
-    trained, evaluated = tuple(run.trained for run in contents.runs), _evaluated(contents.runs)
-    others = tuple(step for step in contents.steps if step not in (*trained, *evaluated))
-    blocks = (
-        Block("The recipes, setting by setting.", trained, table=tables.recipes(contents.recipes)),
-        Block("The data set and what the recipes share.", others, table=tables.parameters(contents.parameters)),
-    )
-    return Section("parameters", "Parameters", blocks=blocks)
+    return Section("numbers", "All runs", blocks=(Block(caption, evaluated(ordered), table=tables.runs(ordered)),))
 
 
 def _by_recipe(contents: Contents) -> dict[str, list[ShownRun]]:
@@ -429,14 +370,6 @@ def _by_recipe(contents: Contents) -> dict[str, list[ShownRun]]:
 
 def _any(runs: Iterable[ShownRun], recipe: str) -> bool:
     return any(run.recipe == recipe for run in runs)
-
-
-def _evaluated(runs: Sequence[ShownRun]) -> tuple[Step, ...]:
-    return tuple(run.evaluated for run in runs)
-
-
-def _distinct(steps: Iterable[Step]) -> tuple[Step, ...]:
-    return tuple({step.name: step for step in steps}.values())
 
 
 def _in_words(run: ShownRun, *, net: bool = False) -> str:

@@ -24,7 +24,7 @@ def in_one_sentence(
     Args:
         failed: The failed reproduction.
         best: The paper's recipe.
-        ladder: Of the same net.
+        ladder: What the ladder measured of the same net.
         outside: The names of test sets, and what the paper's recipe reaches there; the first is told of.
     """
     parts = []
