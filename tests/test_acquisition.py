@@ -188,7 +188,7 @@ def test_of_a_property_the_value_is_told_that_differs_most_and_counted_exactly(t
         title=PROPERTIES["file_format"].title, known=Counts(covid=0, non=0)
     )
     (said,) = found.sentences()
-    assert "the short side of the original in pixels is 320 for 0 of 60 COVID images and 110 of 120 others" in said
+    assert "The short side of the original in pixels is 320 for 0 of 60 COVID images and 110 of 120 others" in said
     _, block = found.blocks(Step("baselines", "", {}, (), ()))
     assert block.table.rows[0] == (size.title, "320", "0 of 60", "110 of 120", "0.958")
     assert block.table.rows[2][1] == "not known"

@@ -38,7 +38,7 @@ from deepcovid.nets.zoo import NETS
 from deepcovid.parameters import validate
 from deepcovid.report.checklists import read_checklists
 from deepcovid.schema import read_yaml
-from deepcovid.settings import FolderSource
+from deepcovid.settings.datasets import FolderSource
 from deepcovid.sources import folder as own_images
 from deepcovid.statistics import published
 from stages import _run
