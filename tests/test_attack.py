@@ -11,7 +11,7 @@ import pytest
 from benchmarks.attack import inputs
 from benchmarks.attack.mutations import BINARY, TEXT
 from benchmarks.attack.tries import REFUSED, SURVIVED, TRACEBACK, WRONG, AcceptedWrongly, Part
-from deepcovid.errors import UserError
+from deepcovid.errors import TERMINATED, UserError
 from tests.checkouts import ROOT, run
 
 NOTHING = dict.fromkeys(("kills", "dvc", "inputs", "outputs"), 0)
@@ -66,6 +66,13 @@ def test_each_try_is_told_by_how_it_ended_and_the_next_one_is_made():
     ]
     for result in results:
         assert ENDS[result.kind][2] in result.said
+
+
+@pytest.mark.parametrize("stopped", [KeyboardInterrupt(), SystemExit(TERMINATED)])
+def test_a_harness_that_is_stopped_stops(stopped):
+    part = Part("stopped", [("a", raising(stopped))], seconds=9, apart=False)
+    with pytest.raises(type(stopped)):
+        list(part.results(0, range(2)))
 
 
 def test_a_seed_and_a_number_repeat_a_try():

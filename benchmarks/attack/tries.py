@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from deepcovid.errors import UserError, describe
+from deepcovid.errors import TERMINATED, UserError, describe
 
 Attack = Callable[[Random], None]
 MEMORY = 4 * 2**30  # bytes that a try may take beyond what this process has
@@ -130,10 +130,12 @@ def outcome(attack: Attack, random: Random) -> tuple[str, str]:
     except (UserError, OSError) as error:
         said = describe(error)
     except SystemExit as error:
+        if error.code == TERMINATED:  # the harness is stopped
+            raise
         if not error.code:
             return SURVIVED, ""
         said = str(error.code)
-    except BaseException as error:
+    except Exception as error:
         return TRACEBACK, _place(error)
     else:
         return SURVIVED, ""
