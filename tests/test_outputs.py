@@ -16,6 +16,7 @@ stages:
   file: {cmd: "echo 123 > file", outs: [file]}
   folder: {cmd: "mkdir -p folder/a folder/a-b && echo 1 > folder/a/x && echo 2 > folder/a-b/é", outs: [folder]}
   kept: {cmd: "mkdir -p kept && echo 3 > kept/x", outs: [{kept: {cache: false}}]}
+  empty: {cmd: "mkdir -p empty", outs: [{empty: {cache: false}}]}
 """
 
 
@@ -53,12 +54,18 @@ def checked(made, monkeypatch, capsys):
 def test_hashes_are_those_of_dvc(checked):
     outs = [out for stage in YAML(typ="safe").load(Path("dvc.lock"))["stages"].values() for out in stage["outs"]]
     assert {out["path"]: out["md5"] for out in outs} == {
-        name: digest_of(Path(name)) for name in ("file", "folder", "kept")
+        name: digest_of(Path(name)) for name in ("file", "folder", "kept", "empty")
     }
 
 
 def test_outputs_that_are_as_recorded_pass(checked):
-    assert checked() == (0, "bytes: 3 outputs are as dvc.lock records them, 0 are not\n")
+    assert checked() == (0, "bytes: 4 outputs are as dvc.lock records them, 0 are not\n")
+
+
+def test_an_empty_folder_which_git_does_not_keep_may_be_absent(checked):
+    Path("empty").rmdir()
+    assert checked() == (0, "bytes: 4 outputs are as dvc.lock records them, 0 are not\n")
+    Path("empty").mkdir()
 
 
 def rewritten(name):
@@ -85,7 +92,7 @@ def test_each_file_that_is_not_as_recorded_is_listed(checked, damage, line):
     damage()
     status, out = checked()
     assert status == 1
-    assert out.splitlines()[:2] == [line, "bytes: 2 outputs are as dvc.lock records them, 1 are not"]
+    assert out.splitlines()[:2] == [line, "bytes: 3 outputs are as dvc.lock records them, 1 are not"]
     assert "`dvc repro`" in out
 
 
@@ -108,7 +115,7 @@ def test_outputs_of_stages_that_the_record_lost_are_listed(checked):
     YAML().dump(lock, Path("dvc.lock"))
     status, out = checked()
     assert status == 1
-    assert out.splitlines()[:2] == ["UNKNOWN kept", "bytes: 2 outputs are as dvc.lock records them, 1 are not"]
+    assert out.splitlines()[:2] == ["UNKNOWN kept", "bytes: 3 outputs are as dvc.lock records them, 1 are not"]
     assert "`deepcovid doctor`" in out
 
 

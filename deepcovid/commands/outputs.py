@@ -15,6 +15,8 @@ from deepcovid.errors import UserError, reason_of
 from deepcovid.progress import track
 from deepcovid.recorded import LOCK, digest_of, read_lock
 
+EMPTY = "d751713988987e9331980363e24189ce.dir"  # what DVC records of an empty folder
+
 
 class Output(NamedTuple):
     """An output, and the hashes that dvc.lock records of it.
@@ -75,6 +77,8 @@ def _differences(output: Output, cache: Path) -> Iterator[str]:
     """Yield a line for each file of an output that differs, is missing, or is one too many."""
     path = output.path
     if not path.exists():
+        if EMPTY in output.digests:  # git keeps no empty folder
+            return
         yield f"MISSING {path}"
         return
     if digest_of(path) in output.digests:
