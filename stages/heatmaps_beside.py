@@ -50,8 +50,8 @@ def shown_of(parameters: Parameters, dataset: str, model: str, images: str) -> d
     """Return the maps by group: of COVID-19 images, and of images without it of both collections."""
     rows, maps = read_maps(dataset, model, parameters.image_size)
     table = catalogue.read(paths.data(images, "images.csv"))
+    whole = read_pixels_of_any_size(images, len(table))  # refuses another table
     other = without_covid(dataset, images, table, parameters.heatmaps.images)
-    whole = read_pixels_of_any_size(images, len(table))
     (pixels,) = resized([np.asarray(whole[other.index])], parameters.image_size)
     explained, net = explained_by(parameters, dataset, model), trunk(*read_state(paths.weights(dataset, model)))
     scores = explained.scores_of(net, pixels)
