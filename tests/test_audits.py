@@ -219,7 +219,7 @@ def test_the_verdict_is_five_short_sentences_each_with_its_number():
     patients = changed(CHANGED.nets["resnet18"], parts=None)
     *_, last = verdict(found(external()) | {"changed": changed(CHANGED, nets={"resnet18": patients})}, "resnet18")
     assert last == (
-        "In the frame of an image without COVID-19, ResNet18 finds 12 of 100 COVID-19 images; in that of another "
+        "ResNet18 finds 85 of 100 COVID-19 images; in the frame of an image without COVID-19, 12; in that of another "
         "COVID-19 patient, 80."
     )
     assert list(verdict(found(external()), "alexnet")) == []

@@ -158,7 +158,7 @@ def test_the_smallest_sets_are_found_and_named(settings, detecting, smallest, se
     fails = part.smallest != [[]]
     assert text.startswith("A head detects if it finds 50 % of the COVID-19 images, and clears 50 % of the others")
     counts = "all call every image alike and none detects" if fails else "none call every image alike and 5 detect"
-    assert f"the failed reproduction has 5 heads, one a seed: {counts}." in text
+    assert f"the ladder starts from 5 heads, one a seed: {counts}." in text
     assert f"Of 128 combinations of the switches, {part.detecting} make every head detect." in text
 
 

@@ -604,7 +604,12 @@ def test_the_answer_is_one_sentence_of_what_was_measured():
     run, found = one_run("resnet18", "paper").result, audits.external().nets["resnet18"]["paper"]
     text = in_one_sentence(run, run, LADDER, [("cohen", found)])
     assert len(text.split()) <= 30
-    assert text.startswith("The failure comes back in none of 2 heads, 1 switch repairs it on a frozen net, and ")
+    assert text.startswith("The failure comes back in none of 2 heads, and ")  # so that nothing is to be repaired
+    alike = run.over_seeds.collapsed.model_copy(update={"mean": None, "max": 1.0})
+    failed = run.model_copy(update={"over_seeds": run.over_seeds.model_copy(update={"collapsed": alike})})
+    told = in_one_sentence(failed, run, LADDER, [("cohen", found)])
+    assert told.startswith("The failure comes back in 2 of 2 heads, 1 switch repairs it on a frozen net, and ")
+    assert len(told.split()) <= 30
     assert text.endswith(f"{run.auc.value:.3f}, and {found.run.auc.value:.3f} on cohen.")
     assert in_one_sentence(None, run, None, []) == f"The paper's recipe reaches an AUC of {run.auc.value:.3f}."
     assert in_one_sentence(None, None, None, []) == ""

@@ -30,10 +30,10 @@ def verdict(found: Mapping[str, Audit], model: str) -> Iterator[str]:
         )
     for collection in _of(found, Collection):
         if learned := collection.nets.get(model):
-            control = f"; similar findings of their own, {spread(learned.similar.auc)}" if learned.similar else ""
+            control = f"; control heads, on similar findings, {spread(learned.similar.auc)}" if learned.similar else ""
             yield (
-                f"Heads that learned images of {collection.images} without COVID-19 in its place reach "
-                f"{spread(learned.collection.auc)} there{control}."
+                f"Heads that learned images of {collection.images} without COVID-19 instead reach "
+                f"{spread(learned.collection.auc)} on the same test{control}."
             )
     for external, own in tested:
         yield f"On {external.images}, the heads of {net} that saw COVID-19 reach {spread(own.run.auc)}."
@@ -51,8 +51,8 @@ def verdict(found: Mapping[str, Audit], model: str) -> Iterator[str]:
         elif moved and OTHER_FRAME in moved.shifts and LIKE_FRAME in moved.shifts:
             other, like = moved.shifts[OTHER_FRAME], moved.shifts[LIKE_FRAME]
             yield (
-                f"In the frame of an image without COVID-19, {net} finds {other.called} of {other.images} COVID-19 "
-                f"images; in that of another COVID-19 patient, {like.called}."
+                f"{net} finds {other.called_before} of {other.images} COVID-19 images; in the frame of an image "
+                f"without COVID-19, {other.called}; in that of another COVID-19 patient, {like.called}."
             )
 
 

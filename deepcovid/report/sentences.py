@@ -30,7 +30,7 @@ def in_one_sentence(
     parts = []
     if failed:
         parts.append(f"the failure comes back in {failed.collapsed_heads or 'none'} of {failed.over_seeds.heads} heads")
-    if ladder and ladder.smallest and ladder.smallest[0]:
+    if failed and failed.collapsed_heads and ladder and ladder.smallest and ladder.smallest[0]:
         count = len(ladder.smallest[0])
         parts.append(f"{count} switch{'es repair' if count > 1 else ' repairs'} it on a frozen net")
     if best:
@@ -59,7 +59,7 @@ def finding(title: str, ladder: NetLadder) -> Iterator[str]:
         if rung.net == "replayed" and rung.direction != "down" and (rung.direction == "aside" or rung.step == 0):
             yield _rung(title, rung)
     yield (
-        f"With {title} as a frozen net, the failed reproduction has {frozen.heads} heads, one a seed: "
+        f"With {title} as a frozen net, the ladder starts from {frozen.heads} heads, one a seed: "
         f"{_some(frozen.collapsed, frozen.heads)} call every image alike and {_few(frozen.detecting)}."
     )
     yield f"Of {ladder.combinations} combinations of the switches, {ladder.detecting} make every head detect."
