@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 from benchmarks.attack.study import Stage, Study, killed
-from benchmarks.attack.tries import SURVIVED, Attack
+from benchmarks.attack.tries import SURVIVED, Attack, end
 
 RUN = ("resolve", "download@phantom", "split@phantom")  # what a killed `dvc repro` runs
 
@@ -24,8 +24,7 @@ def stage_at_any_moment(study: Study, random: Random) -> None:
     stage = _prepared(study, random)
     process = study.started(stage)
     process.join(random.uniform(0, study.seconds[stage.name]))
-    process.kill()
-    process.join()
+    end(process)
     _check(study, stage)
 
 
@@ -39,8 +38,7 @@ def stage_while_it_writes(study: Study, random: Random) -> None:
         if (now := _names(folders)) != names:
             names, changes = now, changes + 1
     time.sleep(random.choice((0, random.uniform(0, 0.02))))
-    process.kill()
-    process.join()
+    end(process)
     _check(study, stage)
 
 
@@ -51,11 +49,11 @@ def _names(folders: Iterable[Path]) -> list[str]:
 def whole_run(study: Study, random: Random) -> None:
     study.restore()
     # DVC and the start of each stage take seconds too.
-    end = time.monotonic() + random.uniform(0, 5 + 3 * sum(study.seconds[name] for name in RUN))
+    moment = time.monotonic() + random.uniform(0, 5 + 3 * sum(study.seconds[name] for name in RUN))
 
     def over() -> bool:
         time.sleep(0.01)
-        return time.monotonic() > end
+        return time.monotonic() > moment
 
     killed(("repro", "--force", RUN[-1]), study.folder, over, random)
     study.check(study.stages, absent=True)

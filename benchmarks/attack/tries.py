@@ -6,6 +6,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from multiprocessing import Process
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
@@ -73,8 +74,7 @@ class Part(NamedTuple):
                 worker.join()
                 said = f"the process ended with {worker.exitcode}"
             finally:
-                worker.kill()
-                worker.join()
+                end(worker)
             if waiting:
                 number = waiting.pop(0)
                 yield Result(number, self.kind(number)[0], TRACEBACK, said)
@@ -109,7 +109,8 @@ def _work(part: Part, seed: int, numbers: list[int], results: Connection) -> Non
 
 
 def limited() -> None:
-    """Limit this process's memory, and let it say nothing."""
+    """Limit this process's memory, let it say nothing, and let it be killed with the processes that it starts."""
+    os.setpgid(0, 0)
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, taken + MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -117,6 +118,14 @@ def limited() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (1, 2):
         os.dup2(nothing, stream)
+
+
+def end(process: Process) -> None:
+    """Kill a process that is `limited`, and what it has started: a pool's processes would wait for ever."""
+    with suppress(ProcessLookupError):  # it has ended with all of them, or is not limited yet
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.join()
 
 
 def outcome(attack: Attack, random: Random) -> tuple[str, str]:
