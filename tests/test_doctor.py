@@ -154,6 +154,16 @@ def test_outside_a_project_it_says_where_to_run_it(tmp_path, monkeypatch):
         main(["doctor"])
 
 
+def test_the_home_of_nobody_is_a_folder_that_is_not_there(project, params):
+    params["dataset"]["folder"]["source"] |= {"images": "~nobody-at-all/images", "table": "~nobody-at-all/a.csv"}
+    own = validate(params, "params.yaml", NETS).dataset["folder"]
+    _, lacks = doctor.needs(own, ["resnet18"], [])
+    assert [line.split(";")[0] for line in lacks] == [
+        "dataset.folder.source.images: ~nobody-at-all/images is not there",
+        "dataset.folder.source.table: ~nobody-at-all/a.csv is not there",
+    ]
+
+
 @pytest.mark.parametrize(
     ("there", "dataset", "downloads", "lacks"),
     [

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from deepcovid import __version__
 from deepcovid.errors import Problem, UserError
+from deepcovid.files import expanded
 
 if TYPE_CHECKING:
     from deepcovid.settings.datasets import DatasetSettings
@@ -69,8 +70,9 @@ def installed(package: str) -> str | None:
 def device() -> str:
     """Return which device `features.device: auto` takes."""
     import torch
+    from joblib import cpu_count  # the number that the stages share their work among
 
-    cpu = f"cpu, {len(os.sched_getaffinity(0))} cores"
+    cpu = f"cpu, {cpu_count()} cores"
     if not torch.cuda.is_available():
         return f"{cpu}; no GPU that torch can use"
     names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
@@ -128,7 +130,7 @@ def needs(dataset: "DatasetSettings", models: Iterable[str], mirrors: Sequence[P
     files, lacks, source = list[RemoteFile](), list[str](), dataset.source
     if source.kind == "folder":
         for key, value in (("images", source.images), ("table", source.table)):
-            if not value or not Path(value).expanduser().exists():
+            if not value or not expanded(value).exists():
                 what = f"{value} is not there" if value else "it is blank"
                 lacks.append(f'dataset.folder.source.{key}: {what}; see "Your own images" in docs/data.md')
     else:
