@@ -27,6 +27,14 @@ def params():
     return YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
 
 
+@pytest.fixture(scope="module")
+def head(tmp_path_factory):
+    """The path of a random head, with its weights where the pipeline has them."""
+    from tests.trained import trained_folder  # it imports torch, which most tests do without
+
+    return trained_folder(tmp_path_factory.mktemp("trained"))
+
+
 @pytest.fixture(scope="session")
 def refused():
     """A block that must raise UserError, in one line that holds all the given parts."""

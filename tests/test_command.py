@@ -32,12 +32,6 @@ from tests.trained import MODEL, random_head, trained_folder
 RESEARCH_ONLY = "Research only, not for diagnosis."
 
 
-@pytest.fixture(scope="module")
-def head(tmp_path_factory):
-    """The path of a random head, with its weights where the pipeline has them."""
-    return trained_folder(tmp_path_factory.mktemp("trained"))
-
-
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """The current folder, with images in it and in a sub folder."""

@@ -30,16 +30,10 @@ from stages.split import split
 from tests.browser import visit
 from tests.checkouts import ROOT, run, settings_of
 from tests.radiographs import dicom, jpeg, noise
-from tests.trained import random_weights, trained_folder
+from tests.trained import random_weights
 
 FILES = ["report.html", "results.json", "roc.csv", "scores.csv", "put_aside.csv"]
 IMAGES = 24
-
-
-@pytest.fixture(scope="module")
-def head(tmp_path_factory):
-    """The path of a random head whose cut-off splits the images below."""
-    return trained_folder(tmp_path_factory.mktemp("trained"))
 
 
 @pytest.fixture
