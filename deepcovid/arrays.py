@@ -117,11 +117,20 @@ def _dims(shape: tuple[int | None, ...]) -> str:
     return f"({' x '.join('any' if length is None else str(length) for length in shape)})"
 
 
-def batches(path: Path, size: int) -> Iterator[NDArray[Any]]:
-    """Yield the rows of a .npy file in batches; memory is that of one batch, where a map's pages would add up."""
+def batches(path: Path, size: int, start: int = 0, stop: int | None = None) -> Iterator[NDArray[Any]]:
+    """Yield rows of a .npy file in batches; memory is that of one batch, where a map's pages would add up.
+
+    Args:
+        path: The file.
+        size: Rows in a batch; the last may have fewer.
+        start: The first row.
+        stop: The row after the last; None for all that there are.
+    """
     whole = load_array(path)
+    stop = len(whole) if stop is None else stop
+    row_shape = whole.shape[1:]
     with path.open("rb") as stream:
-        stream.seek(whole.offset)
-        for start in range(0, len(whole), size):
-            shape = (min(size, len(whole) - start), *whole.shape[1:])
+        stream.seek(whole.offset + start * math.prod(row_shape) * whole.itemsize)
+        for first in range(start, stop, size):
+            shape = (min(size, stop - first), *row_shape)
             yield np.fromfile(stream, whole.dtype, count=math.prod(shape)).reshape(shape)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from deepcovid.errors import REMAKE, UserError, reason_of
 
@@ -223,3 +223,40 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file as 64 hex digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+class Known(NamedTuple):
+    """A file and what is in it, for processes that may see another file under its name, as on another machine."""
+
+    path: Path
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Return a file as it is now."""
+        return cls(path.absolute(), _sha256_once(path.absolute(), *_changes_with(path)))
+
+    def checked(self) -> Path:
+        """Return the file's path.
+
+        Raises:
+            UserError: The file is not there, or something else is in it.
+        """
+        try:
+            found = _sha256_once(self.path, *_changes_with(self.path))
+        except FileNotFoundError:
+            raise UserError(f"{self.path}: not there; share the folder with every worker, under this path") from None
+        if found != self.sha256:
+            raise UserError(f"{self.path}: not the file that the work began with; share one folder with every worker")
+        return self.path
+
+
+def _changes_with(path: Path) -> tuple[int, int]:
+    """Return a file's size and time, which are other ones when its content is."""
+    facts = path.stat()
+    return facts.st_size, facts.st_mtime_ns
+
+
+@cache
+def _sha256_once(path: Path, size: int, time: int) -> str:
+    return sha256_of(path)

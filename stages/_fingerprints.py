@@ -19,6 +19,8 @@ ROOT = Path(__file__).parent.parent
 OURS = ("deepcovid", "stages")
 # Tables whose lines are among the resolved parameters, so that one more makes nothing stale.
 TABLES = {"deepcovid.nets.zoo"}
+# Packages that say where work is done, which changes no result.
+ASIDE = {"dask", "distributed"}
 # Packages that are imported under another name than they are installed under.
 INSTALLED_AS = {
     "PIL": "pillow",
@@ -65,6 +67,11 @@ def packages_of(stage: str) -> str:
     return ", ".join(f"{name} {_version(name)}" for name in sorted(names, key=str.lower))
 
 
+def versions_of(stage: str) -> dict[str, str]:
+    """Return the code of a stage and the packages that it imports, each by its name with its fingerprint or version."""
+    return {"code": code_of(stage), **dict(package.split() for package in packages_of(stage).split(", "))}
+
+
 @cache
 def modules_of(stage: str) -> frozenset[str]:
     """Return the names of the modules of ours that a stage consists of."""
@@ -101,7 +108,7 @@ def module_at(name: str) -> Module:
             parts = module.split(".")
             whole = [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
             ours |= {*whole, *(f"{module}.{one}" for one in names if _file(f"{module}.{one}"))}
-        elif top not in sys.stdlib_module_names:
+        elif top not in sys.stdlib_module_names | ASIDE:
             packages.add(INSTALLED_AS.get(top, top))
     return Module(frozenset(ours), frozenset(packages), digest)
 

@@ -4,33 +4,38 @@ Where they were decoded at another image_size than this data set's, they are res
 see what they know. The resampling is that of decoding, bilinear and antialiased.
 """
 
+from functools import partial
+
+import torch
+
 from deepcovid import catalogue
-from deepcovid.arrays import batches
-from deepcovid.audits.unseen import candidates, chosen
+from deepcovid.audits.unseen import candidates
 from deepcovid.errors import UserError
-from deepcovid.files import replacing
+from deepcovid.files import Known, replacing
 from deepcovid.images.resizing import resized
-from deepcovid.nets.features import write_features
-from deepcovid.nets.trunks import read_state, trunk
+from deepcovid.nets.features import FeaturePass
 from deepcovid.parameters import Parameters
+from deepcovid.passes import passing
 from stages import _run, paths
+from stages._fingerprints import versions_of
 from stages._pixels import read_pixels_of_any_size
 
 
 def external_features(parameters: Parameters, dataset: str, images: str) -> None:
-    table, pixels = catalogue.read(paths.data(images, "images.csv")), paths.data(images, "pixels.npy")
-    options = parameters.features
+    table, options = catalogue.read(paths.data(images, "images.csv")), parameters.features
     read_pixels_of_any_size(images, len(table))  # refuses other images
     rows = candidates(table)
     if rows.empty:
         raise UserError(f"--images {images}: no test image; name a data set with other images")
-    with replacing(paths.external_features(dataset, images)) as folder:
+    pixels, wanted = Known.of(paths.data(images, "pixels.npy")), table.index.isin(rows.index)
+    view, unfinished = partial(resized, size=parameters.image_size), paths.unfinished("external", dataset, images)
+    target = paths.external_features(dataset, images)
+    with passing(unfinished, partial(versions_of, "external_features")) as write, replacing(target) as folder:
         folder.mkdir()
         for model in parameters.models:
-            net = trunk(*read_state(paths.weights(dataset, model)))
-            decoded = chosen(batches(pixels, options.batch_size), table.index.isin(rows.index))
-            seen = resized(decoded, parameters.image_size)
-            write_features(folder / f"{model}.npy", net, seen, len(rows), options, f"{model} on {images}")
+            weights = Known.of(paths.weights(dataset, model))
+            own = FeaturePass(weights, pixels, len(table), options, torch.get_num_threads(), wanted, view)
+            write(folder / f"{model}.npy", [own], f"{model} on {images}")
 
 
 if __name__ == "__main__":

@@ -4,28 +4,27 @@ An audited net also sees every image once more for each square that hides its mi
 of the same kind with random weights, which has learnt from no picture of anything, sees every image too.
 """
 
-from collections.abc import Iterable
-from pathlib import Path
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import nn
+import torch
 
 from deepcovid import catalogue
-from deepcovid.arrays import batches, load_array
+from deepcovid.arrays import load_array
 from deepcovid.audits.hiding import hide, squares
-from deepcovid.files import read_csv, replacing
-from deepcovid.nets.features import write_features
-from deepcovid.nets.trunks import read_state, trunk
+from deepcovid.files import Known, read_csv, replacing
+from deepcovid.nets.features import FeaturePass, View
+from deepcovid.nets.trunks import write_state
 from deepcovid.nets.weights import random_state
 from deepcovid.parameters import Parameters
+from deepcovid.passes import passing
 from stages import _run, paths
 from stages._calibration import calibration_images
+from stages._fingerprints import versions_of
 from stages._pixels import read_pixels
 
 
 def features(parameters: Parameters, dataset: str, model: str) -> None:
-    pixels, options = paths.data(dataset, "pixels.npy"), parameters.features
     size, count = parameters.image_size, parameters.weights.calibration_images
     images = len(catalogue.read(paths.data(dataset, "images.csv")))
     read_pixels(dataset, size, images)  # refuses other images, or another size
@@ -33,23 +32,26 @@ def features(parameters: Parameters, dataset: str, model: str) -> None:
     copies = len(read_csv(names, ("image_id", "augmentation_of"), dtype=str, keep_default_na=False))
     load_array(spare, (copies, size, size, None), np.uint8, names)
 
-    def extract(net: nn.Module, seen: Iterable[NDArray[np.uint8]], number: int, target: Path, what: str) -> None:
-        write_features(target, net, seen, number, options, f"{model}, {what}")
+    def seen_by(weights: Known, pixels: Known, rows: int, view: View | None = None) -> FeaturePass:
+        return FeaturePass(weights, pixels, rows, parameters.features, torch.get_num_threads(), view=view)
 
-    net = trunk(*read_state(paths.weights(dataset, model)))
-    with replacing(paths.features(dataset, model).parent) as folder:
+    weights, pixels = Known.of(paths.weights(dataset, model)), Known.of(paths.data(dataset, "pixels.npy"))
+    target, unfinished = paths.features(dataset, model).parent, paths.unfinished("features", dataset, model)
+    with passing(unfinished, partial(versions_of, "features")) as write, replacing(target) as folder:
         folder.mkdir()
-        extract(net, batches(pixels, options.batch_size), images, folder / "images.npy", "images")
-        extract(net, batches(spare, options.batch_size), copies, folder / "spare.npy", "spare copies")
+        write(folder / "images.npy", [seen_by(weights, pixels, images)], f"{model}, images")
+        write(folder / "spare.npy", [seen_by(weights, Known.of(spare), copies)], f"{model}, spare copies")
         if audit := parameters.audit_passes[model]:
-            sweep = squares(audit.hiding)
-            hidden = (hide(batch, square) for square in sweep for batch in batches(pixels, options.batch_size))
-            if sweep:
-                extract(net, hidden, len(sweep) * images, folder / "hidden.npy", "middle hidden")
+            hidden = [partial(hide, square=square) for square in squares(audit.hiding)]
+            if hidden:
+                passes = [seen_by(weights, pixels, images, view) for view in hidden]
+                write(folder / "hidden.npy", passes, f"{model}, middle hidden")
             if audit.untrained_seed is not None:
                 sample = calibration_images(dataset, size, audit.untrained_seed, count)
-                net = trunk(model, random_state(model, audit.untrained_seed, sample))
-                extract(net, batches(pixels, options.batch_size), images, folder / "untrained.npy", "untrained")
+                with replacing(unfinished / "untrained.safetensors") as state:
+                    write_state(state, model, random_state(model, audit.untrained_seed, sample))
+                untrained = Known.of(unfinished / "untrained.safetensors")
+                write(folder / "untrained.npy", [seen_by(untrained, pixels, images)], f"{model}, untrained")
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def shown_of(parameters: Parameters, dataset: str, model: str, images: str) -> d
     table = catalogue.read(paths.data(images, "images.csv"))
     whole = read_pixels_of_any_size(images, len(table))  # refuses another table
     other = without_covid(dataset, images, table, parameters.heatmaps.images)
-    (pixels,) = resized([np.asarray(whole[other.index])], parameters.image_size)
+    pixels = resized(np.asarray(whole[other.index]), parameters.image_size)
     explained, net = explained_by(parameters, dataset, model), trunk(*read_state(paths.weights(dataset, model)))
     scores = explained.scores_of(net, pixels)
 

@@ -13,6 +13,7 @@ RESOLVED = Path("resolved")
 PLOTS = Path("plots")
 RESULTS = Path("results")
 REPLAYED = RESULTS / "replayed"
+UNFINISHED = Path("unfinished")
 
 
 def resolved(dataset: str) -> Path:
@@ -136,3 +137,11 @@ def provenance_of_weights(dataset: str) -> Path:
 def provenance(dataset: str, name: str) -> Path:
     """Return a file that says where bytes came from, kept by git."""
     return Path("provenance") / dataset / f"{name}.json"
+
+
+def unfinished(stage: str, dataset: str, item: str) -> Path:
+    """Return the folder of what a stage has finished of its work while it runs; neither DVC nor git keeps it.
+
+    `item` is what else the stage is of: a net, or the data set whose images it sees.
+    """
+    return UNFINISHED / stage / dataset / item

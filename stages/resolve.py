@@ -3,7 +3,10 @@
 Everything that a user may have written wrongly is checked here, before anything runs.
 """
 
+import shutil
+
 from deepcovid.files import expanded, replacing, write_json
+from deepcovid.nets.zoo import NETS
 from deepcovid.parameters import Settings
 from stages import _fingerprints, _run, paths
 from stages._resolved import read_published, resolved
@@ -18,6 +21,9 @@ def resolve(settings: Settings) -> None:
         folder.mkdir()
         for dataset in settings.dataset:
             write_json(folder / paths.resolved(dataset).name, resolved(settings, dataset, stages))
+    for folder in paths.UNFINISHED.glob("*/*/*"):  # of work that was stopped and that no stage goes on with
+        if folder.parent.name not in settings.dataset or folder.name not in {*settings.dataset, *NETS}:
+            shutil.rmtree(folder)
     paths.REPLAYED.mkdir(parents=True, exist_ok=True)  # stages read all of it, and nothing is in it before a replay
 
 

@@ -6,14 +6,13 @@ import pytest
 import torch
 import torchvision
 from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from deepcovid import catalogue
 from deepcovid.audits.external import Collections, External, Outside
 from deepcovid.audits.parts import across, contrasts, parts_of
-from deepcovid.audits.unseen import LeftOut, check_images, chosen, left_out, trained_on
+from deepcovid.audits.unseen import LeftOut, check_images, left_out, trained_on
 from deepcovid.files import sha256_of, write_csv
 from deepcovid.heads.scoring import score, score_table
 from deepcovid.nets.trunks import write_state
@@ -74,15 +73,6 @@ def test_no_patient_of_the_training_images_is_left(test, train):
     assert len(left) + left_out(seen).images == len(test)
     unknown = test[test["patient_id"] == ""]
     assert set(unknown["image_id"]) <= set(left["image_id"])
-
-
-@given(mask=st.lists(st.booleans(), min_size=1, max_size=20).map(np.array), size=st.integers(1, 6))
-def test_chosen_images_come_in_order_and_in_no_empty_batch(mask, size):
-    images = np.arange(len(mask), dtype=np.uint8)
-    batches = [images[start : start + size] for start in range(0, len(images), size)]
-    got = list(chosen(batches, mask))
-    assert all(len(batch) for batch in got)
-    assert np.concatenate([*got, np.empty(0, np.uint8)]).tolist() == images[mask].tolist()
 
 
 def test_too_few_images_are_refused_with_how_many_were_left_out(refused):

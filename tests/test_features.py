@@ -3,11 +3,14 @@ import io
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from torchvision import transforms
 
 from deepcovid.errors import UserError
-from deepcovid.nets.features import choose_device, extract
+from deepcovid.files import Known
+from deepcovid.nets.features import FeaturePass, choose_device, extract
 from deepcovid.nets.trunks import trunk
 from deepcovid.nets.weights import random_state
 from deepcovid.settings.analyses import FeatureSettings
@@ -55,6 +58,18 @@ def test_the_batch_size_does_not_change_features_and_runs_repeat_to_the_bit():
     assert np.array_equal(one, again)
     assert one.shape == (7, 512)
     np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+@given(wanted=st.lists(st.booleans(), min_size=1, max_size=20).map(np.array), size=st.integers(1, 6))
+def test_a_pass_sees_the_wanted_images_in_order_and_no_empty_batch(tmp_path_factory, wanted, size):
+    path = tmp_path_factory.mktemp("wanted") / "pixels.npy"
+    np.save(path, np.arange(len(wanted), dtype=np.uint8))
+    settings = SETTINGS.model_copy(update={"batch_size": size})
+    own = FeaturePass(Known.of(path), Known.of(path), len(wanted), settings, 1, wanted, view=np.negative)
+    half = size * (len(wanted) // size // 2)
+    got = [*own._batches(0, half), *own._batches(half, len(wanted))]
+    assert all(len(batch) for batch in got)
+    assert np.concatenate([*got, np.empty(0, np.uint8)]).tolist() == np.negative(np.load(path)[wanted]).tolist()
 
 
 def test_bf16_is_fp32_to_two_digits():

@@ -184,9 +184,8 @@ def test_a_size_that_a_net_cannot_take_is_refused_before_any_weights_are_made(ma
 def test_resizing_is_that_of_decoding_and_leaves_images_of_that_size_alone(channels, size):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (3, SIZE, SIZE, channels), dtype=np.uint8)
-    (found,) = resized([images], size)
+    found = resized(images, size)
     expected = [np.asarray(resize_and_crop(size)(Image.fromarray(image.squeeze()))) for image in images]
     assert found.dtype == np.uint8
     assert np.array_equal(found, np.reshape(expected, found.shape))
-    (same,) = resized([images], SIZE)
-    assert same is images
+    assert resized(images, SIZE) is images

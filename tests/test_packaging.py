@@ -12,7 +12,14 @@ from tests.checkouts import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 NEEDED = {own.name: own for own in map(Requirement, PROJECT["dependencies"])}
 OF_THE_PIPELINE = {own.name: own for own in map(Requirement, PROJECT["optional-dependencies"]["pipeline"])}
-PINS = dict(re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
+OF_A_CLUSTER = {own.name: own for own in map(Requirement, PROJECT["optional-dependencies"]["cluster"])}
+
+
+def pins(file):
+    return dict(re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / file).read_text(), re.MULTILINE))
+
+
+PINS = pins("requirements.txt")
 
 
 def test_what_is_pinned_is_what_is_needed_within_its_range():
@@ -20,6 +27,11 @@ def test_what_is_pinned_is_what_is_needed_within_its_range():
     assert PINS.keys() == ranges.keys()
     assert not NEEDED.keys() & OF_THE_PIPELINE.keys()
     assert [name for name, version in PINS.items() if version not in ranges[name].specifier] == []
+
+
+def test_what_a_cluster_needs_is_pinned_where_its_tests_find_it():
+    pinned = pins("requirements-dev.txt")
+    assert [name for name, own in OF_A_CLUSTER.items() if pinned.get(name) not in own.specifier] == []
 
 
 @pytest.mark.parametrize("command", ["predict", "test", "show", "check"])

@@ -130,6 +130,17 @@ def test_a_published_number_without_a_source_stops_the_pipeline_at_its_start(che
     assert not (checkout / "resolved").exists()
 
 
+def test_unfinished_work_of_a_net_or_data_set_that_is_gone_is_removed(checkout):
+    kept, gone = (
+        ("features/phantom/resnet18", "external/phantom/cohen"),
+        ("features/phantom/old", "features/old/resnet18"),
+    )
+    for name in (*kept, *gone):
+        (checkout / "unfinished" / name).mkdir(parents=True)
+    resolve(checkout)
+    assert [name for name in (*kept, *gone) if (checkout / "unfinished" / name).exists()] == list(kept)
+
+
 def test_a_full_disk_is_an_error_with_a_remedy_and_nothing_is_left(checkout, tmp_path):
     """A file-size limit stands in for a full disk: the write fails half-way."""
     edit_params(checkout, smaller)

@@ -1,10 +1,6 @@
 """Which images of a test set heads may be tested on: originals that were not trained on."""
 
-from collections.abc import Iterable, Iterator
-
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from deepcovid import catalogue
 from deepcovid.errors import UserError
@@ -76,13 +72,3 @@ def check_images(rows: pd.DataFrame, without: LeftOut, origin: str) -> None:
             f"{origin}: {len(rows)} test images, {apart}, and every one {rows['label'].iloc[0]}; "
             "name a data set with images of both classes"
         )
-
-
-def chosen(batches: Iterable[NDArray[np.uint8]], rows: NDArray[np.bool_]) -> Iterator[NDArray[np.uint8]]:
-    """Yield from batches of images those that `rows` (images) has true; a batch of none is skipped."""
-    start = 0
-    for batch in batches:
-        wanted = rows[start : start + len(batch)]
-        start += len(batch)
-        if wanted.any():
-            yield batch[wanted]

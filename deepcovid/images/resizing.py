@@ -1,7 +1,7 @@
 """Images at the size that nets see, with Pillow's bilinear, antialiased resampling, which is torchvision's too."""
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,17 +55,15 @@ def saved_alike(short_side: int, framing: Framing) -> Framing:
     return equalise
 
 
-def resized(batches: Iterable[NDArray[np.uint8]], size: int) -> Iterator[NDArray[np.uint8]]:
-    """Yield batches of square images as uint8 (batch, size, size, channels); those of that size stay as they are.
+def resized(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Return square images as uint8 (images, size, size, channels); those of that size stay as they are.
 
     Args:
-        batches: Each uint8 (batch, side, side, 1 or 3).
-        size: Side of the images that are yielded, pixels.
+        images: uint8 (images, side, side, 1 or 3).
+        size: Side of the images that are returned, pixels.
     """
+    if images.shape[1:3] == (size, size):
+        return images
     framing = resize(size)
-    for batch in batches:
-        if batch.shape[1:3] == (size, size):
-            yield batch
-        else:
-            pictures = [framing(Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)) for image in batch]
-            yield np.stack([np.atleast_3d(np.asarray(picture)) for picture in pictures])
+    pictures = [framing(Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)) for image in images]
+    return np.stack([np.atleast_3d(np.asarray(picture)) for picture in pictures])

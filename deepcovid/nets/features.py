@@ -2,20 +2,23 @@
 
 import ctypes
 import sys
-from collections.abc import Iterable, Iterator
-from itertools import chain
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from deepcovid.arrays import ArrayWriter
+from deepcovid.arrays import batches
 from deepcovid.errors import UserError
+from deepcovid.files import Known
 from deepcovid.images.transform import MEAN, STD
-from deepcovid.progress import bar
+from deepcovid.nets.trunks import read_state, trunk
 from deepcovid.settings.analyses import FeatureSettings
+
+View = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]  # from a batch of images to another one
 
 
 def normalised(pixels: Tensor) -> Tensor:
@@ -57,19 +60,57 @@ def extract(
         yield features
 
 
-def write_features(
-    path: Path, net: nn.Module, batches: Iterable[NDArray[np.uint8]], images: int, settings: FeatureSettings, what: str
-) -> None:
-    """Write the features of all batches, `images` in number, to a .npy file: float32 (images, features).
+class FeaturePass(NamedTuple):
+    """A pass of a frozen net over images, for `deepcovid.passes`: features, float32 (images, features).
 
-    `what` names the work in the progress bar; the rest is as for `extract`.
+    Attributes:
+        weights: The net, as `deepcovid.nets.trunks.write_state` wrote it.
+        pixels: The images, uint8 (images, side, side, 1 or 3).
+        rows: How many images there are.
+        settings: Device, precision and batch size.
+        threads: On how many threads torch works on a CPU. The last bits depend on it, so it is the same everywhere.
+        wanted: Which images the net is to see (images); None for all. A batch has those among as many rows.
+        view: What it sees in place of a batch of images; None for the images as they are.
     """
-    extracted = iter(extract(net, batches, settings))
-    first = next(extracted)
-    with ArrayWriter(path, first.shape[1:], np.float32) as writer, bar(what, total=images) as progress:
-        for batch in chain([first], extracted):
-            writer.append(batch)
-            progress.update(len(batch))
+
+    weights: Known
+    pixels: Known
+    rows: int
+    settings: FeatureSettings
+    threads: int
+    wanted: NDArray[np.bool_] | None = None
+    view: View | None = None
+
+    @property
+    def batch_size(self) -> int:
+        """How many images are read at a time."""
+        return self.settings.batch_size
+
+    def __call__(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Return the features of the images from `start` to before `stop`.
+
+        Raises:
+            UserError: As `extract`; or weights or pixels are not what they were.
+        """
+        if torch.get_num_threads() != self.threads:
+            torch.set_num_threads(self.threads)
+        net = _net(self.weights, self.settings)
+        features = list(extract(net, self._batches(start, stop), self.settings))
+        return np.concatenate(features) if features else np.empty(0, np.float32)
+
+    def _batches(self, start: int, stop: int) -> Iterator[NDArray[np.uint8]]:
+        for batch in batches(self.pixels.checked(), self.batch_size, start, stop):
+            if self.wanted is not None:
+                batch = batch[self.wanted[start : start + len(batch)]]
+            start += self.batch_size
+            if len(batch):
+                yield self.view(batch) if self.view else batch
+
+
+@lru_cache(maxsize=1)
+def _net(weights: Known, settings: FeatureSettings) -> nn.Module:
+    """Return a net, built once in a process; `extract` turns its weights into those of the settings' precision."""
+    return trunk(*read_state(weights.checked()))
 
 
 def choose_device(name: str) -> torch.device:

@@ -1,0 +1,210 @@
+"""Who does work that is cut into pieces: this process, several on this machine, or the workers of a dask cluster.
+
+Environment variables say so, as no result depends on it:
+
+    DEEPCOVID_EXECUTOR      one (the default): this process, a piece after the other
+                            loky: processes on this machine
+                            dask: workers of the cluster whose scheduler DASK_SCHEDULER_ADDRESS names
+    DEEPCOVID_WORKERS       how many processes of loky; if it is not set, one for each core. It alone means loky.
+
+A worker on another machine runs its own copy of the code, with its own packages. It is asked for their versions with
+each piece, and does nothing where they are not those of the process that hands the pieces out.
+"""
+
+import logging
+import os
+import pickle
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import CancelledError
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from joblib import Parallel, cpu_count, delayed
+
+from deepcovid.errors import UserError, reason_of
+from deepcovid.progress import warn
+
+EXECUTOR, WORKERS, ADDRESS = "DEEPCOVID_EXECUTOR", "DEEPCOVID_WORKERS", "DASK_SCHEDULER_ADDRESS"
+ONE, LOKY, DASK = EXECUTORS = ("one", "loky", "dask")
+DEATHS = 3  # of workers in a row, without a piece done in between, until that is no accident
+PATIENCE = 60  # seconds until the first worker of a cluster is missed
+INSTALL = "python -m pip install -c constraints.txt dask distributed"
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+Versions = dict[str, str]  # of the code and of each package, by name
+Piece = tuple[Versions, bytes, int, bytes]  # the wanted versions, how to learn a worker's, a number, the work
+Done = tuple[int, Any, str]  # the number, what came of the work, and what kept the worker from it
+Job = Callable[[Versions, bytes, int, bytes], Done]
+HandOut = Callable[[Job, Sequence[Piece]], Generator[Done]]
+
+
+class Executor(Protocol):
+    """Does a piece of work for each of several items."""
+
+    def __call__(self, work: Callable[[Item], Value], items: Sequence[Item]) -> Generator[tuple[int, Value]]:
+        """Yield an item's place in `items` and what `work` returns for it, in the order in which the pieces end.
+
+        Raises:
+            UserError: A worker cannot do its work, workers die again and again, or the cluster is gone.
+        """
+
+
+@contextmanager
+def executor(versions: Callable[[], Versions]) -> Iterator[Executor]:
+    """Yield the executor that the environment names.
+
+    Args:
+        versions: What workers must agree on; a function of a module, since each worker calls it too.
+
+    Raises:
+        UserError: A variable has no meaning, dask is not installed, or its scheduler cannot be reached.
+    """
+    workers = _workers()
+    name = os.environ.get(EXECUTOR) or (LOKY if workers else ONE)
+    if name not in EXECUTORS:
+        raise UserError(f"{EXECUTOR} is {name!r}, but it may be {', '.join(EXECUTORS)}; set it to one of these")
+    if name == ONE:
+        yield _one_after_the_other
+    elif name == LOKY:
+        yield partial(_by_workers, partial(_on_this_machine, workers or cpu_count()), versions)
+    else:
+        with _cluster() as hand_out:
+            yield partial(_by_workers, hand_out, versions)
+
+
+def _workers() -> int | None:
+    """Return the number in DEEPCOVID_WORKERS, or None where it is not set."""
+    text = os.environ.get(WORKERS)
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise UserError(f"{WORKERS} is {text!r}, which is no positive number; set it to one, or unset it")
+    return int(text)
+
+
+def _one_after_the_other(work: Callable[[Item], Value], items: Sequence[Item]) -> Generator[tuple[int, Value]]:
+    for number, item in enumerate(items):
+        yield number, work(item)
+
+
+def _by_workers(
+    hand_out: HandOut, versions: Callable[[], Versions], work: Callable[[Item], Value], items: Sequence[Item]
+) -> Generator[tuple[int, Value]]:
+    wanted, ours = versions(), pickle.dumps(versions)
+    pieces = [(wanted, ours, number, pickle.dumps(partial(work, item))) for number, item in enumerate(items)]
+    with closing(hand_out(_in_worker(), pieces)) as results:
+        for number, value, problem in results:
+            if problem:
+                raise UserError(problem)
+            yield number, value
+
+
+def _on_this_machine(workers: int, job: Job, pieces: Sequence[Piece]) -> Generator[Done]:
+    left, deaths = {piece[2]: piece for piece in pieces}, 0
+    while left:
+        parallel = Parallel(workers, backend=LOKY, batch_size=1, pre_dispatch="all", return_as="generator_unordered")
+        results = parallel(delayed(job)(*piece) for piece in left.values())
+        try:
+            for done in results:
+                del left[done[0]]
+                deaths = 0
+                yield done
+        except BrokenProcessPool:  # all that was handed out is lost
+            deaths += 1
+            if deaths == DEATHS:
+                raise UserError(
+                    f"{deaths} workers died, one after the other, as where there is too little memory for all of them; "
+                    f"set {WORKERS} lower"
+                ) from None
+            warn("a worker died; another one does its work again")
+        finally:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # joblib's, where work is called off
+                results.close()
+
+
+def _in_worker() -> Job:
+    """Return a function that does a piece of work in a worker.
+
+    A function in a function travels whole, so that workers, and the scheduler between, need none of our code to load
+    it. The versions are compared first, and the work, which is pickled, is loaded only where they are the same.
+    """
+
+    def in_worker(wanted: Versions, versions: bytes, number: int, piece: bytes) -> Done:
+        """Return the number and what the piece of work returns; or in place of that, what the user can put right."""
+        import pickle
+        import platform
+
+        other = "start it again in the same folder of code and with the same packages as the process that it works for"
+        try:
+            own = pickle.loads(versions)()
+        except Exception as error:  # whatever the loading of other code raises
+            return number, None, f"worker on {platform.node()}: {' '.join(str(error).split())}; {other}"
+        for name in sorted(own.keys() | wanted.keys()):
+            if own.get(name) != wanted.get(name):
+                differs = f"{name} is {own.get(name, 'missing')} instead of {wanted.get(name, 'missing')}"
+                return number, None, f"worker on {platform.node()}: {differs}; {other}"
+        from deepcovid.errors import UserError, describe
+
+        try:
+            return number, pickle.loads(piece)(), ""
+        except (UserError, OSError) as error:
+            return number, None, f"worker on {platform.node()}: {describe(error)}"
+
+    return in_worker
+
+
+@contextmanager
+def _cluster() -> Iterator[HandOut]:
+    """Yield what hands out work to the workers of the dask cluster.
+
+    Not through joblib, whose backend for dask waits for ever where a worker dies again and again at the same work.
+    """
+    try:
+        import dask
+        import distributed
+        from distributed.comm.core import CommClosedError
+    except ImportError:
+        raise UserError(f"{EXECUTOR} is {DASK}, which is not installed; {INSTALL}") from None
+    address = dask.config.get("scheduler-address", None)
+    if not address:
+        raise UserError(f"{EXECUTOR} is {DASK}, but {ADDRESS} is not set; set it to the address of the scheduler")
+    for name in ("distributed", "distributed.client"):  # whose errors come in one line of ours
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    client, reason = None, ""
+    try:
+        client = distributed.Client(address, set_as_default=False)
+    except (OSError, ValueError) as error:
+        reason = reason_of(error)
+    if client is None:  # not in the block above: dask takes a minute to end while an error holds what it made
+        raise UserError(f"{ADDRESS}: no scheduler at {address} ({reason}); start one, or correct the address")
+    with client:
+
+        def hand_out(job: Job, pieces: Sequence[Piece]) -> Generator[Done]:
+            futures = [client.submit(job, *piece, pure=False) for piece in pieces]
+            try:
+                for future in distributed.as_completed(futures, loop=client.loop):
+                    yield future.result()
+            except (CancelledError, CommClosedError):
+                raise UserError(
+                    f"the scheduler at {address} is gone; start it and its workers again, then run again: what was "
+                    "finished is kept"
+                ) from None
+            except distributed.KilledWorker as error:
+                raise UserError(
+                    f"several workers died at the same work ({reason_of(error)}), as where there is too little memory; "
+                    "give each worker more"
+                ) from None
+
+        try:
+            client.wait_for_workers(1, PATIENCE)
+        except TimeoutError:
+            raise UserError(
+                f"the scheduler at {address} has had no worker for {PATIENCE} seconds; start some, as docs/cluster.md "
+                "says"
+            ) from None
+        yield hand_out

@@ -1,0 +1,354 @@
+"""Passes give the same bytes whoever does the work, go on after a kill, and leave nothing."""
+
+import errno
+import os
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from deepcovid import executors, passes
+from deepcovid.arrays import ArrayWriter
+from deepcovid.audits.hiding import SHUFFLED, Square, hide
+from deepcovid.executors import executor
+from deepcovid.files import Known
+from deepcovid.images.resizing import resized
+from deepcovid.nets.features import FeaturePass
+from deepcovid.nets.trunks import build, write_state
+from deepcovid.passes import passing
+from deepcovid.settings.analyses import FeatureSettings
+from tests.checkouts import ROOT, run
+from tests.passes import ALL_CORES, Squares, cluster, versions
+
+ROWS = 20  # in shards of eight
+
+
+@pytest.fixture(autouse=True)
+def none_chosen(monkeypatch):
+    for name in (executors.EXECUTOR, executors.WORKERS, executors.ADDRESS):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT", "5s")
+
+
+@pytest.fixture(scope="module")
+def dask_address(tmp_path_factory):
+    with cluster(tmp_path_factory.mktemp("cluster")) as (address, _):
+        yield address
+
+
+@pytest.fixture(params=["one", "loky", "dask"])
+def chosen(request, monkeypatch):
+    """The name of each executor in turn, chosen as users do."""
+    choose(monkeypatch, request.param, request.param == "dask" and request.getfixturevalue("dask_address"))
+    return request.param
+
+
+def choose(monkeypatch, name, address=None):
+    monkeypatch.setenv(executors.EXECUTOR, name)
+    if name == "loky":
+        monkeypatch.setenv(executors.WORKERS, "2")
+    if address:
+        import dask
+
+        monkeypatch.setenv(executors.ADDRESS, address)
+        dask.config.refresh()  # a process reads the environment when it imports dask
+
+
+def squares(rows=ROWS, factor=1):
+    numbers = np.arange(rows, dtype=np.float32)
+    return np.stack([numbers, factor * numbers**2], axis=1)
+
+
+def write(tmp_path, *parts):
+    """Write what comes of passes to numbers.npy and return it."""
+    with passing(tmp_path / "unfinished", versions) as write:
+        write(tmp_path / "numbers.npy", parts, "squaring")
+    return np.load(tmp_path / "numbers.npy")
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """Two files: random images, the last batch of which is small, and a net; and the features as one process has them.
+
+    On two threads, where the last bits of a small batch's features are other ones than on one.
+    """
+    folder = tmp_path_factory.mktemp("images")
+    with ArrayWriter(folder / "pixels.npy", (64, 64, 1), np.uint8) as writer:
+        writer.append(np.random.default_rng(0).integers(0, 256, (70, 64, 64, 1), dtype=np.uint8))
+    torch.manual_seed(0)
+    write_state(folder / "net.safetensors", "squeezenet1_1", build("squeezenet1_1").state_dict())
+    return folder
+
+
+def feature_passes(folder):
+    """A pass over all images, two with the middle hidden, and one over some of them at another size."""
+    settings = FeatureSettings(device="cpu", precision="fp32", batch_size=4)
+    wanted = np.random.default_rng(1).random(70) < 0.3
+    wanted[:40] = False  # a whole shard of none
+    files = Known.of(folder / "net.safetensors"), Known.of(folder / "pixels.npy")
+    own = partial(FeaturePass, *files, 70, settings, ALL_CORES)
+    hidden = [own(view=partial(hide, square=square)) for square in (Square(0.75, "outside"), SHUFFLED)]
+    return {"images": [own()], "hidden": hidden, "external": [own(wanted=wanted, view=partial(resized, size=96))]}
+
+
+def features(folder, target):
+    threads = torch.get_num_threads()
+    with passing(target / "unfinished", versions) as write:
+        for name, parts in feature_passes(folder).items():
+            write(target / f"{name}.npy", parts, name)
+    torch.set_num_threads(threads)
+    return {name: (target / f"{name}.npy").read_bytes() for name in ("images", "hidden", "external")}
+
+
+@pytest.fixture(scope="module")
+def in_one_process(images, tmp_path_factory):
+    return features(images, tmp_path_factory.mktemp("one"))
+
+
+def test_features_are_the_same_bytes_whoever_does_the_work(images, in_one_process, chosen, tmp_path):
+    assert features(images, tmp_path) == in_one_process
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["external.npy", "hidden.npy", "images.npy"]
+
+
+def test_passes_stand_in_the_file_one_after_the_other(chosen, tmp_path):
+    found = write(tmp_path, Squares(ROWS, tmp_path), Squares(3, tmp_path, factor=2))
+    assert np.array_equal(found, np.concatenate([squares(), squares(3, factor=2)]))
+    assert Squares(ROWS, tmp_path).log() == [0, 8, 16, 0] or chosen != "one"
+
+
+@pytest.mark.parametrize("name", ["loky", "dask"])
+def test_a_worker_that_dies_is_replaced_and_its_shard_done_again(name, tmp_path, monkeypatch, request):
+    choose(monkeypatch, name, name == "dask" and request.getfixturevalue("dask_address"))
+    dying = Squares(ROWS, tmp_path, dies_at=8)
+    assert np.array_equal(write(tmp_path, dying), squares())
+    assert dying.log().count(8) == 2
+
+
+@pytest.mark.parametrize("name", ["loky", "dask"])
+def test_where_workers_die_at_a_shard_again_and_again_it_says_so(name, tmp_path, monkeypatch, request, refused):
+    choose(monkeypatch, name, name == "dask" and request.getfixturevalue("dask_address"))
+    with refused("workers died", "too little memory"):
+        write(tmp_path, Squares(ROWS, tmp_path, dies_at=8, times=99))
+    kept = [path.name for path in (tmp_path / "unfinished").rglob("*.npy")]
+    assert "8.npy" not in kept
+    (tmp_path / "deaths").write_text("99")
+    assert np.array_equal(write(tmp_path, Squares(ROWS, tmp_path, dies_at=8, times=99)), squares())
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from tests.passes import Squares, versions
+from deepcovid.passes import passing
+
+folder, rows, at = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+with passing(folder / "unfinished", versions) as write:
+    write(folder / "numbers.npy", [Squares(rows, folder, dies_at=at), Squares(rows, folder)], "squaring")
+"""
+
+
+@pytest.mark.parametrize("shard", [0, 4, 9])
+def test_after_a_kill_a_pass_goes_on_where_it_was(shard, tmp_path):
+    command = [sys.executable, "-c", KILLED, str(tmp_path), "80", str(8 * shard)]
+    assert run(command, ROOT).returncode == -signal.SIGKILL
+    assert run(command, ROOT, PYTHONHASHSEED="7").returncode == 0
+    starts = [8 * number for number in range(10)]
+    assert Squares(80, tmp_path).log() == [*starts[: shard + 1], *starts[shard:], *starts]
+    assert np.array_equal(np.load(tmp_path / "numbers.npy"), np.concatenate([squares(80), squares(80)]))
+    assert not (tmp_path / "unfinished").exists()
+
+
+def interrupted(tmp_path, what, versions=versions):
+    """Write one file, and no second one."""
+
+    def stop():
+        with passing(tmp_path / "unfinished", versions) as write:
+            write(tmp_path / "numbers.npy", [what], "squaring")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stop()
+
+
+def starts_after(tmp_path, what):
+    """The shards of numbers.npy that are begun in a second run."""
+    (tmp_path / "log").write_text("")
+    assert np.array_equal(write(tmp_path, what), squares(what.rows, what.factor))
+    return what.log()
+
+
+def test_a_file_that_was_whole_is_kept_until_all_files_are(tmp_path):
+    interrupted(tmp_path, Squares(ROWS, tmp_path))
+    assert starts_after(tmp_path, Squares(ROWS, tmp_path)) == []
+
+
+def test_shards_of_other_settings_or_versions_are_removed(tmp_path):
+    interrupted(tmp_path, Squares(ROWS, tmp_path))
+    assert starts_after(tmp_path, Squares(ROWS, tmp_path, factor=3)) == [0, 8, 16]
+    interrupted(tmp_path, Squares(ROWS, tmp_path), lambda: {"code": "0"})
+    kept = {path.parent for path in (tmp_path / "unfinished/numbers").rglob("*.npy")}
+    interrupted(tmp_path, Squares(ROWS, tmp_path))
+    assert not any(folder.exists() for folder in kept)
+    assert starts_after(tmp_path, Squares(ROWS, tmp_path)) == []
+
+
+def test_shards_of_other_pixels_or_weights_are_not_taken(images, tmp_path):
+    parts = feature_passes(images)["images"]
+    other = [parts[0]._replace(pixels=parts[0].pixels._replace(sha256="0"))]
+    one, two, again = (
+        passes.joblib.hash([what, versions()]) for what in (parts, other, feature_passes(images)["images"])
+    )
+    assert one == again != two
+
+
+def test_a_shard_that_is_damaged_is_done_again(tmp_path):
+    interrupted(tmp_path, Squares(ROWS, tmp_path))
+    (shard,) = (tmp_path / "unfinished/numbers").rglob("8.npy")
+    shard.write_bytes(shard.read_bytes()[:-1])
+    assert starts_after(tmp_path, Squares(ROWS, tmp_path)) == [8]
+
+
+def test_where_the_folder_fills_up_what_is_finished_is_kept(chosen, tmp_path, monkeypatch):
+    written = passes.ArrayWriter.append
+
+    def append(self, rows):
+        if len(list((tmp_path / "unfinished").rglob("*.npy"))) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written(self, rows)
+
+    monkeypatch.setattr(passes.ArrayWriter, "append", append)
+    with pytest.raises(OSError, match="No space left") as caught:
+        write(tmp_path, Squares(ROWS, tmp_path))
+    assert Path(caught.value.filename).is_relative_to(tmp_path / "unfinished")
+    monkeypatch.undo()
+    assert len(starts_after(tmp_path, Squares(ROWS, tmp_path))) == 1
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "²", " "])
+def test_a_number_of_workers_that_is_none_is_refused(value, monkeypatch, tmp_path, refused):
+    monkeypatch.setenv(executors.WORKERS, value)
+    with refused(f"DEEPCOVID_WORKERS is {value!r}, which is no positive number"):
+        write(tmp_path, Squares(ROWS, tmp_path))
+
+
+def test_an_executor_that_is_none_is_refused(monkeypatch, tmp_path, refused):
+    monkeypatch.setenv(executors.EXECUTOR, "slurm")
+    with refused("DEEPCOVID_EXECUTOR is 'slurm', but it may be one, loky, dask"):
+        write(tmp_path, Squares(ROWS, tmp_path))
+    assert not (tmp_path / "log").exists()
+
+
+@pytest.mark.parametrize(("name", "workers", "processes"), [(None, "2", 2), ("loky", "1", 1), ("loky", None, None)])
+def test_the_number_of_workers_is_that_of_processes(name, workers, processes, monkeypatch):
+    asked = []
+    monkeypatch.setattr(executors, "cpu_count", lambda: 3)
+    monkeypatch.setattr(executors, "_on_this_machine", lambda workers, *_: asked.append(workers))
+    for variable, value in ((executors.EXECUTOR, name), (executors.WORKERS, workers)):
+        if value:
+            monkeypatch.setenv(variable, value)
+    with executor(versions) as found:
+        found.args[0](None, [])
+    assert asked == [processes or 3]
+
+
+def test_where_dask_is_not_installed_it_says_how(monkeypatch, refused):
+    monkeypatch.setitem(sys.modules, "dask", None)
+    monkeypatch.setenv(executors.EXECUTOR, "dask")
+    with refused("DEEPCOVID_EXECUTOR is dask, which is not installed", "pip install"), executor(versions):
+        pass
+
+
+def test_dask_wants_the_address_of_a_scheduler_that_answers(monkeypatch, refused):
+    pytest.importorskip("distributed", reason="dask is not installed")
+    import dask
+
+    choose(monkeypatch, "dask")
+    dask.config.refresh()
+    with refused("DASK_SCHEDULER_ADDRESS is not set"), executor(versions):
+        pass
+    for address in ("tcp://127.0.0.1:9", "nonsense:x", "ftp://127.0.0.1:9"):
+        choose(monkeypatch, "dask", address)
+        with refused(f"DASK_SCHEDULER_ADDRESS: no scheduler at {address} ("), executor(versions):
+            pass
+
+
+def test_a_cluster_without_workers_is_not_waited_for_in_silence(tmp_path, monkeypatch, refused):
+    monkeypatch.setattr(executors, "PATIENCE", 1)
+    with cluster(tmp_path, workers=0) as (address, _):
+        choose(monkeypatch, "dask", address)
+        with refused("has had no worker for 1 seconds", "docs/cluster.md"):
+            write(tmp_path, Squares(ROWS, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("theirs", "said"),
+    [
+        ('{"code": "0", "numpy": "2"}', "code is 0 instead of 1"),
+        ('{"code": "1", "numpy": "1"}', "numpy is 1 instead of 2"),
+        ('{"code": "1"}', "numpy is missing instead of 2"),
+    ],
+)
+def test_workers_of_other_versions_are_refused_before_they_do_anything(theirs, said, tmp_path, monkeypatch, refused):
+    with cluster(tmp_path, workers=1, TEST_VERSIONS=theirs) as (address, _):
+        choose(monkeypatch, "dask", address)
+        with refused("worker on ", said, "start it again in the same folder"):
+            write(tmp_path, Squares(ROWS, tmp_path))
+    assert not (tmp_path / "log").exists()
+
+
+def test_workers_without_the_code_are_refused(dask_address, tmp_path, monkeypatch, refused):
+    choose(monkeypatch, "dask", dask_address)
+    other = tmp_path / "only_here.py"
+    other.write_text("def versions():\n    return {}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import only_here
+
+    with refused("worker on ", "No module named 'only_here'"), passing(tmp_path / "x", only_here.versions) as write:
+        write(tmp_path / "numbers.npy", [Squares(ROWS, tmp_path)], "squaring")
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_bytes(b"other")])
+def test_a_worker_that_sees_another_file_or_none_is_refused(change, images, chosen, tmp_path, refused):
+    (tmp_path / "pixels.npy").write_bytes((images / "pixels.npy").read_bytes())
+    whole = feature_passes(images)["images"][0]._replace(pixels=Known.of(tmp_path / "pixels.npy"))
+    change(tmp_path / "pixels.npy")
+    with (
+        refused(f"{tmp_path}/pixels.npy: not ", "with every worker"),
+        passing(tmp_path / "unfinished", versions) as write,
+    ):
+        write(tmp_path / "images.npy", [whole], "images")
+
+
+def test_a_scheduler_that_dies_is_one_line_and_what_is_finished_is_kept(tmp_path, monkeypatch, refused):
+    with cluster(tmp_path) as (address, processes):
+        choose(monkeypatch, "dask", address)
+        real = passes.replacing
+
+        def replacing(path):
+            if path.name == "8.npy":
+                processes[0].kill()
+                processes[0].wait()
+            return real(path)
+
+        monkeypatch.setattr(passes, "replacing", replacing)
+        with refused(f"the scheduler at {address} is gone", "what was finished is kept"):
+            write(tmp_path, Squares(800, tmp_path))
+    kept = len(list((tmp_path / "unfinished").rglob("*.npy")))
+    monkeypatch.undo()
+    assert kept
+    assert len(starts_after(tmp_path, Squares(800, tmp_path))) == 100 - kept
+
+
+def test_an_error_that_is_no_users_keeps_its_own_kind(chosen, tmp_path):
+    with pytest.raises(TypeError):
+        write(tmp_path, Squares(ROWS, tmp_path, factor={}))
+
+
+def test_what_a_worker_says_is_one_line_with_its_machine(tmp_path, monkeypatch, refused):
+    choose(monkeypatch, "loky")
+    with refused("worker on ", "nowhere/log: "):
+        write(tmp_path, Squares(ROWS, tmp_path / "nowhere"))
