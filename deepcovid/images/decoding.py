@@ -148,7 +148,7 @@ def decoded_images(table: pd.DataFrame, raw: Path, quarantined: dict[str, str], 
 
         def attempt(row: dict[str, str]) -> Pixels | UserError:
             try:
-                return decode(archives[row["archive"]].read(row["member"]), framing)
+                return decode(archives[row["archive"]].read(row["member"], row["sha256"]), framing)
             except UserError as error:
                 return error
 
