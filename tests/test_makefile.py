@@ -23,7 +23,7 @@ case "$*" in
 esac
 """
 MODELS = "models=[resnet18,squeezenet1_0,resnet50]"
-COMMON = f"-S {MODELS} -S audited_models=[resnet18,squeezenet1_0] -S test_sets=[cohen]"
+COMMON = f"-S {MODELS} -S audited_models=[resnet18,squeezenet1_0,resnet50] -S test_sets=[cohen]"
 REPLAYS = (
     "-S replays=[failed-reproduction-replayed,failed-reproduction-balanced,released-code-replayed,"
     "failed-reproduction-cropped]"
