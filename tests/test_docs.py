@@ -144,6 +144,7 @@ def test_a_row_says_whether_the_published_value_is_inside_and_leaves_it_out_for_
         model="resnet18",
         recipe="paper",
         published=0.9,
+        decimals=2,
         ours=Estimate(value=0.95, low=0.93, high=0.97),
         varies="patients",
         difference=0.05,
@@ -156,7 +157,7 @@ def test_a_row_says_whether_the_published_value_is_inside_and_leaves_it_out_for_
     count = Estimate(value=2, low=0.5, high=7)
     count = row.model_copy(update={"metric": "confusion.tp", "published": 0, "ours": count, "difference": 2})
     _, _, first, second, third = markdown.published([row, other, count]).splitlines()
-    assert first == "| paper | AUC of a net | 0.9 | ResNet18 | paper | 0.950 (0.930 to 0.970) |  | +0.050 | no |"
+    assert first == "| paper | AUC of a net | 0.90 | ResNet18 | paper | 0.950 (0.930 to 0.970) |  | +0.050 | no |"
     assert second.endswith("| 0.890 to 0.950 (inside) | +0.050 | other test images |")
     assert "| 2 (0 to 7) |  | +2 |" in third
 

@@ -72,12 +72,12 @@ def published(numbers: Iterable[Beside]) -> str:
     )
     rows = []
     for row in numbers:
-        digits, over = 0 if row.counts_images else 3, row.over_heads
+        digits, over = row.digits, row.over_heads
         rows.append(
             (
                 row.group,
                 row.name,
-                f"{row.published:g}",
+                f"{row.published:.{0 if row.counts_images else row.decimals}f}",
                 title_of(row.model),
                 row.recipe,
                 spread(row.ours, digits),

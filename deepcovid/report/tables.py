@@ -76,12 +76,12 @@ def published(numbers: Iterable[Beside]) -> Table:
     rows, above = [], []
     for number in numbers:
         source = [text for text in (number.source, *number.note.split("; ")) if text]
-        digits = 0 if number.counts_images else 3
+        digits = number.digits
         rows.append(
             (
                 published_label(number),
                 "\n".join(text for text in source if text not in above) or "as above",
-                f"{number.published:.4g}",
+                f"{number.published:.{0 if number.counts_images else number.decimals}f}",
                 spread(number.ours, digits),
                 _range(number.over_heads, digits) if number.over_heads else "",
                 f"{number.difference:+.{digits}f}",
