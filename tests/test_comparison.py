@@ -11,11 +11,11 @@ from statsmodels.stats.proportion import proportion_confint
 from deepcovid.report.sentences import claim_sentences
 from deepcovid.settings.analyses import EvaluateSettings
 from deepcovid.statistics.bootstrap import Bootstrap
-from deepcovid.statistics.comparison import AgainstPublished, OverHeads, _within, beside_published, measure
+from deepcovid.statistics.comparison import AgainstPublished, OverHeads, beside_published, measure
 from deepcovid.statistics.estimate import Estimate
 from deepcovid.statistics.intervals import bootstrap_p_value
 from deepcovid.statistics.paired import between_nets
-from deepcovid.statistics.published import Group, PublishedNumber
+from deepcovid.statistics.published import Group
 from deepcovid.statistics.rates import evaluate
 from deepcovid.statistics.runs import Run
 
@@ -122,26 +122,8 @@ def test_inside_says_whether_the_published_value_is_in_our_interval(value):
     found = beside([ONE], ("auc", "resnet18", value))
     (row,) = numbers_of(found)
     assert row.inside == found.inside
-    slack = 0.5 * 10**-row.decimals if row.decimals else 0
-    low, high = row.ours.low - slack, row.ours.high + slack
-    if min(abs(value - low), abs(value - high)) > 1e-6:  # the ends of the interval are rounded
-        assert row.inside == (low <= value <= high)
-
-
-@pytest.mark.parametrize(
-    ("value", "decimals", "inside"),
-    [(0.9677, None, True), (0.968, None, True), (0.9678, None, False), (0.9, 2, False), (0.9, None, False)],
-)
-def test_a_published_number_is_compared_at_the_precision_at_which_it_was_published(value, decimals, inside):
-    number = PublishedNumber(name="x", metric="accuracy", model="resnet18", value=value, decimals=decimals)
-    ours = 3000 / 3100
-    assert _within(number, ours, ours) is inside
-    assert number.places == (decimals or len(str(value)) - 2)
-
-
-def test_counts_and_rates_of_none_and_all_are_exact():
-    for metric, value in (("confusion.tp", 100), ("sensitivity", 0), ("auc", 1)):
-        assert PublishedNumber(name="x", metric=metric, model="resnet18", value=value).slack == 0
+    if min(abs(value - row.ours.low), abs(value - row.ours.high)) > 1e-6:  # the ends of the interval are rounded
+        assert row.inside == (row.ours.low <= value <= row.ours.high)
 
 
 def width(estimate):

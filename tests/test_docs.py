@@ -156,7 +156,6 @@ def test_a_row_says_whether_the_published_value_is_inside_and_leaves_it_out_for_
         model="resnet18",
         recipe="paper",
         published=0.9,
-        decimals=2,
         ours=Estimate(value=0.95, low=0.93, high=0.97),
         varies="patients",
         difference=0.05,

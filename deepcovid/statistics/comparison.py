@@ -45,13 +45,12 @@ class Beside(Strict):
         model: Our net, or `average of ...`.
         recipe: Our recipe.
         published: The published value.
-        decimals: To how many places it was published.
         ours: The value of the median head. The interval is the widest of those over patients (a bootstrap), over other
             splits, over seeds and over runs.
         varies: What this interval is over.
         over_heads: The range over heads; None where there is one head.
         difference: ours - published.
-        inside: Whether the published value lies in our interval, as far as its decimals can tell.
+        inside: Whether the published value lies in our interval.
         same_test_counts: False where the source's test images are certainly others.
         note: What the source's numbers leave open; blank if nothing.
     """
@@ -64,7 +63,6 @@ class Beside(Strict):
     model: str
     recipe: str
     published: Number
-    decimals: int = 3
     ours: Estimate
     varies: str = ""
     over_heads: OverHeads | None = None
@@ -77,11 +75,6 @@ class Beside(Strict):
     def key(self) -> str:
         """What tells this number from the others of a data set."""
         return f"{self.group}/{self.metric}/{self.published_for}/{self.recipe}"
-
-    @property
-    def digits(self) -> int:
-        """Decimals to show: none of a count, three of others, or as many as were published."""
-        return 0 if self.counts_images else max(3, self.decimals)
 
     @property
     def counts_images(self) -> bool:
@@ -289,18 +282,17 @@ def _beside(name: str, group: Group, number: PublishedNumber, ours: _Ours, count
         model=ours.model,
         recipe=ours.recipe,
         published=published,
-        decimals=number.places,
         ours=Estimate.of(value, interval),
         varies=varies,
-        over_heads=_over_heads(ours.values, number) if len(ours.values) > 1 else None,
+        over_heads=_over_heads(ours.values, published) if len(ours.values) > 1 else None,
         difference=value - published,
-        inside=_within(number, *interval),
+        inside=_within(published, *interval),
         same_test_counts=group.test_images.fit(counts),
         note="; ".join(text for text in (group.note, number.note) if text),
     )
 
 
-def _over_heads(values: pd.Series, published: PublishedNumber) -> OverHeads:
+def _over_heads(values: pd.Series, published: float) -> OverHeads:
     low, high = float(values.min()), float(values.max())
     return OverHeads(heads=len(values), min=low, max=high, inside=_within(published, low, high))
 
@@ -325,6 +317,5 @@ def _over_patients(metric: str, value: float, ours: _Ours, counts: Counts) -> In
     return low * images, high * images
 
 
-def _within(published: PublishedNumber, low: float, high: float) -> bool:
-    """Return whether the number before it was rounded may lie in an interval."""
-    return low - published.slack - 1e-9 <= published.value <= high + published.slack + 1e-9
+def _within(value: float, low: float, high: float) -> bool:
+    return low - 1e-9 <= value <= high + 1e-9

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveInt, model_validator
 
 from deepcovid.nets.zoo import NETS
 from deepcovid.schema import Strict, checked
@@ -46,29 +46,13 @@ class PublishedNumber(Strict):
     """One published number, and what it is of ours.
 
     `metric` is a key path of a run's metrics; `model` is a net, or `best` or `average` over the nets that were run.
-    `decimals` says to how many places the number was published, where it ends in zeros, which YAML drops.
     """
 
     name: Text
     value: NonNegativeFloat
     metric: Metric
     model: Annotated[str, AfterValidator(_known_net)]
-    decimals: NonNegativeInt | None = None
     note: Text | None = None
-
-    @property
-    def places(self) -> int:
-        """To how many decimals the number was published."""
-        written = f"{self.value:.12f}".rstrip("0").partition(".")[2]
-        return len(written) if self.decimals is None else self.decimals
-
-    @property
-    def slack(self) -> float:
-        """By how much rounding may have moved the published number: half of its last decimal.
-
-        Whole numbers are exact: counts, and rates of 0 and 1.
-        """
-        return 0.5 * 10**-self.places if self.places else 0.0
 
     @model_validator(mode="after")
     def _value_is_of_its_metric(self) -> Self:
