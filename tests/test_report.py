@@ -630,13 +630,14 @@ def test_a_head_that_finds_some_images_and_too_few_is_said_not_to_detect():
             "confusion": Confusion(tp=24, fn=76, fp=678, tn=2322),
         }
     )
-    said = list(below_the_bar("failed reproduction, frozen net", some, wanted))
+    said = list(below_the_bar([("failed reproduction, frozen net", some), ("paper's text", some)], wanted))
     assert said[0].endswith("finds 24 of 100 COVID-19 images and clears 2,322 of 3,000 others.")
-    assert said[1] == "That is not called detecting here: a head must find 50 % and clear 50 %, at least."
+    assert said[1].startswith("The median head under “paper's text” finds 24 of 100")
+    assert said[2:] == ["That is not called detecting here: a head must find 50 % and clear 50 %, at least."]
     assert all(len(sentence.split()) <= 30 for sentence in said)
     enough = some.model_copy(update={"sensitivity": result.sensitivity.model_copy(update={"value": 0.5})})
-    assert list(below_the_bar("x", enough, wanted)) == []
-    assert list(below_the_bar("x", some.model_copy(update={"collapsed": 1}), wanted)) == []
+    assert list(below_the_bar([("x", enough)], wanted)) == []
+    assert list(below_the_bar([("x", some.model_copy(update={"collapsed": 1}))], wanted)) == []
 
 
 def test_the_figure_of_the_detector_without_covid_says_why_its_auc_differs():

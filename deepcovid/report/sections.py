@@ -151,9 +151,9 @@ def failure(contents: Contents) -> Section:
     figure = figures.confusions(matrices, columns, min(2.6, WIDTH / columns))
     blocks = [drawn(figure, "confusion-main", alt, caption, steps)]
     wanted = detection_of(contents)
-    said = [text for run in main for text in below_the_bar(run.title, run.result, wanted)] if wanted else []
+    said = tuple(below_the_bar([(run.title, run.result) for run in main], wanted)) if wanted else ()
     if said:
-        blocks.append(Block("Which median heads do not detect.", evaluated(main), sentences=tuple(said)))
+        blocks.append(Block("Which median heads do not detect.", evaluated(main), sentences=said))
     notes = [
         NOT_RUN.format(f"recipe “{title_of_recipe(name)}” with {net}")
         for name in (FAILED, PAPER)

@@ -47,22 +47,27 @@ def detects(result: RunResult, wanted: Detection) -> bool:
     return result.sensitivity.value >= wanted.sensitivity and result.specificity.value >= wanted.specificity
 
 
-def below_the_bar(title: str, result: RunResult, wanted: Detection) -> Iterator[str]:
-    """Yield that the median head under the recipe called `title` finds some COVID-19 images, yet too few to detect.
+def below_the_bar(runs: Sequence[tuple[str, RunResult]], wanted: Detection) -> Iterator[str]:
+    """Yield which median heads find some COVID-19 images, yet too few to detect, and what detecting takes.
 
     Nothing is said of a head that detects, nor of one that calls every image alike, which is told elsewhere.
+
+    Args:
+        runs: The recipe's title and the numbers of each run.
+        wanted: What a head must reach to detect.
     """
-    if result.collapsed or detects(result, wanted):
-        return
-    cells = result.confusion
-    yield (
-        f"The median head under “{title}” finds {cells.tp:,} of {cells.tp + cells.fn:,} COVID-19 images and clears "
-        f"{cells.tn:,} of {cells.fp + cells.tn:,} others."
-    )
-    yield (
-        f"That is not called detecting here: a head must find {100 * wanted.sensitivity:.0f} % and clear "
-        f"{100 * wanted.specificity:.0f} %, at least."
-    )
+    short = [(title, result) for title, result in runs if not result.collapsed and not detects(result, wanted)]
+    for title, result in short:
+        cells = result.confusion
+        yield (
+            f"The median head under “{title}” finds {cells.tp:,} of {cells.tp + cells.fn:,} COVID-19 images and clears "
+            f"{cells.tn:,} of {cells.fp + cells.tn:,} others."
+        )
+    if short:
+        yield (
+            f"That is not called detecting here: a head must find {100 * wanted.sensitivity:.0f} % and clear "
+            f"{100 * wanted.specificity:.0f} %, at least."
+        )
 
 
 def finding(title: str, ladder: NetLadder) -> Iterator[str]:
