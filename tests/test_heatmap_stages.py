@@ -181,7 +181,7 @@ def test_where_lung_masks_are_among_the_raw_files_the_heat_in_the_lungs_is_measu
     rows = pd.read_csv(data / f"heatmaps/{MODEL}/images.csv")
     assert net.lungs.images == (rows["label"] == "covid").mul(rows["score"] >= rows["cut_off"]).sum() > 0
     assert 0 < net.lungs.mask_share < 0.5
-    assert net.lungs.methods[RANDOM].heat_inside.value == pytest.approx(net.lungs.mask_share, abs=0.01)
+    assert net.lungs.methods[RANDOM].heat_inside == pytest.approx(net.lungs.mask_share, abs=0.01)
 
 
 def test_every_chosen_image_has_its_overlay_and_the_plot_for_git_is_small(ready):
