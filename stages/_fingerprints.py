@@ -1,4 +1,4 @@
-"""What a stage's results rest on besides data and parameters: our code, and the packages that it computes with.
+"""What a stage's results depend on, apart from data and parameters: our code, and the packages it computes with.
 
 The walk follows import statements, wherever in a module they stand. A module-level `__getattr__`, which imports for
 those who ask by name, is passed over, as are imports for type checkers alone.

@@ -55,9 +55,9 @@ def augment(parameters: Parameters, dataset: str) -> None:
 
 
 def write_spare_copies(parameters: Parameters, dataset: str, table: pd.DataFrame) -> None:
-    """Copy the COVID images that have no copies of the pipeline's own, for other splits to train on.
+    """Make copies of the COVID images that the pipeline has not copied yet, for other splits to train on.
 
-    A data set that is only tested on gets none, in an empty folder.
+    A data set that is only tested on gets an empty folder.
     """
     originals = table[catalogue.covid(table) & catalogue.originals(table)]
     if parameters.augment.source == "generated":

@@ -1,7 +1,7 @@
 """Turn every image into a feature vector with a frozen net, and the copies that other splits train on.
 
-An audited net also sees every image once more for each square that hides its middle, or all but its middle, and a net
-of the same kind with random weights, which has learnt from no picture of anything, sees every image too.
+An audited net sees every image again for each black square: one that hides the middle, or one that hides all but the
+middle. A net of the same kind with random weights, which has not learned from any picture, sees every image too.
 """
 
 from functools import partial

@@ -114,10 +114,25 @@ def report(parameters: Parameters, dataset: str) -> None:
     failed = failed_of(contents)
     if failed and contents.main_model in ladder.value.nets:
         climbed = ladder.value.nets[contents.main_model]
-        contents = replace(contents, cause=tuple(cause(failed, parameters.recipe[failed.recipe], climbed)))
+        share = trained_share(counted["split"].value, counted["images"].value, parameters.recipe[failed.recipe])
+        contents = replace(contents, cause=tuple(cause(failed, parameters.recipe[failed.recipe], climbed, share)))
     for page, text in (("report.html", render(contents)), ("review.html", render_review(contents))):
         with replacing(paths.data(dataset, page)) as partial:
             partial.write_text(text, encoding="utf-8")
+
+
+def trained_share(split: dict[str, Any], images: dict[str, Any], recipe: Recipe) -> float:
+    """Return the share of COVID-19 among the images that a recipe's heads are trained on, as often as they are drawn.
+
+    Args:
+        split: Counts of images by class, from results/<data set>/split.json.
+        images: Counts of images after decoding, from results/<data set>/images.json.
+        recipe: The recipe.
+    """
+    if recipe.sampling == "balanced":
+        return 0.5
+    covid = split["covid"]["train"] + (images["copies"] if recipe.augmented else 0)
+    return float(covid / (covid + split["non"]["train"]))
 
 
 def shown_run(lock: Lock, dataset: str, run: RunParameters, result: RunResult, evaluated: Step) -> ShownRun:

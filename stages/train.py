@@ -82,7 +82,7 @@ def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
 
 
 def spare_rows(dataset: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Return the catalogue's rows of the spare copies, which are not in it; `table` has their originals.
+    """Return rows, as in the catalogue, for the spare copies, which it does not list; `table` has their originals.
 
     Raises:
         UserError: Their table is damaged, or an original is not there.

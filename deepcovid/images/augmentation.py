@@ -55,5 +55,5 @@ def augmented(pixels: Pixels, distort: v2.Transform, seed: int) -> Pixels:
 
 
 def seed_of(name: str, seed: int) -> int:
-    """Return a 63-bit seed that depends on both, so that a copy is the same whatever else is made beside it."""
+    """Return a 63-bit seed that depends on both. A copy is then the same, whichever other copies are made."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8], "big") >> 1
