@@ -15,7 +15,7 @@ from deepcovid.files import Known, replacing
 from deepcovid.images.resizing import resized
 from deepcovid.nets.features import FeaturePass
 from deepcovid.parameters import Parameters
-from deepcovid.passes import passing
+from deepcovid.passes.shards import passing
 from stages import _run, paths
 from stages._fingerprints import versions_of
 from stages._pixels import read_pixels_of_any_size

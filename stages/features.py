@@ -17,7 +17,7 @@ from deepcovid.nets.features import FeaturePass, View
 from deepcovid.nets.trunks import write_state
 from deepcovid.nets.weights import random_state
 from deepcovid.parameters import Parameters
-from deepcovid.passes import passing
+from deepcovid.passes.shards import passing
 from stages import _run, paths
 from stages._calibration import calibration_images
 from stages._fingerprints import versions_of

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from deepcovid import executors, passes
 from deepcovid.arrays import ArrayWriter
 from deepcovid.audits.hiding import SHUFFLED, Square, hide
-from deepcovid.executors import executor
 from deepcovid.files import Known
 from deepcovid.images.resizing import resized
 from deepcovid.nets.features import FeaturePass
 from deepcovid.nets.trunks import build, write_state
-from deepcovid.passes import passing
+from deepcovid.passes import executors, shards
+from deepcovid.passes.executors import executor
+from deepcovid.passes.shards import passing
 from deepcovid.settings.analyses import FeatureSettings
 from tests.checkouts import ROOT, run
 from tests.passes import ALL_CORES, Squares, cluster, versions
@@ -143,7 +143,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from tests.passes import Squares, versions
-from deepcovid.passes import passing
+from deepcovid.passes.shards import passing
 
 folder, rows, at = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 with passing(folder / "unfinished", versions) as write:
@@ -200,7 +200,7 @@ def test_shards_of_other_pixels_or_weights_are_not_taken(images, tmp_path):
     parts = feature_passes(images)["images"]
     other = [parts[0]._replace(pixels=parts[0].pixels._replace(sha256="0"))]
     one, two, again = (
-        passes.joblib.hash([what, versions()]) for what in (parts, other, feature_passes(images)["images"])
+        shards.joblib.hash([what, versions()]) for what in (parts, other, feature_passes(images)["images"])
     )
     assert one == again != two
 
@@ -213,14 +213,14 @@ def test_a_shard_that_is_damaged_is_done_again(tmp_path):
 
 
 def test_where_the_folder_fills_up_what_is_finished_is_kept(chosen, tmp_path, monkeypatch):
-    written = passes.ArrayWriter.append
+    written = shards.ArrayWriter.append
 
     def append(self, rows):
         if len(list((tmp_path / "unfinished").rglob("*.npy"))) == 2:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         written(self, rows)
 
-    monkeypatch.setattr(passes.ArrayWriter, "append", append)
+    monkeypatch.setattr(shards.ArrayWriter, "append", append)
     with pytest.raises(OSError, match="No space left") as caught:
         write(tmp_path, Squares(ROWS, tmp_path))
     assert Path(caught.value.filename).is_relative_to(tmp_path / "unfinished")
@@ -326,7 +326,7 @@ def test_a_worker_that_sees_another_file_or_none_is_refused(change, images, chos
 def test_a_scheduler_that_dies_is_one_line_and_what_is_finished_is_kept(tmp_path, monkeypatch, refused):
     with cluster(tmp_path) as (address, processes):
         choose(monkeypatch, "dask", address)
-        real = passes.replacing
+        real = shards.replacing
 
         def replacing(path):
             if path.name == "8.npy":
@@ -334,7 +334,7 @@ def test_a_scheduler_that_dies_is_one_line_and_what_is_finished_is_kept(tmp_path
                 processes[0].wait()
             return real(path)
 
-        monkeypatch.setattr(passes, "replacing", replacing)
+        monkeypatch.setattr(shards, "replacing", replacing)
         with refused(f"the scheduler at {address} is gone", "what was finished is kept"):
             write(tmp_path, Squares(800, tmp_path))
     kept = len(list((tmp_path / "unfinished").rglob("*.npy")))

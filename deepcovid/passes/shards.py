@@ -1,6 +1,6 @@
 """Passes: work on the rows of a table, cut into shards. A shard that is finished outlives the process that did it.
 
-Shards are cut at fixed places, so what is written is the same to the byte whoever does them (deepcovid/executors.py).
+Shards are cut at fixed places, so what is written is the same to the byte whoever does them (executors.py).
 """
 
 import shutil
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from deepcovid.arrays import ArrayWriter, load_array
 from deepcovid.errors import UserError
-from deepcovid.executors import Executor, Versions, executor
 from deepcovid.files import replacing
+from deepcovid.passes.executors import Executor, Versions, executor
 from deepcovid.progress import bar
 
 BATCHES = 8  # in a shard: seconds of a net's work
@@ -70,7 +70,7 @@ class Shard(NamedTuple):
 
 @contextmanager
 def passing(folder: Path, versions: Callable[[], Versions]) -> Iterator[Write]:
-    """Yield a function that runs passes; the environment says who does the work (deepcovid/executors.py).
+    """Yield a function that runs passes; the environment says who does the work (executors.py).
 
     Finished shards are kept in `folder`, even if the block raises or the process is killed, and are taken from there
     the next time. Shards of other input, settings or versions are removed then. At the end of the block all are.
