@@ -9,6 +9,7 @@ from functools import partial
 import torch
 
 from deepcovid import catalogue
+from deepcovid.arrays import write_array
 from deepcovid.audits.unseen import candidates
 from deepcovid.errors import UserError
 from deepcovid.files import Known, replacing
@@ -30,12 +31,12 @@ def external_features(parameters: Parameters, dataset: str, images: str) -> None
     pixels, wanted = Known.of(paths.data(images, "pixels.npy")), table.index.isin(rows.index)
     view, unfinished = partial(resized, size=parameters.image_size), paths.unfinished("external", dataset, images)
     target = paths.external_features(dataset, images)
-    with passing(unfinished, partial(versions_of, "external_features")) as write, replacing(target) as folder:
+    with passing(unfinished, partial(versions_of, "external_features")) as run, replacing(target) as folder:
         folder.mkdir()
         for model in parameters.models:
             weights = Known.of(paths.weights(dataset, model))
             own = FeaturePass(weights, pixels, len(table), options, torch.get_num_threads(), wanted, view)
-            write(folder / f"{model}.npy", [own], f"{model} on {images}")
+            write_array(folder / f"{model}.npy", run(model, [own], f"{model} on {images}"))
 
 
 if __name__ == "__main__":

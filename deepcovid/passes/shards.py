@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import joblib
 from numpy.typing import NDArray
 
-from deepcovid.arrays import ArrayWriter, load_array
+from deepcovid.arrays import load_array, write_array
 from deepcovid.errors import UserError
 from deepcovid.files import replacing
 from deepcovid.passes.executors import Executor, Versions, executor
@@ -40,11 +40,17 @@ class Pass(Protocol):
         """
 
 
-class Write(Protocol):
+class Run(Protocol):
     """What `passing` yields."""
 
-    def __call__(self, target: Path, passes: Sequence[Pass], what: str) -> None:
-        """Write what comes of the passes, one after the other, to a .npy file; `what` names the work in the bar."""
+    def __call__(self, name: str, passes: Sequence[Pass], what: str) -> list[NDArray[Any]]:
+        """Return what comes of the shards of the passes, one after the other, each read from its file when it is used.
+
+        Args:
+            name: Of the folder that keeps the shards: one for each call in a block.
+            passes: What is to be done.
+            what: Names the work in the bar.
+        """
 
 
 class Shard(NamedTuple):
@@ -69,7 +75,7 @@ class Shard(NamedTuple):
 
 
 @contextmanager
-def passing(folder: Path, versions: Callable[[], Versions]) -> Iterator[Write]:
+def passing(folder: Path, versions: Callable[[], Versions]) -> Iterator[Run]:
     """Yield a function that runs passes; the environment says who does the work (executors.py).
 
     Finished shards are kept in `folder`, even if the block raises or the process is killed, and are taken from there
@@ -83,14 +89,14 @@ def passing(folder: Path, versions: Callable[[], Versions]) -> Iterator[Write]:
         UserError: As `executor` and what it yields do.
     """
     with executor(versions) as execute:
-        yield partial(_write, folder, versions(), execute)
+        yield partial(_run, folder, versions(), execute)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write(
-    folder: Path, versions: Versions, execute: Executor, target: Path, passes: Sequence[Pass], what: str
-) -> None:
-    kept = folder / target.stem / joblib.hash([list(passes), versions])
+def _run(
+    folder: Path, versions: Versions, execute: Executor, name: str, passes: Sequence[Pass], what: str
+) -> list[NDArray[Any]]:
+    kept = folder / name / joblib.hash([list(passes), versions])
     for other in kept.parent.glob("*"):
         if other != kept:
             shutil.rmtree(other)
@@ -101,13 +107,10 @@ def _write(
         progress.update(rows - rows_left)
         for number, made in results:
             shard = left[number]
-            with replacing(shard.path) as partial_path, ArrayWriter(partial_path, made.shape[1:], made.dtype) as writer:
-                writer.append(made)
+            with replacing(shard.path) as partial_path:
+                write_array(partial_path, [made])
             progress.update(shard.stop - shard.start)
-    parts = [part for part in (load_array(shard.path) for shard in shards) if len(part)]
-    with ArrayWriter(target, parts[0].shape[1:], parts[0].dtype) as writer:
-        for part in parts:
-            writer.append(part)
+    return [load_array(shard.path) for shard in shards]
 
 
 def _cut(whole: Pass, folder: Path) -> Iterator[Shard]:
