@@ -7,7 +7,6 @@ import sys
 import zipfile
 from collections.abc import Iterable
 from copy import copy
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
@@ -119,17 +118,6 @@ class Archive:
     def digest(self, member: str) -> str:
         """Return the SHA-256 of a member's bytes."""
         return hashlib.sha256(self.read(member)).hexdigest()
-
-
-def opened_once(path: Path) -> Archive:
-    """Return a zip as `Archive` does, opened and checked once in a process for as long as the file stays as it is."""
-    facts = path.stat() if path.exists() else None
-    return _opened_once(path.absolute(), facts and (facts.st_size, facts.st_mtime_ns))
-
-
-@lru_cache
-def _opened_once(path: Path, _: tuple[int, int] | None) -> Archive:
-    return Archive(path)
 
 
 class Folder:

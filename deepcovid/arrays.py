@@ -2,7 +2,7 @@
 
 import math
 import tokenize
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -72,14 +72,6 @@ class ArrayWriter:
         with self._stream:
             self._stream.seek(0)
             self._write_header()
-
-
-def write_array(path: Path, parts: Sequence[NDArray[Any]]) -> None:
-    """Write arrays to a .npy file, one after the other; the shape of one without rows means nothing."""
-    parts = [part for part in parts if len(part)] or parts
-    with ArrayWriter(path, parts[0].shape[1:], parts[0].dtype) as writer:
-        for part in parts:
-            writer.append(part)
 
 
 def load_array(

@@ -20,15 +20,16 @@ from deepcovid.images.put_aside import put_aside
 from deepcovid.parameters import Parameters
 from deepcovid.passes.shards import passing
 from deepcovid.progress import warn
-from deepcovid.splitting import SIDES
 from stages import _run, paths
 from stages._counts import counted
 from stages._fingerprints import versions_of
 
+SIDES = ("train", "test")
+
 
 def augment(parameters: Parameters, dataset: str) -> None:
     generated = parameters.augment.source == "generated"
-    keys = ["copies", *(f"{label}.{side}" for label in catalogue.LABELS for side in ("train", "test"))]
+    keys = ["copies", *(f"{label}.{side}" for label in catalogue.LABELS for side in SIDES)]
     chosen = counted(paths.results(dataset, "split"), *keys)
     table = catalogue.read(paths.data(dataset, "split.csv"), chosen)
     if not generated and (parameters.split.strategy != "published" or not catalogue.copies(table).any()):

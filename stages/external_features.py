@@ -9,14 +9,13 @@ from functools import partial
 import torch
 
 from deepcovid import catalogue
-from deepcovid.arrays import write_array
 from deepcovid.audits.unseen import candidates
 from deepcovid.errors import UserError
 from deepcovid.files import Known, replacing
 from deepcovid.images.resizing import resized
 from deepcovid.nets.features import FeaturePass
 from deepcovid.parameters import Parameters
-from deepcovid.passes.shards import passing
+from deepcovid.passes.shards import passing, write_array
 from stages import _run, paths
 from stages._fingerprints import versions_of
 from stages._pixels import read_pixels_of_any_size

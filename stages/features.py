@@ -10,14 +10,14 @@ import numpy as np
 import torch
 
 from deepcovid import catalogue
-from deepcovid.arrays import load_array, write_array
+from deepcovid.arrays import load_array
 from deepcovid.audits.hiding import hide, squares
 from deepcovid.files import Known, read_csv, replacing
 from deepcovid.nets.features import FeaturePass, View
 from deepcovid.nets.trunks import write_state
 from deepcovid.nets.weights import random_state
 from deepcovid.parameters import Parameters
-from deepcovid.passes.shards import passing
+from deepcovid.passes.shards import passing, write_array
 from stages import _run, paths
 from stages._calibration import calibration_images
 from stages._fingerprints import versions_of

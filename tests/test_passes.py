@@ -15,8 +15,8 @@ import pytest
 import torch
 from PIL import Image
 
-from deepcovid import arrays, catalogue
-from deepcovid.arrays import ArrayWriter, write_array
+from deepcovid import catalogue
+from deepcovid.arrays import ArrayWriter
 from deepcovid.audits.hiding import SHUFFLED, Square, hide
 from deepcovid.files import Known
 from deepcovid.images.augmentation import with_copies
@@ -27,7 +27,7 @@ from deepcovid.nets.features import FeaturePass
 from deepcovid.nets.trunks import build, write_state
 from deepcovid.passes import executors, shards
 from deepcovid.passes.executors import executor
-from deepcovid.passes.shards import passing
+from deepcovid.passes.shards import passing, write_array
 from deepcovid.settings.analyses import FeatureSettings
 from deepcovid.settings.datasets import AugmentSettings
 from tests.checkouts import ROOT, run
@@ -192,9 +192,8 @@ def test_where_workers_die_at_a_shard_again_and_again_it_says_so(name, tmp_path,
 KILLED = """
 import sys
 from pathlib import Path
-from deepcovid.arrays import write_array
 from tests.passes import Squares, versions
-from deepcovid.passes.shards import passing
+from deepcovid.passes.shards import passing, write_array
 
 folder, rows, at = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 with passing(folder / "unfinished", versions) as run:
@@ -265,14 +264,14 @@ def test_a_shard_that_is_damaged_is_done_again(tmp_path):
 
 
 def test_where_the_folder_fills_up_what_is_finished_is_kept(chosen, tmp_path, monkeypatch):
-    written = arrays.ArrayWriter.append
+    written = shards.ArrayWriter.append
 
     def append(self, rows):
         if len(list((tmp_path / "unfinished").rglob("*.npy"))) == 2:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         written(self, rows)
 
-    monkeypatch.setattr(arrays.ArrayWriter, "append", append)
+    monkeypatch.setattr(shards.ArrayWriter, "append", append)
     with pytest.raises(OSError, match="No space left") as caught:
         write(tmp_path, Squares(ROWS, tmp_path))
     assert Path(caught.value.filename).is_relative_to(tmp_path / "unfinished")

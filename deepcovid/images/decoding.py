@@ -9,6 +9,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from joblib import cpu_count
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from deepcovid.archives import opened_once
+from deepcovid.archives import Archive
 from deepcovid.arrays import ArrayWriter
 from deepcovid.errors import BadImageError, UserError, reason_of
 from deepcovid.images.dicom import is_dicom, open_radiograph, shown
@@ -157,7 +158,7 @@ def attempts(rows: Sequence[dict[str, str]], raw: Path, framing: Framing, thread
         framing: What is kept of an image, and at which size.
         threads: How many images are decoded at a time.
     """
-    archives = {name: opened_once(raw / name) for name in dict.fromkeys(row["archive"] for row in rows)}
+    archives = {name: _opened(raw / name) for name in dict.fromkeys(row["archive"] for row in rows)}
 
     def attempt(row: dict[str, str]) -> Attempt:
         try:
@@ -168,6 +169,16 @@ def attempts(rows: Sequence[dict[str, str]], raw: Path, framing: Framing, thread
     with ThreadPoolExecutor(threads) as pool:
         for start in range(0, len(rows), CHUNK):
             yield from pool.map(attempt, rows[start : start + CHUNK])
+
+
+def _opened(path: Path) -> Archive:
+    facts = path.stat() if path.exists() else None
+    return _opened_once(path.absolute(), facts and (facts.st_size, facts.st_mtime_ns))
+
+
+@lru_cache
+def _opened_once(path: Path, _: tuple[int, int] | None) -> Archive:  # for as long as the file stays as it is
+    return Archive(path)
 
 
 def usable(attempted: Iterable[tuple[dict[str, str], Attempt]], quarantined: dict[str, str]) -> Iterator[Row]:

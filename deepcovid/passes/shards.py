@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import joblib
 from numpy.typing import NDArray
 
-from deepcovid.arrays import load_array, write_array
+from deepcovid.arrays import ArrayWriter, load_array
 from deepcovid.errors import UserError
 from deepcovid.files import replacing
 from deepcovid.passes.executors import Executor, Versions, executor
@@ -91,6 +91,14 @@ def passing(folder: Path, versions: Callable[[], Versions]) -> Iterator[Run]:
     with executor(versions) as execute:
         yield partial(_run, folder, versions(), execute)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_array(path: Path, parts: Sequence[NDArray[Any]]) -> None:
+    """Write arrays to a .npy file, one after the other; the shape of one without rows means nothing."""
+    parts = [part for part in parts if len(part)] or parts
+    with ArrayWriter(path, parts[0].shape[1:], parts[0].dtype) as writer:
+        for part in parts:
+            writer.append(part)
 
 
 def _run(
