@@ -19,12 +19,14 @@ from deepcovid import catalogue
 from deepcovid.arrays import ArrayWriter
 from deepcovid.audits.hiding import SHUFFLED, Square, hide
 from deepcovid.files import Known
+from deepcovid.heatmaps.explained import Explained
+from deepcovid.heatmaps.occlusion import Window
 from deepcovid.images.augmentation import with_copies
 from deepcovid.images.decoding import decoded_images, usable, write_images
 from deepcovid.images.image_pass import ImagePass, made
 from deepcovid.images.resizing import resize_and_crop, resized
 from deepcovid.nets.features import FeaturePass
-from deepcovid.nets.trunks import build, write_state
+from deepcovid.nets.trunks import build, read_state, trunk, write_state
 from deepcovid.passes import executors, shards
 from deepcovid.passes.executors import executor
 from deepcovid.passes.shards import passing, write_array
@@ -32,8 +34,10 @@ from deepcovid.settings.analyses import FeatureSettings
 from deepcovid.settings.datasets import AugmentSettings
 from tests.checkouts import ROOT, run
 from tests.passes import ALL_CORES, Squares, cluster, versions
+from tests.trained import random_head
 
 ROWS = 20  # in shards of eight
+FEATURES = FeatureSettings(device="cpu", precision="fp32", batch_size=4)
 
 
 @pytest.fixture(autouse=True)
@@ -95,11 +99,10 @@ def images(tmp_path_factory):
 
 def feature_passes(folder):
     """A pass over all images, two with the middle hidden, and one over some of them at another size."""
-    settings = FeatureSettings(device="cpu", precision="fp32", batch_size=4)
     wanted = np.random.default_rng(1).random(70) < 0.3
     wanted[:40] = False  # a whole shard of none
     files = Known.of(folder / "net.safetensors"), Known.of(folder / "pixels.npy")
-    own = partial(FeaturePass, *files, 70, settings, ALL_CORES)
+    own = partial(FeaturePass, *files, 70, FEATURES, ALL_CORES)
     hidden = [own(view=partial(hide, square=square)) for square in (Square(0.75, "outside"), SHUFFLED)]
     return {"images": [own()], "hidden": hidden, "external": [own(wanted=wanted, view=partial(resized, size=96))]}
 
@@ -162,6 +165,17 @@ def test_images_and_copies_are_the_same_bytes_whoever_makes_them(archive, chosen
     assert list(found.items()) == list(expected.items())
     assert found["11"] == "its original, 9, cannot be used"
     assert used["image_id"].tolist()[:6] == ["0", "1", "1+1", "1+2", "2", "3"]
+
+
+def test_heat_maps_are_the_same_bytes_whoever_makes_them(images, chosen, tmp_path):
+    places = [5, 3, 69, 0, 8, 40, 41]  # ten views each, in shards of 32
+    explained = Explained("squeezenet1_1", random_head(), Window(24, 20, 128), FEATURES)
+    files = Known.of(images / "net.safetensors"), Known.of(images / "pixels.npy")
+    with passing(tmp_path / "unfinished", versions) as run:
+        found = {name: list(maps) for name, maps in explained.maps_in_shards(run, *files, places, (64, 64)).items()}
+    expected = explained.maps(trunk(*read_state(images / "net.safetensors")), np.load(images / "pixels.npy")[places])
+    for name, maps in expected.items():
+        assert np.array_equal(found[name], list(maps))
 
 
 def test_passes_stand_in_the_file_one_after_the_other(chosen, tmp_path):
