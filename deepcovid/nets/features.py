@@ -109,9 +109,7 @@ class FeaturePass(NamedTuple):
         Raises:
             UserError: As `extract`; or weights or pixels are not what they were.
         """
-        if torch.get_num_threads() != self.threads:
-            torch.set_num_threads(self.threads)
-        net = _net(self.weights, self.settings)
+        net = net_in_worker(self.weights, self.settings, self.threads)
         features = list(extract(net, self._batches(start, stop), self.settings))
         return np.concatenate(features) if features else np.empty(0, np.float32)
 
@@ -122,6 +120,17 @@ class FeaturePass(NamedTuple):
             start += self.batch_size
             if len(batch):
                 yield self.view(batch) if self.view else batch
+
+
+def net_in_worker(weights: Known, settings: FeatureSettings, threads: int) -> nn.Module:
+    """Return a net for `extract` in a process that runs passes, in which torch then works on so many threads.
+
+    Raises:
+        UserError: The weights are not what they were.
+    """
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+    return _net(weights, settings)
 
 
 @lru_cache(maxsize=1)
