@@ -18,15 +18,13 @@ from deepcovid.nets.zoo import title_of
 from deepcovid.report import figures, tables
 from deepcovid.report.audit import audit
 from deepcovid.report.contents import FAILED, PAPER, Contents, ShownRun, failed_of
-from deepcovid.report.details import evaluated, nets, parameters, provenance, published
+from deepcovid.report.details import MEDIAN_HEAD, evaluated, nets, numbers, parameters, provenance, published
 from deepcovid.report.heatmaps import heatmaps
 from deepcovid.report.sentences import below_the_bar, detects, in_one_sentence
 from deepcovid.report.test_sets import external_of, test_sets
 from deepcovid.settings.analyses import Detection
 from deepcovid.statistics.published import AT_98
 from deepcovid.statistics.rates import SENSITIVITY_WANTED, RunResult
-
-MEDIAN_HEAD = "Numbers and curves are those of the median head."
 
 
 def sections(contents: Contents) -> list[Section]:
@@ -379,16 +377,6 @@ def how_sure(contents: Contents) -> Section:
     table = tables.uncertainty((name.replace("\n", " "), own) for name, own in rows)
     block = drawn(figures.uncertainty(shown), "sure", f"Intervals of each number. {alt}", caption, steps, table)
     return Section("sure", title, text, (block, *chosen))
-
-
-def numbers(contents: Contents) -> Section:
-    """Every run's numbers."""
-    ordered = [run for model in contents.models for run in contents.of_model(model)]
-    caption = (
-        "Every run. Intervals are 95 %: a bootstrap over patients for the AUC, Wilson's for the rates. Collapsed heads "
-        "call every test image alike. " + MEDIAN_HEAD
-    )
-    return Section("numbers", "All runs", blocks=(Block(caption, evaluated(ordered), table=tables.runs(ordered)),))
 
 
 def _by_recipe(contents: Contents) -> dict[str, list[ShownRun]]:
