@@ -152,10 +152,9 @@ def decoded_images(table: pd.DataFrame, raw: Path, quarantined: dict[str, str], 
             except UserError as error:
                 return error
 
-        rows = as_rows(table)
-        progress = stack.enter_context(bar("decoding", total=len(rows)))
-        for start in range(0, len(rows), CHUNK):
-            chunk = rows[start : start + CHUNK]
+        progress = stack.enter_context(bar("decoding", total=len(table)))
+        for start in range(0, len(table), CHUNK):
+            chunk = as_rows(table[start : start + CHUNK])
             for row, result in zip(chunk, pool.map(attempt, chunk), strict=True):
                 progress.update()
                 if isinstance(result, UserError):
@@ -190,14 +189,16 @@ def write_images(rows: Iterable[Row], target: Path, size: int) -> pd.DataFrame:
 
     Images are written as they come, so memory stays small whatever their number.
     """
-    kept = []
+    kept: list[tuple[str, ...]] = []  # dictionaries would take six times the memory
+    columns: list[str] = []
     with ArrayWriter(target, (size, size, 1), np.uint8) as writer:
         for row, pixels in rows:
             if pixels.ndim == 3 and writer.row_shape[-1] == 1:
                 writer.widen((size, size, 3))
             writer.append(np.broadcast_to(pixels.reshape(1, size, size, -1), (1, *writer.row_shape)))
-            kept.append(row)
-    return pd.DataFrame(kept)
+            kept.append(tuple(row.values()))
+            columns = [*row]
+    return pd.DataFrame(kept, columns=columns)
 
 
 def check_quarantine(quarantined: dict[str, str], images: int, max_share: float) -> None:
