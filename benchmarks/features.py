@@ -1,16 +1,21 @@
-"""How near feature extraction comes to the bare forward rate of the same net, and how much memory it takes.
+"""How near passes over images come to the bare forward rate of the same net, and how much memory they take.
 
     python -m benchmarks.features [--model resnet18] [--images 512] [--rounds 3] [--device auto] [--record]
 
 Bare rate: one batch, already normalised and on the device, through the same net again and again, in the best layout and
-with the allocator's settings of deepcovid.nets.features. Both are timed in turns in one process, since machines are
-shared; the number to look at is the ratio. By hand only: a test that times is a test that fails on a busy day.
+with the allocator's settings of deepcovid.nets.features. A pass reads images from a file, makes features in shards,
+keeps these and joins them. It is timed for images as they are, for images whose middle is hidden, and on a CPU for two
+processes of half the threads each. All take turns, since machines are shared; the numbers to look at are the ratios.
+By hand only: a test that times is a test that fails on a busy day.
 """
 
 import argparse
+import os
 import resource
 import statistics
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,10 +25,16 @@ import torch
 import stages  # noqa: F401  # as the stage runs: its threads wait asleep
 from benchmarks._record import record
 from deepcovid.arrays import ArrayWriter, batches
-from deepcovid.nets.features import choose_device, extract, keep_large_buffers, normalised
-from deepcovid.nets.trunks import build, trunk
+from deepcovid.audits.hiding import Square, hide
+from deepcovid.files import Known
+from deepcovid.nets.features import FeaturePass, choose_device, keep_large_buffers, normalised
+from deepcovid.nets.trunks import build, trunk, write_state
 from deepcovid.nets.zoo import NETS
+from deepcovid.passes.executors import EXECUTOR, LOKY, ONE, WORKERS
+from deepcovid.passes.shards import passing, write_array
 from deepcovid.settings.analyses import FeatureSettings
+
+SQUARE = Square(0.75, "outside")
 
 
 def main() -> None:
@@ -38,24 +49,32 @@ def main() -> None:
     options = parser.parse_args()
     settings = FeatureSettings(device=options.device, precision=options.precision, batch_size=options.batch_size)
     keep_large_buffers()
-    net = trunk(options.model, build(options.model).state_dict())
-    with TemporaryDirectory() as folder:
-        pixels = write_pixels(Path(folder) / "pixels.npy", options.images)
-        bare_rate(net, pixels, settings, options.images)  # warm up
-        bare, whole = [], []
-        for _ in range(options.rounds):
-            bare.append(bare_rate(net, pixels, settings, options.images))
-            whole.append(extract_rate(net, pixels, settings))
+    state, threads = build(options.model).state_dict(), torch.get_num_threads()
+    net = trunk(options.model, state)
+    on_cpu = choose_device(options.device).type == "cpu"
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        pixels, weights = write_pixels(folder / "pixels.npy", options.images), folder / "net.safetensors"
+        write_state(weights, options.model, state)
+        plain = FeaturePass(Known.of(weights), Known.of(pixels), options.images, settings, threads)
+        kinds = {"pass": (plain, ONE), "hidden": (plain._replace(view=partial(hide, square=SQUARE)), ONE)}
+        if on_cpu:
+            kinds["two_processes"] = plain._replace(threads=max(threads // 2, 1)), LOKY
+        ways: dict[str, Callable[[], float]] = {"bare": lambda: bare_rate(net, pixels, settings, options.images)}
+        ways |= {kind: partial(pass_rate, folder, own, where) for kind, (own, where) in kinds.items()}
+        for way in ways.values():  # warm up
+            way()
+        rounds = [{kind: way() for kind, way in ways.items()} for _ in range(options.rounds)]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    values = {"bare": statistics.median(bare), "extract": statistics.median(whole)}
-    values |= {"ratio": values["extract"] / values["bare"], "peak_gib": memory}
+    values = {kind: statistics.median(one[kind] for one in rounds) for kind in ways}
     print(
         f"{options.model}, {options.images} images, batch {options.batch_size}, {options.precision}, "
-        f"{choose_device(options.device)}: bare {values['bare']:.1f} images/s, "
-        f"extract {values['extract']:.1f} images/s, ratio {values['ratio']:.3f}; peak memory {memory:.2f} GiB"
+        f"{choose_device(options.device)}; peak memory {memory:.2f} GiB"
     )
+    for kind, rate in values.items():
+        print(f"{kind:14} {rate:6.1f} images/s, {rate / values['bare']:.3f} of the bare rate")
     if options.record:
-        record("features", {options.model: values})
+        record("features", {options.model: values | {"peak_gib": memory}})
 
 
 def write_pixels(path: Path, images: int) -> Path:
@@ -80,10 +99,12 @@ def bare_rate(net: torch.nn.Module, pixels: Path, settings: FeatureSettings, ima
         return rounds * len(batch) / (time.perf_counter() - start)
 
 
-def extract_rate(net: torch.nn.Module, pixels: Path, settings: FeatureSettings) -> float:
+def pass_rate(folder: Path, own: FeaturePass, where: str) -> float:
+    os.environ[EXECUTOR], os.environ[WORKERS] = where, "2"
     start = time.perf_counter()
-    done = sum(len(features) for features in extract(net, batches(pixels, settings.batch_size), settings))
-    return done / (time.perf_counter() - start)
+    with passing(folder / "unfinished", dict) as run:
+        write_array(folder / "features.npy", run("images", [own], "images"))
+    return own.rows / (time.perf_counter() - start)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ heads/       the trained last layer: training, replays, files, prediction
 nets/        frozen nets: architectures, weights, features
 sources/     one module a source of images
 images/      from archive members to pixels
+passes/      work in shards: who does it, and how it outlives a kill
 
 settings/      the schema of params.yaml: every knob, its type and its range
 parameters.py  every value that a data set runs with, merged from params.yaml
@@ -23,8 +24,6 @@ splitting.py   train and test
 files.py       writing files so that nothing half-written is ever left; reading what is whole
 archives.py    zip archives and folders, read by member
 arrays.py      arrays on disk, written row by row
-passes.py      work on the rows of a table, in shards that outlive a kill
-executors.py   who does it: this process, several, or a cluster
 recorded.py    dvc.lock, and the hashes that DVC records
 fetching.py    files from a mirror folder or their official source
 errors.py      the errors that users see

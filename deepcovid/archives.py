@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
 
-from deepcovid.errors import UserError, reason_of
+from deepcovid.errors import REMAKE, UserError, reason_of
 
 # Images and tables hardly shrink twentyfold; a member beyond this, or beyond the size, is a bomb or no image.
 MAX_EXPANSION = 100
@@ -87,11 +87,16 @@ class Archive:
         """The comment on the whole zip; `git archive` writes the commit there."""
         return self._zip.comment.decode("ascii", "backslashreplace")
 
-    def read(self, member: str) -> bytes:
+    def read(self, member: str, sha256: str = "") -> bytes:
         """Return the bytes of a member, its checksum verified.
 
+        Args:
+            member: Its name.
+            sha256: Of the bytes that are expected, where that is known.
+
         Raises:
-            UserError: The member is missing, its bytes are damaged, or they are not as many as the archive says.
+            UserError: The member is missing, its bytes are damaged or others than expected, or they are not as many as
+                the archive says.
         """
         try:
             info = copy(self._zip.getinfo(member))
@@ -113,6 +118,8 @@ class Archive:
                 f"{self.path}: {member!r} has {'more' if len(content) > size else 'less'} than the {size} bytes that "
                 "the archive says; get a clean copy of the archive"
             )
+        if sha256 and hashlib.sha256(content).hexdigest() != sha256:
+            raise UserError(f"{self.path}: {member!r} is another file than the catalogue knows; {REMAKE}")
         return content
 
     def digest(self, member: str) -> str:

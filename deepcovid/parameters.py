@@ -30,7 +30,7 @@ Values = dict[str, Any]
 
 
 class AuditPasses(Strict):
-    """Passes that an audited net makes over all images, besides the one of its features.
+    """Passes that an audited net makes over all images, apart from the pass for its features.
 
     Attributes:
         hiding: Squares that hide the middle, or all but the middle; a pass for each.

@@ -1,4 +1,7 @@
-"""Find how little is enough: how an image was taken, simple figures, and nets with random weights, beside our nets."""
+"""Find how little is enough to tell the classes apart.
+
+How an image was taken, a few simple numbers, and nets with random weights are compared with our nets.
+"""
 
 from deepcovid import catalogue
 from deepcovid.arrays import batches

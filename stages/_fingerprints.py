@@ -1,4 +1,4 @@
-"""What a stage's results rest on besides data and parameters: our code, and the packages that it computes with.
+"""What a stage's results depend on, apart from data and parameters: our code, and the packages it computes with.
 
 The walk follows import statements, wherever in a module they stand. A module-level `__getattr__`, which imports for
 those who ask by name, is passed over, as are imports for type checkers alone.
@@ -57,19 +57,24 @@ def code_of(stage: str) -> str:
 
 
 @cache
-def packages_of(stage: str) -> str:
-    """Return the packages that a stage imports through modules of ours, with their installed versions.
+def packages_of(stage: str) -> dict[str, str]:
+    """Return the packages that a stage imports through modules of ours, each with its installed version.
 
     Raises:
         UserError: A package is not installed, or has no version.
     """
     names = {package for name in modules_of(stage) for package in module_at(name).packages}
-    return ", ".join(f"{name} {_version(name)}" for name in sorted(names, key=str.lower))
+    return {name: _version(name) for name in sorted(names, key=str.lower)}
+
+
+def fingerprint_of_packages(stage: str) -> str:
+    """Return a fingerprint of the packages that a stage imports, and of their versions."""
+    return hashlib.sha256(repr(packages_of(stage)).encode()).hexdigest()[:16]
 
 
 def versions_of(stage: str) -> dict[str, str]:
     """Return the code of a stage and the packages that it imports, each by its name with its fingerprint or version."""
-    return {"code": code_of(stage), **dict(package.split() for package in packages_of(stage).split(", "))}
+    return {"code": code_of(stage), **packages_of(stage)}
 
 
 @cache

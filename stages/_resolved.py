@@ -1,5 +1,6 @@
-"""What a data set runs with, spelled out: its parameters, and for each stage its code and packages.
+"""What a data set runs with, spelled out: its parameters, and for each stage fingerprints of its code and packages.
 
+For people, the packages' versions are there too: `git diff resolved` says which package is another one.
 The stage `resolve` writes it to resolved/<data set>.json, where dvc.yaml's stages track the keys that they read.
 """
 
@@ -32,7 +33,8 @@ def resolved(settings: Settings, dataset: str, stages: list[str]) -> dict[str, A
     return {
         "parameters": settings.parameters(dataset, NETS).model_dump(mode="json"),
         "code": {stage: _fingerprints.code_of(stage) for stage in stages},
-        "packages": {stage: _fingerprints.packages_of(stage) for stage in stages},
+        "packages": {stage: _fingerprints.fingerprint_of_packages(stage) for stage in stages},
+        "versions": {name: version for stage in stages for name, version in _fingerprints.packages_of(stage).items()},
     }
 
 

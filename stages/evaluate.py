@@ -22,6 +22,7 @@ from deepcovid.statistics.comparison import beside_published, measure
 from deepcovid.statistics.estimate import write_result
 from deepcovid.statistics.further import FEWEST, Further, further
 from deepcovid.statistics.paired import between_nets
+from deepcovid.statistics.precision import at_published_precision
 from deepcovid.statistics.published import Metric
 from deepcovid.statistics.rates import Runs, evaluate, headline, units_of
 from deepcovid.statistics.review import Review, prior, review
@@ -62,7 +63,7 @@ def evaluate_stage(parameters: Parameters, dataset: str) -> None:
             write_result(folder / f"{name}.json", headline(result))
     write_result(paths.results(dataset, "runs"), Runs(runs=results))
     write_result(paths.results(dataset, "calibration"), Calibrations(recipe=calibrated_under, nets=calibrated))
-    write_result(paths.results(dataset, "published"), beside_published(measured, groups))
+    write_result(paths.results(dataset, "published"), at_published_precision(beside_published(measured, groups)))
     write_result(paths.results(dataset, "nets"), between_nets(measured))
     write_result(paths.results(dataset, "uncertainty"), uncertainty(measured, pd.concat(halves)))
     write_result(paths.results(dataset, "review"), reviewed(parameters, table, runs, bootstrap))

@@ -4,8 +4,9 @@ from deepcovid import catalogue
 from deepcovid.audits.external import Collections, External, ExternalRun, Outside
 from deepcovid.audits.unseen import candidates, check_images, left_out, trained_on
 from deepcovid.errors import UserError
+from deepcovid.files import replacing, write_csv
 from deepcovid.heads.head_files import check_weights, read_head
-from deepcovid.heads.scoring import score
+from deepcovid.heads.scoring import score, score_table
 from deepcovid.parameters import Parameters
 from deepcovid.statistics.estimate import read_result, write_result
 from deepcovid.statistics.rates import Runs
@@ -28,7 +29,7 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
     outside = Outside(test[left], own_test, at_home, parameters.evaluate)
     collections = Collections(test[left], own_test, parameters.evaluate)
     nets: dict[str, dict[str, ExternalRun]] = {}
-    shown_scores, told = {}, parameters.audit.recipe
+    shown_scores, seeds, told = {}, {}, parameters.audit.recipe
     for model in parameters.models:
         features, nets[model] = read_external_features(dataset, images, model, len(test)), {}
         for name, run in parameters.runs.items():
@@ -43,6 +44,7 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
                 raise UserError(f"{file}: {error}") from None
             if run.recipe == told:
                 shown_scores[model], choices = scores[:, head.shown], head.choices
+                seeds[model] = f"seed_{head.seeds[head.shown]}"
             bins, cut_off = parameters.audit.calibration_bins, head.choices.cut_off
             own_run, shown = read_run(dataset, run, own), head.shown
             apart = collections.told_apart(scores[:, shown], own_run.score)
@@ -52,6 +54,10 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
     found = External(heads=dataset, images=images, recipe=told, left_out=left_out(seen), nets=nets)
     _audit.write(found, dataset, f"external-{images}", f"on-{images}")
     rows = test[left].reset_index(drop=True)
+    with replacing(paths.scores_elsewhere(dataset, images)) as folder:
+        folder.mkdir()
+        for model, shown_score in shown_scores.items():
+            write_csv(folder / f"{model}.csv", score_table(rows, shown_score[:, None], [seeds[model]]))
     trained = prior(own, choices)
     said = review(rows, shown_scores, (told, choices), trained, outside.bootstrap, {images: rows})
     write_result(paths.results(dataset, f"review-{images}"), said)

@@ -15,7 +15,7 @@ from deepcovid.files import Known, replacing
 from deepcovid.images.resizing import resized
 from deepcovid.nets.features import FeaturePass
 from deepcovid.parameters import Parameters
-from deepcovid.passes import passing
+from deepcovid.passes.shards import passing, write_array
 from stages import _run, paths
 from stages._fingerprints import versions_of
 from stages._pixels import read_pixels_of_any_size
@@ -30,12 +30,12 @@ def external_features(parameters: Parameters, dataset: str, images: str) -> None
     pixels, wanted = Known.of(paths.data(images, "pixels.npy")), table.index.isin(rows.index)
     view, unfinished = partial(resized, size=parameters.image_size), paths.unfinished("external", dataset, images)
     target = paths.external_features(dataset, images)
-    with passing(unfinished, partial(versions_of, "external_features")) as write, replacing(target) as folder:
+    with passing(unfinished, partial(versions_of, "external_features")) as run, replacing(target) as folder:
         folder.mkdir()
         for model in parameters.models:
             weights = Known.of(paths.weights(dataset, model))
             own = FeaturePass(weights, pixels, len(table), options, torch.get_num_threads(), wanted, view)
-            write(folder / f"{model}.npy", [own], f"{model} on {images}")
+            write_array(folder / f"{model}.npy", run(model, [own], f"{model} on {images}"))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Turn every image into a feature vector with a frozen net, and the copies that other splits train on.
 
-An audited net also sees every image once more for each square that hides its middle, or all but its middle, and a net
-of the same kind with random weights, which has learnt from no picture of anything, sees every image too.
+An audited net sees every image again for each black square: one that hides the middle, or one that hides all but the
+middle. A net of the same kind with random weights, which has not learned from any picture, sees every image too.
 """
 
 from functools import partial
@@ -17,7 +17,7 @@ from deepcovid.nets.features import FeaturePass, View
 from deepcovid.nets.trunks import write_state
 from deepcovid.nets.weights import random_state
 from deepcovid.parameters import Parameters
-from deepcovid.passes import passing
+from deepcovid.passes.shards import passing, write_array
 from stages import _run, paths
 from stages._calibration import calibration_images
 from stages._fingerprints import versions_of
@@ -37,21 +37,22 @@ def features(parameters: Parameters, dataset: str, model: str) -> None:
 
     weights, pixels = Known.of(paths.weights(dataset, model)), Known.of(paths.data(dataset, "pixels.npy"))
     target, unfinished = paths.features(dataset, model).parent, paths.unfinished("features", dataset, model)
-    with passing(unfinished, partial(versions_of, "features")) as write, replacing(target) as folder:
+    with passing(unfinished, partial(versions_of, "features")) as run, replacing(target) as folder:
         folder.mkdir()
-        write(folder / "images.npy", [seen_by(weights, pixels, images)], f"{model}, images")
-        write(folder / "spare.npy", [seen_by(weights, Known.of(spare), copies)], f"{model}, spare copies")
+        write_array(folder / "images.npy", run("images", [seen_by(weights, pixels, images)], f"{model}, images"))
+        seen = seen_by(weights, Known.of(spare), copies)
+        write_array(folder / "spare.npy", run("spare", [seen], f"{model}, spare copies"))
         if audit := parameters.audit_passes[model]:
             hidden = [partial(hide, square=square) for square in squares(audit.hiding)]
             if hidden:
                 passes = [seen_by(weights, pixels, images, view) for view in hidden]
-                write(folder / "hidden.npy", passes, f"{model}, middle hidden")
+                write_array(folder / "hidden.npy", run("hidden", passes, f"{model}, middle hidden"))
             if audit.untrained_seed is not None:
                 sample = calibration_images(dataset, size, audit.untrained_seed, count)
                 with replacing(unfinished / "untrained.safetensors") as state:
                     write_state(state, model, random_state(model, audit.untrained_seed, sample))
-                untrained = Known.of(unfinished / "untrained.safetensors")
-                write(folder / "untrained.npy", [seen_by(untrained, pixels, images)], f"{model}, untrained")
+                seen = seen_by(Known.of(unfinished / "untrained.safetensors"), pixels, images)
+                write_array(folder / "untrained.npy", run("untrained", [seen], f"{model}, untrained"))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,20 @@
 """Find where in the image the score of the shown head comes from, with a window that slides over it and by Grad-CAM."""
 
+from functools import partial
+
 import numpy as np
 
 from deepcovid import catalogue
 from deepcovid.arrays import ArrayWriter, load_array
-from deepcovid.files import replacing, write_csv
+from deepcovid.files import Known, replacing, write_csv
 from deepcovid.heads.scoring import heads_of
 from deepcovid.heatmaps.selection import choose
 from deepcovid.nets.trunks import read_state, trunk
 from deepcovid.parameters import Parameters
+from deepcovid.passes.shards import passing
 from stages import _run, paths
 from stages._explained import explained_by
+from stages._fingerprints import versions_of
 from stages._pixels import read_pixels
 from stages.maps import METHODS, checked
 from stages.runs import read_score_table
@@ -28,12 +32,14 @@ def heatmaps(parameters: Parameters, dataset: str, model: str) -> None:
     scores = read_score_table(paths.handed_on(dataset, "explained") / model / "scores.csv", dataset, table)
     test = scores[["image_id", "label", "patient_id"]].assign(score=heads_of(scores).iloc[:, explained.shown])
     chosen = choose(test, parameters.trained[recipe].cut_off, options)
-    images = pixels[table.reset_index().set_index("image_id")["index"][chosen["image_id"]]]
-    net = trunk(*read_state(paths.weights(dataset, model)))
-    with replacing(target) as folder:
+    places = table.reset_index().set_index("image_id")["index"][chosen["image_id"]].tolist()
+    images, weights = pixels[places], paths.weights(dataset, model)
+    net, unfinished = trunk(*read_state(weights)), paths.unfinished("heatmaps", dataset, model)
+    known = Known.of(weights), Known.of(paths.data(dataset, "pixels.npy"))
+    with passing(unfinished, partial(versions_of, "heatmaps")) as run, replacing(target) as folder:
         folder.mkdir()
         write_csv(folder / "images.csv", chosen, digits=17)
-        for name, found in explained.maps(net, images).items():
+        for name, found in explained.maps_in_shards(run, *known, places, images.shape[1:3]).items():
             with ArrayWriter(folder / f"{name}.npy", images.shape[1:3], np.float32) as writer:
                 for heat in found:
                     writer.append(heat[None])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from deepcovid import catalogue
 from deepcovid.audits.unseen import candidates, trained_on
+from deepcovid.drawing.titles import title_of_recipe
 from deepcovid.errors import UserError
 from deepcovid.files import replacing
 from deepcovid.heatmaps.beside import OTHER, OWN, WITH, Mapped, MapsBeside, groups
@@ -91,7 +92,7 @@ def without_covid(dataset: str, images: str, table: pd.DataFrame, options: Heatm
 
 def mean_maps(found: MapsBeside, shown: Mapping[str, Mapped]) -> Figure:
     """Draw the mean map of each group by each method."""
-    facts = f"{title_of(found.model)}, recipe {found.recipe}: mean maps"
+    facts = f"{title_of(found.model)}, {title_of_recipe(found.recipe)}: mean maps"
     titles, rows = found.titles(), {}
     for group, own in shown.items():
         if count := len(own.patients):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from deepcovid import catalogue
 from deepcovid.fetching import packaged
 from deepcovid.files import replacing
+from deepcovid.heatmaps.few_patients import without_intervals_of_few
 from deepcovid.heatmaps.localisation import Located, NetHeat, NotLocated, localised
 from deepcovid.heatmaps.overlays import Panel, map_sheet, montage, note, overlay, save
 from deepcovid.heatmaps.sanity import sanity
@@ -63,7 +64,8 @@ def measured(
             return NotLocated(skipped=none)
         own = {name: part[shown] for name, part in maps.items()}
         known = np.array([masks[place] for place in shown])
-        return localised(own, known, found["patient_id"][shown], options.images.seed, parameters.evaluate)
+        located = localised(own, known, found["patient_id"][shown], options.images.seed, parameters.evaluate)
+        return without_intervals_of_few(located)
 
     return NetHeat(
         model=model,

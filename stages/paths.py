@@ -109,6 +109,11 @@ def resplit(dataset: str, model: str, what: str) -> Path:
     return RESULTS / dataset / "resplit" / model / f"{what}.csv"
 
 
+def scores_elsewhere(dataset: str, images: str) -> Path:
+    """Return the folder of what heads score another data set's test images, a table for each net, kept by git."""
+    return RESULTS / dataset / f"external-{images}"
+
+
 def curves(dataset: str) -> Path:
     """Return the folder of a data set's tables behind plots, kept by git."""
     return RESULTS / dataset / "curves"

@@ -1,9 +1,11 @@
 """Gather a data set's results on one page that opens without a network."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from deepcovid.audits.external import External
 from deepcovid.audits.registry import results_of
 from deepcovid.drawing.steps import Sourced, Step
 from deepcovid.files import read_json, replacing
@@ -14,7 +16,7 @@ from deepcovid.nets.zoo import title_of
 from deepcovid.parameters import Parameters, RunParameters, Shared
 from deepcovid.report.cause import cause
 from deepcovid.report.checklists import read_checklists
-from deepcovid.report.contents import Contents, ShownRun, failed_of, main_of
+from deepcovid.report.contents import Contents, MeasuredRun, ShownRun, failed_of, main_of
 from deepcovid.report.page import render, render_review
 from deepcovid.report.sentences import claim_sentences, finding
 from deepcovid.settings.datasets import DatasetSettings
@@ -29,7 +31,7 @@ from deepcovid.statistics.uncertainty import Uncertainty
 from stages import _run, paths
 from stages._resolved import read_published
 from stages.lock import Lock
-from stages.runs import read_log, read_run
+from stages.runs import read_log, read_run, read_score_table
 
 
 def report(parameters: Parameters, dataset: str) -> None:
@@ -49,6 +51,11 @@ def report(parameters: Parameters, dataset: str) -> None:
     nets = sourced(lock, paths.results(dataset, "nets"), NetsCompared)
     kinds = results_of(parameters.test_sets)
     audits = {name: sourced(lock, paths.results(dataset, name), kind) for name, kind in kinds.items()}
+    tested = {
+        part.value.images: tuple(tested_runs(lock, dataset, part.value))
+        for part in audits.values()
+        if isinstance(part.value, External)
+    }
     calibration = sourced(lock, paths.results(dataset, "calibration"), Calibrations)
     uncertainty = sourced(lock, paths.results(dataset, "uncertainty"), Uncertainty)
     located = {model: sourced(lock, paths.results(dataset, f"heatmaps/{model}"), NetHeat) for model in mapped}
@@ -92,6 +99,7 @@ def report(parameters: Parameters, dataset: str) -> None:
         published_matrices=read_published().confusions(main_of(parameters.models), shown_runs[0].result.n_test),
         nets=nets,
         audits=audits,
+        tested=tested,
         calibration=calibration,
         uncertainty=uncertainty,
         heatmaps=located,
@@ -106,10 +114,25 @@ def report(parameters: Parameters, dataset: str) -> None:
     failed = failed_of(contents)
     if failed and contents.main_model in ladder.value.nets:
         climbed = ladder.value.nets[contents.main_model]
-        contents = replace(contents, cause=tuple(cause(failed, parameters.recipe[failed.recipe], climbed)))
+        share = trained_share(counted["split"].value, counted["images"].value, parameters.recipe[failed.recipe])
+        contents = replace(contents, cause=tuple(cause(failed, parameters.recipe[failed.recipe], climbed, share)))
     for page, text in (("report.html", render(contents)), ("review.html", render_review(contents))):
         with replacing(paths.data(dataset, page)) as partial:
             partial.write_text(text, encoding="utf-8")
+
+
+def trained_share(split: dict[str, Any], images: dict[str, Any], recipe: Recipe) -> float:
+    """Return the share of COVID-19 among the images that a recipe's heads are trained on, as often as they are drawn.
+
+    Args:
+        split: Counts of images by class, from results/<data set>/split.json.
+        images: Counts of images after decoding, from results/<data set>/images.json.
+        recipe: The recipe.
+    """
+    if recipe.sampling == "balanced":
+        return 0.5
+    covid = split["covid"]["train"] + (images["copies"] if recipe.augmented else 0)
+    return float(covid / (covid + split["non"]["train"]))
 
 
 def shown_run(lock: Lock, dataset: str, run: RunParameters, result: RunResult, evaluated: Step) -> ShownRun:
@@ -128,6 +151,15 @@ def shown_run(lock: Lock, dataset: str, run: RunParameters, result: RunResult, e
         evaluated=evaluated,
         trained=trained,
     )
+
+
+def tested_runs(lock: Lock, dataset: str, external: External) -> Iterator[MeasuredRun]:
+    """Yield the run of each net that a test on other people's images tells of, with its scores of these images."""
+    for model, own in external.told.items():
+        path = paths.scores_elsewhere(dataset, external.images) / f"{model}.csv"
+        lock.step_of(path)  # first, for it refuses a file that is not whole
+        scores = read_score_table(path, external.images)
+        yield MeasuredRun(model, external.recipe, own.run.cut_off, scores, own.run)
 
 
 def sourced(lock: Lock, path: Path, kind: type[Model]) -> Sourced[Model]:

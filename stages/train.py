@@ -41,9 +41,16 @@ def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
     )
     trained = joined(parts)
 
+    on_others = on_other_splits(parameters, table, features, spare, copies)
+    halves = by_halves(features, table, parameters.trained, seeds)
     folders = [paths.of_net(dataset, what, model) for what in ("heads", "scores", "training")]
-    with replacing(folders[0]) as heads, replacing(folders[1]) as scores, replacing(folders[2]) as logs:
-        for folder in (heads, scores, logs):
+    with (
+        replacing(folders[0]) as heads,
+        replacing(folders[1]) as scores,
+        replacing(folders[2]) as logs,
+        replacing(paths.resplit(dataset, model, "splits").parent) as again,
+    ):
+        for folder in (heads, scores, logs, again):
             folder.mkdir()
         for name, recipe in parameters.trained.items():
             own = trained[recipe.without_cut_off()]
@@ -70,12 +77,12 @@ def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
             write_csv(logs / f"{name}.csv", own.log)
             named = score_table(table[in_test], values, [f"seed_{seed}" for seed in seeds])
             write_csv(scores / f"{name}.csv", named, digits=17)
-    write_csv(paths.resplit(dataset, model, "splits"), on_other_splits(parameters, table, features, spare, copies))
-    write_csv(paths.resplit(dataset, model, "halves"), by_halves(features, table, parameters.trained, seeds))
+        write_csv(again / paths.resplit(dataset, model, "splits").name, on_others)
+        write_csv(again / paths.resplit(dataset, model, "halves").name, halves)
 
 
 def spare_rows(dataset: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Return the catalogue's rows of the spare copies, which are not in it; `table` has their originals.
+    """Return rows, as in the catalogue, for the spare copies, which it does not list; `table` has their originals.
 
     Raises:
         UserError: Their table is damaged, or an original is not there.

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -140,6 +141,26 @@ def test_results_are_compared_by_name_within_the_projects_own_tolerances(results
     assert failed.returncode == 1
     named = {line.split(": ")[1] for line in failed.stdout.splitlines() if line.startswith("NOT REPRODUCED")}
     assert named == {"rungs.up-1.flipped", "rungs.up-1.auc.value", "pairs.paper/a-c.first"}
+
+
+def test_results_that_the_run_did_not_make_are_counted_and_after_a_stamp_named(results):
+    path = results / "results/phantom/nets.json"
+    assert "\n3 of 3 files equal those of HEAD: they were made again, or DVC skipped" in "\n" + check(results).stdout
+    stamp = results / "before"
+    stamp.write_text("")
+    long_ago = stamp.stat().st_mtime - 60
+    for name in FILES:
+        os.utime(results / name, (long_ago, long_ago))
+    path.write_text(json.dumps(NETS))
+    os.utime(path, (long_ago + 120, long_ago + 120))
+    (line,) = [line for line in check(results, "--since", "before").stdout.splitlines() if "not made by this" in line]
+    assert line.startswith("2 of 3 files were not made by this run")
+    named = line.split("themselves: ")[1].split(", ")
+    assert sorted(named) == ["metrics/audits/phantom/leakage.json", "metrics/phantom/resnet18-paper.json"]
+    for name in FILES:
+        os.utime(results / name)
+    assert "all 3 files were made by this run" in check(results, "--since", "before").stdout
+    assert "error: --since nowhere: " in check(results, "--since", "nowhere").stderr
 
 
 @pytest.mark.parametrize(

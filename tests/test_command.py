@@ -21,6 +21,7 @@ from PIL import Image
 from deepcovid import __version__, commands, load_head
 from deepcovid.commands import main
 from deepcovid.commands.inputs import Input, _distinct
+from deepcovid.commands.predict import default_window
 from deepcovid.errors import UserError
 from deepcovid.heatmaps.overlays import overlay
 from deepcovid.settings.types import LARGEST
@@ -335,6 +336,13 @@ def test_outputs_that_cannot_be_are_refused_before_an_image_is_scored(folder, pr
     assert reason in err.splitlines()[-1]
     assert err.splitlines()[-1].startswith("error: ")
     assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("image_size", "stride", "side"), [(224, 8, 32), (80, 8, 16), (112, 8, 16), (80, 3, 12), (512, 8, 80), (5, 8, 5)]
+)
+def test_the_window_is_by_default_the_same_share_of_every_heads_images(image_size, stride, side):
+    assert default_window(image_size, stride) == side
 
 
 @pytest.mark.parametrize(

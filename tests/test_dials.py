@@ -60,6 +60,10 @@ def test_the_figure_has_a_panel_a_reading_and_stands_in_a_file(turned):
         "the heads, outside",
         "the heads, collection",
     ]
+    for axis in drawing.axes:  # the settings at the right stand outside, and every interval inside
+        low, high = axis.get_xlim()
+        assert all(low <= x <= high for line in axis.lines for x in line.get_xdata())
+        assert all(text.get_position()[0] > 1 for text in axis.texts)
 
 
 def test_images_that_are_no_phantoms_have_no_dials(checkout, monkeypatch, refused):

@@ -7,6 +7,7 @@ from ruamel.yaml import YAML
 
 from deepcovid.audits.registry import AUDITS, sentences
 from deepcovid.commands import main, parser
+from deepcovid.drawing.titles import title_of_recipe
 from deepcovid.errors import UserError
 from deepcovid.report import markdown
 from deepcovid.report.pages import pages
@@ -134,6 +135,17 @@ def test_pages_are_written_and_named_and_only_named_with_check(tmp_path, monkeyp
     assert capsys.readouterr().out.split() == ["README.md", "README.md"]
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs/results").glob("*.md")), ids=lambda page: page.stem)
+def test_the_results_name_recipes_and_rungs_as_people_do_and_give_each_key_once(page):
+    text = page.read_text("utf-8")
+    keys = re.findall(r"^\| .* \| `([\w-]+)` \|$", text, re.MULTILINE)
+    assert keys
+    titles = [line.split(" | ")[0].strip("| ") for line in text.splitlines() if re.search(r"\| `[\w-]+` \|$", line)]
+    assert titles == [title_of_recipe(key) for key in keys]
+    assert re.findall(r"(?<!`)(?:failed-reproduction|released-code|released-readme)[\w-]*(?!`)", text) == []
+    assert re.findall(r"\b(?:cut_off|batch_norm|random_crop): ", text) == []
+
+
 def test_a_row_says_whether_the_published_value_is_inside_and_leaves_it_out_for_other_test_images():
     row = Beside(
         group="paper",
@@ -156,7 +168,9 @@ def test_a_row_says_whether_the_published_value_is_inside_and_leaves_it_out_for_
     count = Estimate(value=2, low=0.5, high=7)
     count = row.model_copy(update={"metric": "confusion.tp", "published": 0, "ours": count, "difference": 2})
     _, _, first, second, third = markdown.published([row, other, count]).splitlines()
-    assert first == "| paper | AUC of a net | 0.9 | ResNet18 | paper | 0.950 (0.930 to 0.970) |  | +0.050 | no |"
+    assert (
+        first == "| paper | AUC of a net | 0.90 | ResNet18 | paper's text | 0.950 (0.930 to 0.970) |  | +0.050 | no |"
+    )
     assert second.endswith("| 0.890 to 0.950 (inside) | +0.050 | other test images |")
     assert "| 2 (0 to 7) |  | +2 |" in third
 

@@ -25,6 +25,7 @@ FOLDERS = {
     "provenance/${item.dataset}/weights",
     "results/${item.dataset}/curves/runs",
     "results/${item.dataset}/resplit/${item.model}",
+    "results/${item.dataset}/external-${item.images}",
 }
 
 

@@ -27,6 +27,7 @@ from stages import paths
 from stages.download import download
 from stages.external import external
 from stages.external_features import external_features
+from stages.runs import read_score_table
 from stages.split import split
 from tests.checkouts import edit_params, parameters, run, smaller
 from tests.strategies import catalogues
@@ -262,6 +263,9 @@ def test_the_stage_scores_the_other_sets_test_images_that_training_did_not_see(t
     assert {name: own.images for name, own in asked.who.items()} == {"cohen, COVID-19": 5, "cohen, others": 4}
     assert asked.cut_off == 0.3
     assert asked.nets[MODEL].recalibration.tested == pytest.approx(5 / 9, abs=1e-6)
+    table = read_score_table(trained / f"results/phantom/external-cohen/{MODEL}.csv", "cohen")
+    assert list(table["label"] == "covid") == list(positive)
+    assert table[median].to_numpy() == pytest.approx(score, rel=1e-5)
     headline = read_result(trained / f"metrics/audits/phantom/on-cohen/{MODEL}.json", Headline)
     assert headline == found.headline()[MODEL]
     assert (headline.auc, headline.tp) == (own.auc.value, own.confusion.tp)

@@ -10,7 +10,7 @@ from torchvision import transforms
 
 from deepcovid.errors import UserError
 from deepcovid.files import Known
-from deepcovid.nets.features import FeaturePass, choose_device, extract
+from deepcovid.nets.features import FeaturePass, ahead, choose_device, extract
 from deepcovid.nets.trunks import trunk
 from deepcovid.nets.weights import random_state
 from deepcovid.settings.analyses import FeatureSettings
@@ -70,6 +70,34 @@ def test_a_pass_sees_the_wanted_images_in_order_and_no_empty_batch(tmp_path_fact
     got = [*own._batches(0, half), *own._batches(half, len(wanted))]
     assert all(len(batch) for batch in got)
     assert np.concatenate([*got, np.empty(0, np.uint8)]).tolist() == np.negative(np.load(path)[wanted]).tolist()
+
+
+@given(st.lists(st.integers(), max_size=5))
+def test_items_that_are_made_ahead_come_in_order(items):
+    assert list(ahead(items)) == items
+
+
+def test_one_item_is_made_ahead_and_no_more_and_an_error_comes_where_its_item_would():
+    made = []
+
+    def items():
+        for number in range(3):
+            made.append(number)
+            yield number
+        raise UserError("no more")
+
+    got = ahead(items())
+    assert next(got) == 0
+    assert next(got) == 1
+    assert set(made) <= {0, 1, 2}
+    assert next(got) == 2
+    with pytest.raises(UserError, match="no more"):
+        next(got)
+    made.clear()
+    first = ahead(items())
+    next(first)
+    first.close()
+    assert len(made) <= 2
 
 
 def test_bf16_is_fp32_to_two_digits():

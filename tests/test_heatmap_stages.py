@@ -156,7 +156,7 @@ def test_where_the_heat_lies_is_measured_on_detected_covid_images(ready):
             mask = mask.resize(side, Image.Resampling.BILINEAR)
             left, top = (side[0] - 224) // 2, (side[1] - 224) // 2
             areas.append(auc(heat[number], np.asarray(mask)[top : top + 224, left : left + 224] > 127))
-    assert net.lesions.methods[GRAD_CAM].auc.value == pytest.approx(np.mean(areas), abs=0.01)
+    assert net.lesions.methods[GRAD_CAM].auc == pytest.approx(np.mean(areas), abs=0.01)
     assert net.lungs == NotLocated(skipped="the masks of phantoms are of lesions")
 
 
@@ -181,7 +181,7 @@ def test_where_lung_masks_are_among_the_raw_files_the_heat_in_the_lungs_is_measu
     rows = pd.read_csv(data / f"heatmaps/{MODEL}/images.csv")
     assert net.lungs.images == (rows["label"] == "covid").mul(rows["score"] >= rows["cut_off"]).sum() > 0
     assert 0 < net.lungs.mask_share < 0.5
-    assert net.lungs.methods[RANDOM].heat_inside.value == pytest.approx(net.lungs.mask_share, abs=0.01)
+    assert net.lungs.methods[RANDOM].heat_inside == pytest.approx(net.lungs.mask_share, abs=0.01)
 
 
 def test_every_chosen_image_has_its_overlay_and_the_plot_for_git_is_small(ready):

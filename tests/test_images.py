@@ -1,3 +1,4 @@
+import hashlib
 import io
 import zipfile
 
@@ -193,6 +194,15 @@ def test_a_bad_file_or_member_leaves_the_others_as_they_are(raw, tmp_path):
     assert list(quarantined) == ["no palette", "lie"]
     assert "'lie' has more than the 100 bytes" in quarantined["lie"]
     assert all(len(reason.splitlines()) == 1 for reason in quarantined.values())
+
+
+def test_an_image_that_the_catalogue_does_not_know_under_its_name_is_put_aside(raw, tmp_path):
+    table, folder = raw({"a": GOOD["grey JPEG"], "b": GOOD["colour JPEG"]})
+    table["sha256"] = [hashlib.sha256(GOOD["grey JPEG"]).hexdigest()] * 2
+    quarantined = {}
+    used = write_images(decoded_images(table, folder, quarantined, framed), tmp_path / "p.npy", SIDE)
+    assert list(used["image_id"]) == ["a"]
+    assert "'b' is another file than the catalogue knows; run `dvc repro`" in quarantined["b"]
 
 
 def test_too_many_bad_images_stop_the_run_and_one_is_named():

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
+from deepcovid.heatmaps.few_patients import without_intervals_of_few
 from deepcovid.heatmaps.localisation import (
     CENTRE,
     OCCLUSION,
@@ -20,6 +21,8 @@ from deepcovid.heatmaps.localisation import (
     pointing_game,
 )
 from deepcovid.heatmaps.occlusion import Window, occlusion
+from deepcovid.heatmaps.sanity import FEWEST
+from deepcovid.report import tables
 from deepcovid.settings.analyses import EvaluateSettings, FeatureSettings
 from deepcovid.sources.phantom.population import patient_images
 from deepcovid.statistics.estimate import Estimate, read_result, write_result
@@ -141,6 +144,22 @@ def test_one_patient_has_values_but_no_intervals(tmp_path):
     assert "fewer than two patients" in found.skipped
     write_result(tmp_path / "located.json", found)
     assert read_result(tmp_path / "located.json", Located) == found
+
+
+@pytest.mark.parametrize("patients", [FEWEST - 1, FEWEST])
+def test_there_are_intervals_from_ten_patients_on_and_it_is_said_where_there_are_none(patients):
+    masks = half_masks(patients)
+    maps = np.random.default_rng(0).random(masks.shape, np.float32)
+    found = localised({"heat": maps}, masks, pd.Series([f"{one}" for one in range(patients)]), 0, BOOTSTRAP)
+    told = without_intervals_of_few(found)
+    if patients >= FEWEST:
+        assert told == found
+        return
+    assert told.skipped == "fewer than 10 patients, so there are no intervals"
+    assert told.methods["heat"].auc == found.methods["heat"].auc.value
+    assert told.methods["heat"].minus_centre.auc == found.methods["heat"].minus_centre.auc.value
+    named = told.model_copy(update={"methods": {"occlusion": told.methods["heat"]}})
+    assert " to " not in str(tables.located(named).rows)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

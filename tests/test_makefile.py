@@ -18,12 +18,12 @@ PYTHON = """#!/bin/sh
 echo "$*" >> ../commands
 for folder; do :; done
 case "$*" in
-    *venv*) mkdir -p "$folder/bin" && cp "$0" "$folder/bin/python" ;;
+    *"-m venv"*) mkdir -p "$folder/bin" && cp "$0" "$folder/bin/python" ;;
     *freeze) echo anyio==9.9 ;;
 esac
 """
 MODELS = "models=[resnet18,squeezenet1_0,resnet50]"
-COMMON = f"-S {MODELS} -S audited_models=[resnet18,squeezenet1_0] -S test_sets=[cohen]"
+COMMON = f"-S {MODELS} -S audited_models=[resnet18,squeezenet1_0,resnet50] -S test_sets=[cohen]"
 REPLAYS = (
     "-S replays=[failed-reproduction-replayed,failed-reproduction-balanced,released-code-replayed,"
     "failed-reproduction-cropped]"
@@ -61,7 +61,7 @@ def make(folder, *arguments, **environment):
 
 
 def test_check_runs_the_pipeline_compares_its_results_and_runs_the_tests_of_the_pipeline(folder):
-    assert make(folder, "check") == (0, ["repro", "-m deepcovid check", "-m pytest -m pipeline"])
+    assert make(folder, "check") == (0, ["repro", "-m deepcovid check --since .venv/.check", "-m pytest -m pipeline"])
 
 
 def test_a_repro_that_fails_ends_check(folder):

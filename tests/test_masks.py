@@ -1,12 +1,13 @@
 """Lesion masks, and lung masks from a made-up archive of covid-chestxray-dataset's layout."""
 
+import hashlib
 import zipfile
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from deepcovid.errors import BadImageError
+from deepcovid.errors import BadImageError, UserError
 from deepcovid.fetching import packaged
 from deepcovid.images import masks
 from deepcovid.images.masks import framed_mask, lesion_masks, lung_masks, lung_places
@@ -40,7 +41,7 @@ def raw(tmp_path):
 
 def rows(*images):
     columns = ["image_id", "source", "source_image", "archive", "member"]
-    return pd.DataFrame([dict(zip(columns, image, strict=True)) for image in images], columns=columns)
+    return pd.DataFrame([dict(zip(columns, image, strict=True)) for image in images], columns=columns).assign(sha256="")
 
 
 OWN = ("a", masks.SOURCE, "a b.c.jpg", masks.ARCHIVE, "covid-chestxray-dataset-master/images/a b.c.jpg")
@@ -83,6 +84,16 @@ def test_a_lung_mask_that_does_not_fit_its_image_is_left_out_and_said(raw, by_ha
     (said,) = capsys.readouterr().err.splitlines()
     assert said.startswith("warning: masks/reduced.jpg: ")
     assert "left out" in said
+
+
+def test_masks_over_other_images_than_the_catalogue_knows_are_refused(raw, by_hand):
+    with zipfile.ZipFile(raw / "own.zip") as archive:
+        table = rows(REDUCED).assign(sha256=hashlib.sha256(archive.read("reduced.png")).hexdigest())
+    assert lung_masks(raw, table, lung_places(raw, by_hand), SIDE)[0].any()
+    with zipfile.ZipFile(raw / "own.zip", "w") as archive:
+        archive.writestr("reduced.png", png(square(375, 250, white=200)))
+    with pytest.raises(UserError, match=r"own\.zip: 'reduced\.png' is another file than the catalogue knows; run"):
+        lung_masks(raw, table, lung_places(raw, by_hand), SIDE)
 
 
 def test_a_mask_of_another_shape_is_told_with_both():
@@ -169,7 +180,7 @@ def test_a_lesion_mask_that_cannot_be_used_is_left_out_and_said(tmp_path, capsys
     good = np.zeros((224, 224), np.uint8)
     good[:100] = 255
     zipped(("image.png", png(noise())), ("good.png", png(good)), ("bad.png", content))
-    table = pd.DataFrame({"archive": "images.zip", "member": "image.png", "mask": ["", "good.png"]})
+    table = pd.DataFrame({"archive": "images.zip", "member": "image.png", "sha256": "", "mask": ["", "good.png"]})
     none, mask = lesion_masks(tmp_path, table, SIDE)
     assert none is None
     assert (mask == (good > 0)).all()
@@ -180,7 +191,7 @@ def test_a_lesion_mask_that_cannot_be_used_is_left_out_and_said(tmp_path, capsys
 
 def test_a_lesion_mask_of_another_size_lies_over_its_image(tmp_path, zipped):
     zipped(("image.png", png(square(300, 400))), ("mask.png", png(square(600, 800, white=1))))
-    table = pd.DataFrame({"archive": ["images.zip"], "member": ["image.png"], "mask": ["mask.png"]})
+    table = pd.DataFrame({"archive": ["images.zip"], "member": ["image.png"], "sha256": "", "mask": ["mask.png"]})
     (mask,) = lesion_masks(tmp_path, table, SIDE)
     bright = decode(png(square(300, 400))) > 127
     assert (mask & bright).sum() > 0.9 * (mask | bright).sum()

@@ -8,7 +8,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from deepcovid.heatmaps.overlays import HEAT, OUTLINE, Panel, map_sheet, montage, note, overlay, reach
+from deepcovid.heatmaps.overlays import HEAT, OUTLINE, Panel, map_grid, map_sheet, montage, note, overlay, reach
 
 
 def drawn(figure: Figure):
@@ -89,6 +89,14 @@ def test_a_mask_is_outlined_and_one_that_is_empty_or_full_is_not(image, maps):
     assert outline(overlay(image, maps, "title", mask)) == outline(overlay(image, maps, "title", ~mask)) == 0
     mask[20:40, 20:40] = True
     assert outline(overlay(image, maps, "title", mask)) > 200
+
+
+def test_the_key_of_a_grid_of_maps_stands_clear_of_the_last_row(maps):
+    figure = map_grid({"one row": maps, "another": maps}, "a title")
+    figure.canvas.draw()
+    (key,) = [text for text in figure.texts if "raises the score" in text.get_text()]
+    lowest = min(axis.get_window_extent().y0 for axis in figure.axes)
+    assert key.get_window_extent().y1 < lowest - 5
 
 
 def test_every_image_of_a_montage_is_there_with_its_own_scale(image, maps):

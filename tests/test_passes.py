@@ -1,30 +1,43 @@
 """Passes give the same bytes whoever does the work, go on after a kill, and leave nothing."""
 
 import errno
+import io
 import os
 import signal
 import sys
+import zipfile
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
-from deepcovid import executors, passes
+from deepcovid import catalogue
 from deepcovid.arrays import ArrayWriter
 from deepcovid.audits.hiding import SHUFFLED, Square, hide
-from deepcovid.executors import executor
 from deepcovid.files import Known
-from deepcovid.images.resizing import resized
+from deepcovid.heatmaps.explained import Explained
+from deepcovid.heatmaps.occlusion import Window
+from deepcovid.images.augmentation import with_copies
+from deepcovid.images.decoding import decoded_images, usable, write_images
+from deepcovid.images.image_pass import ImagePass, made
+from deepcovid.images.resizing import resize_and_crop, resized
 from deepcovid.nets.features import FeaturePass
-from deepcovid.nets.trunks import build, write_state
-from deepcovid.passes import passing
+from deepcovid.nets.trunks import build, read_state, trunk, write_state
+from deepcovid.passes import executors, shards
+from deepcovid.passes.executors import executor
+from deepcovid.passes.shards import passing, write_array
 from deepcovid.settings.analyses import FeatureSettings
+from deepcovid.settings.datasets import AugmentSettings
 from tests.checkouts import ROOT, run
 from tests.passes import ALL_CORES, Squares, cluster, versions
+from tests.trained import random_head
 
 ROWS = 20  # in shards of eight
+FEATURES = FeatureSettings(device="cpu", precision="fp32", batch_size=4)
 
 
 @pytest.fixture(autouse=True)
@@ -65,8 +78,8 @@ def squares(rows=ROWS, factor=1):
 
 def write(tmp_path, *parts):
     """Write what comes of passes to numbers.npy and return it."""
-    with passing(tmp_path / "unfinished", versions) as write:
-        write(tmp_path / "numbers.npy", parts, "squaring")
+    with passing(tmp_path / "unfinished", versions) as run:
+        write_array(tmp_path / "numbers.npy", run("numbers", parts, "squaring"))
     return np.load(tmp_path / "numbers.npy")
 
 
@@ -86,20 +99,19 @@ def images(tmp_path_factory):
 
 def feature_passes(folder):
     """A pass over all images, two with the middle hidden, and one over some of them at another size."""
-    settings = FeatureSettings(device="cpu", precision="fp32", batch_size=4)
     wanted = np.random.default_rng(1).random(70) < 0.3
     wanted[:40] = False  # a whole shard of none
     files = Known.of(folder / "net.safetensors"), Known.of(folder / "pixels.npy")
-    own = partial(FeaturePass, *files, 70, settings, ALL_CORES)
+    own = partial(FeaturePass, *files, 70, FEATURES, ALL_CORES)
     hidden = [own(view=partial(hide, square=square)) for square in (Square(0.75, "outside"), SHUFFLED)]
     return {"images": [own()], "hidden": hidden, "external": [own(wanted=wanted, view=partial(resized, size=96))]}
 
 
 def features(folder, target):
     threads = torch.get_num_threads()
-    with passing(target / "unfinished", versions) as write:
+    with passing(target / "unfinished", versions) as run:
         for name, parts in feature_passes(folder).items():
-            write(target / f"{name}.npy", parts, name)
+            write_array(target / f"{name}.npy", run(name, parts, name))
     torch.set_num_threads(threads)
     return {name: (target / f"{name}.npy").read_bytes() for name in ("images", "hidden", "external")}
 
@@ -112,6 +124,58 @@ def in_one_process(images, tmp_path_factory):
 def test_features_are_the_same_bytes_whoever_does_the_work(images, in_one_process, chosen, tmp_path):
     assert features(images, tmp_path) == in_one_process
     assert sorted(path.name for path in tmp_path.iterdir()) == ["external.npy", "hidden.npy", "images.npy"]
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """A zip of 300 small images, two of them in colour and one of them none, with a catalogue of two shards."""
+    folder, random = tmp_path_factory.mktemp("archive"), np.random.default_rng(0)
+    rows = []
+    with zipfile.ZipFile(folder / "a.zip", "w") as target:
+        for number in range(300):
+            stream, shape = io.BytesIO(), (40, 40, 3) if number in (7, 270) else (40, 40)
+            Image.fromarray(random.integers(0, 256, shape, dtype=np.uint8)).save(stream, "PNG")
+            target.writestr(f"{number}.png", b"no image" if number == 9 else stream.getvalue())
+            split = "train" if number % 2 else "test"
+            label = "covid" if number < 12 or number > 290 else "non"
+            own = {"image_id": str(number), "archive": "a.zip", "member": f"{number}.png", "label": label}
+            rows.append(own | {"split": split, "augmentation_of": "9" if number == 11 else ""})
+    catalogue.write(folder / "images.csv", catalogue.checked(pd.DataFrame(rows), "test"))
+    return folder
+
+
+def test_images_and_copies_are_the_same_bytes_whoever_makes_them(archive, chosen, tmp_path):
+    settings = AugmentSettings(
+        source="generated",
+        copies=2,
+        seed=1,
+        flip_probability=0.5,
+        rotation_degrees=10.0,
+        elastic_alpha=9,
+        elastic_sigma=4,
+    )
+    table, found, expected = catalogue.read(archive / "images.csv"), {}, {}
+    whole = ImagePass(Known.of(archive / "images.csv"), 300, archive, 32, settings, ("train", "test"), threads=2)
+    with passing(tmp_path / "unfinished", versions) as run:
+        rows = usable(made(table, run("images", [whole], "images"), ("train",)), found)
+        used = write_images(rows, tmp_path / "shared.npy", 32)
+    rows = with_copies(decoded_images(table, archive, expected, resize_and_crop(32)), settings)
+    assert used.equals(write_images(rows, tmp_path / "alone.npy", 32))
+    assert (tmp_path / "shared.npy").read_bytes() == (tmp_path / "alone.npy").read_bytes()
+    assert list(found.items()) == list(expected.items())
+    assert found["11"] == "its original, 9, cannot be used"
+    assert used["image_id"].tolist()[:6] == ["0", "1", "1+1", "1+2", "2", "3"]
+
+
+def test_heat_maps_are_the_same_bytes_whoever_makes_them(images, chosen, tmp_path):
+    places = [5, 3, 69, 0, 8, 40, 41]  # ten views each, in shards of 32
+    explained = Explained("squeezenet1_1", random_head(), Window(24, 20, 128), FEATURES)
+    files = Known.of(images / "net.safetensors"), Known.of(images / "pixels.npy")
+    with passing(tmp_path / "unfinished", versions) as run:
+        found = {name: list(maps) for name, maps in explained.maps_in_shards(run, *files, places, (64, 64)).items()}
+    expected = explained.maps(trunk(*read_state(images / "net.safetensors")), np.load(images / "pixels.npy")[places])
+    for name, maps in expected.items():
+        assert np.array_equal(found[name], list(maps))
 
 
 def test_passes_stand_in_the_file_one_after_the_other(chosen, tmp_path):
@@ -143,11 +207,12 @@ KILLED = """
 import sys
 from pathlib import Path
 from tests.passes import Squares, versions
-from deepcovid.passes import passing
+from deepcovid.passes.shards import passing, write_array
 
 folder, rows, at = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-with passing(folder / "unfinished", versions) as write:
-    write(folder / "numbers.npy", [Squares(rows, folder, dies_at=at), Squares(rows, folder)], "squaring")
+with passing(folder / "unfinished", versions) as run:
+    both = run("numbers", [Squares(rows, folder, dies_at=at), Squares(rows, folder)], "squaring")
+    write_array(folder / "numbers.npy", both)
 """
 
 
@@ -166,8 +231,8 @@ def interrupted(tmp_path, what, versions=versions):
     """Write one file, and no second one."""
 
     def stop():
-        with passing(tmp_path / "unfinished", versions) as write:
-            write(tmp_path / "numbers.npy", [what], "squaring")
+        with passing(tmp_path / "unfinished", versions) as run:
+            run("numbers", [what], "squaring")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -200,7 +265,7 @@ def test_shards_of_other_pixels_or_weights_are_not_taken(images, tmp_path):
     parts = feature_passes(images)["images"]
     other = [parts[0]._replace(pixels=parts[0].pixels._replace(sha256="0"))]
     one, two, again = (
-        passes.joblib.hash([what, versions()]) for what in (parts, other, feature_passes(images)["images"])
+        shards.joblib.hash([what, versions()]) for what in (parts, other, feature_passes(images)["images"])
     )
     assert one == again != two
 
@@ -213,14 +278,14 @@ def test_a_shard_that_is_damaged_is_done_again(tmp_path):
 
 
 def test_where_the_folder_fills_up_what_is_finished_is_kept(chosen, tmp_path, monkeypatch):
-    written = passes.ArrayWriter.append
+    written = shards.ArrayWriter.append
 
     def append(self, rows):
         if len(list((tmp_path / "unfinished").rglob("*.npy"))) == 2:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         written(self, rows)
 
-    monkeypatch.setattr(passes.ArrayWriter, "append", append)
+    monkeypatch.setattr(shards.ArrayWriter, "append", append)
     with pytest.raises(OSError, match="No space left") as caught:
         write(tmp_path, Squares(ROWS, tmp_path))
     assert Path(caught.value.filename).is_relative_to(tmp_path / "unfinished")
@@ -307,8 +372,8 @@ def test_workers_without_the_code_are_refused(dask_address, tmp_path, monkeypatc
     monkeypatch.syspath_prepend(tmp_path)
     import only_here
 
-    with refused("worker on ", "No module named 'only_here'"), passing(tmp_path / "x", only_here.versions) as write:
-        write(tmp_path / "numbers.npy", [Squares(ROWS, tmp_path)], "squaring")
+    with refused("worker on ", "No module named 'only_here'"), passing(tmp_path / "x", only_here.versions) as run:
+        run("numbers", [Squares(ROWS, tmp_path)], "squaring")
 
 
 @pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_bytes(b"other")])
@@ -318,15 +383,15 @@ def test_a_worker_that_sees_another_file_or_none_is_refused(change, images, chos
     change(tmp_path / "pixels.npy")
     with (
         refused(f"{tmp_path}/pixels.npy: not ", "with every worker"),
-        passing(tmp_path / "unfinished", versions) as write,
+        passing(tmp_path / "unfinished", versions) as run,
     ):
-        write(tmp_path / "images.npy", [whole], "images")
+        run("images", [whole], "images")
 
 
 def test_a_scheduler_that_dies_is_one_line_and_what_is_finished_is_kept(tmp_path, monkeypatch, refused):
     with cluster(tmp_path) as (address, processes):
         choose(monkeypatch, "dask", address)
-        real = passes.replacing
+        real = shards.replacing
 
         def replacing(path):
             if path.name == "8.npy":
@@ -334,7 +399,7 @@ def test_a_scheduler_that_dies_is_one_line_and_what_is_finished_is_kept(tmp_path
                 processes[0].wait()
             return real(path)
 
-        monkeypatch.setattr(passes, "replacing", replacing)
+        monkeypatch.setattr(shards, "replacing", replacing)
         with refused(f"the scheduler at {address} is gone", "what was finished is kept"):
             write(tmp_path, Squares(800, tmp_path))
     kept = len(list((tmp_path / "unfinished").rglob("*.npy")))

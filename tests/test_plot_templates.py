@@ -128,6 +128,13 @@ def test_panels_of_two_revisions_stand_next_to_each_other_and_one_revision_is_no
     assert "phantom" in str(single[0])  # data sets in the order of the table, not of the alphabet
 
 
+def test_the_legend_of_the_audits_names_the_kinds_that_have_a_point_and_no_others():
+    title = next(title for plot in PLOTS for title, options in plot.items() if options["template"] == "audits")
+    picture = drawn(title, pd.DataFrame(ROWS["enough"]).assign(**RUN))
+    told = re.findall(r"role-legend-label.*?<text[^>]*>(.*?)</text>", picture)
+    assert told == ["pipeline", "hand-made"]
+
+
 def test_a_replay_of_one_epoch_is_a_point():
     table = pd.DataFrame(ROWS["training"]).head(1).assign(**RUN)
     assert len(marks(drawn("Training", table))) == 2 * 4  # a line of no length and a point, a measure each

@@ -32,24 +32,25 @@ from deepcovid.ladder.effects import Effect
 from deepcovid.ladder.measuring import Below, Effects, HeadCounts, Ladders, NetLadder, RungResult
 from deepcovid.nets.zoo import NETS as ALL_NETS
 from deepcovid.nets.zoo import title_of
-from deepcovid.report import figures
+from deepcovid.report import figures, sections
 from deepcovid.report.cause import cause
 from deepcovid.report.checklists import read_checklists
 from deepcovid.report.contents import Contents, ShownRun
 from deepcovid.report.page import render, render_review, slug
 from deepcovid.report.results import Results
 from deepcovid.report.sentences import (
+    below_the_bar,
     claim_sentences,
     finding,
     heat_sentences,
     in_one_sentence,
     sanity_sentences,
 )
-from deepcovid.report.test_sets import binned
 from deepcovid.settings.analyses import Detection, EvaluateSettings
 from deepcovid.settings.recipes import Recipe
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.comparison import AgainstPublished, Beside
+from deepcovid.statistics.counts import Confusion
 from deepcovid.statistics.estimate import Estimate
 from deepcovid.statistics.paired import AucPair, NetsCompared, Pair, RatePair, SeedPairs
 from deepcovid.statistics.rates import Runs, evaluate
@@ -274,6 +275,7 @@ def all_contents(**changes):
         nets=Sourced(NETS_COMPARED, step("evaluate@phantom")),
         nets_sentences=("ResNet18 is better by 0.1.",),
         audits=audited(audits.external()),
+        tested={"elsewhere": (one_run("resnet18", "paper"),)},
         uncertainty=Sourced(uncertain(runs), step("evaluate@phantom")),
         calibration=Sourced(audits.CALIBRATION, step("evaluate@phantom")),
         heatmaps={"resnet18": Sourced(audits.HEATMAPS, step("localisation@phantom-resnet18"))},
@@ -574,18 +576,20 @@ def cause_of(accuracies, settings, recipe="failed-reproduction", smallest=(("sch
     log = pd.DataFrame(table, columns=["seed", "epoch", "test_accuracy"])
     run = dataclasses.replace(run, log=log, result=alike.model_copy(update={"over_seeds": over}))
     ladder = LADDER.model_copy(update={"smallest": [list(subset) for subset in smallest]})
-    return run, settings.recipe[recipe], ladder
+    return run, settings.recipe[recipe], ladder, 0.9
 
 
 def test_why_it_fails_is_said_only_where_the_log_and_the_ladder_show_it(monkeypatch):
     settings = parameters()
     monkeypatch.setattr(type(one_run("resnet18", "paper").result), "collapsed_heads", property(lambda own: 2))
     flat = [[0.75] * 30] * 2
-    rate, selection, alone = cause(*cause_of(flat, settings))
+    rate, selection, argmax, alone = cause(*cause_of(flat, settings))
     assert rate.startswith("The learning rate dies before a head has left its prior")
     assert "From epoch 21 on, a thousandth" in rate
     assert selection.startswith("Selection by accuracy keeps the first epoch, because calling every image non-COVID")
     assert "75.00 % of the time" in selection
+    assert argmax.startswith("That accuracy takes the more probable class, so the cut-off that counts is 0.5.")
+    assert "Calls are made at 0.2" in argmax
     assert "not enough by itself" in alone
     said = " ".join(cause(*cause_of(flat, settings, smallest=[("augmented",)])))
     assert "learning rate" not in said  # no repair changes the schedule
@@ -598,6 +602,50 @@ def test_why_it_fails_is_said_only_where_the_log_and_the_ladder_show_it(monkeypa
     assert left.startswith("In 1 of 2 heads the test accuracy rises above 75.00 %")
     monkeypatch.setattr(type(one_run("resnet18", "paper").result), "collapsed_heads", property(lambda own: 0))
     assert list(cause(*cause_of(flat, settings))) == []
+
+
+def test_heads_that_know_no_more_than_the_prior_are_said_to_rank_by_the_strength_of_features(monkeypatch):
+    monkeypatch.setattr(type(one_run("resnet18", "paper").result), "collapsed_heads", property(lambda own: 2))
+    run, *others, _ = cause_of([[0.75] * 30] * 2, parameters())
+    share = float(run.heads.mean().mean())
+    assert "rank COVID-19 below the rest" not in " ".join(cause(run, *others, share))
+    spread = run.result.over_seeds.auc.model_copy(update={"min": 0.3, "max": 0.4})
+    over = run.result.over_seeds.model_copy(update={"auc": spread})
+    run = dataclasses.replace(run, result=run.result.model_copy(update={"over_seeds": over}))
+    *_, ranked, why = cause(run, *others, share)
+    assert ranked.startswith(
+        "All 2 heads rank COVID-19 below the rest: the AUC is 0.300 to 0.400. Their mean score is "
+    )
+    assert ranked.endswith(f"training, {share:.3f}.")
+    assert "the stronger its features are" in why
+    assert "rank COVID-19 below" not in " ".join(cause(run, *others, share / 3))
+
+
+def test_a_head_that_finds_some_images_and_too_few_is_said_not_to_detect():
+    result, wanted = one_run("resnet18", "paper").result, Detection(sensitivity=0.5, specificity=0.5)
+    some = result.model_copy(
+        update={
+            "collapsed": 0,
+            "sensitivity": result.sensitivity.model_copy(update={"value": 0.24}),
+            "confusion": Confusion(tp=24, fn=76, fp=678, tn=2322),
+        }
+    )
+    said = list(below_the_bar([("failed reproduction, frozen net", some), ("paper's text", some)], wanted))
+    assert said[0].endswith("finds 24 of 100 COVID-19 images and clears 2,322 of 3,000 others.")
+    assert said[1].startswith("The median head under “paper's text” finds 24 of 100")
+    assert said[2:] == ["That is not called detecting here: a head must find 50 % and clear 50 %, at least."]
+    assert all(len(sentence.split()) <= 30 for sentence in said)
+    enough = some.model_copy(update={"sensitivity": result.sensitivity.model_copy(update={"value": 0.5})})
+    assert list(below_the_bar([("x", enough)], wanted)) == []
+    assert list(below_the_bar([("x", some.model_copy(update={"collapsed": 1}))], wanted)) == []
+
+
+def test_the_figure_of_the_detector_without_covid_says_why_its_auc_differs():
+    text = [block.caption for block in sections.meaning(all_contents()).blocks if "detector" in block.caption]
+    (run,) = [run for run in all_contents().of("paper") if run.model == "resnet18"]
+    assert text
+    assert all("Here the heads learn the original images alone." in caption for caption in text)
+    assert all(f"ResNet18 reaches {run.result.auc.value:.3f}." in caption for caption in text)
 
 
 def test_the_answer_is_one_sentence_of_what_was_measured():
@@ -621,10 +669,6 @@ def test_a_test_set_has_its_card_matrix_curve_and_histogram(html, page):
     section = html[html.index('<section id="test-sets">') : html.index('<section id="ladder">')]
     for name in ("confusion-elsewhere", "roc-elsewhere", "histogram-elsewhere"):
         assert f'id="{name}-' in section
-    own = audits.external().nets["resnet18"]["paper"]
-    bins = binned(own)
-    images = sum(one.images for one in own.calibration.bins.values())
-    assert bins[["covid", "non"]].to_numpy().sum() == images
 
 
 def test_the_page_can_be_used_from_the_keyboard_and_by_ear(html, page):
@@ -809,6 +853,8 @@ def results(checkout, tmp_path):
         place = f"frozen/{one.model}/{one.recipe}.csv"
         outputs[f"data/phantom/scores/{place}"] = one.scores.to_csv(index=False)
         outputs[f"data/phantom/training/{place}"] = one.log.to_csv(index=False)
+    (elsewhere,) = made.tested["elsewhere"]
+    outputs["results/phantom/external-phantom-external/resnet18.csv"] = elsewhere.scores.to_csv(index=False)
     outputs |= {f"results/phantom/{name}.json": json.dumps(value) for name, value in COUNTED.items()}
     for name in ("resnet18", "resnet18-beside-phantom-external"):
         outputs[f"plots/heatmaps/phantom/{name}.png"] = "a picture"

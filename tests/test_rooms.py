@@ -20,6 +20,7 @@ ROOMS = (
     "nets",
     "sources",
     "images",
+    "passes",
     "",  # the base: the modules that lie flat in deepcovid/, and `settings`
 )
 # `deepcovid.load_head` imports torch when it is first asked for; `python -m deepcovid` runs the command.

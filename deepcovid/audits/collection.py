@@ -6,7 +6,7 @@ the first collection as if they were its COVID-19 images, and are then tested on
 Many of these images show other diseases of the lung. As a control, heads learn such findings of the *other* collection
 in the same way. If these do not find COVID-19 and the first ones do, the collection is enough and the illness is not.
 
-Beside it stands what can be had within the first collection: heads that are trained and tested there.
+For comparison, other heads are trained and tested within the first collection.
 """
 
 from collections.abc import Iterator, Mapping

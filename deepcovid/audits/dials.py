@@ -194,19 +194,24 @@ def figure(found: Dials) -> Figure:
     """Draw a panel per reading, a row per setting of the shortcut, and in it a dot per setting of the lesions."""
     lesions = sorted({cell.lesion for cell in found.cells.values()})
     shortcuts = sorted({cell.shortcut for cell in found.cells.values()})
-    drawing = Figure(figsize=(WIDTH, 6.6), layout="constrained")
+    drawing = Figure(figsize=(WIDTH, 7.6), layout="constrained")
+    read = [area for _, reading in READINGS.values() for own in found.cells.values() if (area := reading(own))]
     panels = drawing.subplots(3, 4, sharex=True, sharey=True).ravel()
     for axis, (title, (colour, reading)) in zip(panels, READINGS.items(), strict=True):
         for row, shortcut in enumerate(shortcuts):
             for place, lesion in enumerate(lesions):
                 own = found.cells[key(shortcut, lesion)]
-                height = row + 0.22 * (place - (len(lesions) - 1) / 2)
+                height = row + 0.28 * (place - (len(lesions) - 1) / 2)
                 if area := reading(own):
                     dot(axis, area, height, colour, hollow=lesion == 0)
-                axis.annotate(f"{lesion:g}", (0.99, height), (1.04, height), fontsize=6.5, va="center")
+                # Beside the panel, so that no interval runs under it.
+                axis.text(1.02, height, f"{lesion:g}", fontsize=6.5, va="center", transform=axis.get_yaxis_transform())
         axis.axvline(0.5, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
         axis.set_title(title, fontsize=8.5)
-        axis.set(xlim=(0.35, 1.13), ylim=(len(shortcuts) - 0.4, -0.6))
+        axis.set(
+            xlim=(min(area.low for area in read) - 0.02, max(area.high for area in read) + 0.02),
+            ylim=(len(shortcuts) - 0.4, -0.6),
+        )
         axis.set_xticks([0.5, 0.75, 1.0])
         axis.set_yticks(range(len(shortcuts)), [f"shortcut {shortcut:g}" for shortcut in shortcuts])
         axis.tick_params(left=False)

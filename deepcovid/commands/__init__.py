@@ -165,7 +165,13 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
     add("--heatmap", type=Path, metavar="DIR", help="write a picture an image of where its score comes from")
     # The limits are those of deepcovid/settings/datasets.py, which takes a while to import.
     sides = _number(1, 512)
-    add("--window", type=sides, default=32, metavar="PIXELS", help="of a heat map: side of the grey window; default 32")
+    add(
+        "--window",
+        type=sides,
+        metavar="PIXELS",
+        help="of a heat map: side of the grey window; default: 32/224 of the head's image size, rounded up to a "
+        "multiple of the stride",
+    )
     add("--stride", type=sides, default=8, metavar="PIXELS", help="from one place of it to the next; default 8")
     add("--fill", type=_number(0, 255), default=128, metavar="GREY", help="its grey level, 0 to 255; default 128")
     add("--csv", type=Path, metavar="FILE", help="write the scores as a table too")
@@ -225,6 +231,7 @@ def _add_check(check: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="how far metrics may lie; default reference/tolerances.yaml",
     )
+    add("--since", type=Path, metavar="FILE", help="name the metrics files older than FILE: this run did not make them")
     add("--bytes", action="store_true", help="compare no metrics, but every output with the hash in dvc.lock")
 
 

@@ -1,7 +1,7 @@
 """`deepcovid check`: metrics in the working tree beside those of a git revision, within tolerances named per metric.
 
 Every value of every metrics file counts; a list counts as one value. It prints the largest difference under each
-tolerance, and names every metric that is too far off, missing or new.
+tolerance, and names every metric that is too far off, missing or new. A line says how many files the run did not make.
 """
 
 import argparse
@@ -26,6 +26,7 @@ ENDINGS = (".json", ".yaml", ".yml")
 FOLDERS = ("metrics/{}", "metrics/audits/{}", "results/{}")  # of a data set
 EQUAL = "(any other)"  # keys that no pattern fits must be equal
 MISSING = "(missing)"
+NAMED = 5  # files that were not made by this run; the others are counted
 
 Files = Mapping[str, Mapping[str, Any]]
 
@@ -170,6 +171,40 @@ def report(results: list[Comparison]) -> None:
     print(f"reproduction check: {len(results) - len(failures)} metrics reproduced, {len(failures)} not")
 
 
+def not_made(old: Files, new: Files, revision: str, since: Path | None) -> str:
+    """Return, in a line, which files this run did not make, or what is known of that.
+
+    A stage that DVC skips leaves its committed results, which are then compared with themselves.
+
+    Args:
+        old: Values by file, as the revision has them.
+        new: The same, as they are now.
+        revision: The revision.
+        since: A file that was written just before the run; None where nobody noted when it began.
+
+    Raises:
+        UserError: `since` cannot be read.
+    """
+    if since is None:
+        equal = sum(old.get(file) == values for file, values in new.items())
+        return (
+            f"{equal} of {len(new)} files equal those of {revision}: they were made again, or DVC skipped their stage "
+            "and they are compared with themselves"
+        )
+    try:
+        start = since.stat().st_mtime_ns
+    except OSError as error:
+        raise UserError(f"--since {since}: {reason_of(error)}; name a file that was written before the run") from None
+    left = [file for file in new if Path(file).stat().st_mtime_ns < start]
+    if not left:
+        return f"all {len(new)} files were made by this run"
+    named = ", ".join(left[:NAMED]) + (f" and {len(left) - NAMED} more" if len(left) > NAMED else "")
+    return (
+        f"{len(left)} of {len(new)} files were not made by this run, as DVC skipped their stages; they are compared "
+        f"with themselves: {named}"
+    )
+
+
 def run(options: argparse.Namespace) -> int:
     """Compare and report; return 1 if a metric is too far off, missing or new, or if an output is not as recorded."""
     if options.bytes:
@@ -192,5 +227,6 @@ def run(options: argparse.Namespace) -> int:
     results = compare(old, new, tolerances)
     if not results:
         raise UserError(f"{', '.join(places)}: no metrics in {options.revision}, and none here; run `dvc repro` first")
+    print(not_made(old, new, options.revision, options.since))
     report(results)
     return 0 if all(result.passes for result in results) else 1

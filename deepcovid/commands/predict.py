@@ -37,7 +37,8 @@ def run(options: argparse.Namespace) -> int:
         _check_inputs_are_kept(options, inputs, options.weights)
         head = load_head(options.head, options.weights, options.device, options.batch_size)
         _check_inputs_are_kept(options, inputs, weights_near(options.head, head.model))  # known only now
-        window = Window(options.window, options.stride, options.fill)
+        side = options.window or default_window(head.image_size, options.stride)
+        window = Window(side, options.stride, options.fill)
         check_window(window, head.image_size, head.image_size)
         print(head.about, file=sys.stderr)
         if options.heatmap:
@@ -66,6 +67,14 @@ def run(options: argparse.Namespace) -> int:
     if len(results):
         print(_summed_up(results, len(failures)), file=sys.stderr)
     return 1 if failures else 0
+
+
+def default_window(image_size: int, stride: int) -> int:
+    """Return the window's side for heads of `image_size`, in pixels: the share of the image that 32 is of 224.
+
+    It is rounded up to a multiple of the stride, so that every pixel is covered as often as its neighbours.
+    """
+    return min(-(-32 * image_size // (224 * stride)) * stride, image_size)
 
 
 def _check_outputs(options: argparse.Namespace) -> None:

@@ -1,6 +1,6 @@
-"""A Gaussian over features whose covariance has low rank and, off it, equal noise in every direction.
+"""A Gaussian over features: a few principal axes with variances of their own, and equal noise in all other directions.
 
-It is that of probabilistic principal component analysis (Tipping and Bishop 1999).
+This is the model of probabilistic principal component analysis (Tipping and Bishop 1999).
 """
 
 from typing import NamedTuple
@@ -27,7 +27,7 @@ class Gaussian(NamedTuple):
     noise: float
 
     def distances(self, features: NDArray[np.floating]) -> Numbers:
-        """Return the Mahalanobis distance from the mean of each of `features` (images, features), as (images,)."""
+        """Return each image's Mahalanobis distance from the mean (images), given `features` (images, features)."""
         centred = features.astype(np.float64) - self.mean
         along = centred @ self.axes.T
         off = centred - along @ self.axes

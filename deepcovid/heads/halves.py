@@ -1,4 +1,7 @@
-"""What it changes that the epoch is chosen on the test images: chosen on one half of them and tested on the other."""
+"""How much it matters that the epoch is chosen on the test images.
+
+The epoch is chosen on one half of the test images, and the head is tested on the same half and on the other.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,19 +24,20 @@ COLUMNS = ["recipe", "same", "other"]
 def by_halves(
     features: NDArray[np.float32], table: pd.DataFrame, recipes: Mapping[str, Recipe], seeds: Sequence[int]
 ) -> pd.DataFrame:
-    """Return what recipes whose epoch is chosen on the test images reach, chosen on the tested half and on the other.
+    """Return the AUC of recipes that choose the epoch on test images: chosen on the tested half, and on the other one.
 
-    The halves are drawn by patient within each class, and have as many images: a few of the larger are left out.
+    The halves are drawn by patient within each class. They have the same number of images of each class, so a few of
+    the larger half are left out.
 
     Args:
-        features: A net's, of all rows (rows, features).
+        features: Features of all rows by one net (rows, features).
         table: The catalogue (rows), with its split.
         recipes: Frozen-feature recipes only, under their names.
-        seeds: Heads of each are trained.
+        seeds: One head of each recipe is trained per seed.
 
     Returns:
-        A row per recipe: its name, the mean AUC over halves and seeds with the epoch chosen on the same
-        half (same) and on the other (other); none where no recipe chooses on the test images.
+        A row per recipe: its name, and the mean AUC over halves and seeds with the epoch chosen on the half that is
+        tested (same) or on the other half (other). There is no row for recipes that do not choose on test images.
     """
     chosen = {
         name: recipe

@@ -1,4 +1,4 @@
-"""Is an image unlike the training images? Its distance from them in feature space, beside a threshold.
+"""Is an image unlike the training images? Its distance from them in feature space is compared with a threshold.
 
 The training features are described by a Gaussian (gaussian.py); the distance is Mahalanobis's.
 """

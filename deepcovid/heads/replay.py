@@ -1,9 +1,9 @@
-"""Whole nets trained as the released script trains ResNet18: frozen weights, but crops and BatchNorm may be at work.
+"""Whole nets, trained as the released script trains ResNet18: weights are frozen, crops and BatchNorm may still vary.
 
-The script (shervinmin/DeepCovid, ResNet18_train.py) draws a new random crop of each training image in every epoch and
-leaves BatchNorm in training mode: batches are normalised by their own statistics, and the running statistics that
-evaluation uses drift, although no weight of the net is trained. Heads are the only thing that learns, and they do not
-act back on the net; so heads of several seeds share one run of the net, and each is what it would be alone.
+The script (shervinmin/DeepCovid, ResNet18_train.py) draws a new random crop of each training image in every epoch, and
+leaves BatchNorm in training mode. Each batch is then normalised by its own statistics. The running statistics, which
+evaluation uses, drift although no weight of the net is trained. Only the head learns, and no net depends on its head.
+So the heads of several seeds share one run of the net, and each is the same as if it were trained alone.
 """
 
 from dataclasses import dataclass, replace
@@ -30,7 +30,8 @@ class Images:
     """Images and their classes.
 
     Attributes:
-        pixels: uint8 (height, width, 1 or 3) each; size x size, or with short side `size` where crops are drawn.
+        pixels: Each is uint8 (height, width, 1 or 3). Images are size x size; where crops are drawn, only the short
+            side is `size`.
         classes: (images), indices into LABELS.
         size: Side of what the net is shown, pixels.
     """
@@ -71,13 +72,13 @@ def replay(
     """Train a head per seed on a net that runs again in every epoch.
 
     Args:
-        net: Changed in place where BatchNorm is in training mode.
-        train: Uncropped (see `Images`) if the recipe draws crops.
-        test: Cropped.
-        recipe: What to do.
-        seeds: A head each; a seed fixes its initial weights.
-        run: Seed of the order of the images and of the crops, which the heads share.
-        selected_on: What best-accuracy selection looks at, cropped; the test images if not said otherwise.
+        net: The net. It is changed in place where BatchNorm is in training mode.
+        train: Training images, uncropped (see `Images`) if the recipe draws crops.
+        test: Test images, cropped.
+        recipe: How the heads are trained.
+        seeds: One head is trained per seed, which fixes its initial weights.
+        run: Seed for the order of the images and for the crops, which all heads share.
+        selected_on: Cropped images whose accuracy selects the epoch; by default the test images.
 
     Raises:
         UserError: The device has too little memory.

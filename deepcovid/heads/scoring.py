@@ -38,7 +38,7 @@ def log_odds(
 
 
 def score_table(table: pd.DataFrame, scores: NDArray[np.float64], heads: list[str]) -> pd.DataFrame:
-    """Return what is known of the test images beside their scores, a column a head, (images, heads)."""
+    """Return the test images' columns of the catalogue, followed by a column of scores per head (images, heads)."""
     facts = table.assign(group=group_of(table))[["image_id", "label", "group", "patient_id"]].reset_index(drop=True)
     return facts.join(pd.DataFrame(scores, columns=heads))
 

@@ -17,7 +17,8 @@ class Sides(NamedTuple):
     Attributes:
         train: What is trained on.
         test: What the heads are tested on.
-        selected_on: What best-accuracy selection looks at; the very mask `test` if that is the test images.
+        selected_on: The images whose accuracy selects the epoch. If these are the test images, it is the same object as
+            `test`.
     """
 
     train: "pd.Series[bool]"
@@ -28,8 +29,8 @@ class Sides(NamedTuple):
 def sides(table: pd.DataFrame, recipe: Recipe) -> Sides:
     """Return which rows of the catalogue a recipe uses for what.
 
-    If its selection looks at `validation` images, a fifth of the training patients is set apart: the originals of these
-    are looked at, and none of their images is trained on. The fifth is the same for every recipe and seed.
+    If the recipe selects on `validation` images, a fifth of the training patients is set apart. The selection looks at
+    their original images, and no image of theirs is trained on. The fifth is the same for every recipe and seed.
 
     Raises:
         UserError: There are too few training patients of a class to set some apart.

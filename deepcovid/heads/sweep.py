@@ -49,7 +49,7 @@ def training_jobs(
     *,
     logged: bool = True,
 ) -> list[Any]:
-    """Return the work of `train_recipes` as jobs for `share_out`, where others can stand beside them."""
+    """Return the work of `train_recipes` as jobs for `share_out`, which can run them together with other jobs."""
     return [delayed(_train_group)(np.asarray(features), table, group, seeds, logged) for group in groups_of(recipes)]
 
 

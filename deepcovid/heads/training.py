@@ -78,17 +78,17 @@ def train(
 ) -> list[Trained]:
     """Train one head per recipe and seed with cross-entropy; return the heads of each recipe.
 
-    A seed fixes the initial weights (PyTorch's own for a linear layer) and the order of the images. Heads share the
-    work of a step but nothing else, so each is what it would be alone.
+    A seed fixes the initial weights (PyTorch's own for a linear layer) and the order of the images. Heads share
+    only the work of a step, so each is the same as if it were trained alone.
 
     Args:
-        train: What to train on.
-        test: What the log is about.
-        recipes: Alike in optimiser and batch size.
-        seeds: A head each; a seed may come several times where heads look at rows of their own.
-        selected_on: What best-accuracy selection looks at; the test images if not said otherwise, as in the released
-            code.
-        logged: Whether the log is wanted, which takes a good part of the time; if not it is empty.
+        train: The images to train on.
+        test: The images whose accuracy and AUC go into the log.
+        recipes: Recipes with the same optimiser and batch size.
+        seeds: One head per recipe is trained for each seed. A seed may be named several times where every head has rows
+            of its own.
+        selected_on: Images whose accuracy selects the epoch; by default the test images, as in the released code.
+        logged: Whether to keep the log, which takes a good part of the time. Without it the log is empty.
     """
     heads = Heads(train.features.shape[1], recipes, seeds, logged=logged)
     rows = torch.arange(len(train.classes)).expand(len(seeds), -1) if train.rows is None else train.rows
@@ -113,7 +113,7 @@ def train(
 
 
 def weights_of(classes: Tensor, sampling: str) -> Tensor:
-    """Return how likely each image (images) is to be drawn: 1, or the same for both classes together if `balanced`."""
+    """Return the weight with which each image (images) is drawn: 1, or if `balanced`, equal sums for both classes."""
     if sampling == "natural":
         return torch.ones(len(classes))
     return 1 / torch.bincount(classes, minlength=len(LABELS)).double()[classes]
@@ -122,8 +122,8 @@ def weights_of(classes: Tensor, sampling: str) -> Tensor:
 def drawn(weights: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Return the images of an epoch, in order, as many as there are.
 
-    If all are equally likely, each comes once. If not, they are drawn with replacement, as PyTorch's
-    WeightedRandomSampler does, so that those of the rare class come again and again.
+    If all weights are equal, each image is drawn once. If not, images are drawn with replacement, as PyTorch's
+    WeightedRandomSampler does, so images of the rare class are drawn again and again.
     """
     if (weights == weights[0]).all():
         return torch.randperm(len(weights), generator=generator)

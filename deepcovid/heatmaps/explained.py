@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -10,15 +11,17 @@ from numpy.typing import NDArray
 from torch import nn
 
 from deepcovid import catalogue
+from deepcovid.files import Known
 from deepcovid.heads.head_files import HeadFile
 from deepcovid.heads.scoring import score
-from deepcovid.heatmaps.grad_cam import grad_cam
+from deepcovid.heatmaps.grad_cam import GradCamPass, grad_cam
 from deepcovid.heatmaps.localisation import GRAD_CAM, OCCLUSION, baselines
-from deepcovid.heatmaps.occlusion import Window, occlusion
+from deepcovid.heatmaps.occlusion import OcclusionPass, Window, occlusion, occlusion_maps
 from deepcovid.heatmaps.sanity import STEPS, areas, changed_by_heat, correlations, randomised
 from deepcovid.nets.features import extract, normalised
 from deepcovid.nets.trunks import trunk
 from deepcovid.nets.weights import random_state
+from deepcovid.passes.shards import Run
 from deepcovid.settings.analyses import FeatureSettings
 
 Margin = NDArray[np.float32]  # (features), the head's weight of covid less that of non
@@ -50,6 +53,19 @@ class Explained:
         return {
             OCCLUSION: occlusion(net, images, partial(self.score, margin=own), self.window, self.settings),
             GRAD_CAM: grad_cam(self.model, net, images, own, self.settings),
+        }
+
+    def maps_in_shards(
+        self, run: Run, weights: Known, pixels: Known, places: list[int], shape: tuple[int, int]
+    ) -> dict[str, Iterator[NDArray[np.float32]]]:
+        """Return the maps that `maps` returns, made by passes; the arguments after `run` are as for `OcclusionPass`."""
+        shared, threads = (weights, pixels, places), torch.get_num_threads()
+        score = partial(self.score, margin=self.margin)
+        views = OcclusionPass(*shared, shape, score, self.window, self.settings, threads)
+        cams = GradCamPass(self.model, *shared, self.margin, self.settings, threads)
+        return {
+            OCCLUSION: occlusion_maps(run(OCCLUSION, [views], f"{self.model}, occlusion"), self.window, *shape),
+            GRAD_CAM: chain.from_iterable(run(GRAD_CAM, [cams], f"{self.model}, Grad-CAM")),
         }
 
     def sanity(

@@ -4,16 +4,18 @@ The paper's section 4.7, after Zeiler and Fergus 2014. The numbers are those of 
 copies of the image for every place of the window are not made, and batches stay full from one image to the next.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from deepcovid.arrays import load_array
 from deepcovid.errors import UserError
-from deepcovid.nets.features import extract
-from deepcovid.progress import bar
+from deepcovid.files import Known
+from deepcovid.nets.features import extract, net_in_worker
+from deepcovid.progress import track
 from deepcovid.settings.analyses import FeatureSettings
 
 Score = Callable[[NDArray[np.float32]], NDArray[np.float64]]
@@ -73,30 +75,113 @@ def occlusion(
         UserError: The window does not fit; or the device is not there, or has too little memory for a batch.
     """
     height, width = images.shape[1:3]
+    found = _scores(net, images, score, window, settings, 0, len(images) * views(window, height, width))
+    yield from track(occlusion_maps(found, window, height, width), "occlusion", total=len(images))
+
+
+class OcclusionPass(NamedTuple):
+    """A pass over the views of images, for `deepcovid.passes`: P(covid), float64 (views).
+
+    The views of an image are it as it is, then with the window at each place.
+
+    Attributes:
+        weights: The net, as `deepcovid.nets.trunks.write_state` wrote it.
+        pixels: Images, uint8 (images, height, width, 1 or 3).
+        images: Which of them are looked at.
+        shape: Their height and width.
+        score: A function that turns features (batch, features) into P(covid) (batch).
+        window: What slides over them.
+        settings: Device, precision and batch size.
+        threads: On how many threads torch works on a CPU.
+    """
+
+    weights: Known
+    pixels: Known
+    images: list[int]
+    shape: tuple[int, int]
+    score: Score
+    window: Window
+    settings: FeatureSettings
+    threads: int
+
+    @property
+    def rows(self) -> int:
+        """How many views there are."""
+        return len(self.images) * views(self.window, *self.shape)
+
+    @property
+    def batch_size(self) -> int:
+        """How many views the net sees at a time."""
+        return self.settings.batch_size
+
+    def __call__(self, start: int, stop: int) -> NDArray[np.float64]:
+        """Return the scores of the views from `start` to before `stop`.
+
+        Raises:
+            UserError: As `occlusion`; or weights or pixels are not what they were.
+        """
+        net, each = net_in_worker(self.weights, self.settings, self.threads), views(self.window, *self.shape)
+        first = start // each
+        images = load_array(self.pixels.checked())[self.images[first : -(-stop // each)]]
+        passed = first * each
+        found = _scores(net, images, self.score, self.window, self.settings, start - passed, stop - passed)
+        return np.concatenate(list(found))
+
+
+def views(window: Window, height: int, width: int) -> int:
+    """Return how often an image is seen: as it is, and with the window at each place.
+
+    Raises:
+        UserError: The window does not fit.
+    """
     check_window(window, height, width)
-    grid = [(row, column) for row in places(window, height) for column in places(window, width)]
-    each, scores = len(grid) + 1, np.empty(0)
-    with bar("occlusion", total=each * len(images), unit="windows") as progress:
-        for features in extract(net, _occluded(images, grid, window.fill, settings.batch_size), settings):
-            scores = np.append(scores, score(features))
-            progress.update(len(features))
-            while len(scores) >= each:
-                own, scores = scores[:each], scores[each:]
-                yield _mean_over_windows(own[0] - own[1:], grid, height, width)
+    return len(_grid(window, height, width)) + 1
 
 
-def _occluded(images: NDArray[np.uint8], grid: list[Place], fill: int, size: int) -> Iterator[NDArray[np.uint8]]:
-    """Yield batches of each image as it is, then with the window at each place; a batch is overwritten by the next."""
+def occlusion_maps(
+    parts: Iterable[NDArray[np.float64]], window: Window, height: int, width: int
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the maps, as `occlusion` does, of images whose views' scores come in parts, however these are cut."""
+    each, scores, grid = views(window, height, width), np.empty(0), _grid(window, height, width)
+    for part in parts:
+        scores = np.append(scores, part)
+        while len(scores) >= each:
+            own, scores = scores[:each], scores[each:]
+            yield _mean_over_windows(own[0] - own[1:], grid, height, width)
+
+
+def _scores(
+    net: nn.Module,
+    images: NDArray[np.uint8],
+    score: Score,
+    window: Window,
+    settings: FeatureSettings,
+    start: int,
+    stop: int,
+) -> Iterator[NDArray[np.float64]]:
+    grid = _grid(window, *images.shape[1:3])
+    for features in extract(net, _occluded(images, grid, window.fill, settings.batch_size, start, stop), settings):
+        yield score(features)
+
+
+def _grid(window: Window, height: int, width: int) -> list[Place]:
+    return [(row, column) for row in places(window, height) for column in places(window, width)]
+
+
+def _occluded(
+    images: NDArray[np.uint8], grid: list[Place], fill: int, size: int, start: int, stop: int
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield batches of views; a batch is overwritten by the next."""
     batch, filled = np.empty((size, *images.shape[1:]), np.uint8), 0
-    for image in images:
-        for place in (None, *grid):
-            batch[filled] = image
-            if place:
-                batch[filled][place] = fill
-            filled += 1
-            if filled == size:
-                yield batch
-                filled = 0
+    for number in range(start, stop):
+        image, view = divmod(number, len(grid) + 1)
+        batch[filled] = images[image]
+        if view:
+            batch[filled][grid[view - 1]] = fill
+        filled += 1
+        if filled == size:
+            yield batch
+            filled = 0
     if filled:
         yield batch[:filled]
 

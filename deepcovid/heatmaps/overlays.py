@@ -112,7 +112,7 @@ def map_grid(rows: Mapping[str, Mapping[str, Map]], title: str, side: float = 2.
         title: Above them.
         side: How wide a map is, inches.
     """
-    columns, gap, head, foot = len(next(iter(rows.values()))), 0.55, 0.4, 0.3  # inches
+    columns, gap, head, foot = len(next(iter(rows.values()))), 0.55, 0.4, 0.5  # inches
     height = head + len(rows) * (side + gap) + foot
     width = max(columns * (side + 0.2), 5.2)
     figure = Figure(figsize=(width, height))

@@ -4,6 +4,7 @@ decoding.py       image files to one uint8 array, decoded once a data set
 dicom.py          DICOM radiographs as a monitor shows them, and what their headers say
 transform.py      the scaling of an image's values for a net
 resizing.py       images at the size that nets see
+image_pass.py     images and their copies, made in shards
 augmentation.py   copies of COVID training images: flip, small rotation, small distortion
 uncropped.py      images before their centre is cut out, for recipes that draw their own crops
 changes.py        images changed in one respect: their middle, their sharpness, how they were stored

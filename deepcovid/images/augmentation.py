@@ -1,7 +1,7 @@
 """Generated copies of images: flip, small rotation, small elastic distortion, as the paper says."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import torch
 from torchvision.transforms import v2
@@ -10,27 +10,21 @@ from deepcovid.images.decoding import Pixels, Row
 from deepcovid.settings.datasets import AugmentSettings
 
 
-def with_copies(rows: Iterable[Row], settings: AugmentSettings) -> Iterator[Row]:
-    """Yield `rows`, each COVID training image followed by its copies."""
+def with_copies(rows: Iterable[Row], settings: AugmentSettings, splits: Collection[str] = ("train",)) -> Iterator[Row]:
+    """Yield `rows`, each COVID original of these splits followed by its copies."""
     distort = distortion(settings)
     for row, pixels in rows:
         yield row, pixels
-        if row["label"] == "covid" and row["split"] == "train":
-            yield from _copies(row, pixels, settings, distort)
+        if row["label"] == "covid" and row["split"] in splits and not row["augmentation_of"]:
+            for number in range(1, settings.copies + 1):
+                name = f"{row['image_id']}+{number}"
+                copy = augmented(pixels, distort, seed_of(name, settings.seed))
+                yield copy_of(row, name), copy
 
 
-def copies(rows: Iterable[Row], settings: AugmentSettings) -> Iterator[Row]:
-    """Yield the copies of each of `rows`, and not the row itself."""
-    distort = distortion(settings)
-    for row, pixels in rows:
-        yield from _copies(row, pixels, settings, distort)
-
-
-def _copies(row: dict[str, str], pixels: Pixels, settings: AugmentSettings, distort: v2.Transform) -> Iterator[Row]:
-    for number in range(1, settings.copies + 1):
-        name = f"{row['image_id']}+{number}"
-        copy = augmented(pixels, distort, seed_of(name, settings.seed))
-        yield row | {"image_id": name, "augmentation_of": row["image_id"]}, copy
+def copy_of(row: dict[str, str], name: str) -> dict[str, str]:
+    """Return the row of a copy under its own name."""
+    return row | {"image_id": name, "augmentation_of": row["image_id"]}
 
 
 def distortion(settings: AugmentSettings) -> v2.Transform:
@@ -55,5 +49,5 @@ def augmented(pixels: Pixels, distort: v2.Transform, seed: int) -> Pixels:
 
 
 def seed_of(name: str, seed: int) -> int:
-    """Return a 63-bit seed that depends on both, so that a copy is the same whatever else is made beside it."""
+    """Return a 63-bit seed that depends on both. A copy is then the same, whichever other copies are made."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8], "big") >> 1

@@ -12,7 +12,7 @@ Mask = NDArray[np.bool_]
 
 
 def blurred(images: Pixels, deviation: float) -> Pixels:
-    """Return images (batch, height, width, channels) after a Gaussian filter, of so many pixels' standard deviation."""
+    """Return images (batch, height, width, channels) after a Gaussian filter with this standard deviation in pixels."""
     return np.rint(_in_two(images, deviation)[0]).astype(np.uint8)
 
 

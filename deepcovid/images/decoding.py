@@ -8,7 +8,8 @@ green and blue alike), three otherwise.
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from deepcovid.arrays import ArrayWriter
 from deepcovid.errors import BadImageError, UserError, reason_of
 from deepcovid.images.dicom import is_dicom, open_radiograph, shown
 from deepcovid.images.resizing import Framing
-from deepcovid.progress import bar
+from deepcovid.progress import track
 
 MIN_SIDE = 32  # pixels; a smaller file is no radiograph
 MAX_ASPECT = 20  # a longer strip is no radiograph, and grows large when its short side is resized
@@ -34,6 +35,7 @@ FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP")
 TILE = (322, 323)  # TIFF's tags TileWidth and TileLength; a tile is unpacked whole, even if the image is smaller
 Pixels = NDArray[np.uint8]
 Row = tuple[dict[str, str], Pixels]  # a catalogue row and its image
+Attempt = Pixels | UserError
 
 
 def decode(content: bytes, framing: Framing) -> Pixels:
@@ -142,27 +144,52 @@ def decoded_images(table: pd.DataFrame, raw: Path, quarantined: dict[str, str], 
             their copies.
         framing: What is kept of an image, and at which size: `resize` or `resize_and_crop`.
     """
-    with ExitStack() as stack:
-        pool = stack.enter_context(ThreadPoolExecutor(cpu_count()))
-        archives = {name: stack.enter_context(Archive(raw / name)) for name in table["archive"].unique()}
+    rows = as_rows(table)
+    attempted = zip(rows, attempts(rows, raw, framing, cpu_count()), strict=True)
+    yield from usable(track(attempted, "decoding", total=len(rows), unit="images"), quarantined)
 
-        def attempt(row: dict[str, str]) -> Pixels | UserError:
-            try:
-                return decode(archives[row["archive"]].read(row["member"]), framing)
-            except UserError as error:
-                return error
 
-        progress = stack.enter_context(bar("decoding", total=len(table)))
-        for start in range(0, len(table), CHUNK):
-            chunk = as_rows(table[start : start + CHUNK])
-            for row, result in zip(chunk, pool.map(attempt, chunk), strict=True):
-                progress.update()
-                if isinstance(result, UserError):
-                    quarantined[row["image_id"]] = str(result)
-                elif row["augmentation_of"] in quarantined:
-                    quarantined[row["image_id"]] = f"its original, {row['augmentation_of']}, cannot be used"
-                else:
-                    yield row, result
+def attempts(rows: Sequence[dict[str, str]], raw: Path, framing: Framing, threads: int) -> Iterator[Attempt]:
+    """Yield the pixels of each row of a catalogue, or why it has none that can be used.
+
+    Args:
+        rows: The rows.
+        raw: Folder of the archives that they name, each of which is opened once in a process.
+        framing: What is kept of an image, and at which size.
+        threads: How many images are decoded at a time.
+    """
+    archives = {name: _opened(raw / name) for name in dict.fromkeys(row["archive"] for row in rows)}
+
+    def attempt(row: dict[str, str]) -> Attempt:
+        try:
+            return decode(archives[row["archive"]].read(row["member"], row["sha256"]), framing)
+        except UserError as error:
+            return error
+
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(rows), CHUNK):
+            yield from pool.map(attempt, rows[start : start + CHUNK])
+
+
+def _opened(path: Path) -> Archive:
+    facts = path.stat() if path.exists() else None
+    return _opened_once(path.absolute(), facts and (facts.st_size, facts.st_mtime_ns))
+
+
+@lru_cache
+def _opened_once(path: Path, _: tuple[int, int] | None) -> Archive:  # for as long as the file stays as it is
+    return Archive(path)
+
+
+def usable(attempted: Iterable[tuple[dict[str, str], Attempt]], quarantined: dict[str, str]) -> Iterator[Row]:
+    """Yield the rows of a catalogue that can be used with their pixels; arguments are as for `decoded_images`."""
+    for row, attempt in attempted:
+        if isinstance(attempt, UserError):
+            quarantined[row["image_id"]] = str(attempt)
+        elif row["augmentation_of"] in quarantined:
+            quarantined[row["image_id"]] = f"its original, {row['augmentation_of']}, cannot be used"
+        else:
+            yield row, attempt
 
 
 def framed(table: pd.DataFrame, raw: Path, framing: Framing, size: int) -> Iterator[Pixels]:
@@ -184,21 +211,21 @@ def as_rows(table: pd.DataFrame) -> list[dict[str, str]]:
     return [dict(zip(table.columns, values, strict=True)) for values in table.itertuples(index=False)]
 
 
-def write_images(rows: Iterable[Row], target: Path, size: int) -> pd.DataFrame:
+def write_images(rows: Iterable[Row], target: Path, size: int, channels: int = 1) -> pd.DataFrame:
     """Write the pixels of `rows` to `target`, uint8 (images, size, size, 1 or 3) as .npy, and return the rows.
 
-    Images are written as they come, so memory stays small whatever their number.
+    Images are written as they come, so memory stays small whatever their number. They get `channels` or, if one has
+    more, 3.
     """
-    kept: list[tuple[str, ...]] = []  # dictionaries would take six times the memory
-    columns: list[str] = []
-    with ArrayWriter(target, (size, size, 1), np.uint8) as writer:
+    kept = []
+    with ArrayWriter(target, (size, size, channels), np.uint8) as writer:
         for row, pixels in rows:
-            if pixels.ndim == 3 and writer.row_shape[-1] == 1:
+            deep = np.atleast_3d(pixels)
+            if deep.shape[-1] > writer.row_shape[-1]:
                 writer.widen((size, size, 3))
-            writer.append(np.broadcast_to(pixels.reshape(1, size, size, -1), (1, *writer.row_shape)))
-            kept.append(tuple(row.values()))
-            columns = [*row]
-    return pd.DataFrame(kept, columns=columns)
+            writer.append(np.broadcast_to(deep, (1, *writer.row_shape)))
+            kept.append(row)
+    return pd.DataFrame(kept)
 
 
 def check_quarantine(quarantined: dict[str, str], images: int, max_share: float) -> None:

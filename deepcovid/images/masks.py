@@ -86,6 +86,9 @@ def _read(
         places: Archive (in `raw`, or a whole path) and name of each row's mask.
         image_size: Side of the images that nets are shown, pixels.
         empty: Whether a mask may have nothing marked.
+
+    Raises:
+        UserError: An image cannot be read, or is another file than the catalogue knows.
     """
     masks: list[Mask | None] = []
     with ExitStack() as stack:
@@ -96,14 +99,14 @@ def _read(
                 archives[archive] = stack.enter_context(Archive(raw / archive))
             return archives[archive]
 
-        images = zip(rows["archive"], rows["member"], strict=True)
-        for (of_image, image), (of_mask, mask) in zip(images, places, strict=True):
+        images = zip(rows["archive"], rows["member"], rows["sha256"], strict=True)
+        for (of_image, image, sha256), (of_mask, mask) in zip(images, places, strict=True):
             if not mask:
                 masks.append(None)
                 continue
-            images_of, masks_of = opened(of_image), opened(of_mask)
+            content, masks_of = opened(of_image).read(image, sha256), opened(of_mask)
             try:
-                framed = framed_mask(masks_of.read(mask), _size(images_of.read(image)), image_size)
+                framed = framed_mask(masks_of.read(mask), _size(content), image_size)
                 if not empty and not framed.any():
                     raise BadImageError("nothing is marked")
                 masks.append(framed)

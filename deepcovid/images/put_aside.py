@@ -1,4 +1,4 @@
-"""What is said of images that cannot be used, on the console and on pages."""
+"""The sentence that the console and the pages say about images that cannot be used."""
 
 from collections.abc import Mapping
 

@@ -21,10 +21,11 @@ def uncropped(table: pd.DataFrame, raw: Path, cropped: Pixels, generated: bool) 
         table: The catalogue.
         raw: Folder of the archives that it names.
         cropped: (images, side, side, channels), the same images with their centre cut out.
-        generated: The copies in `table` are the pipeline's own. They were made from cropped images and stay so.
+        generated: Whether the pipeline itself made the copies in `table`. Such copies were made from cropped images, so
+            they stay cropped.
 
     Returns:
-        uint8 (height, width, 1 or 3) each, all with as many channels.
+        One array per image, uint8 (height, width, 1 or 3), all with the same number of channels.
 
     Raises:
         UserError: An image could be read when the array was made and cannot be now.

@@ -3,8 +3,9 @@
 import ctypes
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from deepcovid.images.transform import MEAN, STD
 from deepcovid.nets.trunks import read_state, trunk
 from deepcovid.settings.analyses import FeatureSettings
 
+Item = TypeVar("Item")
 View = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]  # from a batch of images to another one
 
 
@@ -36,6 +38,8 @@ def extract(
 ) -> Iterator[NDArray[np.float32]]:
     """Yield features batch by batch, float32 (batch, features); memory does not grow with the number of images.
 
+    While the net sees a batch, the next one is made in a thread.
+
     Args:
         net: What `deepcovid.nets.trunks.trunk` returns.
         batches: Each uint8 (batch, side, side, 1 or 3).
@@ -50,14 +54,27 @@ def extract(
     net = net.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     # The same bytes on every run, and the precision that was asked for.
     torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
-    for batch in batches:
+    for batch in ahead(batches):
         try:
             with torch.inference_mode():
-                images = normalised(torch.from_numpy(batch).to(device))
+                pixels = torch.from_numpy(batch)
+                if device.type == "cuda":
+                    pixels = pixels.pin_memory()  # without it, the copy does not run beside other work
+                images = normalised(pixels.to(device, non_blocking=True))
                 features = net(images.to(dtype)).flatten(1).float().cpu().numpy()
         except torch.OutOfMemoryError:
             raise UserError(f"{device}: too little memory for {len(batch)} images; lower features.batch_size") from None
         yield features
+
+
+def ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield the items; while one is used, the next one is made in a thread."""
+    iterator, end = iter(items), object()
+    with ThreadPoolExecutor(1) as pool:
+        waiting: Future[Any] = pool.submit(next, iterator, end)
+        while (item := waiting.result()) is not end:
+            waiting = pool.submit(next, iterator, end)
+            yield item
 
 
 class FeaturePass(NamedTuple):
@@ -92,9 +109,7 @@ class FeaturePass(NamedTuple):
         Raises:
             UserError: As `extract`; or weights or pixels are not what they were.
         """
-        if torch.get_num_threads() != self.threads:
-            torch.set_num_threads(self.threads)
-        net = _net(self.weights, self.settings)
+        net = net_in_worker(self.weights, self.settings, self.threads)
         features = list(extract(net, self._batches(start, stop), self.settings))
         return np.concatenate(features) if features else np.empty(0, np.float32)
 
@@ -105,6 +120,17 @@ class FeaturePass(NamedTuple):
             start += self.batch_size
             if len(batch):
                 yield self.view(batch) if self.view else batch
+
+
+def net_in_worker(weights: Known, settings: FeatureSettings, threads: int) -> nn.Module:
+    """Return a net for `extract` in a process that runs passes, in which torch then works on so many threads.
+
+    Raises:
+        UserError: The weights are not what they were.
+    """
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+    return _net(weights, settings)
 
 
 @lru_cache(maxsize=1)

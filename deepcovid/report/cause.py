@@ -9,13 +9,22 @@ from deepcovid.settings.recipes import Recipe
 
 DEAD = 1e-3  # of the learning rate at the start
 SAME = 1e-5  # accuracies in a log have six digits
+MOST_PROBABLE = 0.5  # a class is the more probable one from this score on
+GUESSING = 0.5  # an AUC
+NEAR = 2.0  # mean scores within this factor of the prior are close to it
 
 
-def cause(run: ShownRun, recipe: Recipe, ladder: NetLadder) -> Iterator[str]:
+def cause(run: ShownRun, recipe: Recipe, ladder: NetLadder, share: float) -> Iterator[str]:
     """Yield why the heads of a run fail; nothing where none calls every image alike.
 
     Each sentence is there only where the log shows it. That of the learning rate also needs the ladder: a smallest
     repair must change the schedule.
+
+    Args:
+        run: The run.
+        recipe: Its recipe.
+        ladder: The ladder of the same net.
+        share: Share of COVID-19 among the images that the heads are trained on.
     """
     if not run.result.collapsed_heads:
         return
@@ -42,8 +51,34 @@ def cause(run: ShownRun, recipe: Recipe, ladder: NetLadder) -> Iterator[str]:
                 f"Selection by accuracy keeps {epoch}, because calling every image non-COVID is already right "
                 f"{_percent(majority)} of the time. No later epoch of the {heads.ngroups} heads is right more often."
             )
+            if recipe.cut_off != MOST_PROBABLE:
+                yield (
+                    f"That accuracy takes the more probable class, so the cut-off that counts is {MOST_PROBABLE:g}. "
+                    f"Calls are made at {recipe.cut_off:g}, which the selection never sees."
+                )
         if ladder.smallest and ["selection"] not in ladder.smallest and ladder.smallest != [[]]:
             yield "To select another epoch is not enough by itself: the ladder below tried it on a frozen net."
+    yield from _upside_down(run, share)
+
+
+def _upside_down(run: ShownRun, share: float) -> Iterator[str]:
+    """Yield why every head ranks COVID-19 below the rest, where the scores still are about the prior.
+
+    A head that has not learned what COVID-19 looks like can only learn that it is rare. The gradient of that is the
+    same for every image but for the strength of its features: the stronger they are, the lower the score falls.
+    """
+    over, means = run.result.over_seeds.auc, run.heads.mean()
+    if over.max >= GUESSING or means.max() > NEAR * share or means.min() < share / NEAR:
+        return
+    yield (
+        f"All {run.result.over_seeds.heads} heads rank COVID-19 below the rest: the AUC is {over.min:.3f} to "
+        f"{over.max:.3f}. Their mean score is {means.min():.3f} to {means.max():.3f}, close to the share of COVID-19 "
+        f"in training, {share:.3f}."
+    )
+    yield (
+        "So far they have learned only that it is rare. That lowers the score of an image the more, the stronger its "
+        "features are, whatever it shows."
+    )
 
 
 def _percent(share: float) -> str:

@@ -91,6 +91,7 @@ class Contents:
         uncertainty: What moves the headlines of each run, and how far; None where that was not measured.
         calibration: How the data set's own scores are calibrated; None where that was not measured.
         heatmaps: By net, whether its heat lies in lesions and in lungs; empty where no heat maps were made.
+        tested: By test set, a run a net of the recipe that the test tells of, on the images of the test set.
         beside: Maps of images with and without COVID-19, and a PNG file of the mean maps; one a net and test set.
         heatmap_pictures: By net, a PNG file: of synthetic images with their maps, or of mean maps without an image.
         reviews: By data set, what a reviewer asks for: of the test images of the data set itself, and of each test set.
@@ -124,6 +125,7 @@ class Contents:
     uncertainty: Sourced[Uncertainty] | None = None
     calibration: Sourced[Calibrations] | None = None
     heatmaps: Mapping[str, Sourced[NetHeat]] = field(default_factory=dict)
+    tested: Mapping[str, tuple[MeasuredRun, ...]] = field(default_factory=dict)
     beside: tuple[tuple[Sourced[MapsBeside], Sourced[bytes]], ...] = ()
     heatmap_pictures: Mapping[str, Sourced[bytes]] = field(default_factory=dict)
     reviews: Mapping[str, Sourced[Review]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The last details: beside published numbers, net against net, where data and weights came from, what was set."""
+"""The last details: published numbers, net against net, every run, where data and weights came from, what was set."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,6 +7,8 @@ from deepcovid.drawing.steps import Step
 from deepcovid.images.put_aside import put_aside
 from deepcovid.report import figures, tables
 from deepcovid.report.contents import Contents, ShownRun
+
+MEDIAN_HEAD = "Numbers and curves are those of the median head."
 
 
 def published(contents: Contents) -> Section:
@@ -44,6 +46,16 @@ def nets(contents: Contents) -> Section:
     if contents.nets_sentences:
         blocks.insert(0, Block("Computed from the table below.", steps, sentences=contents.nets_sentences))
     return Section("nets", title, blocks=tuple(blocks))
+
+
+def numbers(contents: Contents) -> Section:
+    """Every run's numbers."""
+    ordered = [run for model in contents.models for run in contents.of_model(model)]
+    caption = (
+        "Every run. Intervals are 95 %: a bootstrap over patients for the AUC, Wilson's for the rates. Collapsed heads "
+        "call every test image alike. " + MEDIAN_HEAD
+    )
+    return Section("numbers", "All runs", blocks=(Block(caption, evaluated(ordered), table=tables.runs(ordered)),))
 
 
 def provenance(contents: Contents) -> Section:

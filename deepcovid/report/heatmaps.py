@@ -15,6 +15,7 @@ from deepcovid.report.sentences import heat_sentences, places_of, sanity_sentenc
 
 TITLE = "Where does the score come from?"
 INTERVALS = "In brackets are 95 % intervals, a bootstrap over patients."
+NO_INTERVAL = f"There is no interval for fewer than {FEWEST} patients."
 MEASURED = (
     "The pointing game asks whether a map's hottest pixel lies inside; ties count by their share. The share of the "
     "heat is that of what raises the score. The AUC is the chance that a pixel inside is hotter than one outside.",
@@ -50,7 +51,7 @@ def heatmaps(contents: Contents) -> Section:
         title = title_of(net.value.model)
         for words, part in places_of(net.value):
             if isinstance(part, Located):
-                caption = f"{title}: does the heat lie in {words}? {INTERVALS}"
+                caption = f"{title}: does the heat lie in {words}? {NO_INTERVAL if part.skipped else INTERVALS}"
                 blocks.append(Block(caption, (net.step,), table=tables.located(part), reading=MEASURED))
             else:
                 notes.append(f"{title}, heat in {words}: not measured; {part.skipped}.")
@@ -78,8 +79,7 @@ def _beside(found: Sourced[MapsBeside], picture: Sourced[bytes]) -> Iterator[Blo
     caption = f"{net}: maps of images with and without COVID-19. {INTERVALS}"
     reading = (
         "The correlation is by rank, of each map with the mean map of the COVID-19 images of other patients. The "
-        f"middle is a square of {share(MIDDLE)} of the side, so {share(MIDDLE**2)} of the image. There is no interval "
-        f"for fewer than {FEWEST} patients.",
+        f"middle is a square of {share(MIDDLE)} of the side, so {share(MIDDLE**2)} of the image. {NO_INTERVAL}",
     )
     yield Block(caption, (found.step,), table=tables.maps_beside(own), reading=reading)
 

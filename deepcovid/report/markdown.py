@@ -6,14 +6,24 @@ from deepcovid.audits import enough
 from deepcovid.audits.registry import read_results, sentences, ways_of
 from deepcovid.audits.verdict import verdict as sentences_of_verdict
 from deepcovid.drawing.tables import rate, signed, spread
+from deepcovid.drawing.titles import title_of_recipe, title_of_rung
 from deepcovid.ladder.measuring import NetLadder
 from deepcovid.nets.zoo import NETS, title_of
 from deepcovid.report.results import Results
 from deepcovid.report.review import of_calibration, of_predictive_values
 from deepcovid.report.sentences import heat_sentences, sanity_sentences
 from deepcovid.statistics.comparison import Beside
+from deepcovid.statistics.precision import decimals_of, digits_of
 from deepcovid.statistics.rates import RunResult
 from deepcovid.statistics.review import Review
+
+NETS_TRAINED = {"frozen": "frozen", "replayed": "whole"}  # what a rung's net is called in the results
+
+
+def recipes(results: Results, dataset: str) -> str:
+    """Return a row per recipe that was run: the name that people read, and its key in params.yaml."""
+    keys = dict.fromkeys(recipe for _, recipe, _ in _runs(results, dataset))
+    return table(("recipe", "key in params.yaml"), ((title_of_recipe(key), f"`{key}`") for key in keys))
 
 
 def runs(results: Results, dataset: str) -> str:
@@ -32,7 +42,7 @@ def runs(results: Results, dataset: str) -> str:
     rows = [
         (
             title_of(net),
-            recipe,
+            title_of_recipe(recipe),
             spread(run.auc),
             f"{run.over_seeds.auc.min:.3f} to {run.over_seeds.auc.max:.3f}",
             f"{run.at_sensitivity_98.specificity:.3f}",
@@ -50,7 +60,11 @@ def confusions(results: Results, dataset: str) -> str:
     """Return the confusion matrices, a row a run."""
     header = ("net", "recipe", "COVID called COVID", "COVID called non", "others called COVID", "others called non")
     rows = [
-        (title_of(net), recipe, *(f"{cell:,}" for cell in (matrix.tp, matrix.fn, matrix.fp, matrix.tn)))
+        (
+            title_of(net),
+            title_of_recipe(recipe),
+            *(f"{cell:,}" for cell in (matrix.tp, matrix.fn, matrix.fp, matrix.tn)),
+        )
         for net, recipe, run in _runs(results, dataset)
         if (matrix := run.confusion)
     ]
@@ -72,14 +86,14 @@ def published(numbers: Iterable[Beside]) -> str:
     )
     rows = []
     for row in numbers:
-        digits, over = 0 if row.counts_images else 3, row.over_heads
+        digits, over = digits_of(row), row.over_heads
         rows.append(
             (
-                row.group,
+                row.group.replace("-", " "),
                 row.name,
-                f"{row.published:g}",
+                f"{row.published:.{decimals_of(row)}f}",
                 title_of(row.model),
-                row.recipe,
+                title_of_recipe(row.recipe),
                 spread(row.ours, digits),
                 f"{over.min:.{digits}f} to {over.max:.{digits}f}{' (inside)' * over.inside}" if over else "",
                 f"{row.difference:+.{digits}f}",
@@ -104,8 +118,8 @@ def ladder(net: NetLadder) -> str:
     rows = [
         (
             rung.direction,
-            rung.rung,
-            rung.net,
+            title_of_rung(rung.rung),
+            NETS_TRAINED[rung.net],
             spread(rung.auc),
             signed(rung.below.auc) if rung.below else "",
             f"{rung.sensitivity.value:.2f}",
@@ -167,7 +181,7 @@ def calibrated(results: Results, dataset: str) -> str:
 def capped(results: Results, dataset: str) -> str:
     """Return what the cap on the epochs of the replays leaves open, a bullet a run."""
     return bullets(
-        run.further.sentence(f"{title_of(net)}, {recipe}")
+        run.further.sentence(f"{title_of(net)}, {title_of_recipe(recipe)}")
         for net, recipe, run in _runs(results, dataset)
         if run.further
     )

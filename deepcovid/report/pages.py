@@ -17,8 +17,8 @@ from deepcovid.report.sentences import claim_sentences, finding, smallest
 
 EACH_DATASET = "results.md.j2"  # the template of which there is a page for each data set
 TABLES = (
-    *("runs", "confusions", "audits", "ways", "heatmaps", "beside", "predictive", "calibrated", "capped", "dials"),
-    "verdict",
+    *("recipes", "runs", "confusions", "audits", "ways", "heatmaps", "beside", "predictive", "calibrated", "capped"),
+    *("dials", "verdict"),
 )
 WRITTEN = "<!-- Written by `deepcovid docs` from {}. Change that file. -->\n\n"
 

@@ -7,6 +7,7 @@ from multiprocessing import get_context
 
 from joblib import cpu_count
 
+from deepcovid.audits.collection import Collection
 from deepcovid.audits.external import External
 from deepcovid.audits.verdict import verdict
 from deepcovid.drawing.blocks import NOT_RUN, Block, Section, Tile, drawn
@@ -17,14 +18,13 @@ from deepcovid.nets.zoo import title_of
 from deepcovid.report import figures, tables
 from deepcovid.report.audit import audit
 from deepcovid.report.contents import FAILED, PAPER, Contents, ShownRun, failed_of
-from deepcovid.report.details import evaluated, nets, parameters, provenance, published
+from deepcovid.report.details import MEDIAN_HEAD, evaluated, nets, numbers, parameters, provenance, published
 from deepcovid.report.heatmaps import heatmaps
-from deepcovid.report.sentences import in_one_sentence
+from deepcovid.report.sentences import below_the_bar, detects, in_one_sentence
 from deepcovid.report.test_sets import external_of, test_sets
+from deepcovid.settings.analyses import Detection
 from deepcovid.statistics.published import AT_98
 from deepcovid.statistics.rates import SENSITIVITY_WANTED, RunResult
-
-MEDIAN_HEAD = "Numbers and curves are those of the median head."
 
 
 def sections(contents: Contents) -> list[Section]:
@@ -91,6 +91,7 @@ def answer(contents: Contents) -> Section:
     failed, best = failed_of(contents), [run for run in main if run.recipe == PAPER]
     shown = [run for run in main if run.recipe in (FAILED, f"{FAILED}-replayed", PAPER)]
     outside = [part for part in external_of(contents) if contents.main_model in part.value.told]
+    wanted = detection_of(contents)
     blocks = []
     said = in_one_sentence(
         failed.result if failed else None,
@@ -101,23 +102,29 @@ def answer(contents: Contents) -> Section:
     steps = tuple(run.evaluated for run in shown) + tuple(part.step for part in outside)
     if said:
         blocks.append(Block("Computed from the numbers below.", steps, sentences=(said,)))
-    tiles = [tile for run in shown for tile in _tiles(run.title, run.result, tables.collapsed(run))]
+    tiles = [tile for run in shown for tile in _tiles(run.title, run.result, tables.collapsed(run), wanted)]
     for part in outside:
         own = part.value.told[contents.main_model].run
         collapsed = f"{own.collapsed_heads} of {own.over_seeds.heads}"
-        tiles += _tiles(f"{title_of_recipe(part.value.recipe)}, tested on {part.value.images}", own, collapsed)
+        tiles += _tiles(f"{title_of_recipe(part.value.recipe)}, tested on {part.value.images}", own, collapsed, wanted)
     if tiles:
         caption = f"{net} at a glance. A head calls an image COVID from a score on, the cut-off. {MEDIAN_HEAD}"
         blocks.append(Block(caption, steps, tiles=tuple(tiles)))
     return Section("answer", "The answer in one sentence", blocks=tuple(blocks))
 
 
-def _tiles(title: str, result: RunResult, collapsed: str) -> tuple[Tile, Tile, Tile]:
+def detection_of(contents: Contents) -> Detection | None:
+    """Return what a head must reach to detect, as the ladder has it; None where there is no ladder."""
+    return next((part.detection for part in contents.ladder.value.nets.values()), None) if contents.ladder else None
+
+
+def _tiles(title: str, result: RunResult, collapsed: str, wanted: Detection | None) -> tuple[Tile, Tile, Tile]:
     found = f"{result.confusion.tp} of {result.n_test.covid}"
+    short = "; the head does not detect" if wanted and not detects(result, wanted) else ""
     return (
         Tile(collapsed, title, "trained heads call every test image alike"),
         Tile(f"{result.auc.value:.3f}", title, f"AUC; 95 % interval {bounds(result.auc)}"),
-        Tile(found, title, f"COVID test images are found at the cut-off {result.cut_off:g}"),
+        Tile(found, title, f"COVID test images are found at the cut-off {result.cut_off:g}{short}"),
     )
 
 
@@ -140,13 +147,17 @@ def failure(contents: Contents) -> Section:
     alt = f"Confusion matrices of {net}. " + "; ".join(_in_words(run) for run in main)
     columns = min(len(matrices), 4)
     figure = figures.confusions(matrices, columns, min(2.6, WIDTH / columns))
-    blocks = (drawn(figure, "confusion-main", alt, caption, steps),)
+    blocks = [drawn(figure, "confusion-main", alt, caption, steps)]
+    wanted = detection_of(contents)
+    said = tuple(below_the_bar([(run.title, run.result) for run in main], wanted)) if wanted else ()
+    if said:
+        blocks.append(Block("Which median heads do not detect.", evaluated(main), sentences=said))
     notes = [
         NOT_RUN.format(f"recipe “{title_of_recipe(name)}” with {net}")
         for name in (FAILED, PAPER)
         if not _any(main, name)
     ]
-    return Section("failure", "The failure beside the paper", blocks=blocks, notes=tuple(notes))
+    return Section("failure", "The failure beside the paper", blocks=tuple(blocks), notes=tuple(notes))
 
 
 def cause(contents: Contents) -> Section:
@@ -171,7 +182,11 @@ def meaning(contents: Contents) -> Section:
     said = tuple(verdict({name: part.value for name, part in contents.audits.items()}, contents.main_model))
     steps = tuple(part.step for part in contents.audits.values())
     blocks = [Block("Computed from the audits.", steps, sentences=said)] if said else []
-    blocks += [block for part in contents.audits.values() for block in part.value.meaning(part.step)]
+    for part in contents.audits.values():
+        drawn_of = part.value.meaning(part.step)
+        if isinstance(part.value, Collection):
+            drawn_of = (replace(block, caption=f"{block.caption} {_originals(contents)}") for block in drawn_of)
+        blocks += drawn_of
     tested = any(isinstance(part.value, External) for part in contents.audits.values())
     notes = () if tested else (NOT_RUN.format("test on other people's images"),)
     text = (
@@ -180,6 +195,18 @@ def meaning(contents: Contents) -> Section:
         "In brackets are 95 % intervals. Log-odds are the score on a scale without ends; 0 is a score of 0.5.",
     )
     return Section("meaning", "What the score means", text, tuple(blocks), notes)
+
+
+def _originals(contents: Contents) -> str:
+    """Return why the heads that learned COVID-19 have another AUC in this figure than elsewhere."""
+    with_copies = [run for run in contents.of(PAPER) if run.model == contents.main_model]
+    text = "Here the heads learn the original images alone."
+    if with_copies:
+        text += (
+            f" Elsewhere on this page they learn the augmented copies too, with which {with_copies[0].net} reaches "
+            f"{with_copies[0].result.auc.value:.3f}."
+        )
+    return text
 
 
 def ladder(contents: Contents) -> Section:
@@ -350,16 +377,6 @@ def how_sure(contents: Contents) -> Section:
     table = tables.uncertainty((name.replace("\n", " "), own) for name, own in rows)
     block = drawn(figures.uncertainty(shown), "sure", f"Intervals of each number. {alt}", caption, steps, table)
     return Section("sure", title, text, (block, *chosen))
-
-
-def numbers(contents: Contents) -> Section:
-    """Every run's numbers."""
-    ordered = [run for model in contents.models for run in contents.of_model(model)]
-    caption = (
-        "Every run. Intervals are 95 %: a bootstrap over patients for the AUC, Wilson's for the rates. Collapsed heads "
-        "call every test image alike. " + MEDIAN_HEAD
-    )
-    return Section("numbers", "All runs", blocks=(Block(caption, evaluated(ordered), table=tables.runs(ordered)),))
 
 
 def _by_recipe(contents: Contents) -> dict[str, list[ShownRun]]:

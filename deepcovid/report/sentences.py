@@ -8,6 +8,7 @@ from deepcovid.drawing.titles import title_of_recipe, title_of_rung, title_of_sw
 from deepcovid.heatmaps.localisation import CENTRE, GRAD_CAM, OCCLUSION, Located, Measure, NetHeat, NotLocated
 from deepcovid.ladder.measuring import NetLadder, RungResult
 from deepcovid.nets.zoo import title_of
+from deepcovid.settings.analyses import Detection
 from deepcovid.statistics.estimate import Estimate, PairedTest
 from deepcovid.statistics.paired import CLAIMED_UNDER, CLOSE, HIGHEST, NetsCompared, difference_of_auc
 from deepcovid.statistics.rates import RunResult
@@ -39,6 +40,34 @@ def in_one_sentence(
         parts.append(reached)
     text = ", and ".join([", ".join(parts[:-1]), *parts[-1:]]) if len(parts) > 1 else "".join(parts)
     return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def detects(result: RunResult, wanted: Detection) -> bool:
+    """Return whether the median head of a run detects."""
+    return result.sensitivity.value >= wanted.sensitivity and result.specificity.value >= wanted.specificity
+
+
+def below_the_bar(runs: Sequence[tuple[str, RunResult]], wanted: Detection) -> Iterator[str]:
+    """Yield which median heads find some COVID-19 images, yet too few to detect, and what detecting takes.
+
+    Nothing is said of a head that detects, nor of one that calls every image alike, which is told elsewhere.
+
+    Args:
+        runs: The recipe's title and the numbers of each run.
+        wanted: What a head must reach to detect.
+    """
+    short = [(title, result) for title, result in runs if not result.collapsed and not detects(result, wanted)]
+    for title, result in short:
+        cells = result.confusion
+        yield (
+            f"The median head under “{title}” finds {cells.tp:,} of {cells.tp + cells.fn:,} COVID-19 images and clears "
+            f"{cells.tn:,} of {cells.fp + cells.tn:,} others."
+        )
+    if short:
+        yield (
+            f"That is not called detecting here: a head must find {100 * wanted.sensitivity:.0f} % and clear "
+            f"{100 * wanted.specificity:.0f} %, at least."
+        )
 
 
 def finding(title: str, ladder: NetLadder) -> Iterator[str]:

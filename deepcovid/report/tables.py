@@ -15,6 +15,7 @@ from deepcovid.report.contents import ShownRun
 from deepcovid.report.figures import HEADLINE_TITLES, published_label
 from deepcovid.statistics.comparison import Beside, OverHeads
 from deepcovid.statistics.paired import Pair, RatePair
+from deepcovid.statistics.precision import decimals_of, digits_of
 from deepcovid.statistics.uncertainty import RunSources, Source, Sources
 
 
@@ -76,12 +77,12 @@ def published(numbers: Iterable[Beside]) -> Table:
     rows, above = [], []
     for number in numbers:
         source = [text for text in (number.source, *number.note.split("; ")) if text]
-        digits = 0 if number.counts_images else 3
+        digits = digits_of(number)
         rows.append(
             (
                 published_label(number),
                 "\n".join(text for text in source if text not in above) or "as above",
-                f"{number.published:.4g}",
+                f"{number.published:.{decimals_of(number)}f}",
                 spread(number.ours, digits),
                 _range(number.over_heads, digits) if number.over_heads else "",
                 f"{number.difference:+.{digits}f}",

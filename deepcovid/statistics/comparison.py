@@ -180,7 +180,7 @@ def _draws(run: Run, bootstrap: Bootstrap) -> dict[str, NDArray[np.float64]]:
 
 
 def beside_published(measured: Sequence[Measured], groups: Mapping[str, Group]) -> AgainstPublished:
-    """Return each published number beside our runs that it is of.
+    """Return each published number with those of our runs that it is compared with.
 
     Args:
         measured: The runs of one data set.

@@ -21,7 +21,7 @@ Metric = Literal[
     "confusion.fn",
     "confusion.tn",
 ]
-# Metrics with bootstrap samples for every net, from which the interval of an average over nets can be had.
+# Metrics with bootstrap samples for every net, which give the interval of an average over nets.
 AT_98 = "at_sensitivity_98.specificity"
 BOOTSTRAPPED = ("auc", AT_98)
 

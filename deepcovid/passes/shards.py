@@ -1,6 +1,6 @@
 """Passes: work on the rows of a table, cut into shards. A shard that is finished outlives the process that did it.
 
-Shards are cut at fixed places, so what is written is the same to the byte whoever does them (deepcovid/executors.py).
+Shards are cut at fixed places, so what is written is the same to the byte whoever does them (executors.py).
 """
 
 import shutil
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from deepcovid.arrays import ArrayWriter, load_array
 from deepcovid.errors import UserError
-from deepcovid.executors import Executor, Versions, executor
 from deepcovid.files import replacing
+from deepcovid.passes.executors import Executor, Versions, executor
 from deepcovid.progress import bar
 
 BATCHES = 8  # in a shard: seconds of a net's work
@@ -40,11 +40,17 @@ class Pass(Protocol):
         """
 
 
-class Write(Protocol):
+class Run(Protocol):
     """What `passing` yields."""
 
-    def __call__(self, target: Path, passes: Sequence[Pass], what: str) -> None:
-        """Write what comes of the passes, one after the other, to a .npy file; `what` names the work in the bar."""
+    def __call__(self, name: str, passes: Sequence[Pass], what: str) -> list[NDArray[Any]]:
+        """Return what comes of the shards of the passes, one after the other, each read from its file when it is used.
+
+        Args:
+            name: Of the folder that keeps the shards: one for each call in a block.
+            passes: What is to be done.
+            what: Names the work in the bar.
+        """
 
 
 class Shard(NamedTuple):
@@ -69,8 +75,8 @@ class Shard(NamedTuple):
 
 
 @contextmanager
-def passing(folder: Path, versions: Callable[[], Versions]) -> Iterator[Write]:
-    """Yield a function that runs passes; the environment says who does the work (deepcovid/executors.py).
+def passing(folder: Path, versions: Callable[[], Versions]) -> Iterator[Run]:
+    """Yield a function that runs passes; the environment says who does the work (executors.py).
 
     Finished shards are kept in `folder`, even if the block raises or the process is killed, and are taken from there
     the next time. Shards of other input, settings or versions are removed then. At the end of the block all are.
@@ -83,14 +89,22 @@ def passing(folder: Path, versions: Callable[[], Versions]) -> Iterator[Write]:
         UserError: As `executor` and what it yields do.
     """
     with executor(versions) as execute:
-        yield partial(_write, folder, versions(), execute)
+        yield partial(_run, folder, versions(), execute)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write(
-    folder: Path, versions: Versions, execute: Executor, target: Path, passes: Sequence[Pass], what: str
-) -> None:
-    kept = folder / target.stem / joblib.hash([list(passes), versions])
+def write_array(path: Path, parts: Sequence[NDArray[Any]]) -> None:
+    """Write arrays to a .npy file, one after the other; the shape of one without rows means nothing."""
+    parts = [part for part in parts if len(part)] or parts
+    with ArrayWriter(path, parts[0].shape[1:], parts[0].dtype) as writer:
+        for part in parts:
+            writer.append(part)
+
+
+def _run(
+    folder: Path, versions: Versions, execute: Executor, name: str, passes: Sequence[Pass], what: str
+) -> list[NDArray[Any]]:
+    kept = folder / name / joblib.hash([list(passes), versions])
     for other in kept.parent.glob("*"):
         if other != kept:
             shutil.rmtree(other)
@@ -101,13 +115,10 @@ def _write(
         progress.update(rows - rows_left)
         for number, made in results:
             shard = left[number]
-            with replacing(shard.path) as partial_path, ArrayWriter(partial_path, made.shape[1:], made.dtype) as writer:
-                writer.append(made)
+            with replacing(shard.path) as partial_path:
+                write_array(partial_path, [made])
             progress.update(shard.stop - shard.start)
-    parts = [part for part in (load_array(shard.path) for shard in shards) if len(part)]
-    with ArrayWriter(target, parts[0].shape[1:], parts[0].dtype) as writer:
-        for part in parts:
-            writer.append(part)
+    return [load_array(shard.path) for shard in shards]
 
 
 def _cut(whole: Pass, folder: Path) -> Iterator[Shard]:

@@ -1,0 +1,96 @@
+"""How long the whole experiment takes on the paper's images, and how long the released script would.
+
+    DEEPCOVID_MIRROR=FOLDER python -m benchmarks.paper [--record]
+
+The experiment is three nets, three recipes and their seeds on covid-xray-5k, from the archive to the report, without
+what no paper on it has: whole nets, hidden squares, heat maps, other people's images. It runs in a clone of the
+committed state with an empty cache, in the environment of this process.
+
+The released script runs ResNet18 over all images in every epoch. In the same clone, the stage `replay`, which does as
+it does, is timed for one epoch and for three; what lies between them, halved, is an epoch. It takes about a quarter of
+an hour. By hand only.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections import deque
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from joblib import cpu_count
+
+from benchmarks._record import record
+
+DATASET, RECIPE = "covid-xray-5k", "released-code-replayed"
+EPOCHS = 100  # of the released script's own default
+PLAIN = [
+    f"datasets=[{DATASET}]",
+    "models=[resnet18,resnet50,squeezenet1_0]",
+    "test_sets=[]",
+    "audited_models=[]",
+    "heatmapped_models=[]",
+]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--record", action="store_true", help="keep the numbers in benchmarks/results")
+    options = parser.parse_args()
+    if not os.environ.get("DEEPCOVID_MIRROR"):
+        sys.exit("error: DEEPCOVID_MIRROR is not set; set it to a folder with the paper's images")
+    with TemporaryDirectory() as folder:
+        clone = Path(folder) / "clone"
+        subprocess.run(["git", "clone", "--quiet", str(Path.cwd()), str(clone)], check=True)
+        stages = timed(clone, PLAIN)
+        replay = [f"replays=[{RECIPE}]", f"++dataset.{DATASET}.replay.runs=[0]"]
+        few, more = (
+            timed(clone, [*PLAIN, *replay, f"++dataset.{DATASET}.replay.epochs={epochs}"], "replay")["replay"]
+            for epochs in (1, 3)
+        )
+    whole, epoch = sum(stages.values()) / 60, (more - few) / 2
+    for name, seconds in stages.items():
+        print(f"{name:12} {seconds:6.0f} s")
+    released = EPOCHS * epoch / 60
+    print(
+        f"the experiment {whole:.1f} minutes; the released script {epoch:.0f} s an epoch of ResNet18, which makes "
+        f"{released:.0f} minutes for {EPOCHS}: {released / whole:.0f} times as long, for one net, recipe and seed"
+    )
+    if options.record:
+        values = {"cores": cpu_count(), "minutes": whole, "stages": stages}
+        record("paper", values | {"released": {"epoch_seconds": epoch, "minutes": released, "ratio": released / whole}})
+
+
+def timed(clone: Path, settings: list[str], *targets: str) -> dict[str, float]:
+    """Run the pipeline with some settings and return the seconds of each stage that ran, those of all its nets added.
+
+    Args:
+        clone: Where.
+        settings: As `dvc exp run -S` takes them.
+        targets: Stages to run with what they need; if there are none, all.
+    """
+    command = ["dvc", "exp", "run", *(part for value in settings for part in ("-S", value)), *targets]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    seconds: dict[str, float] = {}
+    name, start = "", time.perf_counter()
+    with subprocess.Popen(
+        command, cwd=clone, env=os.environ | {"PATH": path}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout
+        said: deque[str] = deque(maxlen=20)
+        for line in process.stdout:
+            said.append(line)
+            if line.startswith(("Running stage", "Stage '")):
+                now = time.perf_counter()
+                if name:
+                    seconds[name] = seconds.get(name, 0) + now - start
+                name, start = line.split("'")[1].split("@")[0] if line.startswith("Running") else "", now
+    if process.returncode:
+        sys.exit(f"{' '.join(command)}: {''.join(said).strip()[-2000:]}")
+    return seconds | ({name: seconds.get(name, 0) + time.perf_counter() - start} if name else {})
+
+
+if __name__ == "__main__":
+    main()

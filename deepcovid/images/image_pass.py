@@ -1,0 +1,99 @@
+"""The images of a catalogue and copies of them, made in shards (deepcovid/passes).
+
+What comes of a row is an image, or why it has none, and its copies: a table with the columns place (of the row in the
+catalogue), image_id, reason (blank if there is an image) and pixels.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from deepcovid import catalogue
+from deepcovid.errors import UserError
+from deepcovid.files import Known
+from deepcovid.images.augmentation import copy_of, with_copies
+from deepcovid.images.decoding import Attempt, as_rows, attempts, stacked
+from deepcovid.images.resizing import resize_and_crop
+from deepcovid.settings.datasets import AugmentSettings
+
+
+class ImagePass(NamedTuple):
+    """A pass over a catalogue, for `deepcovid.passes`.
+
+    Attributes:
+        table: The catalogue.
+        rows: How many rows it has.
+        raw: Folder of the archives that it names.
+        size: Side of the images, pixels.
+        augment: How copies are made.
+        splits: Whose COVID originals get copies.
+        threads: How many images a process decodes at a time.
+    """
+
+    table: Known
+    rows: int
+    raw: Path
+    size: int
+    augment: AugmentSettings
+    splits: tuple[str, ...]
+    threads: int
+
+    @property
+    def batch_size(self) -> int:
+        """How many rows are taken at a time."""
+        return 32
+
+    def __call__(self, start: int, stop: int) -> NDArray[Any]:
+        """Return what comes of the rows from `start` to before `stop`."""
+        torch.set_num_threads(1)  # one small image at a time
+        rows, framing = as_rows(_read(self.table)[start:stop]), resize_and_crop(self.size)
+        names: list[tuple[int, str, str]] = []
+        images = []
+        for place, attempt in enumerate(attempts(rows, self.raw, framing, self.threads)):
+            row, reason = rows[place], ""
+            if isinstance(attempt, UserError):
+                attempt, reason = np.zeros((self.size, self.size), np.uint8), str(attempt)
+            for own, pixels in with_copies([(row, attempt)], self.augment, () if reason else self.splits):
+                names.append((start + place, own["image_id"], reason))
+                images.append(pixels)
+        columns = dict(zip(("place", "image_id", "reason"), map(np.array, zip(*names, strict=True)), strict=True))
+        columns["pixels"] = stacked(images)
+        kinds = [(name, column.dtype, column.shape[1:]) for name, column in columns.items()]
+        made = np.empty(len(names), kinds)
+        for name, column in columns.items():
+            made[name] = column
+        return made
+
+
+def made(
+    table: pd.DataFrame, parts: Iterable[NDArray[Any]], copies_of: Collection[str], *, images: bool = True
+) -> Iterator[tuple[dict[str, str], Attempt]]:
+    """Yield rows with their images or why they have none, each followed by its copies.
+
+    Args:
+        table: The catalogue.
+        parts: What an `ImagePass` returned for its rows.
+        copies_of: The splits whose copies are wanted.
+        images: Whether the rows of the catalogue are wanted too.
+    """
+    rows = as_rows(table)
+    for part in parts:
+        names = zip(part["place"].tolist(), part["image_id"].tolist(), part["reason"].tolist(), strict=True)
+        for (place, name, reason), pixels in zip(names, part["pixels"], strict=True):
+            row = rows[place]
+            if name != row["image_id"]:
+                if row["split"] in copies_of:
+                    yield copy_of(row, name), pixels
+            elif images:
+                yield row, UserError(reason) if reason else pixels
+
+
+@lru_cache(maxsize=1)
+def _read(table: Known) -> pd.DataFrame:
+    return catalogue.read(table.checked())
