@@ -190,12 +190,13 @@ def uneven(content: bytes) -> str | None:
     if b"\0" in content:
         return "it holds NUL bytes"
     try:
-        header, *rows = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+        rows = csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline=""))
+        header = next(rows)
+        for number, row in enumerate(rows, start=1):
+            if row and len(row) != len(header):
+                return f"row {number} has {len(row)} values, and the header has {len(header)} columns"
     except csv.Error as error:
         return reason_of(error)
-    for number, row in enumerate(rows, start=1):
-        if row and len(row) != len(header):
-            return f"row {number} has {len(row)} values, and the header has {len(header)} columns"
     return None
 
 
