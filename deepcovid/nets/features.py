@@ -38,8 +38,6 @@ def extract(
 ) -> Iterator[NDArray[np.float32]]:
     """Yield features batch by batch, float32 (batch, features); memory does not grow with the number of images.
 
-    While the net sees a batch, the next one is made in a thread.
-
     Args:
         net: What `deepcovid.nets.trunks.trunk` returns.
         batches: Each uint8 (batch, side, side, 1 or 3).
@@ -54,7 +52,7 @@ def extract(
     net = net.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     # The same bytes on every run, and the precision that was asked for.
     torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
-    for batch in ahead(batches):
+    for batch in batches:
         try:
             with torch.inference_mode():
                 pixels = torch.from_numpy(batch)
@@ -68,7 +66,7 @@ def extract(
 
 
 def ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """Yield the items; while one is used, the next one is made in a thread."""
+    """Yield the items; while one is used, the next one is made in a thread, so it must not overwrite the one before."""
     iterator, end = iter(items), object()
     with ThreadPoolExecutor(1) as pool:
         waiting: Future[Any] = pool.submit(next, iterator, end)
@@ -110,7 +108,7 @@ class FeaturePass(NamedTuple):
             UserError: As `extract`; or weights or pixels are not what they were.
         """
         net = net_in_worker(self.weights, self.settings, self.threads)
-        features = list(extract(net, self._batches(start, stop), self.settings))
+        features = list(extract(net, ahead(self._batches(start, stop)), self.settings))
         return np.concatenate(features) if features else np.empty(0, np.float32)
 
     def _batches(self, start: int, stop: int) -> Iterator[NDArray[np.uint8]]:
