@@ -5,7 +5,7 @@ from importlib import import_module
 import pytest
 
 
-@pytest.mark.parametrize("name", ["features", "heads", "heatmaps", "own_images", "pipeline"])
+@pytest.mark.parametrize("name", ["features", "heads", "heatmaps", "own_images", "pipeline", "scale"])
 def test_a_benchmark_explains_itself(name, monkeypatch, capsys):
     module = import_module(f"benchmarks.{name}")
     monkeypatch.setattr("sys.argv", [name, "--help"])
