@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, overload
 
 import joblib
 from numpy.typing import NDArray
@@ -43,8 +43,8 @@ class Pass(Protocol):
 class Run(Protocol):
     """What `passing` yields."""
 
-    def __call__(self, name: str, passes: Sequence[Pass], what: str) -> list[NDArray[Any]]:
-        """Return what comes of the shards of the passes, one after the other, each read from its file when it is used.
+    def __call__(self, name: str, passes: Sequence[Pass], what: str) -> "Kept":
+        """Return what comes of the shards of the passes, one after the other.
 
         Args:
             name: Of the folder that keeps the shards: one for each call in a block.
@@ -74,6 +74,26 @@ class Shard(NamedTuple):
         return True
 
 
+class Kept(Sequence[NDArray[Any]]):
+    """What comes of shards, each read from its file when it is used: maps of all of them would fill the memory."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    @overload
+    def __getitem__(self, which: int) -> NDArray[Any]: ...
+
+    @overload
+    def __getitem__(self, which: slice) -> "Kept": ...
+
+    def __getitem__(self, which: int | slice) -> "NDArray[Any] | Kept":
+        """Return one array, or some of them."""
+        return Kept(self._paths[which]) if isinstance(which, slice) else load_array(self._paths[which])
+
+
 @contextmanager
 def passing(folder: Path, versions: Callable[[], Versions]) -> Iterator[Run]:
     """Yield a function that runs passes; the environment says who does the work (executors.py).
@@ -95,15 +115,14 @@ def passing(folder: Path, versions: Callable[[], Versions]) -> Iterator[Run]:
 
 def write_array(path: Path, parts: Sequence[NDArray[Any]]) -> None:
     """Write arrays to a .npy file, one after the other; the shape of one without rows means nothing."""
-    parts = [part for part in parts if len(part)] or parts
-    with ArrayWriter(path, parts[0].shape[1:], parts[0].dtype) as writer:
+    first = next((part for part in parts if len(part)), parts[0])
+    with ArrayWriter(path, first.shape[1:], first.dtype) as writer:
         for part in parts:
-            writer.append(part)
+            if len(part):
+                writer.append(part)
 
 
-def _run(
-    folder: Path, versions: Versions, execute: Executor, name: str, passes: Sequence[Pass], what: str
-) -> list[NDArray[Any]]:
+def _run(folder: Path, versions: Versions, execute: Executor, name: str, passes: Sequence[Pass], what: str) -> Kept:
     kept = folder / name / joblib.hash([list(passes), versions])
     for other in kept.parent.glob("*"):
         if other != kept:
@@ -118,7 +137,7 @@ def _run(
             with replacing(shard.path) as partial_path:
                 write_array(partial_path, [made])
             progress.update(shard.stop - shard.start)
-    return [load_array(shard.path) for shard in shards]
+    return Kept([shard.path for shard in shards])
 
 
 def _cut(whole: Pass, folder: Path) -> Iterator[Shard]:
