@@ -126,6 +126,7 @@ def test_pages_are_written_and_named_and_only_named_with_check(tmp_path, monkeyp
         (tmp_path / path).mkdir(parents=True)
     (tmp_path / "params.yaml").write_text("size: 112\n")
     (tmp_path / "reference/published.yaml").write_text("groups: {}\n")
+    (tmp_path / "reference/plan.yaml").write_text("studies: {}\n")
     (tmp_path / "docs/templates/README.md.j2").write_text("{{ params.size }} pixels\n")
     assert main(["docs", "--check"]) == 1
     assert not (tmp_path / "README.md").exists()

@@ -14,7 +14,11 @@ from deepcovid.schema import read_yaml
 TEMPLATES = Path("docs/templates")
 RESULTS = Path("results")
 # Values that pages name beside the results.
-FACTS = {"params": Path("params.yaml"), "reported": Path("reference/published.yaml")}
+FACTS = {
+    "params": Path("params.yaml"),
+    "reported": Path("reference/published.yaml"),
+    "plan": Path("reference/plan.yaml"),
+}
 MEASURED = Path("benchmarks/results")  # what the benchmarks wrote
 
 
