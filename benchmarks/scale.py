@@ -1,10 +1,9 @@
-"""How processor time and memory grow with the number of images, from CheXpert's folder layout to near-duplicates.
+"""How processor time and memory grow with the number of images, from CheXpert's folder layout to features.
 
     python -m benchmarks.scale [--images 1000 10000 100000] [--parts labels decode ...] [--record]
 
 For each number of images it draws as many, 64 pixels a side, into a zip beside a train.csv, and runs the project's own
-code over them, each part in a process of its own. Features and the search for leaks take the first images only, as
-MOST says. The part `real` decodes images of the size of a real study, `rows` reads a catalogue of a million rows, and
+code over them, each part in a process of its own. Features are made of the first images only, as MOST says. The part `real` decodes images of the size of a real study, `rows` reads a catalogue of a million rows, and
 `members` opens a zip of 200,000 files. Seconds are those of a core, so that other work on the machine counts little.
 By hand only.
 """
@@ -34,9 +33,9 @@ from deepcovid.archives import Archive, add_member
 from deepcovid.sources import chexpert
 
 SIDE, REAL_SIDE, FILE_SIDE = 64, 224, 336  # of the files of a study, 336 pixels are more than the square cut out
-MOST = {"features": 4000, "leaks": 2000}  # images: these parts take minutes beyond
-DISTINCT = 2000  # images that differ; the search for leaks sees no more, and decoding takes each as it comes
-COVID, NEIGHBOURS = 84, 50  # as the paper's training images, and as params.yaml
+MOST = {"features": 4000}  # images: more take minutes
+DISTINCT = 2000  # images that differ
+COVID = 84  # images, as in the paper's training
 VIEWS = 3  # images a patient
 ROWS, MEMBERS, REAL = 1_000_000, 200_000, 200
 ONCE = {"rows": ROWS, "members": MEMBERS, "real": REAL}
@@ -241,27 +240,12 @@ def features(rows: int, _side: int) -> Work:
     return work
 
 
-def leaks(rows: int, _side: int) -> Work:
-    """Search the first images for leaks, near-duplicates among them."""
-    from deepcovid.arrays import batches, load_array
-    from deepcovid.audits.leakage import leakage
-
-    def work() -> None:
-        Path("scratch").mkdir()
-        pixels, frozen = batches(Path("pixels.npy"), 256, 0, rows), load_array(Path("features.npy"))[:rows]
-        table = catalogue.read(Path("images.csv"))[:rows]
-        leakage(table, pixels, frozen, "resnet18", 0.9, NEIGHBOURS, Path("scratch"))
-
-    return work
-
-
 PARTS: dict[str, Callable[[int, int], Work]] = {
     "labels": labels,
     "catalogue": read_catalogue,
     "archive": open_archive,
     "decode": decode,
     "features": features,
-    "leaks": leaks,
 }
 
 
