@@ -3,8 +3,9 @@
     python -m benchmarks.scale [--images 1000 10000 100000] [--parts labels decode ...] [--record]
 
 For each number of images it draws as many, 64 pixels a side, into a zip beside a train.csv, and runs the project's own
-code over them, each part in a process of its own. Features are made of the first images only, as MOST says. The part `real` decodes images of the size of a real study, `rows` reads a catalogue of a million rows, and
-`members` opens a zip of 200,000 files. Seconds are those of a core, so that other work on the machine counts little.
+code over them, each part in a process of its own. Features are made of the first images only, as MOST says. The part
+`real` decodes images of the size of a real study, `rows` reads a catalogue of a million rows, and `members` opens a zip
+of 200,000 files. Seconds are those of a core, so that other work on the machine counts little.
 By hand only.
 """
 
