@@ -4,9 +4,12 @@ Then train them again: on other splits by patient, to see how far the numbers de
 chooses the epoch on the test images, with the epoch chosen on one half of them and the test on the other.
 """
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import numpy as np
 import pandas as pd
-from joblib import delayed
 from numpy.typing import NDArray
 
 from deepcovid import catalogue
@@ -18,8 +21,9 @@ from deepcovid.heads.head_files import HeadFile, sha256_of_weights, write_head
 from deepcovid.heads.outliers import fit_with_threshold
 from deepcovid.heads.resplit import resplit, scores_of_splits
 from deepcovid.heads.scoring import median_head, score, score_table
-from deepcovid.heads.sweep import joined, share_out, training_jobs
+from deepcovid.heads.sweep import joined, training_jobs
 from deepcovid.parameters import Parameters
+from deepcovid.passes.forked import at_once
 from deepcovid.statistics.comparison import metrics_of
 from stages import _run, paths
 from stages._features import read_features
@@ -36,9 +40,9 @@ def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
     positive = catalogue.covid(table[in_test]).to_numpy()
     seen = np.asarray(features[originals.to_numpy()])
     jobs = training_jobs(features, table, parameters.trained.values(), seeds)
-    *parts, (gaussian, threshold) = share_out(
-        [*jobs, delayed(fit_with_threshold)(seen, table[originals], parameters.outliers)]
-    )
+    outliers = partial(fit_with_threshold, seen, table[originals], parameters.outliers)
+    calls: list[Callable[[], Any]] = [*jobs, outliers]
+    *parts, (gaussian, threshold) = at_once(calls)
     trained = joined(parts)
 
     on_others = on_other_splits(parameters, table, features, spare, copies)

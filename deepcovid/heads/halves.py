@@ -4,18 +4,19 @@ The epoch is chosen on one half of the test images, and the head is tested on th
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
-from joblib import delayed
 from numpy.typing import NDArray
 
 from deepcovid import catalogue
 from deepcovid.heads import training
 from deepcovid.heads.scoring import score
 from deepcovid.heads.sides import sides
-from deepcovid.heads.sweep import groups_of, joined, share_out
+from deepcovid.heads.sweep import groups_of, joined
+from deepcovid.passes.forked import at_once
 from deepcovid.settings.recipes import Recipe
 
 COLUMNS = ["recipe", "same", "other"]
@@ -47,8 +48,8 @@ def by_halves(
     if not chosen:
         return pd.DataFrame(columns=COLUMNS)
     parts = halves(table)
-    jobs = [delayed(_areas)(features, table, parts, group, list(seeds)) for group in groups_of(chosen.values())]
-    areas = joined(share_out(jobs))
+    jobs = [partial(_areas, features, table, parts, group, list(seeds)) for group in groups_of(chosen.values())]
+    areas = joined(at_once(jobs))
     rows = [{"recipe": name} | areas[recipe.without_cut_off()] for name, recipe in chosen.items()]
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -1,19 +1,20 @@
 """Heads trained again on other splits, to see how far a number depends on who is trained on and who is tested."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 
 import numpy as np
 import pandas as pd
 import torch
-from joblib import delayed
 from numpy.typing import NDArray
 
 from deepcovid import catalogue
 from deepcovid.heads import training
 from deepcovid.heads.scoring import score
 from deepcovid.heads.sides import sides
-from deepcovid.heads.sweep import groups_of, joined, share_out
+from deepcovid.heads.sweep import groups_of, joined
+from deepcovid.passes.forked import at_once
 from deepcovid.progress import track
 from deepcovid.settings.datasets import Counts, SplitSettings
 from deepcovid.settings.recipes import Recipe
@@ -55,8 +56,8 @@ def scores_of_splits(
         recipes: Frozen-feature recipes only.
         seed: Seed of the initial weights, the same on every split.
     """
-    jobs = [delayed(_scores)(features, splits, group, seed) for group in groups_of(recipes)]
-    return joined(share_out(jobs))
+    jobs = [partial(_scores, features, splits, group, seed) for group in groups_of(recipes)]
+    return joined(at_once(jobs))
 
 
 def _scores(

@@ -1,12 +1,12 @@
 """Heads of many recipes on the frozen features of one net, trained in one go."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 import torch
-from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 
 from deepcovid import catalogue
@@ -14,6 +14,7 @@ from deepcovid.heads import training
 from deepcovid.heads.scoring import Scores, score
 from deepcovid.heads.sides import sides
 from deepcovid.heads.training import Trained
+from deepcovid.passes.forked import at_once
 from deepcovid.settings.recipes import Recipe
 
 Value = TypeVar("Value")
@@ -38,7 +39,7 @@ def train_recipes(
         seeds: One head is trained per seed.
         logged: Whether the logs are wanted.
     """
-    return joined(share_out(training_jobs(features, table, recipes, seeds, logged=logged)))
+    return joined(at_once(training_jobs(features, table, recipes, seeds, logged=logged)))
 
 
 def training_jobs(
@@ -48,18 +49,9 @@ def training_jobs(
     seeds: list[int],
     *,
     logged: bool = True,
-) -> list[Any]:
-    """Return the work of `train_recipes` as jobs for `share_out`, which can run them together with other jobs."""
-    return [delayed(_train_group)(np.asarray(features), table, group, seeds, logged) for group in groups_of(recipes)]
-
-
-def share_out(jobs: Sequence[Any]) -> list[Any]:
-    """Run joblib's delayed calls on the processor's cores and return what each returns.
-
-    The processes are forked, as they need not import torch again. All jobs come at once: a process that is forked
-    beside another pool's threads can wait for ever for what one of them held.
-    """
-    return Parallel(n_jobs=min(len(jobs), cpu_count()), backend="multiprocessing")(jobs)
+) -> list[Callable[[], dict[Recipe, Trained]]]:
+    """Return the work of `train_recipes` as functions for `at_once`, which can call others with them."""
+    return [partial(_train_group, np.asarray(features), table, group, seeds, logged) for group in groups_of(recipes)]
 
 
 def joined(parts: Iterable[dict[Recipe, Value]]) -> dict[Recipe, Value]:
@@ -99,7 +91,7 @@ def score_each(
         seeds: One head is trained per seed.
     """
     jobs = [job for work in works for job in training_jobs(*work, [recipe], seeds, logged=False)]
-    heads = [trained for part in share_out(jobs) for trained in part.values()]
+    heads = [trained for part in at_once(jobs) for trained in part.values()]
     return [
         score(features[catalogue.in_test(table).to_numpy()], own.weight.numpy(), own.bias.numpy())
         for (features, table), own in zip(works, heads, strict=True)

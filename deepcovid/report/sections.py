@@ -1,11 +1,8 @@
 """What stands where on the page: sections with their figures, tables and the steps behind each."""
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable
 from dataclasses import replace
-from multiprocessing import get_context
-
-from joblib import cpu_count
+from functools import partial
 
 from deepcovid.audits.collection import Collection
 from deepcovid.audits.external import External
@@ -15,6 +12,7 @@ from deepcovid.drawing.svg import WIDTH
 from deepcovid.drawing.tables import bounds
 from deepcovid.drawing.titles import title_of_recipe, title_of_rung
 from deepcovid.nets.zoo import title_of
+from deepcovid.passes.forked import at_once
 from deepcovid.report import figures, tables
 from deepcovid.report.audit import audit
 from deepcovid.report.contents import FAILED, PAPER, Contents, ShownRun, failed_of
@@ -48,22 +46,8 @@ def sections(contents: Contents) -> list[Section]:
         provenance,
         parameters,
     )
-    # Forked processes hold the contents already; to send them along with each section takes longer than to draw it.
-    workers = min(len(story + details), cpu_count())
-    with ProcessPoolExecutor(workers, get_context("fork"), _hold, (contents,)) as pool:
-        drawn = list(pool.map(_section, story + details))
+    drawn = at_once([partial(part, contents) for part in story + details])
     return drawn[: len(story)] + [replace(section, folded=True) for section in drawn[len(story) :]]
-
-
-_held: list[Contents] = []  # what a process draws from
-
-
-def _hold(contents: Contents) -> None:
-    _held[:] = [contents]
-
-
-def _section(part: Callable[[Contents], Section]) -> Section:
-    return part(*_held)
 
 
 def question(contents: Contents) -> Section:

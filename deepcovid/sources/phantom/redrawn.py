@@ -1,10 +1,10 @@
 """Phantoms drawn again, the same but for their lesions or for the collection that processes them."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
-from joblib import Parallel, cpu_count, delayed
-
+from deepcovid.passes.forked import at_once
 from deepcovid.settings.datasets import Collection, PhantomSource
 from deepcovid.sources.phantom.population import Planned, patient_images, planned
 
@@ -29,8 +29,7 @@ def redrawn(source: PhantomSource, images: Sequence[str], variants: Iterable[Var
     patients = {int(name.split("-")[2]) for name in images}
     wanted = [one for one in planned(source) if one.number in patients]
     sources = {variant: _changed(source, variant) for variant in variants}
-    jobs = [delayed(_files)(changed, patient) for changed in sources.values() for patient in wanted]
-    drawn = Parallel(n_jobs=cpu_count(), backend="multiprocessing")(jobs)
+    drawn = at_once([partial(_files, changed, patient) for changed in sources.values() for patient in wanted])
     found = {}
     for number, variant in enumerate(sources):
         own = drawn[number * len(wanted) : (number + 1) * len(wanted)]
