@@ -2,7 +2,10 @@ import io
 import os
 import subprocess
 import sys
+import threading
 import zipfile
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +21,7 @@ import deepcovid
 from deepcovid import load_head
 from deepcovid.errors import BadImageError
 from deepcovid.files import sha256_of
-from deepcovid.heads.prediction import weights_near
+from deepcovid.heads.prediction import attempts, weights_near
 from stages.augment import augment
 from stages.download import download
 from stages.features import features
@@ -274,3 +277,10 @@ def test_noise_is_unlike_the_training_images_and_test_images_are_like_them(pipel
     table = head.predict(np.load(pipeline / "pixels.npy")[rows][..., 0])
     assert table["unlike"].mean() < 0.2
     assert head.predict([noise(), Image.open(io.BytesIO(jpeg(1, (head.image_size, head.image_size))))])["unlike"].all()
+
+
+def test_no_thread_is_left_while_a_batch_is_used():
+    before = threading.active_count()
+    batches = attempts((partial(noise, number) for number in range(5)), 2)
+    assert [len(batch) for batch in islice(batches, 2)] == [2, 2]
+    assert threading.active_count() == before

@@ -225,11 +225,19 @@ def load_head(
 
 
 def attempts(makes: Iterable[Callable[[], Pixels]], size: int) -> Iterator[list[Pixels | UserError | OSError]]:
-    """Yield what each of `makes` returns or raises, `size` at a time, on every core; memory is that of one batch."""
+    """Yield what each of `makes` returns or raises, `size` at a time, on every core; memory is that of one batch.
+
+    No threads are left while a batch is used. If the caller raised an error then, and the garbage collector ended this
+    generator while another thread starts, it would wait for ever for threads to end.
+    """
     waiting = iter(makes)
+    while batch := _at_once(list(islice(waiting, size))):
+        yield batch
+
+
+def _at_once(makes: Sequence[Callable[[], Pixels]]) -> list[Pixels | UserError | OSError]:
     with ThreadPoolExecutor(cpu_count()) as pool:
-        while batch := list(pool.map(_attempt, islice(waiting, size))):
-            yield batch
+        return list(pool.map(_attempt, makes))
 
 
 def read_file(path: Path) -> bytes:
