@@ -1,6 +1,7 @@
 """Work is shared out over the cores that this process may use, as in a container, not over all of the machine's."""
 
 import os
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from deepcovid.heads import prediction
 from deepcovid.images import decoding, resizing
 from deepcovid.sources.phantom import source as phantom
 from tests.phantoms import phantom_source
+from tests.radiographs import noise, png
 
 
 @pytest.fixture
@@ -38,8 +40,10 @@ def recorded(monkeypatch, module, name):
 
 def test_images_are_decoded_on_the_cores_that_may_be_used(one_core, tmp_path, monkeypatch):
     workers = recorded(monkeypatch, decoding, "ThreadPoolExecutor")
-    none = pd.DataFrame(columns=["image_id", "archive", "member", "augmentation_of"])
-    assert list(decoding.decoded_images(none, tmp_path, {}, resizing.resize_and_crop(224))) == []
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("one.png", png(noise()))
+    row = {"image_id": "one", "archive": "a.zip", "member": "one.png", "sha256": "", "augmentation_of": ""}
+    assert len(list(decoding.decoded_images(pd.DataFrame([row]), tmp_path, {}, resizing.resize_and_crop(224)))) == 1
     assert workers == [1]
 
 

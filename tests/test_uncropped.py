@@ -24,6 +24,7 @@ def catalogued(tmp_path, zipped):
             "image_id": ["wide", "tall", "wide+1"],
             "archive": "images.zip",
             "member": ["wide.png", "tall.png", "wide.png"],
+            "sha256": "",
             "augmentation_of": ["", "", "wide"],
         }
     )

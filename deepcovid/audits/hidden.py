@@ -106,9 +106,10 @@ class Hidden(Audit):
             )
             expected = by_net({model: square.expected() for model, square in shuffled.items()})
             yield (
-                "On other people's images one would then expect, by Ong Ly et al. (2024), the AUC less that of "
-                f"shuffled images plus one half: {expected}."
+                "The AUC to be expected on other people's images is then the AUC less that of shuffled images, plus "
+                "one half (Ong Ly et al. 2024)."
             )
+            yield f"That is {expected}."
 
     def blocks(self, step: Step) -> Iterator[Block]:
         """Yield a figure of the AUC over the squares, or why there is none."""

@@ -231,8 +231,8 @@ def attempts(makes: Iterable[Callable[[], Pixels]], size: int) -> Iterator[list[
     generator while another thread starts, it would wait for ever for threads to end.
     """
     waiting = iter(makes)
-    while batch := _at_once(list(islice(waiting, size))):
-        yield batch
+    while batch := list(islice(waiting, size)):
+        yield _at_once(batch)
 
 
 def _at_once(makes: Sequence[Callable[[], Pixels]]) -> list[Pixels | UserError | OSError]:

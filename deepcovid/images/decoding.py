@@ -166,9 +166,11 @@ def attempts(rows: Sequence[dict[str, str]], raw: Path, framing: Framing, thread
         except UserError as error:
             return error
 
-    with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(rows), CHUNK):
-            yield from pool.map(attempt, rows[start : start + CHUNK])
+    for start in range(0, len(rows), CHUNK):
+        # No threads are left while a chunk is used: see deepcovid/heads/prediction.py, `attempts`.
+        with ThreadPoolExecutor(threads) as pool:
+            made = list(pool.map(attempt, rows[start : start + CHUNK]))
+        yield from made
 
 
 def _opened(path: Path) -> Archive:

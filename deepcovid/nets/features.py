@@ -2,8 +2,9 @@
 
 import ctypes
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -65,7 +66,7 @@ def extract(
         yield features
 
 
-def ahead(items: Iterable[Item]) -> Iterator[Item]:
+def ahead(items: Iterable[Item]) -> Generator[Item]:
     """Yield the items; while one is used, the next one is made in a thread, so it must not overwrite the one before."""
     iterator, end = iter(items), object()
     with ThreadPoolExecutor(1) as pool:
@@ -108,7 +109,8 @@ class FeaturePass(NamedTuple):
             UserError: As `extract`; or weights or pixels are not what they were.
         """
         net = net_in_worker(self.weights, self.settings, self.threads)
-        features = list(extract(net, ahead(self._batches(start, stop)), self.settings))
+        with closing(ahead(self._batches(start, stop))) as images:  # its thread ends here, whatever is raised
+            features = list(extract(net, images, self.settings))
         return np.concatenate(features) if features else np.empty(0, np.float32)
 
     def _batches(self, start: int, stop: int) -> Iterator[NDArray[np.uint8]]:
