@@ -23,6 +23,7 @@ from tempfile import TemporaryDirectory
 from joblib import cpu_count
 
 from benchmarks._record import record
+from tests.checkouts import PATH
 
 DATASET, RECIPE = "covid-xray-5k", "released-code-replayed"
 EPOCHS = 100  # of the released script's own default
@@ -72,11 +73,10 @@ def timed(clone: Path, settings: list[str], *targets: str) -> dict[str, float]:
         targets: Stages to run with what they need; if there are none, all.
     """
     command = ["dvc", "exp", "run", *(part for value in settings for part in ("-S", value)), *targets]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     seconds: dict[str, float] = {}
     name, start = "", time.perf_counter()
     with subprocess.Popen(
-        command, cwd=clone, env=os.environ | {"PATH": path}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=clone, env=os.environ | {"PATH": PATH}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         assert process.stdout
         said: deque[str] = deque(maxlen=20)

@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from joblib import cpu_count
 
 from benchmarks._record import record
+from tests.checkouts import PATH
 
 CHANGE = "dvc exp run -S recipe.failed-reproduction.augmented=true"
 RUN = "resnet18-failed-reproduction.json"
@@ -52,8 +53,7 @@ def seconds(command: str, folder: Path) -> float:
 
 
 def shell(*command: str, folder: Path) -> str:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    variables = os.environ | {"PATH": path}
+    variables = os.environ | {"PATH": PATH}
     done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(command)}: {done.stderr.strip()[-2000:]}")

@@ -16,6 +16,7 @@ from stages._resolved import read_settings
 from stages.resolve import resolve as resolve_stage
 
 ROOT = Path(__file__).parent.parent
+PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # with `dvc` and `python` of this environment
 MADE = ("metrics/", "plots/", "provenance/", "resolved/", "results/", "dvc.lock")  # by the pipeline
 
 

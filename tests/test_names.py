@@ -3,15 +3,14 @@
 import os
 import shutil
 import sys
-from pathlib import Path
 
 import networkx
 import pytest
 from dvc.repo import Repo
 
-from tests.checkouts import ROOT, copy_of_checkout, edit_params, resolve, run
+from tests.checkouts import PATH, ROOT, copy_of_checkout, edit_params, resolve, run
 
-ENVIRONMENT = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "SHELL": "/bin/sh"}
+ENVIRONMENT = {"PATH": PATH, "SHELL": "/bin/sh"}
 # `touch RAN` is put in the place of RUN.
 NAMES = (
     "resnet18$(RUN)",

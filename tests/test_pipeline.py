@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import re
 import sys
 import zipfile
@@ -22,13 +21,13 @@ from deepcovid.nets.zoo import title_of
 from deepcovid.report.sentences import finding
 from deepcovid.statistics.estimate import Headline, read_result
 from deepcovid.statistics.rates import Runs
-from tests.checkouts import ROOT, copy_of_checkout, edit_params, run, smaller
+from tests.checkouts import PATH, ROOT, copy_of_checkout, edit_params, run, smaller
 from tests.radiographs import dicom
 
 pytestmark = pytest.mark.pipeline
 
 # `python` and `dvc` are to be those that run the tests.
-ENVIRONMENT = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+ENVIRONMENT = {"PATH": PATH}
 NETS = ("squeezenet1_1", "resnet18")
 RUNS = {f"{net}-{recipe}" for net in NETS for recipe in ("paper", "failed-reproduction")}
 RUNS |= {"resnet18-failed-reproduction-replayed"}

@@ -2,11 +2,9 @@
 
 import html
 import json
-import os
 import re
 import shutil
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -14,7 +12,7 @@ from ruamel.yaml import YAML
 
 from deepcovid.errors import UserError
 from tests.browser import visit
-from tests.checkouts import ROOT, copy_of_checkout, run
+from tests.checkouts import PATH, ROOT, copy_of_checkout, run
 from tests.vega import marks
 from tools import plots_page
 
@@ -25,7 +23,7 @@ PICTURES = [item for item in PLOTS if isinstance(item, str)]
 # Contact sheets are DVC's to keep, not git's: a fresh clone has none of them, and the page then says nothing of them.
 MISSING: list[str] = []
 # `python` and `dvc` are to be those that run the tests.
-ENVIRONMENT = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+ENVIRONMENT = {"PATH": PATH}
 
 
 @pytest.fixture(scope="module")

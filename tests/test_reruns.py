@@ -5,7 +5,6 @@ many modules are tried, their fingerprints are compared instead: each stage trac
 """
 
 import json
-import os
 import re
 import shlex
 import sys
@@ -16,9 +15,8 @@ from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 from stages import _fingerprints
-from tests.checkouts import ROOT, copy_of_checkout, edit_params, run
+from tests.checkouts import PATH, ROOT, copy_of_checkout, edit_params, run
 
-PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 # The scripts of the stages that are of one data set.
 EVERY_STAGE = {
     re.search(r"stages\.(\w+)", entry["cmd"])[1]
