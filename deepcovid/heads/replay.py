@@ -6,6 +6,7 @@ evaluation uses, drift although no weight of the net is trained. Only the head l
 So the heads of several seeds share one run of the net, and each is the same as if it were trained alone.
 """
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +19,7 @@ from torchvision.transforms import v2
 from deepcovid.errors import UserError
 from deepcovid.heads.scoring import score
 from deepcovid.heads.training import Data, Heads, drawn, weights_of
-from deepcovid.nets.features import normalised
+from deepcovid.nets.features import ahead, normalised, same_bytes
 from deepcovid.progress import bar
 from deepcovid.settings.recipes import Recipe
 
@@ -39,10 +40,6 @@ class Images:
     pixels: list[Tensor]
     classes: Tensor
     size: int
-
-    def to(self, device: torch.device) -> "Images":
-        """Return the same on `device`."""
-        return replace(self, pixels=[image.to(device) for image in self.pixels], classes=self.classes.to(device))
 
 
 @dataclass(frozen=True)
@@ -86,12 +83,9 @@ def replay(
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(run)
-            apart = selected_on.to(net.device) if selected_on else None
-            return _replay(net, train.to(net.device), test.to(net.device), apart, recipe, seeds)
+            return _replay(net, train, test, selected_on, recipe, seeds)
     except torch.OutOfMemoryError:
-        raise UserError(
-            f"{net.device}: too little memory to hold the images and run the net; set features.device to cpu"
-        ) from None
+        raise UserError(f"{net.device}: too little memory to run the net; set features.device to cpu") from None
 
 
 class Net:
@@ -100,13 +94,12 @@ class Net:
     def __init__(self, trunk: nn.Module, device: torch.device, precision: str) -> None:
         self.trunk = trunk.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.device, self._bf16 = device, precision == "bf16"
-        # On CUDA: the same bytes on every run, and the precision that was asked for.
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
+        same_bytes()
 
     def features(self, views: Tensor) -> Tensor:
-        """Return float32 (batch, features) of uint8 (batch, side, side, 1 or 3)."""
+        """Return float32 (batch, features) of uint8 (batch, side, side, 1 or 3), which need not be on the device."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
-            features: Tensor = self.trunk(normalised(views))
+            features: Tensor = self.trunk(normalised(views.to(self.device)))
         return features.float()
 
 
@@ -122,10 +115,12 @@ def _replay(
     for epoch in range(1, recipe.epochs + 1):
         heads.begin(epoch)
         net.trunk.train(drifts)
-        with bar(f"epoch {epoch} of {recipe.epochs}", total=len(train.pixels)) as progress:
-            for batch in drawn(weights).split(recipe.batch_size):
-                features = net.features(_views(train, batch, recipe.random_crop))
-                classes = train.classes[batch.to(net.device)]
+        batches = drawn(weights).split(recipe.batch_size)
+        crops = ahead(_views(train, batch, recipe.random_crop) for batch in batches)
+        with bar(f"epoch {epoch} of {recipe.epochs}", total=len(train.pixels)) as progress, closing(crops):
+            for batch, views in zip(batches, crops, strict=True):
+                features = net.features(views)
+                classes = train.classes[batch].to(net.device)
                 heads.step(features.expand(len(seeds), -1, -1), classes.expand(len(seeds), -1))
                 progress.update(len(batch))
         test_data = _evaluated(net, test) if drifts else at_rest
@@ -145,7 +140,7 @@ def _evaluated(net: Net, images: Images) -> Data:
     net.trunk.eval()
     parts = torch.arange(len(images.pixels)).split(EVALUATION_BATCH)
     features = [net.features(_views(images, part, random_crop=False)) for part in parts]
-    return Data(torch.cat(features), images.classes)
+    return Data(torch.cat(features), images.classes.to(net.device))
 
 
 def _views(images: Images, chosen: Tensor, random_crop: bool) -> Tensor:

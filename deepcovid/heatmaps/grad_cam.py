@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from deepcovid.arrays import load_array
 from deepcovid.files import Known
-from deepcovid.nets.features import choose_device, net_in_worker, normalised
+from deepcovid.nets.features import net_in_worker, normalised, on_device
 from deepcovid.nets.zoo import NETS
 from deepcovid.settings.analyses import FeatureSettings
 
@@ -35,11 +35,7 @@ def grad_cam(
     Raises:
         UserError: The device is not there.
     """
-    device = choose_device(settings.device)
-    dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
-    net = net.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    # The same bytes on every run, and the precision that was asked for.
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
+    net, device, dtype = on_device(net, settings)
     weight = torch.as_tensor(margin, device=device)
 
     def logit_margin(batch: Tensor) -> Tensor:

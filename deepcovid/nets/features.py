@@ -29,15 +29,23 @@ def normalised(pixels: Tensor) -> Tensor:
 
     Channels come last in memory.
     """
-    scaled = pixels.float().div_(255)
-    colour = scaled.sub(torch.tensor(MEAN, device=pixels.device)).div_(torch.tensor(STD, device=pixels.device))
-    return colour.permute(0, 3, 1, 2)
+    mean, std = _mean_and_std(pixels.device)
+    return pixels.float().div_(255).sub(mean).div_(std).permute(0, 3, 1, 2)
+
+
+@lru_cache
+def _mean_and_std(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return ImageNet's, (3) each. They are kept on the device: CUDA waits for all its work to end at each copy."""
+    with torch.inference_mode(False):  # tensors for every use, whoever asks first
+        return torch.tensor(MEAN, device=device), torch.tensor(STD, device=device)
 
 
 def extract(
     net: nn.Module, batches: Iterable[NDArray[np.uint8]], settings: FeatureSettings
 ) -> Iterator[NDArray[np.float32]]:
     """Yield features batch by batch, float32 (batch, features); memory does not grow with the number of images.
+
+    A batch is yielded when the next one has been handed to the device, so that CUDA does not wait for the caller.
 
     Args:
         net: What `deepcovid.nets.trunks.trunk` returns.
@@ -47,12 +55,9 @@ def extract(
     Raises:
         UserError: The device is not there, or has too little memory for a batch.
     """
-    device = choose_device(settings.device)
     keep_large_buffers()
-    dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
-    net = net.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    # The same bytes on every run, and the precision that was asked for.
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
+    net, device, dtype = on_device(net, settings)
+    before: Tensor | None = None
     for batch in batches:
         try:
             with torch.inference_mode():
@@ -60,10 +65,33 @@ def extract(
                 if device.type == "cuda":
                     pixels = pixels.pin_memory()  # without it, the copy does not run beside other work
                 images = normalised(pixels.to(device, non_blocking=True))
-                features = net(images.to(dtype)).flatten(1).float().cpu().numpy()
+                features = net(images.to(dtype)).flatten(1).float()
         except torch.OutOfMemoryError:
             raise UserError(f"{device}: too little memory for {len(batch)} images; lower features.batch_size") from None
-        yield features
+        if before is not None:
+            yield before.cpu().numpy()
+        before = features
+    if before is not None:
+        yield before.cpu().numpy()
+
+
+def on_device(net: nn.Module, settings: FeatureSettings) -> tuple[nn.Module, torch.device, torch.dtype]:
+    """Return the net, moved to the settings' device and precision, channels last, with that device and type.
+
+    Weights are turned into bf16 once. Autocast would turn those of a frozen net anew in every batch.
+
+    Raises:
+        UserError: The device is not there.
+    """
+    device = choose_device(settings.device)
+    dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
+    same_bytes()
+    return net.to(device, dtype).to(memory_format=torch.channels_last), device, dtype  # type: ignore[call-overload]
+
+
+def same_bytes() -> None:
+    """Tell CUDA to give the same bytes on every run, in the precision that was asked for."""
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
 
 
 def ahead(items: Iterable[Item]) -> Generator[Item]:
