@@ -70,10 +70,10 @@ def halves(table: pd.DataFrame) -> NDArray[np.intp]:
     return np.array([np.concatenate(side) for side in kept])
 
 
+@training.one_thread()
 def _areas(
     features: NDArray[np.float32], table: pd.DataFrame, parts: NDArray[np.intp], group: list[Recipe], seeds: list[int]
 ) -> dict[Recipe, dict[str, float]]:
-    torch.set_num_threads(1)
     whole = training.Data.of(np.asarray(features), table["label"])
     (train,) = np.nonzero(sides(table, group[0]).train.to_numpy())
     rows = torch.tensor(np.repeat(parts, len(seeds), axis=0))

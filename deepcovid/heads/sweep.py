@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from deepcovid import catalogue
@@ -98,11 +97,10 @@ def score_each(
     ]
 
 
+@training.one_thread()
 def _train_group(
     features: NDArray[np.float32], table: pd.DataFrame, group: list[Recipe], seeds: list[int], logged: bool
 ) -> dict[Recipe, Trained]:
-    torch.set_num_threads(1)  # the steps are too small to share out; in a process of its own, so each must be told
-
     def data_of(rows: "pd.Series[bool]") -> training.Data:
         return training.Data.of(features[rows.to_numpy()], table["label"][rows])
 

@@ -7,7 +7,8 @@ head sees the channels' means; with the ReLU between them they could not, and tw
 favour a class beyond zero. Number and meaning of the trained weights stay the same.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,6 +25,20 @@ from deepcovid.catalogue import LABELS
 from deepcovid.heads.schedules import factor
 from deepcovid.progress import track
 from deepcovid.settings.recipes import Adam, Recipe, Sgd
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch work on one thread in a block or function: the steps are too small to share out.
+
+    A process of its own has to be told, and one that goes on with other work must have its threads back.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True)
