@@ -31,6 +31,7 @@ from deepcovid.files import read_csv, write_csv
 
 # In the order of a head's outputs, as the released code sorts them; the positive class is covid.
 LABELS = ("covid", "non")
+SIDES = ("train", "test")  # of a split
 NORMAL = "No Finding"
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # control characters: C0, DEL and C1
 COLUMNS = (

@@ -10,8 +10,6 @@ from deepcovid.catalogue import LABELS
 from deepcovid.errors import UserError
 from deepcovid.settings.datasets import Counts, SplitSettings
 
-SIDES = ("train", "test")
-
 
 def split_images(table: pd.DataFrame, settings: SplitSettings) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return the chosen rows with a column `split`, and counts of what was chosen and what overlaps.
@@ -62,7 +60,7 @@ def overlap(table: pd.DataFrame) -> dict[str, int]:
     """Count what stands in both train and test among originals: images by their name in the source, files by
     content, patients."""
     originals = table[catalogue.originals(table)]
-    train, test = (originals[originals["split"] == side] for side in SIDES)
+    train, test = (originals[originals["split"] == side] for side in catalogue.SIDES)
     images, files, patients = (
         set(train[column]) & set(test[column]) - {""} for column in ("source_image", "sha256", "patient_id")
     )
@@ -77,7 +75,7 @@ def overlap(table: pd.DataFrame) -> dict[str, int]:
 
 def _published(rows: pd.DataFrame, wanted: Counts, rng: np.random.Generator) -> dict[Any, str]:
     chosen: dict[Any, str] = {}
-    for side in SIDES:
+    for side in catalogue.SIDES:
         listed = rows.index[rows["published_split"] == side].to_numpy()
         if len(listed) > getattr(wanted, side):
             listed = rng.permutation(listed)[: getattr(wanted, side)]
@@ -120,8 +118,8 @@ def _check(
     label: str, rows: pd.DataFrame, chosen: dict[Any, str], wanted: Counts, settings: SplitSettings
 ) -> dict[str, Any]:
     """Return the counts of one label; raise UserError if they are not what is wanted and may not be less."""
-    got = {side: sum(where == side for where in chosen.values()) for side in SIDES}
-    short = settings.strategy != "test-only" and any(got[side] < getattr(wanted, side) for side in SIDES)
+    got = {side: sum(where == side for where in chosen.values()) for side in catalogue.SIDES}
+    short = settings.strategy != "test-only" and any(got[side] < getattr(wanted, side) for side in catalogue.SIDES)
     if short and (settings.too_few == "error" or min(got.values()) == 0):
         raise UserError(
             f"split: {label} wants {wanted.train} train and {wanted.test} test images, strategy "

@@ -10,6 +10,7 @@ import torch
 
 from deepcovid import catalogue
 from deepcovid.arrays import load_array
+from deepcovid.catalogue import SIDES
 from deepcovid.errors import UserError
 from deepcovid.files import Known, replacing, write_csv, write_json
 from deepcovid.images.contact_sheet import chosen, contact_sheet
@@ -23,8 +24,6 @@ from deepcovid.progress import warn
 from stages import _run, paths
 from stages._counts import counted
 from stages._fingerprints import versions_of
-
-SIDES = ("train", "test")
 
 
 def augment(parameters: Parameters, dataset: str) -> None:

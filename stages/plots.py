@@ -11,7 +11,7 @@ from deepcovid.report.contents import main_of
 from deepcovid.statistics.calibration import Calibrations
 from deepcovid.statistics.estimate import read_result
 from deepcovid.statistics.published import Published
-from deepcovid.statistics.rates import Runs
+from deepcovid.statistics.rates import Runs, cells
 from stages import _run, paths
 from stages._resolved import read_published
 from stages.lock import Lock
@@ -62,17 +62,9 @@ def published_matrices(settings: Settings, reported: Published, model: str) -> p
     tables = {}
     for dataset in settings.datasets:
         run = next(iter(read_result(paths.results(dataset, "runs"), Runs).runs.values()))
-        for name, cells in reported.confusions(model, run.n_test).items():
-            tables[name] = pd.DataFrame(
-                {
-                    "dataset": "published",
-                    "model": model,
-                    "recipe": name,
-                    "actual": ["covid", "covid", "non", "non"],
-                    "predicted": ["covid", "non"] * 2,
-                    "images": [cells.tp, cells.fn, cells.fp, cells.tn],
-                }
-            )
+        for name, confusion in reported.confusions(model, run.n_test).items():
+            named = pd.DataFrame({"dataset": ["published"], "model": [model], "recipe": [name]})
+            tables[name] = named.merge(cells(confusion), how="cross")
     return pd.concat(tables.values()) if tables else pd.DataFrame()
 
 

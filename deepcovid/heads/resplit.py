@@ -18,7 +18,7 @@ from deepcovid.passes.forked import at_once
 from deepcovid.progress import track
 from deepcovid.settings.datasets import Counts, SplitSettings
 from deepcovid.settings.recipes import Recipe
-from deepcovid.splitting import SIDES, split_images
+from deepcovid.splitting import split_images
 
 # By recipe without its cut-off, then by the split's seed: which of its test images have COVID-19, and their P(covid).
 SplitScores = dict[Recipe, dict[int, tuple[NDArray[np.bool_], NDArray[np.float64]]]]
@@ -36,7 +36,7 @@ def resplit(table: pd.DataFrame, seeds: Sequence[int]) -> list[pd.DataFrame]:
     """
     originals = table[catalogue.originals(table)]
     now = originals.groupby(["label", "split"]).size().to_dict()
-    counts = {label: Counts(**{side: now[label, side] for side in SIDES}) for label in catalogue.LABELS}
+    counts = {label: Counts(**{side: now[label, side] for side in catalogue.SIDES}) for label in catalogue.LABELS}
     names, found = table["image_id"], []
     for seed in track(seeds, "splitting", total=len(seeds), unit="splits"):
         settings = SplitSettings(strategy="patient", seed=seed, too_few="error", **counts)
@@ -60,10 +60,10 @@ def scores_of_splits(
     return joined(at_once(jobs))
 
 
+@training.one_thread()
 def _scores(
     features: NDArray[np.float32], splits: Mapping[int, pd.DataFrame], group: list[Recipe], seed: int
 ) -> SplitScores:
-    torch.set_num_threads(1)
     whole = training.Data.of(features, next(iter(splits.values()))["label"])
     found: SplitScores = {recipe: {} for recipe in group}
     for numbers, rows in _alike(splits, group[0]):

@@ -219,15 +219,17 @@ def write_images(rows: Iterable[Row], target: Path, size: int, channels: int = 1
     Images are written as they come, so memory stays small whatever their number. They get `channels` or, if one has
     more, 3.
     """
-    kept = []
+    columns: list[str] = []
+    kept = []  # values alone, as a dict of each row takes several times as much
     with ArrayWriter(target, (size, size, channels), np.uint8) as writer:
         for row, pixels in rows:
             deep = np.atleast_3d(pixels)
             if deep.shape[-1] > writer.row_shape[-1]:
                 writer.widen((size, size, 3))
             writer.append(np.broadcast_to(deep, (1, *writer.row_shape)))
-            kept.append(row)
-    return pd.DataFrame(kept)
+            columns = list(row)
+            kept.append(tuple(row.values()))
+    return pd.DataFrame(kept, columns=columns)
 
 
 def check_quarantine(quarantined: dict[str, str], images: int, max_share: float) -> None:

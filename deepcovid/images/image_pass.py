@@ -82,11 +82,12 @@ def made(
         copies_of: The splits whose copies are wanted.
         images: Whether the rows of the catalogue are wanted too.
     """
-    rows = as_rows(table)
     for part in parts:
+        first, last = part["place"][[0, -1]]
+        rows = as_rows(table[first : last + 1])
         names = zip(part["place"].tolist(), part["image_id"].tolist(), part["reason"].tolist(), strict=True)
         for (place, name, reason), pixels in zip(names, part["pixels"], strict=True):
-            row = rows[place]
+            row = rows[place - first]
             if name != row["image_id"]:
                 if row["split"] in copies_of:
                     yield copy_of(row, name), pixels

@@ -51,11 +51,4 @@ def histogram(group: pd.Series, score: Score) -> pd.DataFrame:
 
 def confusion(positive: Mask, score: Score, cut_off: float) -> pd.DataFrame:
     """Return the confusion matrix: actual, predicted, images."""
-    counts = rates.confusion(positive, score, cut_off)
-    return pd.DataFrame(
-        {
-            "actual": ["covid", "covid", "non", "non"],
-            "predicted": ["covid", "non"] * 2,
-            "images": [counts.tp, counts.fn, counts.fp, counts.tn],
-        }
-    )
+    return rates.cells(rates.confusion(positive, score, cut_off))

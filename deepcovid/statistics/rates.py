@@ -248,6 +248,17 @@ def confusion(positive: Mask, score: Scores, cut_off: float) -> Confusion:
     )
 
 
+def cells(confusion: Confusion) -> pd.DataFrame:
+    """Return a confusion matrix as a table, a cell a row: actual, predicted, images."""
+    return pd.DataFrame(
+        {
+            "actual": ["covid", "covid", "non", "non"],
+            "predicted": ["covid", "non"] * 2,
+            "images": [confusion.tp, confusion.fn, confusion.fp, confusion.tn],
+        }
+    )
+
+
 def at_sensitivity(positive: Mask, score: Scores, wanted: float) -> AtSensitivity:
     """Return the highest cut-off whose sensitivity is at least `wanted`, with the rates there."""
     false_positive, true_positive, thresholds = roc_curve(positive, score, drop_intermediate=False)
