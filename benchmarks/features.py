@@ -1,11 +1,14 @@
 """How near passes over images come to the bare forward rate of the same net, and how much memory they take.
 
-    python -m benchmarks.features [--model resnet18] [--images 512] [--rounds 3] [--device auto] [--record]
+    python -m benchmarks.features [--model resnet18] [--images 512] [--rounds 3] [--device auto]
+        [--batch-size 32] [--precision fp32] [--record]
 
 Bare rate: one batch, already normalised and on the device, through the same net again and again, in the best layout and
 with the allocator's settings of deepcovid.nets.features. A pass reads images from a file, makes features in shards,
-keeps these and joins them. It is timed for images as they are, for images whose middle is hidden, and on a CPU for two
-processes of half the threads each. All take turns, since machines are shared; the numbers to look at are the ratios.
+keeps these and joins them. It is timed for images as they are, for images whose middle is hidden, and for two processes
+of half the threads each, for which there should be several shards of eight batches. All take turns, since machines are
+shared: the ratios are what to look at. On CUDA it says too how fast all cores decode images, and keeps the numbers by
+net, precision and batch size in a file of their own.
 By hand only: a test that times is a test that fails on a busy day.
 """
 
@@ -15,19 +18,22 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import chdir
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from joblib import cpu_count
 
 import stages  # noqa: F401  # as the stage runs: its threads wait asleep
+from benchmarks import scale
 from benchmarks._record import record
 from deepcovid.arrays import ArrayWriter, batches
 from deepcovid.audits.hiding import Square, hide
 from deepcovid.files import Known
-from deepcovid.nets.features import FeaturePass, choose_device, keep_large_buffers, normalised
+from deepcovid.nets.features import FeaturePass, choose_device, keep_large_buffers, normalised, on_device
 from deepcovid.nets.trunks import build, trunk, write_state
 from deepcovid.nets.zoo import NETS
 from deepcovid.passes.executors import EXECUTOR, LOKY, ONE, WORKERS
@@ -35,6 +41,7 @@ from deepcovid.passes.shards import passing, write_array
 from deepcovid.settings.analyses import FeatureSettings
 
 SQUARE = Square(0.75, "outside")
+DECODED = 2000  # images
 
 
 def main() -> None:
@@ -58,8 +65,7 @@ def main() -> None:
         write_state(weights, options.model, state)
         plain = FeaturePass(Known.of(weights), Known.of(pixels), options.images, settings, threads)
         kinds = {"pass": (plain, ONE), "hidden": (plain._replace(view=partial(hide, square=SQUARE)), ONE)}
-        if on_cpu:
-            kinds["two_processes"] = plain._replace(threads=max(threads // 2, 1)), LOKY
+        kinds["two_processes"] = plain._replace(threads=max(threads // 2, 1)), LOKY
         ways: dict[str, Callable[[], float]] = {"bare": lambda: bare_rate(net, pixels, settings, options.images)}
         ways |= {kind: partial(pass_rate, folder, own, where) for kind, (own, where) in kinds.items()}
         for way in ways.values():  # warm up
@@ -73,8 +79,16 @@ def main() -> None:
     )
     for kind, rate in values.items():
         print(f"{kind:14} {rate:6.1f} images/s, {rate / values['bare']:.3f} of the bare rate")
+    if on_cpu:
+        found = {options.model: values | {"peak_gib": memory}}
+    else:
+        values |= {"decoding": decoding_rate(DECODED), "peak_gib": torch.cuda.max_memory_allocated() / 2**30}
+        print(f"decoding on {cpu_count()} cores {values['decoding']:.0f} images/s")
+        facts = {"device": torch.cuda.get_device_name(), "cores": cpu_count(), "model": options.model}
+        facts |= {"precision": options.precision, "batch_size": options.batch_size}
+        found = {f"{options.model} {options.precision} {options.batch_size}": facts | values}
     if options.record:
-        record("features", {options.model: values | {"peak_gib": memory}})
+        record("features" if on_cpu else "features_cuda", found)
 
 
 def write_pixels(path: Path, images: int) -> Path:
@@ -86,9 +100,7 @@ def write_pixels(path: Path, images: int) -> Path:
 
 
 def bare_rate(net: torch.nn.Module, pixels: Path, settings: FeatureSettings, images: int) -> float:
-    device = choose_device(settings.device)
-    dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
-    net = net.to(device, dtype).to(memory_format=torch.channels_last)
+    net, device, dtype = on_device(net, settings)
     batch = normalised(torch.from_numpy(next(batches(pixels, settings.batch_size))).to(device)).to(dtype)
     rounds = max(images // settings.batch_size, 1)
     with torch.inference_mode():
@@ -97,6 +109,16 @@ def bare_rate(net: torch.nn.Module, pixels: Path, settings: FeatureSettings, ima
             features = net(batch)
         features.float().cpu()  # waits for the device
         return rounds * len(batch) / (time.perf_counter() - start)
+
+
+def decoding_rate(images: int) -> float:
+    with TemporaryDirectory() as folder, chdir(folder):
+        scale.draw(folder, images, scale.FILE_SIDE)
+        scale.write_catalogue(folder, images)
+        work = scale.decode(images, scale.REAL_SIDE)
+        start = time.perf_counter()
+        work()
+        return images / (time.perf_counter() - start)
 
 
 def pass_rate(folder: Path, own: FeaturePass, where: str) -> float:

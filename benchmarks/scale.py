@@ -25,6 +25,7 @@ from time import process_time
 from typing import Any
 
 import numpy as np
+from joblib import cpu_count
 from PIL import Image
 
 import stages  # noqa: F401  # as a stage runs: its threads wait asleep
@@ -211,7 +212,9 @@ def decode(rows: int, side: int) -> Work:
     def work() -> None:
         table = catalogue.read(Path("split.csv"))
         with passing(Path("unfinished"), dict) as run:
-            whole = ImagePass(Known.of(Path("split.csv")), rows, Path().absolute(), side, copies, ("train",), 2)
+            whole = ImagePass(
+                Known.of(Path("split.csv")), rows, Path().absolute(), side, copies, ("train",), cpu_count()
+            )
             parts = run("images", [whole], "images")
             used = write_images(usable(made(table, parts, ("train",)), {}), Path("pixels.npy"), side)
         catalogue.write(Path("images.csv"), used)
