@@ -1,12 +1,12 @@
-"""How near passes over images come to the bare forward rate of the same net, and how much memory they take.
+"""How fast passes over images run, relative to the bare forward rate of the same net, and how much memory they take.
 
     python -m benchmarks.features [--model resnet18] [--images 512] [--rounds 3] [--device auto] [--record]
 
-Bare rate: one batch, already normalised and on the device, through the same net again and again, in the best layout and
-with the allocator's settings of deepcovid.nets.features. A pass reads images from a file, makes features in shards,
-keeps these and joins them. It is timed for images as they are, for images whose middle is hidden, and on a CPU for two
-processes of half the threads each. All take turns, since machines are shared; the numbers to look at are the ratios.
-By hand only: a test that times is a test that fails on a busy day.
+For the bare rate, one batch goes through the same net again and again. The batch is already normalised and on the
+device, in the best memory layout, with the allocator's settings of deepcovid.nets.features. A pass reads images from a
+file, makes features in shards, writes these and joins them. It is timed for images as they are, for images whose middle
+is hidden, and on a CPU for two processes with half the threads each. All of them take turns, since machines are shared;
+the numbers to look at are the ratios. Run it by hand only: as a test it would fail on a busy machine.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-import stages  # noqa: F401  # as the stage runs: its threads wait asleep
+import stages  # noqa: F401  # sets passive waiting of threads, as in the stage
 from benchmarks._record import record
 from deepcovid.arrays import ArrayWriter, batches
 from deepcovid.audits.hiding import Square, hide

@@ -30,10 +30,10 @@ class Images:
     """Images and their classes.
 
     Attributes:
-        pixels: Each is uint8 (height, width, 1 or 3). Images are size x size; where crops are drawn, only the short
-            side is `size`.
+        pixels: One uint8 tensor (height, width, 1 or 3) per image. Both sides are `size`; if crops are drawn, only the
+            short side is.
         classes: (images), indices into LABELS.
-        size: Side of what the net is shown, pixels.
+        size: Side of the images that the net is shown, pixels.
     """
 
     pixels: list[Tensor]
@@ -41,7 +41,7 @@ class Images:
     size: int
 
     def to(self, device: torch.device) -> "Images":
-        """Return the same on `device`."""
+        """Return a copy on `device`."""
         return replace(self, pixels=[image.to(device) for image in self.pixels], classes=self.classes.to(device))
 
 
@@ -100,11 +100,11 @@ class Net:
     def __init__(self, trunk: nn.Module, device: torch.device, precision: str) -> None:
         self.trunk = trunk.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.device, self._bf16 = device, precision == "bf16"
-        # On CUDA: the same bytes on every run, and the precision that was asked for.
+        # On CUDA, every run then gives the same bytes, in the precision that was asked for (TF32 would be less).
         torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
 
     def features(self, views: Tensor) -> Tensor:
-        """Return float32 (batch, features) of uint8 (batch, side, side, 1 or 3)."""
+        """Return the features, float32 (batch, features), of images, uint8 (batch, side, side, 1 or 3)."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
             features: Tensor = self.trunk(normalised(views))
         return features.float()
@@ -141,7 +141,7 @@ def _replay(
 
 
 def _evaluated(net: Net, images: Images) -> Data:
-    """Return the features of images as the net gives them in evaluation mode."""
+    """Return the features and classes of images, with the net in evaluation mode."""
     net.trunk.eval()
     parts = torch.arange(len(images.pixels)).split(EVALUATION_BATCH)
     features = [net.features(_views(images, part, random_crop=False)) for part in parts]
@@ -149,7 +149,7 @@ def _evaluated(net: Net, images: Images) -> Data:
 
 
 def _views(images: Images, chosen: Tensor, random_crop: bool) -> Tensor:
-    """Return what the net is shown of the chosen images, uint8 (batch, size, size, 1 or 3)."""
+    """Return the chosen images as the net is shown them, uint8 (batch, size, size, 1 or 3)."""
     views = [images.pixels[index] for index in chosen.tolist()]
     if random_crop:
         crop = v2.RandomResizedCrop(images.size, antialias=True)  # torchvision's defaults, as in the script
