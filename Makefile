@@ -1,17 +1,17 @@
-# make repro   set up and run the whole pipeline on the embedded data set
-# make test    set up and pass the tests, but for those that run the pipeline
-# make lint    ruff and mypy
-# make check   run the pipeline, compare its results with the committed ones, pass the tests that run the pipeline
-# make real    the committed results on real images; wants DEEPCOVID_MIRROR=FOLDER; params.yaml stays as it is
-# make replays the released script on whole nets, on phantoms: ten minutes
-# make dials   what the audits read on phantoms whose truth is set by two dials: a quarter of an hour
-# make attack  kill it, damage its files, feed it mutated inputs, and record how that ends: about an hour
-# make picture the README's picture, docs/report.png, of the report on phantom; wants Chromium or Chrome on PATH
-# make lock    pin today's versions of everything that the requirements bring along; downloads it all (5 GB)
+# make repro   set up the environment and run the whole pipeline on synthetic images
+# make test    set up the environment and run the tests, without those that run the pipeline
+# make lint    run ruff and mypy
+# make check   run the pipeline, compare its results with the committed ones, run the tests that run the pipeline
+# make real    make the committed results on real images; needs DEEPCOVID_MIRROR=FOLDER; leaves params.yaml as it was
+# make replays train on whole nets as the released script does, on phantoms: ten minutes
+# make dials   run the audits on phantoms whose truth is set by two dials: a quarter of an hour
+# make attack  kill the pipeline, damage its files, mutate its inputs, and record what happens: about an hour
+# make picture draw the README's picture, docs/report.png, from the report on phantom; needs Chromium or Chrome on PATH
+# make lock    pin today's versions of all packages, those that requirements bring along too; downloads 5 GB
 
 PYTHON ?= python3
 BIN := .venv/bin
-# The stages' `python` is the environment's, activated or not.
+# Stages run `python`. This makes it the environment's own, whether that is activated or not.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 READY := .venv/.ready
 
@@ -28,7 +28,7 @@ $(READY): requirements.txt requirements-dev.txt constraints.txt pyproject.toml
 repro: $(READY)
 	dvc repro
 
-# A test file has a worker to itself, so that what its tests share is made once.
+# All tests of a file run in one worker, so that what they share is made only once.
 test: $(READY)
 	python -m pytest -n 2 --dist loadfile
 
@@ -37,14 +37,14 @@ lint: $(READY)
 	ruff format --check .
 	mypy
 
-# The stamp says when the run began, so that results of skipped stages can be told from those that it made.
+# The stamp's time is the start of the run. It tells results of this run from those of skipped stages.
 check: $(READY)
 	touch .venv/.check
 	dvc repro
 	python -m deepcovid check --since .venv/.check
 	python -m pytest -m pipeline
 
-# `dvc exp run -S` writes its values into params.yaml; however the runs end, the file is put back.
+# `dvc exp run -S` writes its values into params.yaml. However the runs end, KEEPING puts the file back.
 KEEPING := cp params.yaml .venv/params.yaml; trap 'cp .venv/params.yaml params.yaml' EXIT; trap 'exit 130' INT TERM;
 REPLAYS := -S 'replays=[failed-reproduction-replayed,failed-reproduction-balanced,released-code-replayed,failed-reproduction-cropped]'
 REAL := -S 'models=[resnet18,squeezenet1_0,resnet50]' -S 'audited_models=[resnet18,squeezenet1_0,resnet50]' -S 'test_sets=[cohen]'
@@ -67,7 +67,7 @@ picture: repro
 	"$$browser" --headless --no-sandbox --disable-gpu --hide-scrollbars --force-device-scale-factor=1 \
 		--window-size=1280,2600 --screenshot=docs/report.png "file://$(CURDIR)/data/phantom/report.html"
 
-# A fresh environment, without constraints.txt: otherwise that file would pin what it is to renew.
+# It uses a fresh environment without constraints.txt, which would pin the old versions.
 lock:
 	$(PYTHON) -m venv --clear .venv/lock
 	.venv/lock/bin/python -m pip install --disable-pip-version-check -r requirements.txt -r requirements-dev.txt

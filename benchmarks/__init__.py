@@ -1,1 +1,1 @@
-"""Timings, run by hand."""
+"""Timings, and attacks on the pipeline; all are run by hand."""

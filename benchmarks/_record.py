@@ -1,4 +1,4 @@
-"""What a benchmark measured, kept in benchmarks/results, where the pages of docs take their numbers from."""
+"""Keeps the numbers of benchmarks in benchmarks/results, from which the pages of docs take them."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ FOLDER = Path(__file__).parent / "results"
 
 
 def record(name: str, values: dict[str, Any]) -> None:
-    """Put `values` into the file of the benchmark `name`, in place of those with the same keys."""
+    """Write `values` into the file of the benchmark `name`. They replace values with the same keys."""
     path = FOLDER / f"{name}.json"
     known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     path.parent.mkdir(exist_ok=True)

@@ -1,15 +1,15 @@
-"""How near passes over images come to the bare forward rate of the same net, and how much memory they take.
+"""How fast passes over images run, relative to the bare forward rate of the same net, and how much memory they take.
 
     python -m benchmarks.features [--model resnet18] [--images 512] [--rounds 3] [--device auto]
         [--batch-size 32] [--precision fp32] [--record]
 
-Bare rate: one batch, already normalised and on the device, through the same net again and again, in the best layout and
-with the allocator's settings of deepcovid.nets.features. A pass reads images from a file, makes features in shards,
-keeps these and joins them. It is timed for images as they are, for images whose middle is hidden, and for two processes
-of half the threads each, for which there should be several shards of eight batches. All take turns, since machines are
-shared: the ratios are what to look at. On CUDA it says too how fast all cores decode images, and keeps the numbers by
-net, precision and batch size in a file of their own.
-By hand only: a test that times is a test that fails on a busy day.
+For the bare rate, one batch goes through the same net again and again. The batch is already normalised and on the
+device, in the best memory layout, with the allocator's settings of deepcovid.nets.features. A pass reads images from a
+file, makes features in shards, writes these and joins them. It is timed for images as they are, for images whose middle
+is hidden, and for two processes with half the threads each. Those need several shards, of eight batches each, to share
+out. All of them take turns, since machines are shared; the numbers to look at are the ratios. On CUDA the rate at which
+all cores decode images is measured too, and the numbers are kept by net, precision and batch size in a file of their
+own. Run it by hand only: as a test it would fail on a busy machine.
 """
 
 import argparse
@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from joblib import cpu_count
 
-import stages  # noqa: F401  # as the stage runs: its threads wait asleep
+import stages  # noqa: F401  # sets passive waiting of threads, as in the stage
 from benchmarks import scale
 from benchmarks._record import record
 from deepcovid.arrays import ArrayWriter, batches

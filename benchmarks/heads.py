@@ -2,10 +2,10 @@
 
     python -m benchmarks.heads [--features 512] [--seeds 10] [--epochs 3] [--record]
 
-One by one: a linear layer, cross-entropy and torch.optim, as a PyTorch user would write it, one head after the other.
-Together: deepcovid.heads.training. Both do the same epochs of the paper's numbers of images (420 + 2,000, batch 20) in
-turns in one process and on one thread, since machines are shared; the number to look at is the ratio. The time for the
-ladder is worked out from the steps of its frozen recipes. By hand only.
+"One by one" is a linear layer, cross-entropy and torch.optim, as a PyTorch user would write it, one head after the
+other. "Together" is deepcovid.heads.training. Both run the same epochs on as many images as the paper's (420 + 2,000,
+batch 20). They take turns in one process and on one thread, since machines are shared; the number to look at is the
+ratio. The time for the ladder is computed from the epochs of its frozen recipes. Run it by hand only.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import time
 import torch
 from torch import nn
 
-import stages  # noqa: F401  # as the stage runs: its threads wait asleep
+import stages  # noqa: F401  # sets passive waiting of threads, as in the stage
 from benchmarks._record import record
 from deepcovid.heads import training
 from deepcovid.heads.training import Data

@@ -1,11 +1,11 @@
-"""How near occlusion maps come to the bare forward rate of the same net, and how captum's Occlusion does.
+"""How fast our occlusion maps and captum's Occlusion run, relative to the bare forward rate of the same net.
 
     python -m benchmarks.heatmaps [--model resnet18] [--window 32] [--stride 8] [--rounds 3] [--device auto] [--record]
 
-One image, 625 places of the window by default. Bare rate: one batch, already normalised and on the device, through the
-same net again and again. All three are timed in turns in one process, since machines are shared; the numbers to look at
-are the ratios. Peak memory is that of the process after the first turn of each, so captum's holds the others'. By hand
-only: a test that times is a test that fails on a busy day.
+There is one image, and by default the window has 625 places. For the bare rate, one batch, already normalised and on
+the device, goes through the same net again and again. All three are timed in turns in one process, since machines are
+shared; the numbers to look at are the ratios. Peak memory is that of the whole process after the first turn of each, so
+captum's number includes the other two. Run it by hand only: as a test it would fail on a busy machine.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import torch
 from captum.attr import Occlusion
 from numpy.typing import NDArray
 
-import stages  # noqa: F401  # as the stage runs: its threads wait asleep
+import stages  # noqa: F401  # sets passive waiting of threads, as in the stage
 from benchmarks._record import record
 from deepcovid.heatmaps.occlusion import Window, occlusion, places
 from deepcovid.nets.features import choose_device, keep_large_buffers, normalised

@@ -1,10 +1,10 @@
-"""How long a test on somebody's own images takes, with `deepcovid test` and as stages of the pipeline.
+"""How long a test on a user's own images takes, with `deepcovid test` and with the stages of the pipeline.
 
     python -m benchmarks.own_images [--data data] [--record]
 
-The images are those of phantom-external, the head is ResNet18's under the recipe paper. The stages are run in a
-temporary clone of the committed state, to which links lead from what the study on phantoms has left in the folder
---data. DVC's own seconds are not measured. By hand only.
+The images are those of phantom-external, and the head is ResNet18's under the recipe paper. The stages run in a
+temporary clone of the committed state. It has links to what the study on phantoms has left in the folder --data. The
+time that DVC itself takes is not measured. Run it by hand only.
 """
 
 import argparse

@@ -1,14 +1,14 @@
-"""How long the whole experiment takes on the paper's images, and how long the released script would.
+"""How long the whole experiment takes on the paper's images, and how long the released script would take.
 
     DEEPCOVID_MIRROR=FOLDER python -m benchmarks.paper [--record]
 
-The experiment is three nets, three recipes and their seeds on covid-xray-5k, from the archive to the report, without
-what no paper on it has: whole nets, hidden squares, heat maps, other people's images. It runs in a clone of the
-committed state with an empty cache, in the environment of this process.
+The experiment is three nets, three recipes and their seeds on covid-xray-5k, from the archive to the report. It leaves
+out whole nets, hidden squares, heat maps and other people's images, which no paper on these images has. It runs in a
+clone of the committed state with an empty cache, in the environment of this process.
 
-The released script runs ResNet18 over all images in every epoch. In the same clone, the stage `replay`, which does as
-it does, is timed for one epoch and for three; what lies between them, halved, is an epoch. It takes about a quarter of
-an hour. By hand only.
+The released script runs ResNet18 over all images in every epoch. The stage `replay` does the same. In the same clone it
+is timed for one epoch and for three, and half of the difference is one epoch. All of this takes about a quarter of an
+hour. Run it by hand only.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from benchmarks._record import record
 from tests.checkouts import PATH
 
 DATASET, RECIPE = "covid-xray-5k", "released-code-replayed"
-EPOCHS = 100  # of the released script's own default
+EPOCHS = 100  # the released script's own default
 PLAIN = [
     f"datasets=[{DATASET}]",
     "models=[resnet18,resnet50,squeezenet1_0]",
@@ -65,12 +65,12 @@ def main() -> None:
 
 
 def timed(clone: Path, settings: list[str], *targets: str) -> dict[str, float]:
-    """Run the pipeline with some settings and return the seconds of each stage that ran, those of all its nets added.
+    """Run the pipeline with some settings and return the seconds of each stage that ran, summed over its nets.
 
     Args:
-        clone: Where.
+        clone: Folder of the clone.
         settings: As `dvc exp run -S` takes them.
-        targets: Stages to run with what they need; if there are none, all.
+        targets: Stages to run, with the stages that they need. If there are none, all stages run.
     """
     command = ["dvc", "exp", "run", *(part for value in settings for part in ("-S", value)), *targets]
     seconds: dict[str, float] = {}

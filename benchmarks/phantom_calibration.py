@@ -1,7 +1,7 @@
-"""Print the properties on which the phantoms' dial `shortcut` was set: python -m benchmarks.phantom_calibration
+"""Print the properties by which the phantoms' dial `shortcut` was set: python -m benchmarks.phantom_calibration
 
-Needs data/<data set>/images.csv and ResNet18's features, as `dvc repro` leaves them. Of phantoms the net is random, of
-the paper's images it is ImageNet's.
+It needs data/<data set>/images.csv, ResNet18's features and results/<data set>/baselines.json, as `dvc repro` leaves
+them. For phantoms the net has random weights, for the paper's images it has ImageNet's.
 """
 
 import sys
@@ -18,7 +18,7 @@ DATASETS = ("phantom", "covid-xray-5k")
 
 
 def main() -> None:
-    """Print a line per data set that is there."""
+    """Print one line for each data set."""
     for dataset in sys.argv[1:] or DATASETS:
         path = paths.features(dataset, "resnet18")
         if not path.is_file():

@@ -1,9 +1,9 @@
-"""How long the study on phantoms takes, from a fresh clone, again, and after one recipe was changed.
+"""How long the study on phantoms takes from a fresh clone, a second time, and after a change of one recipe.
 
     python -m benchmarks.pipeline [--record]
 
-It clones the committed state into a temporary folder, with an empty cache, and runs there what the README tells a new
-user to run, in the environment of this process. It takes ten minutes. By hand only.
+The committed state is cloned into a temporary folder, with an empty cache. There the commands run that the README gives
+a new user, in the environment of this process. This takes ten minutes. Run it by hand only.
 """
 
 import argparse

@@ -2,11 +2,11 @@
 
     python -m benchmarks.scale [--images 1000 10000 100000] [--parts labels decode ...] [--record]
 
-For each number of images it draws as many, 64 pixels a side, into a zip beside a train.csv, and runs the project's own
-code over them, each part in a process of its own. Features are made of the first images only, as MOST says. The part
-`real` decodes images of the size of a real study, `rows` reads a catalogue of a million rows, and `members` opens a zip
-of 200,000 files. Seconds are those of a core, so that other work on the machine counts little.
-By hand only.
+For each number of images, so many are drawn into a zip, 64 pixels a side, and listed in a train.csv. Then the project's
+own code runs over them, each part in its own process. Features are made of the first images only, as MOST says. The
+part `real` decodes images of the size of a real study, `rows` reads a catalogue of a million rows, and `members` opens
+a zip of 200,000 files. Seconds are processor time, so other work on the machine changes them little.
+Run it by hand only.
 """
 
 import argparse
@@ -28,15 +28,16 @@ import numpy as np
 from joblib import cpu_count
 from PIL import Image
 
-import stages  # noqa: F401  # as a stage runs: its threads wait asleep
+import stages  # noqa: F401  # sets passive waiting of threads, as in a stage
 from benchmarks._record import FOLDER, record
 from deepcovid import catalogue
 from deepcovid.archives import Archive, add_member
 from deepcovid.sources import chexpert
 
-SIDE, REAL_SIDE, FILE_SIDE = 64, 224, 336  # of the files of a study, 336 pixels are more than the square cut out
-MOST = {"features": 4000}  # images: more take minutes
-DISTINCT = 2000  # images that differ
+# Pixels: the side of most images here, and in a real study the side of a decoded image and of a file.
+SIDE, REAL_SIDE, FILE_SIDE = 64, 224, 336
+MOST = {"features": 4000}  # images of a part at most, since more take minutes
+DISTINCT = 2000  # images that differ; the others repeat them
 COVID = 84  # images, as in the paper's training
 VIEWS = 3  # images a patient
 ROWS, MEMBERS, REAL = 1_000_000, 200_000, 200
@@ -86,7 +87,7 @@ def folder() -> TemporaryDirectory[str]:
 
 
 def measured(place: str, part: str, rows: int, side: int = SIDE) -> dict[str, float]:
-    """Return what a part takes of so many images, in a process of its own."""
+    """Return the seconds and the memory that a part takes for `rows` images, in its own process."""
     command = [sys.executable, "-m", "benchmarks.scale", "--part", part, "--rows", str(rows), "--side", str(side)]
     environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
     done = subprocess.run(command, cwd=place, env=environment, stdout=subprocess.PIPE, text=True, check=True)
@@ -96,7 +97,7 @@ def measured(place: str, part: str, rows: int, side: int = SIDE) -> dict[str, fl
 
 
 def slope(sizes: dict[str, dict[str, float]]) -> dict[str, float]:
-    """Return what one more image costs, between the two largest numbers of images: milliseconds, and KB of memory."""
+    """Return the cost of one more image, in milliseconds and KB of memory, from the two largest numbers of images."""
     if len(sizes) < 2:
         return {}
     (few, less), (many, more) = sorted(sizes.items(), key=lambda item: int(item[0]))[-2:]
@@ -106,13 +107,13 @@ def slope(sizes: dict[str, dict[str, float]]) -> dict[str, float]:
 
 
 def of_this_process(part: str, rows: int, side: int) -> dict[str, float]:
-    """Do a part in the working folder; return the seconds of its code, imports apart, and the process's memory."""
+    """Run a part in the working folder; return the seconds of its code without imports, and the process's memory."""
     work = PARTS[part](rows, side)  # imports what it needs
     start = process_time()
     work()
     seconds = process_time() - start
     status = Path("/proc/self/status").read_text().split()
-    # Not ru_maxrss, which a process takes over from the one that started it.
+    # ru_maxrss is not used: a process inherits it from the process that started it.
     return {"core_seconds": seconds, "peak_gb": int(status[status.index("VmHWM:") + 1]) * 1024 / 1e9}
 
 
@@ -133,7 +134,7 @@ def write_zip(place: str, members: int, contents: list[bytes]) -> None:
 
 
 def write_catalogue(place: str, rows: int) -> None:
-    """Write a catalogue as the part `labels` does, of training images without COVID-19, which get no copies."""
+    """Write a catalogue like the part `labels`, but of training images without COVID-19 only, which get no copies."""
     columns = (*catalogue.COLUMNS, "split")
     values = dict.fromkeys(columns, "") | {"archive": chexpert.ARCHIVE, "label": "non", "finding": catalogue.NORMAL}
     values |= {"view": "AP", "modality": "X-ray", "sex": "M", "age": "60", "source": "CheXpert", "split": "train"}
@@ -165,7 +166,7 @@ Work = Callable[[], object]
 
 
 def labels(_rows: int, _side: int) -> Work:
-    """Read CheXpert's table and write the catalogue of its images, every fifth patient in the test."""
+    """Read CheXpert's table and write the catalogue of its images, with every fifth patient in the test set."""
 
     def work() -> None:
         table = chexpert.labels(Path(chexpert.TABLE)).rename_axis("image_id").reset_index()
@@ -192,7 +193,7 @@ def open_archive(_rows: int, _side: int) -> Work:
 
 
 def decode(rows: int, side: int) -> Work:
-    """Decode all images in shards, with copies of the COVID images of training, as the stage augment does."""
+    """Decode all images in shards, with copies of the COVID training images, as the stage augment does."""
     from deepcovid.files import Known
     from deepcovid.images.decoding import usable, write_images
     from deepcovid.images.image_pass import ImagePass, made

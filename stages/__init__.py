@@ -1,4 +1,4 @@
-"""One short script a stage: read parameters and paths, call the library, write outputs."""
+"""One short script per stage. It reads parameters and paths, calls the library, and writes outputs."""
 
 import os
 import sys
@@ -19,6 +19,6 @@ def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType 
     os._exit(INTERRUPTED)
 
 
-# Ctrl-C is one line from the start: a stage that is run as a script imports torch for seconds before it calls _run.run.
+# Ctrl-C prints one line from the start. A stage that is run as a script imports torch for seconds before _run.run.
 if sys.argv[0] == "-m":
     sys.excepthook = _hook

@@ -1,4 +1,4 @@
-"""What every audit's stage leaves: its result, and its headline among the metrics."""
+"""Writes what every audit leaves: its result, and its headline among the metrics."""
 
 from deepcovid.audits.audit import Audit
 from deepcovid.files import replacing
@@ -9,7 +9,7 @@ from stages import paths
 def write(found: Audit, dataset: str, name: str, headline_name: str = "") -> None:
     """Write an audit's result, and its headline as one metrics file, or as a folder with one file per net.
 
-    `headline_name` is the name among the metrics, if it is another than `name`.
+    `headline_name` is the name among the metrics, if it differs from `name`.
     """
     headline, metrics = found.headline(), paths.audit_metrics(dataset)
     if isinstance(headline, Headline):

@@ -1,6 +1,7 @@
-"""Find how little is enough to tell the classes apart.
+"""Measure how well the classes can be told apart without a trained net.
 
-How an image was taken, a few simple numbers, and nets with random weights are compared with our nets.
+Three kinds of input are compared with our nets: how an image was taken, a few simple numbers from its pixels, and the
+features of nets with random weights.
 """
 
 from deepcovid import catalogue
@@ -37,7 +38,7 @@ BATCH = 64  # images read at a time; bounds memory
 def baselines(parameters: Parameters, dataset: str) -> None:
     table, raw = catalogue.read(paths.data(dataset, "images.csv")), paths.data(dataset, "raw")
     pixels = paths.data(dataset, "pixels.npy")
-    read_pixels(dataset, parameters.image_size, len(table))  # refuses other images
+    read_pixels(dataset, parameters.image_size, len(table))  # raises an error if they are other images
     recipe, folder = parameters.audit.recipe, paths.handed_on(dataset, "audited")
     scored = {net: read_score_table(folder / f"{net}-{recipe}.csv", dataset, table) for net in parameters.models}
     written = headers(table, raw)

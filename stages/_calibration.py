@@ -18,7 +18,7 @@ def calibration_images(dataset: str, image_size: int, seed: int, count: int) -> 
 
 
 def sampled(table: pd.DataFrame, seed: int, count: int) -> "pd.Index[int]":
-    """Return the places in the catalogue of a sample of training originals, rising."""
+    """Return the places in the catalogue of a random sample of training originals, in rising order."""
     rows = table[catalogue.in_training(table, augmented=False)]
     if rows.empty:
         raise UserError("no training image to bring random weights to order with; name a data set that is trained on")

@@ -1,7 +1,8 @@
-"""Score changed test images with the heads as they are: what a score uses, not what would suffice.
+"""Score changed test images with the trained heads, to see what in an image the score uses.
 
-Images with COVID-19 are given the frame of others and the other way round, made as sharp as others, blurred, saved
-again, cut at the margins. Phantoms are also drawn again without lesions, and processed as the other collection does.
+Images with COVID-19 get the frame of images without it, and the other way round. They are also made as sharp as others,
+blurred, saved again, and cut at the margins. Phantoms are drawn again without their lesions, and processed like the
+other collection.
 """
 
 from collections.abc import Callable
@@ -30,18 +31,18 @@ from deepcovid.sources.phantom.redrawn import Variant, redrawn
 from stages import _audit, paths
 from stages._pixels import read_pixels
 
-CENTRE = 0.75  # side of the square that counts as the middle of an image, share of the image's
-BLUR = 1 / 112  # of the side: two pixels at 224; what a filter of this width takes away is fine detail
-QUALITY = 60  # of the JPEG that an image is saved as again
-MARGIN = 0.1  # of the side, cut off on each side
+CENTRE = 0.75  # side of the square that counts as the middle of an image, as a share of the image's side
+BLUR = 1 / 112  # standard deviation of the filter that takes fine detail away, share of the side: two pixels at 224
+QUALITY = 60  # JPEG quality of images that are saved again
+MARGIN = 0.1  # share of the side that is cut off at each side
 
 Pixels = NDArray[np.uint8]
 Masks = list[NDArray[np.bool_] | None]
-Images = Callable[[slice], Pixels]  # some of so many images, one after another: they need not all be in memory
+Images = Callable[[slice], Pixels]  # returns a slice of the images, which need not all be in memory
 
 
 class Scorer:
-    """A net and its head that is shown."""
+    """A net and its median head."""
 
     def __init__(self, parameters: Parameters, dataset: str, model: str) -> None:
         file = paths.handed_on(dataset, "audited") / f"{model}-{parameters.audit.recipe}.safetensors"
@@ -52,7 +53,7 @@ class Scorer:
         self.head, self.threshold = head.shown_head(), float(logit(head.choices.cut_off))
 
     def log_odds(self, images: Images, count: int) -> NDArray[np.float64]:
-        """Return the log-odds of covid of `count` images."""
+        """Return the log-odds of covid for `count` images."""
         size = self.settings.batch_size
         batches = (images(slice(start, start + size)) for start in range(0, count, size))
         features = np.concatenate(list(extract(self.net, batches, self.settings)))
@@ -73,7 +74,10 @@ def changed(parameters: Parameters, dataset: str) -> None:
 
 
 def chosen(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the COVID test images, and as many others, drawn with a seed; fewer where there are fewer."""
+    """Return the COVID test images and as many other test images, drawn with a seed.
+
+    If there are fewer others, only as many COVID images are returned.
+    """
     test, covid = catalogue.in_test(table), catalogue.covid(table)
     own, rest = table[test & covid], table[test & ~covid]
     count = min(len(own), len(rest))
@@ -86,8 +90,8 @@ class Changes:
 
     Attributes:
         covid: Catalogue rows of the images (images).
-        others: Their partners without COVID-19 (images).
-        drawn: Of phantoms, the same drawn again.
+        others: Catalogue rows of their partners without COVID-19 (images).
+        drawn: The same images drawn again, by variant; empty if they are not phantoms.
     """
 
     def __init__(
@@ -103,12 +107,12 @@ class Changes:
         self._alike = covid.iloc[of_other_patients(catalogue.patients(covid))]
 
     def of(self, rows: pd.DataFrame) -> Images:
-        """Return images as they are."""
+        """Return the images of catalogue rows, unchanged."""
         places = rows.index.to_numpy()
         return lambda part: np.asarray(self._pixels[places[part]])
 
     def of_covid(self) -> dict[str, Images]:
-        """Return what can be made of every image with COVID-19, in plain words."""
+        """Return the changes that suit every image with COVID-19, by their names in plain words."""
         own, other, alike = self.of(self.covid), self.of(self.others), self.of(self._alike)
         side = self._pixels.shape[1]
         middle = centre(side, CENTRE)[None]
@@ -127,7 +131,7 @@ class Changes:
         }
 
     def of_others(self) -> dict[str, Images]:
-        """Return what can be made of every image without COVID-19."""
+        """Return the changes that suit every image without COVID-19."""
         own, other, side = self.of(self.covid), self.of(self.others), self._pixels.shape[1]
         middle = centre(side, CENTRE)[None]
         return {
@@ -138,7 +142,7 @@ class Changes:
         }
 
     def of_lungs(self) -> tuple[NDArray[np.bool_], dict[str, Images]]:
-        """Return which images with COVID-19 have a lung mask, and what can be made of those."""
+        """Return which images with COVID-19 have a lung mask, and the changes that use it."""
         known = np.array([mask is not None for mask in self._lungs])
         masks = np.array([mask for mask in self._lungs if mask is not None])
         own, other = self.of(self.covid[known]), self.of(self.others[known])
@@ -151,7 +155,7 @@ class Changes:
 
 
 def of_other_patients(patients: pd.Series) -> NDArray[np.intp]:
-    """Return for each image (images) the place of the next one of another patient, or any where there is none."""
+    """Return for each image (images) the place of the next image of another patient, or any place if there is none."""
     names, count = patients.to_numpy(), len(patients)
     places = np.arange(count)
     for step in range(1, count):
@@ -185,9 +189,9 @@ def measured(scorer: Scorer, changes: Changes, settings: EvaluateSettings) -> Of
 
 
 def drawn_again(parameters: Parameters, rows: pd.DataFrame, channels: int) -> dict[Variant, Pixels]:
-    """Return phantoms, rows of the catalogue, drawn again in every variant, first as they were.
+    """Draw the phantoms in these catalogue rows again in every variant. The first variant is the images as they were.
 
-    Nothing of images that are no phantoms.
+    The result is empty if the images are not phantoms.
     """
     if not isinstance(parameters.source, PhantomSource):
         return {}

@@ -1,4 +1,4 @@
-"""How many images a stage counted, for those who read its table."""
+"""How many images a stage counted, so that later stages can check that its table is whole."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ from deepcovid.files import read_json
 
 
 def counted(path: Path, *keys: str) -> int:
-    """Return the sum of the counts that stand in a JSON file of results or provenance at `keys`, dotted.
+    """Return the sum of the counts at the dotted `keys` in a JSON file of results or provenance.
 
     Raises:
-        UserError: The file is damaged, or has no such counts.
+        UserError: The file is damaged, or lacks such a count.
     """
     values, total = read_json(path), 0
     try:

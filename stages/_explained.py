@@ -1,4 +1,4 @@
-"""The head whose score is traced to places in the image."""
+"""The head whose scores the heat maps explain."""
 
 from deepcovid.heads.head_files import read_head
 from deepcovid.heatmaps.explained import Explained

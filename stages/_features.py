@@ -1,4 +1,4 @@
-"""Features, as the stages features and external_features leave them."""
+"""Reads the features that the stages features and external_features wrote."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from stages import paths
 
 
 def read_features(dataset: str, model: str, count: int, of: str = "images") -> NDArray[np.float32]:
-    """Return (images, features) of a data set's `count` images by one of its nets; `of` is as for `paths.features`.
+    """Return one net's features of a data set's `count` images, (images, features); `of` is as for `paths.features`.
 
     Raises:
         UserError: The file is damaged, or has features of another number of images.
@@ -21,7 +21,7 @@ def read_features(dataset: str, model: str, count: int, of: str = "images") -> N
 
 
 def read_external_features(dataset: str, images: str, model: str, count: int) -> NDArray[np.float32]:
-    """Return (images, features) of the `count` test images of the data set `images`, by a net of `dataset`.
+    """Return the features (images, features) that a net of `dataset` gives `count` test images of the set `images`.
 
     Raises:
         UserError: The file is damaged, or has features of another number of images.

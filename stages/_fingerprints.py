@@ -1,7 +1,7 @@
 """What a stage's results depend on, apart from data and parameters: our code, and the packages it computes with.
 
-The walk follows import statements, wherever in a module they stand. A module-level `__getattr__`, which imports for
-those who ask by name, is passed over, as are imports for type checkers alone.
+Import statements are followed wherever they stand in a module. Two kinds are left out: those in a `__getattr__`, which
+run only if someone asks for a name, and those for type checkers only.
 """
 
 import ast
@@ -17,11 +17,11 @@ from deepcovid.errors import UserError, reason_of
 
 ROOT = Path(__file__).parent.parent
 OURS = ("deepcovid", "stages")
-# Tables whose lines are among the resolved parameters, so that one more makes nothing stale.
+# Tables that stages do not track as code. Their lines are among the resolved parameters, so a new line changes nothing.
 TABLES = {"deepcovid.nets.zoo"}
-# Packages that say where work is done, which changes no result.
+# Packages that only decide where work is done. They change no result.
 ASIDE = {"dask", "distributed"}
-# Packages that are imported under another name than they are installed under.
+# Packages whose import name is not the name that they are installed under.
 INSTALLED_AS = {
     "PIL": "pillow",
     "cv2": "opencv-python-headless",
@@ -124,7 +124,7 @@ def _file(name: str) -> Path | None:
 
 
 def _imports(node: ast.AST) -> Iterator[tuple[str, list[str]]]:
-    """Yield what is imported: a module by dotted name, and the names from it, each of which may be a module too."""
+    """Yield each import: the dotted name of the module, and the names taken from it, which may be modules too."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Import):
             yield from ((alias.name, []) for alias in child.names)

@@ -1,4 +1,4 @@
-"""Train and test heads on images with their middle hidden, and on nothing but their middle."""
+"""Train and test heads on images with their middle hidden, on nothing but their middle, and on shuffled pixels."""
 
 import numpy as np
 import pandas as pd
@@ -45,13 +45,13 @@ def hidden(parameters: Parameters, dataset: str) -> None:
 
 
 def known_lesions(dataset: str, table: pd.DataFrame, image_size: int) -> NDArray[np.bool_]:
-    """Return the lesions of the COVID test images, (images, side, side); none where they are not known."""
+    """Return the lesion masks of the COVID test images that have one, (images, side, side)."""
     masks = lesion_masks(paths.data(dataset, "raw"), covid_test_images(table), image_size)
     return np.array([mask for mask in masks if mask is not None])
 
 
 def known_lungs(dataset: str, table: pd.DataFrame, image_size: int) -> NDArray[np.bool_]:
-    """Return the lungs of the COVID test images, (images, side, side); none where they are not known."""
+    """Return the lung masks of the COVID test images that have one, (images, side, side)."""
     raw = paths.data(dataset, "raw")
     places = lung_places(raw, packaged(paths.SOURCES, "lung-masks").path)
     masks = lung_masks(raw, covid_test_images(table), places, image_size)

@@ -1,4 +1,4 @@
-"""Look for test images that are in training too: as the same file, the same pixels, nearly, or of the same patient."""
+"""Look for test images that are known from training: by file, by pixels, as near-duplicates, or by their patient."""
 
 from deepcovid import catalogue
 from deepcovid.arrays import batches
@@ -12,7 +12,7 @@ from stages._pixels import read_pixels_of_any_size
 def leakage(parameters: Parameters, dataset: str) -> None:
     table = catalogue.read(paths.data(dataset, "images.csv"))
     model = (parameters.audited_models or parameters.models)[0]
-    read_pixels_of_any_size(dataset, len(table))  # refuses other images
+    read_pixels_of_any_size(dataset, len(table))  # raises an error if they are other images
     found = audit.leakage(
         table,
         batches(paths.data(dataset, "pixels.npy"), 256),

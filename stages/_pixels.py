@@ -1,4 +1,4 @@
-"""A data set's decoded images, of the size that its parameters say."""
+"""Reads a data set's decoded images and checks their size."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ def read_pixels(dataset: str, image_size: int, count: int) -> "np.memmap[Any, An
     """Return a data set's pixels, uint8 (images, image_size, image_size, 1 or 3), as a read-only memory map.
 
     Raises:
-        UserError: The file is damaged, or not of the `count` images of images.csv; or they are of another size, since
-            they were decoded before image_size was changed.
+        UserError: The file is damaged, or does not hold the `count` images of images.csv. Or the images have another
+            size, because they were decoded before image_size was changed.
     """
     path = paths.data(dataset, "pixels.npy")
     pixels = read_pixels_of_any_size(dataset, count)
@@ -30,7 +30,7 @@ def read_pixels_of_any_size(dataset: str, count: int) -> "np.memmap[Any, Any]":
     """Return a data set's pixels, uint8 (images, side, side, 1 or 3), whatever their side.
 
     Raises:
-        UserError: The file is damaged, or not of the `count` images of images.csv.
+        UserError: The file is damaged, or does not hold the `count` images of images.csv.
     """
     shape = (count, None, None, None)
     return load_array(paths.data(dataset, "pixels.npy"), shape, np.uint8, paths.data(dataset, "images.csv"))

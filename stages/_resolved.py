@@ -1,7 +1,7 @@
-"""What a data set runs with, spelled out: its parameters, and for each stage fingerprints of its code and packages.
+"""Everything that a data set runs with: its parameters, and for each stage fingerprints of its code and packages.
 
-For people, the packages' versions are there too: `git diff resolved` says which package is another one.
-The stage `resolve` writes it to resolved/<data set>.json, where dvc.yaml's stages track the keys that they read.
+The stage `resolve` writes this to resolved/<data set>.json. The stages in dvc.yaml track the keys there that they use.
+The file also has the versions of the packages, for people: `git diff resolved` shows which package has changed.
 """
 
 import json
@@ -29,7 +29,7 @@ def read_published() -> Published:
 
 
 def resolved(settings: Settings, dataset: str, stages: list[str]) -> dict[str, Any]:
-    """Return what stands in a data set's resolved file, of these stages."""
+    """Return the contents of a data set's resolved file for these stages."""
     return {
         "parameters": settings.parameters(dataset, NETS).model_dump(mode="json"),
         "code": {stage: _fingerprints.code_of(stage) for stage in stages},
@@ -42,7 +42,7 @@ def read_parameters(settings: Settings, dataset: str, stage: str) -> Parameters:
     """Return the parameters in a data set's resolved file, for the script of a stage.
 
     Raises:
-        UserError: The file is missing, or is not what params.yaml, the code and the installed packages give now.
+        UserError: The file is missing, or does not match the present params.yaml, code and installed packages.
     """
     path = paths.resolved(dataset)
     try:

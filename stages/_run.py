@@ -11,14 +11,14 @@ from deepcovid.files import replacing
 from stages._resolved import read_parameters, read_settings
 
 EXAMPLES = {"dataset": "phantom", "model": "resnet18", "recipe": "paper", "images": "cohen"}
-KEYS = {"model": "models", "images": "test_sets"}  # where params.yaml lists an option's names, if not under its own
+KEYS = {"model": "models", "images": "test_sets"}  # lists in params.yaml whose name is not the option's
 
 
 def run(stage: Callable[..., None]) -> None:
-    """Run `stage` with an option for each argument that it takes after the first; exit with 1 on an error.
+    """Run `stage` with a command-line option for each of its arguments but the first; exit with 1 on an error.
 
-    The first argument is what the data set runs with (`Parameters`), or the whole of params.yaml (`Settings`) for a
-    stage that is of no one data set. Set DEEPCOVID_TRACEBACK=1 to see where an error was raised.
+    The first argument is what the data set runs with (`Parameters`). If a stage has no option --dataset, it is the
+    whole of params.yaml (`Settings`). Set DEEPCOVID_TRACEBACK=1 to see where an error was raised.
     """
     spec = sys.modules["__main__"].__spec__
     assert spec
@@ -52,7 +52,7 @@ def run(stage: Callable[..., None]) -> None:
 
 
 def leave_nothing(targets: Iterable[Path], why: str) -> None:
-    """Write empty files and folders (names without an ending) for a stage of a net that is passed over; say why."""
+    """Write empty outputs for a stage whose net is not run, and print why; a name without an ending is a folder."""
     for target in targets:
         with replacing(target) as partial:
             partial.touch() if target.suffix else partial.mkdir()

@@ -1,6 +1,6 @@
-"""Decode the chosen images into one array of square images, with the augmented COVID training images among them.
+"""Decode the chosen images into one array of square images, with augmented copies of the COVID training images.
 
-A contact sheet shows what the images look like; DVC keeps it, since no image of a patient may enter git.
+A contact sheet shows what the images look like. DVC keeps it, because no image of a patient may enter git.
 """
 
 from functools import partial

@@ -1,4 +1,4 @@
-"""Train heads on another collection's images without COVID-19, and test them on COVID-19 images all the same."""
+"""Train heads on a test set's images without COVID-19 as if they had it; test them on real COVID-19 images."""
 
 from deepcovid import catalogue
 from deepcovid.audits.collection import FEWEST, Collection, check, collection_of_net, healthy, learned, similar
@@ -12,7 +12,7 @@ from stages._features import read_external_features, read_features
 def collection(parameters: Parameters, dataset: str, images: str) -> None:
     table, rows = (catalogue.read(paths.data(name, "images.csv")) for name in (dataset, images))
     rows = candidates(rows)
-    features = {  # of both data sets; read before anything is decided, for this refuses a table that is not whole
+    features = {  # of both data sets; read first, because this raises an error if a table is not whole
         model: (
             read_features(dataset, model, len(table)),
             read_external_features(dataset, images, model, len(rows)),

@@ -1,6 +1,6 @@
-"""Turn the dials of synthetic images and read the audits at each setting, to see which reading is evidence of what.
+"""Draw synthetic images at several settings of two dials, and run audits at each, to see what they are evidence of.
 
-It takes minutes: every setting draws, decodes and runs its own images. `make dials` does it.
+It takes minutes, because the images are drawn, decoded and scored for every setting. `make dials` runs it.
 """
 
 from pathlib import Path
@@ -60,7 +60,7 @@ def dials(parameters: Parameters, dataset: str) -> None:
 
 
 def read(parameters: Parameters, external: DatasetSettings, shortcut: float, lesion: float) -> Cell:
-    """Return what the audits read at one setting."""
+    """Return the results of the audits at one setting."""
     keep_large_buffers()
     model, square = parameters.audited_models[0], Square(parameters.audit.hidden_share, "outside")
     with TemporaryDirectory() as folder:

@@ -1,6 +1,6 @@
-"""Measure how well each run's scores tell COVID-19 from the rest, beside published numbers and net against net.
+"""Measure how well each run's scores tell COVID-19 from the rest; compare with published numbers and between nets.
 
-The tables behind the plots, of the median heads, are drawn up here too, and what a reviewer asks for.
+The stage also writes the tables behind the plots, which are those of the median heads, and what a reviewer asks for.
 """
 
 import shutil
@@ -72,7 +72,7 @@ def evaluate_stage(parameters: Parameters, dataset: str) -> None:
 
 
 def reviewed(parameters: Parameters, table: pd.DataFrame, runs: Mapping[str, Run], bootstrap: Bootstrap) -> Review:
-    """Return what a reviewer asks for of the heads that the audits are about; `table` is the data set's catalogue."""
+    """Return what a reviewer asks about the heads of the audits' recipe; `table` is the data set's catalogue."""
     name = parameters.audit.recipe
     own = [run for run in runs.values() if run.recipe == name]
     originals = table[catalogue.originals(table)]
@@ -87,14 +87,17 @@ def reviewed(parameters: Parameters, table: pd.DataFrame, runs: Mapping[str, Run
 
 
 def past_the_cap(parameters: Parameters, run: RunParameters, log: pd.DataFrame) -> Further | None:
-    """Return what a replay's epochs past the cap could have brought; None where it has none."""
+    """Return what the epochs that the cap cut off a replay could have changed.
+
+    None if no epochs were cut off, or if too few were run to estimate it.
+    """
     left_out = parameters.replayed[run.recipe].epochs - parameters.replay.epochs if run.whole_net else 0
     enough = parameters.replay.epochs >= FEWEST
     return further(log, left_out) if enough and left_out > 0 else None
 
 
 def on_splits(dataset: str, run: RunParameters) -> pd.DataFrame | None:
-    """Return what a run's heads reach on other splits, a row each; None for whole nets, which are trained only once."""
+    """Return a run's results on other splits, one row per split. None for whole nets, which have only one split."""
     if run.whole_net:
         return None
     path = paths.resplit(dataset, run.model, "splits")
@@ -106,23 +109,23 @@ def on_splits(dataset: str, run: RunParameters) -> pd.DataFrame | None:
 
 
 def read_halves(dataset: str, model: str) -> pd.DataFrame:
-    """Return what heads reach whose epoch is chosen on the tested half of the test images, or on the other."""
+    """Return AUCs with the epoch chosen on the tested half of the test images, and with it chosen on the other half."""
     return read_csv(paths.resplit(dataset, model, "halves"), ("recipe",), ("same", "other")).assign(model=model)
 
 
 def check_heads(parameters: Parameters, dataset: str) -> None:
-    """Raise UserError if a file of heads is damaged that is handed on."""
+    """Raise UserError if a head file that is handed on is damaged."""
     for run in parameters.runs.values():
         if not run.whole_net and run.recipe in (parameters.audit.recipe, parameters.heatmap_recipe):
             read_head(paths.head(dataset, run), (dataset, run.model, run.recipe))
 
 
 def hand_on(parameters: Parameters, dataset: str) -> None:
-    """Copy what other stages need of single runs to folders of their own, so that no other run makes them stale."""
+    """Copy what other stages need of single runs to separate folders, so that other runs do not make them stale."""
     with replacing(paths.handed_on(dataset, "explained")) as folder:
         for model, choices in parameters.nets.items():
             (folder / model).mkdir(parents=True)
-            if not choices.runs:  # its stages find that there is nothing to do
+            if not choices.runs:  # an empty file tells its stages that there is nothing to do
                 (folder / model / "head.safetensors").touch()
             elif model in parameters.heatmapped_models:
                 run = parameters.runs[f"{model}-{parameters.heatmap_recipe}"]
@@ -141,7 +144,7 @@ def hand_on(parameters: Parameters, dataset: str) -> None:
 
 
 def write_curves(dataset: str, runs: Mapping[str, Run], logs: Mapping[str, pd.DataFrame]) -> None:
-    """Write one table a plot, with the rows of all runs; `logs` are those of their trainings."""
+    """Write one table per plot, with the rows of all runs; `logs` are the runs' training logs."""
     parts = defaultdict(list)
     for name, run in runs.items():
         known = {"dataset": dataset, "model": run.model, "recipe": run.recipe}
@@ -154,7 +157,7 @@ def write_curves(dataset: str, runs: Mapping[str, Run], logs: Mapping[str, pd.Da
 
 
 def curves_of(run: Run, log: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return the tables of one run, by the name of the plot."""
+    """Return the tables of one run, each under the name of its plot."""
     positive, score = run.positive, run.score
     tables = {
         "roc": curves.roc(positive, score),

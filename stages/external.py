@@ -1,4 +1,4 @@
-"""Test the heads of a data set on the test images of another data set, as they are, cut-offs and all."""
+"""Test the heads of a data set, with their cut-offs, on the test images of another data set."""
 
 from deepcovid import catalogue
 from deepcovid.audits.external import Collections, External, ExternalRun, Outside

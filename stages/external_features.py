@@ -1,7 +1,7 @@
 """Turn the test images of another data set into feature vectors, with each net of this data set.
 
-Where they were decoded at another image_size than this data set's, they are resized to its size, so that nets and heads
-see what they know. The resampling is that of decoding, bilinear and antialiased.
+If they were decoded at another image_size, they are resized to this data set's size, so that nets and heads see images
+of the size they know. The resampling is bilinear and antialiased, as in decoding.
 """
 
 from functools import partial
@@ -23,7 +23,7 @@ from stages._pixels import read_pixels_of_any_size
 
 def external_features(parameters: Parameters, dataset: str, images: str) -> None:
     table, options = catalogue.read(paths.data(images, "images.csv")), parameters.features
-    read_pixels_of_any_size(images, len(table))  # refuses other images
+    read_pixels_of_any_size(images, len(table))  # raises an error if they are other images
     rows = candidates(table)
     if rows.empty:
         raise UserError(f"--images {images}: no test image; name a data set with other images")

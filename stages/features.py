@@ -1,7 +1,8 @@
-"""Turn every image into a feature vector with a frozen net, and the copies that other splits train on.
+"""Turn every image, and every copy that only other splits train on, into a feature vector with a frozen net.
 
-An audited net sees every image again for each black square: one that hides the middle, or one that hides all but the
-middle. A net of the same kind with random weights, which has not learned from any picture, sees every image too.
+An audited net sees every image again for each black square, which hides the middle or all but the middle, and once with
+shuffled pixels if `hiding.shuffled` is set. If its weights are not random, a net of the same kind with random weights,
+which has not learned from any picture, sees every image too.
 """
 
 from functools import partial
@@ -27,7 +28,7 @@ from stages._pixels import read_pixels
 def features(parameters: Parameters, dataset: str, model: str) -> None:
     size, count = parameters.image_size, parameters.weights.calibration_images
     images = len(catalogue.read(paths.data(dataset, "images.csv")))
-    read_pixels(dataset, size, images)  # refuses other images, or another size
+    read_pixels(dataset, size, images)  # raises an error if they are other images, or of another size
     names, spare = (paths.spare_copies(dataset) / name for name in ("images.csv", "pixels.npy"))
     copies = len(read_csv(names, ("image_id", "augmentation_of"), dtype=str, keep_default_na=False))
     load_array(spare, (copies, size, size, None), np.uint8, names)

@@ -1,4 +1,4 @@
-"""Find where in the image the score of the shown head comes from, with a window that slides over it and by Grad-CAM."""
+"""Find where in an image the median head's score comes from, with a window that slides over it and with Grad-CAM."""
 
 from functools import partial
 

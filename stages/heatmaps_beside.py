@@ -1,6 +1,7 @@
-"""Make maps of another data set's test images without COVID-19, and compare them with those of a data set's own images.
+"""Compare heat maps of a test set's images without COVID-19 with heat maps of a data set's own images.
 
-The other images are of the collection that COVID-19 comes from. No patient is in the picture, which shows mean maps.
+The test set should be from the collection that the COVID-19 images come from. The picture shows only mean maps, so no
+patient is in it.
 """
 
 from collections.abc import Mapping
@@ -48,10 +49,10 @@ def heatmaps_beside(parameters: Parameters, dataset: str, model: str, images: st
 
 
 def shown_of(parameters: Parameters, dataset: str, model: str, images: str) -> dict[str, Mapped]:
-    """Return the maps by group: of COVID-19 images, and of images without it of both collections."""
+    """Return the maps of three groups: COVID-19 images, and images without it from each of the two data sets."""
     rows, maps = read_maps(dataset, model, parameters.image_size)
     table = catalogue.read(paths.data(images, "images.csv"))
-    whole = read_pixels_of_any_size(images, len(table))  # refuses another table
+    whole = read_pixels_of_any_size(images, len(table))  # raises an error if the table is another
     other = without_covid(dataset, images, table, parameters.heatmaps.images)
     pixels = resized(np.asarray(whole[other.index]), parameters.image_size)
     explained, net = explained_by(parameters, dataset, model), trunk(*read_state(paths.weights(dataset, model)))
@@ -79,7 +80,7 @@ def without_covid(dataset: str, images: str, table: pd.DataFrame, options: Heatm
     `table` is the catalogue of the test set `images`.
 
     Raises:
-        UserError: There are none.
+        UserError: There is no such image.
     """
     own = catalogue.read(paths.data(dataset, "images.csv"))
     rows = candidates(table)

@@ -37,7 +37,7 @@ def ladder_stage(parameters: Parameters, dataset: str) -> None:
 
 
 def replayed(parameters: Parameters, dataset: str, model: str, table: pd.DataFrame) -> Scores:
-    """Return the scores of the recipes that were run on the whole net; `table` is the data set's catalogue."""
+    """Return the scores of the recipes that were replayed on the whole net; `table` is the data set's catalogue."""
     if model not in parameters.replayed_models:
         return {}
     folder = paths.handed_on(dataset, "replayed")

@@ -1,6 +1,6 @@
 """Measure whether a net's heat lies where the lesions are, and where the lungs are; draw the maps over their images.
 
-For git there is one picture, in which no patient is: synthetic images with their maps, or mean maps without an image.
+Git keeps one picture, which shows no patient: synthetic images with their maps, or mean maps without an image.
 """
 
 import re
@@ -28,8 +28,8 @@ from stages import _run, paths
 from stages._pixels import read_pixels
 from stages.maps import METHODS, Maps, checked, detected, read_maps, read_sanity
 
-PER_PAGE = 12  # of a montage
-PER_REASON = 2  # in the montage for git, which is to stay small
+PER_PAGE = 12  # images on a page of a montage
+PER_REASON = 2  # images for each reason in the montage for git, which must stay small
 Masks = Sequence[NDArray[np.bool_] | None]
 
 
@@ -91,7 +91,7 @@ def draw(
     lesions: Masks,
     pixels: NDArray[np.uint8],
 ) -> None:
-    """Draw every map over its image, pages of them, and the picture for git; `pixels` are the data set's."""
+    """Draw every map over its image, montages of these, and the picture for git; `pixels` are the data set's."""
     options, synthetic = parameters.heatmaps, parameters.source.kind == "phantom"
     name = f"{dataset} (synthetic images)" if synthetic else dataset
     window = f"window N = {options.window}, stride S = {options.stride}, fill {options.fill}"
@@ -118,7 +118,7 @@ def draw(
     if synthetic:
         few = rows.groupby("why", sort=False).head(PER_REASON).index
         figure = montage([panels[number] for number in few], facts)
-    else:  # no pixel of a patient may get here
+    else:  # no pixel of a patient may be in this picture
         figure = mean_of({name: maps[file][detected(rows)] for file, name in METHODS.items()}, facts)
     with replacing(paths.picture(dataset, model)) as partial:
         save(figure, partial)
@@ -135,7 +135,7 @@ def mean_of(maps: dict[str, NDArray[np.float32]], facts: str) -> Figure:
 
 
 def file_name(number: int, image_id: str) -> str:
-    """Return a file name that any system takes; the number keeps names apart."""
+    """Return a file name that every system accepts; the number makes it unique."""
     return f"{number:03d}-{re.sub(r'[^A-Za-z0-9._-]+', '_', image_id)[:100]}.png"
 
 

@@ -15,7 +15,7 @@ class Lock:
     """The stages that dvc.lock records.
 
     Raises:
-        UserError: The file is damaged, as by a kill while DVC wrote it.
+        UserError: The file is damaged, for example because DVC was killed while it wrote it.
     """
 
     def __init__(self) -> None:
@@ -23,10 +23,10 @@ class Lock:
         self._steps = {name: _step(name, entry) for name, entry in recorded.items()}
 
     def step_of(self, path: Path) -> Step:
-        """Return the step that made the file at `path`, alone or in a folder, as it now is.
+        """Return the step that made the file at `path`, as a single output or in a folder.
 
         Raises:
-            UserError: No stage made it, or it is not what that stage left.
+            UserError: No stage made it, or it has changed since.
         """
         places = {place.as_posix(): place for place in (path, *path.parents)}
         made = [(step, file) for step in self._steps.values() for file in step.outputs if file.path in places]
@@ -37,7 +37,7 @@ class Lock:
         raise UserError(f"{path}: {problem} {LOCK} records; {REMEDY}")
 
     def with_those_before(self, steps: Iterable[Step]) -> tuple[Step, ...]:
-        """Return `steps` and all that their inputs came from, a step before those that use what it made."""
+        """Return `steps` and all steps that their inputs came from, each before the steps that use its output."""
         makers: dict[str, list[Step]] = {}
         for step in self._steps.values():
             for file in step.outputs:
@@ -48,7 +48,7 @@ class Lock:
             if step.name in found:
                 return
             for file in step.inputs:
-                # A folder may hold what several steps made, and a stage that was renamed may still be in the file.
+                # A folder may hold outputs of several steps, and dvc.lock may still have a stage under its old name.
                 for path, candidates in makers.items():
                     if path == file.path or path.startswith(f"{file.path}/"):
                         for maker in candidates:

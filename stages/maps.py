@@ -1,4 +1,4 @@
-"""The heat maps of a net with the images that they are of."""
+"""Reads the heat maps of a net, with the rows of their images."""
 
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -16,18 +16,18 @@ from deepcovid.heatmaps.localisation import CENTRE, GRAD_CAM, OCCLUSION, RANDOM
 from stages import paths
 
 Maps = Mapping[str, NDArray[Any]]  # (images, side, side) by method
-METHODS = {"occlusion": "occlusion", "grad_cam": "Grad-CAM"}  # by file and in pictures
-# What is measured last of what the maps depend on: a table that was cut off lacks some of it.
+METHODS = {"occlusion": "occlusion", "grad_cam": "Grad-CAM"}  # names of files, and names in pictures
+# The measurements that come last in sanity.csv: a table that was cut off lacks some of them.
 LAST = list(product(("deletion", "insertion"), [""], (OCCLUSION, GRAD_CAM, CENTRE, RANDOM)))
 
 
 def read_maps(dataset: str, model: str, image_size: int) -> tuple[pd.DataFrame, Maps]:
     """Return what the heatmaps stage wrote, in its order: a row per image, and maps (images, side, side) by method.
 
-    A row is the catalogue's, with `place`, its row there; why it was chosen; its score, and the cut-off.
+    A row has the catalogue's columns, place (its row there), why (the reason it was chosen), score and cut_off.
 
     Raises:
-        UserError: They are damaged, not of the images in the catalogue, or their side is not `image_size` pixels.
+        UserError: The files are damaged or not of images in the catalogue, or a map's side is not `image_size` pixels.
     """
     folder = paths.data(dataset, f"heatmaps/{model}")
     path, numbers = folder / "images.csv", ("score", "cut_off")
@@ -52,12 +52,12 @@ def read_maps(dataset: str, model: str, image_size: int) -> tuple[pd.DataFrame, 
 
 
 def read_sanity(dataset: str, model: str, images: Sequence[str]) -> pd.DataFrame:
-    """Return what the heatmaps stage measured of what the maps depend on, as deepcovid.heatmaps.sanity.sanity takes it.
+    """Return the heatmaps stage's tests of what the maps depend on, as deepcovid.heatmaps.sanity.sanity takes them.
 
-    `images` are those that it was measured on: see `checked`.
+    `images` are the images that were tested: see `checked`.
 
     Raises:
-        UserError: The file is damaged, or something was measured on other images.
+        UserError: The file is damaged, or something was tested on other images.
     """
     path = paths.data(dataset, f"heatmaps/{model}") / "sanity.csv"
     names = ["image_id", "patient_id", "measure", "what", "method", "value"]
@@ -72,11 +72,11 @@ def read_sanity(dataset: str, model: str, images: Sequence[str]) -> pd.DataFrame
 
 
 def checked(chosen: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Return the first so many chosen COVID images that the head detects, each of another patient."""
+    """Return the first `count` chosen COVID images that the head detects, each of another patient."""
     found = chosen[detected(chosen)]
     return found[~catalogue.named_patients(found["patient_id"], found["image_id"]).duplicated()][:count]
 
 
 def detected(rows: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return which rows of `read_maps` are COVID images that the head calls so."""
+    """Return which rows of `read_maps` are COVID images that the head calls covid."""
     return (catalogue.covid(rows) & (rows["score"] >= rows["cut_off"])).to_numpy()

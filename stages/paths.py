@@ -1,4 +1,7 @@
-"""Where things are. dvc.yaml names the same files; this is the only place in Python that does."""
+"""Paths of all files and folders that stages read and write. dvc.yaml names the same ones.
+
+The `deepcovid` command does not import this module, and names the few folders that it needs itself.
+"""
 
 from pathlib import Path
 
@@ -27,18 +30,21 @@ def data(dataset: str, name: str) -> Path:
 
 
 def spare_copies(dataset: str) -> Path:
-    """Return the folder of copies of COVID images that other splits train on: pixels.npy and images.csv."""
+    """Return the folder of the copies of COVID images that only other splits train on: pixels.npy and images.csv."""
     return data(dataset, "spare")
 
 
 def weights(dataset: str, model: str) -> Path:
-    """Return a net's weights."""
+    """Return the file of a net's weights."""
     return data(dataset, f"weights/{model}.safetensors")
 
 
 def features(dataset: str, model: str, of: str = "images") -> Path:
-    """Return a net's features: of the `images`, of the `spare` copies, of the images with squares `hidden`, or of the
-    net `untrained`."""
+    """Return the file of a net's features.
+
+    `of` says which: of the `images`; of the `spare` copies; of the images with squares `hidden`; or of the images by an
+    `untrained` net of the same kind.
+    """
     return data(dataset, f"features/{model}/{of}.npy")
 
 
@@ -48,19 +54,19 @@ def external_features(dataset: str, images: str) -> Path:
 
 
 def head(dataset: str, run: RunParameters) -> Path:
-    """Return a run's heads; those of a whole net are not kept, as no other image can be scored with them."""
+    """Return the file of a run's heads. Heads on a whole net are not kept: they cannot score any other image."""
     return of_net(dataset, "heads", run.model) / f"{run.recipe}.safetensors"
 
 
 def scores(dataset: str, run: RunParameters) -> Path:
-    """Return a run's scores of the test images."""
+    """Return the file of a run's scores of the test images."""
     if run.whole_net:
         return replayed(dataset, run.model, run.recipe, "scores")
     return of_net(dataset, "scores", run.model) / f"{run.recipe}.csv"
 
 
 def training(dataset: str, run: RunParameters) -> Path:
-    """Return the log of a run's training."""
+    """Return the file of a run's training log."""
     if run.whole_net:
         return replayed(dataset, run.model, run.recipe, "log")
     return of_net(dataset, "training", run.model) / f"{run.recipe}.csv"
@@ -72,16 +78,16 @@ def of_net(dataset: str, what: str, model: str) -> Path:
 
 
 def replayed(dataset: str, model: str, recipe: str, what: str) -> Path:
-    """Return the table of what a replay left, `scores` or `log`, kept by git."""
+    """Return a table that a replay wrote, `scores` or `log`, kept by git."""
     return REPLAYED / dataset / f"{model}-{recipe}-{what}.csv"
 
 
 def handed_on(dataset: str, name: str) -> Path:
-    """Return a folder with copies of what other stages need of single runs.
+    """Return a folder with copies of what other stages need of single runs. Its name is one of:
 
-    explained/<net>/ has the heads and scores that a net's heat maps explain, head.safetensors and scores.csv;
-    audited/ the scores under the audits' recipe, <net>-<recipe>.csv, and the heads of audited nets; replayed/ the
-    scores of whole nets.
+    explained  <net>/head.safetensors and <net>/scores.csv, the heads and scores that a net's heat maps explain
+    audited    <net>-<recipe>.csv, the scores under the audits' recipe, and the heads of audited nets
+    replayed   <net>-<recipe>.csv, the scores of whole nets
     """
     return data(dataset, f"handed_on/{name}")
 
@@ -102,15 +108,15 @@ def results(dataset: str, name: str) -> Path:
 
 
 def resplit(dataset: str, model: str, what: str) -> Path:
-    """Return a table of what heads trained or chosen on other images reach, kept by git.
+    """Return a table of results of heads that were trained or chosen on other images, kept by git.
 
-    `splits` has other splits by patient; `halves` recipes whose epoch is chosen on the tested images or on others.
+    `splits` is for other splits by patient. `halves` is for heads whose epoch is chosen on one half of the test images.
     """
     return RESULTS / dataset / "resplit" / model / f"{what}.csv"
 
 
 def scores_elsewhere(dataset: str, images: str) -> Path:
-    """Return the folder of what heads score another data set's test images, a table for each net, kept by git."""
+    """Return the folder of the scores of another data set's test images, one table per net, kept by git."""
     return RESULTS / dataset / f"external-{images}"
 
 
@@ -120,7 +126,7 @@ def curves(dataset: str) -> Path:
 
 
 def picture(dataset: str, model: str) -> Path:
-    """Return a picture of heat maps in which no patient is, kept by git."""
+    """Return a picture of heat maps that shows no patient, kept by git."""
     return PLOTS / "heatmaps" / dataset / f"{model}.png"
 
 
@@ -130,7 +136,7 @@ def beside(dataset: str, model: str, images: str) -> Path:
 
 
 def contact_sheet(dataset: str) -> Path:
-    """Return a picture of a few of a data set's images, which DVC keeps."""
+    """Return a picture of a few images of a data set, kept by DVC."""
     return Path("data/contact_sheets") / f"{dataset}.png"
 
 
@@ -145,8 +151,8 @@ def provenance(dataset: str, name: str) -> Path:
 
 
 def unfinished(stage: str, dataset: str, item: str) -> Path:
-    """Return the folder of what a stage has finished of its work while it runs; neither DVC nor git keeps it.
+    """Return the folder in which a running stage keeps finished parts of its work; neither DVC nor git keeps it.
 
-    `item` is what else the stage is of: a net, or the data set whose images it sees.
+    `item` is the net that the stage runs, or the data set whose images it uses.
     """
     return UNFINISHED / stage / dataset / item

@@ -1,4 +1,4 @@
-"""Gather the tables behind the plots of all data sets that run today, one table a plot, rows in reading order."""
+"""Gather the tables behind the plots of all data sets in `datasets`, one table per plot, rows in reading order."""
 
 from collections import defaultdict
 
@@ -16,7 +16,7 @@ from stages import _run, paths
 from stages._resolved import read_published
 from stages.lock import Lock
 
-OF_THE_MAIN_NET = ("confusion", "cut_offs", "histogram")  # the report has the other nets'
+OF_THE_MAIN_NET = ("confusion", "cut_offs", "histogram")  # the report has these plots of the other nets
 
 
 def plots(settings: Settings) -> None:
@@ -24,8 +24,8 @@ def plots(settings: Settings) -> None:
     lock, parts = Lock(), defaultdict(list)
     for dataset in settings.datasets:
         for file in sorted(paths.curves(dataset).rglob("*.csv")):
-            lock.step_of(file)  # refuses a file that is not whole
-            # As text, so that what is gathered is what was written.
+            lock.step_of(file)  # raises an error if the file is not whole
+            # Read as text, so that numbers stay exactly as they were written.
             table = read_csv(file, ("dataset", "model"), dtype=str, keep_default_na=False)
             if file.stem in OF_THE_MAIN_NET:
                 table = table[table["model"] == main]
@@ -44,7 +44,7 @@ def plots(settings: Settings) -> None:
 
 
 def in_the_order_of_the_story(table: pd.DataFrame, reported: Published, top: str) -> pd.DataFrame:
-    """Return a table of runs by recipe: those that follow the published failure, the paper's, then all others."""
+    """Sort a table of runs by recipe: those of the published failure, then the paper's, then all others."""
     if "recipe" not in table:
         return table
     failed = [
@@ -58,7 +58,7 @@ def in_the_order_of_the_story(table: pd.DataFrame, reported: Published, top: str
 
 
 def published_matrices(settings: Settings, reported: Published, model: str) -> pd.DataFrame:
-    """Return the confusion matrices that others published of a net, on as many test images as we have."""
+    """Return the confusion matrices that others published of a net, if they have as many test images as ours."""
     tables = {}
     for dataset in settings.datasets:
         run = next(iter(read_result(paths.results(dataset, "runs"), Runs).runs.values()))

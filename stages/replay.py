@@ -1,7 +1,7 @@
-"""Train heads on a whole net, as the released script does: crops and BatchNorm at work in every epoch. Takes minutes.
+"""Train heads on a whole net that runs again in every epoch, as the released script does. This takes minutes.
 
 On a CPU an epoch of ResNet18 on the paper's data takes about a minute; dataset.NAME.replay.epochs caps their number.
-Git keeps the scores, not DVC's cache. So they can be measured in another way without being made again.
+The scores are kept by git instead of DVC's cache. So they can be measured in another way without being made again.
 """
 
 import numpy as np

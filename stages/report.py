@@ -1,4 +1,4 @@
-"""Gather a data set's results on one page that opens without a network."""
+"""Gather a data set's results on one page, and what a reviewer asks for on another. Both open without a network."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -122,7 +122,7 @@ def report(parameters: Parameters, dataset: str) -> None:
 
 
 def trained_share(split: dict[str, Any], images: dict[str, Any], recipe: Recipe) -> float:
-    """Return the share of COVID-19 among the images that a recipe's heads are trained on, as often as they are drawn.
+    """Return the share of COVID-19 among the images that a recipe draws for training.
 
     Args:
         split: Counts of images by class, from results/<data set>/split.json.
@@ -137,7 +137,7 @@ def trained_share(split: dict[str, Any], images: dict[str, Any], recipe: Recipe)
 
 def shown_run(lock: Lock, dataset: str, run: RunParameters, result: RunResult, evaluated: Step) -> ShownRun:
     """Return one run with its tables and the steps that made them."""
-    trained = lock.step_of(paths.training(dataset, run))  # first, for it refuses a file that is not whole
+    trained = lock.step_of(paths.training(dataset, run))  # first, to raise an error if the file is not whole
     lock.step_of(paths.scores(dataset, run))
     own = read_run(dataset, run)
     return ShownRun(
@@ -154,17 +154,17 @@ def shown_run(lock: Lock, dataset: str, run: RunParameters, result: RunResult, e
 
 
 def tested_runs(lock: Lock, dataset: str, external: External) -> Iterator[MeasuredRun]:
-    """Yield the run of each net that a test on other people's images tells of, with its scores of these images."""
+    """Yield the run of each net in a test on other people's images, with its scores of these images."""
     for model, own in external.told.items():
         path = paths.scores_elsewhere(dataset, external.images) / f"{model}.csv"
-        lock.step_of(path)  # first, for it refuses a file that is not whole
+        lock.step_of(path)  # first, to raise an error if the file is not whole
         scores = read_score_table(path, external.images)
         yield MeasuredRun(model, external.recipe, own.run.cut_off, scores, own.run)
 
 
 def sourced(lock: Lock, path: Path, kind: type[Model]) -> Sourced[Model]:
     """Return the result that a file holds and the step that made it."""
-    step = lock.step_of(path)  # first, for it refuses a file that is not whole
+    step = lock.step_of(path)  # first, to raise an error if the file is not whole
     return Sourced(read_result(path, kind), step)
 
 
@@ -181,16 +181,16 @@ def picture(lock: Lock, path: Path) -> Sourced[bytes]:
 
 
 def as_run(recipe: Recipe, replay_epochs: int) -> dict[str, Any]:
-    """Return the settings of a recipe; on the whole net, training ends early."""
+    """Return the settings of a recipe. If a replay is capped, `epochs` says so."""
     if recipe.whole_net and recipe.epochs > replay_epochs:
         return recipe.model_dump() | {"epochs": f"{replay_epochs} of {recipe.epochs}"}
     return recipe.model_dump()
 
 
 def settings_of(parameters: Parameters, dataset: str) -> dict[str, Any]:
-    """Return the settings of the data set and what data sets share, but for the recipes."""
+    """Return the settings of the data set and those that data sets share, without the recipes and the dials."""
     own = {name: value for name, value in parameters.model_dump().items() if name in DatasetSettings.model_fields}
-    others = [name for name in Shared.model_fields if name not in ("recipe", "dials")]  # no run here is of the dials
+    others = [name for name in Shared.model_fields if name not in ("recipe", "dials")]  # no run here uses the dials
     shared = {name: getattr(parameters, name).model_dump() for name in others}
     return {"dataset": {dataset: own}, **shared, "heatmaps": {"recipe": parameters.heatmap_recipe}}
 

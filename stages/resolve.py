@@ -1,6 +1,6 @@
-"""Spell out what each data set runs with: every parameter, and for each stage its code and packages.
+"""Write down what each data set runs with: every parameter, and for each stage its code and packages.
 
-Everything that a user may have written wrongly is checked here, before anything runs.
+What users write is checked first: params.yaml, published numbers, and the table of their own images.
 """
 
 import shutil
@@ -21,22 +21,22 @@ def resolve(settings: Settings) -> None:
         folder.mkdir()
         for dataset in settings.dataset:
             write_json(folder / paths.resolved(dataset).name, resolved(settings, dataset, stages))
-    for folder in paths.UNFINISHED.glob("*/*/*"):  # of work that was stopped and that no stage goes on with
+    for folder in paths.UNFINISHED.glob("*/*/*"):  # left by stopped work that no stage will finish
         if folder.parent.name not in settings.dataset or folder.name not in {*settings.dataset, *NETS}:
             shutil.rmtree(folder)
-    paths.REPLAYED.mkdir(parents=True, exist_ok=True)  # stages read all of it, and nothing is in it before a replay
+    paths.REPLAYED.mkdir(parents=True, exist_ok=True)  # stages read this folder, even before a replay
 
 
 def check_own_images(settings: Settings, dataset: str) -> None:
     """Raise UserError if a user's own images and their table do not fit together.
 
-    Once they have been copied, they need not be there any more.
+    Once the images have been copied, the originals may be gone.
     """
     source = settings.dataset[dataset].source
     copied = paths.data(dataset, "catalogue.csv").exists()
     if source.kind != "folder" or (copied and not expanded(source.table).is_file()):
         return
-    from deepcovid.sources import folder  # takes a second, which other data sets need not wait for
+    from deepcovid.sources import folder  # imported only here, since it takes a second
 
     with folder.labelled(*folder.places(source)):
         pass

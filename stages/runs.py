@@ -1,4 +1,4 @@
-"""What was scored: the test images, a column a head."""
+"""Reads the scores and training logs of runs. A score table has one row per test image and one column per head."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -13,7 +13,7 @@ from deepcovid.parameters import RunParameters
 from deepcovid.statistics.runs import Run
 from stages import paths
 
-MEASURED = ("loss", "train_accuracy", "test_accuracy", "test_auc")  # of every head and epoch, in a training's log
+MEASURED = ("loss", "train_accuracy", "test_accuracy", "test_auc")  # columns of a training log
 
 
 def read_run(dataset: str, run: RunParameters, table: pd.DataFrame | None = None) -> Run:
@@ -22,12 +22,13 @@ def read_run(dataset: str, run: RunParameters, table: pd.DataFrame | None = None
 
 
 def read_scores(dataset: str, run: RunParameters, table: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Return what the train and replay stages wrote of a run.
+    """Return the scores of a run that the train or the replay stage wrote.
 
     Args:
         dataset: Its name.
         run: The run.
-        table: The data set's catalogue, whose test images the scores must be of; None if dvc.lock was asked already.
+        table: The data set's catalogue, to check that its test images were scored. None for no check, if dvc.lock was
+            asked already.
 
     Raises:
         UserError: As `read_score_table` does.
@@ -73,6 +74,6 @@ def read_log(dataset: str, run: RunParameters, heads: Collection[str]) -> pd.Dat
 
 
 def head_names(log: pd.DataFrame) -> "pd.Series[str]":
-    """Return which head each row of a training's log is of, as a score table names it."""
+    """Return the head of each row of a training log, under its name in the score table."""
     names = "seed_" + log["seed"].astype(str)
     return names + "_run_" + log["run"].astype(str) if "run" in log else names

@@ -1,7 +1,7 @@
 """Train a net's heads, one per recipe and seed, on its features, and score the test images with them.
 
-Then train them again: on other splits by patient, to see how far the numbers depend on the split; and, where a recipe
-chooses the epoch on the test images, with the epoch chosen on one half of them and the test on the other.
+Heads are then trained again on other splits by patient, to see how far the numbers depend on the split. If a recipe
+chooses the epoch on the test images, it is also chosen on one half of them, and the heads are tested on either half.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ from stages._pixels import read_pixels
 
 def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
     table, seeds = catalogue.read(paths.data(dataset, "images.csv")), parameters.seeds
-    read_pixels(dataset, parameters.image_size, len(table))  # refuses those of another size, whose features these are
+    read_pixels(dataset, parameters.image_size, len(table))  # raises an error if their size is another
     features, spare = read_features(dataset, model, len(table)), spare_rows(dataset, table)
     copies = read_features(dataset, model, len(spare), "spare")
     weights = sha256_of_weights(paths.weights(dataset, model), model)
@@ -86,10 +86,10 @@ def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
 
 
 def spare_rows(dataset: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Return rows, as in the catalogue, for the spare copies, which it does not list; `table` has their originals.
+    """Return catalogue rows for the spare copies, which the catalogue does not list; `table` has their originals.
 
     Raises:
-        UserError: Their table is damaged, or an original is not there.
+        UserError: The table of the spare copies is damaged, or names an original that is not in `table`.
     """
     path = paths.spare_copies(dataset) / "images.csv"
     names = read_csv(path, ("image_id", "augmentation_of"), dtype=str, keep_default_na=False)
@@ -105,16 +105,16 @@ def on_other_splits(
     spare: pd.DataFrame,
     copies: NDArray[np.float32],
 ) -> pd.DataFrame:
-    """Return what heads reach on other splits, a row per recipe and split.
+    """Return the results of heads on other splits, one row per recipe and split.
 
     Args:
         parameters: What the data set runs with.
         table: Its catalogue (rows).
-        images: A net's features of them (rows, features).
-        spare: Rows of the spare copies (copies).
-        copies: Their features (copies, features).
+        images: A net's features of the images in the catalogue (rows, features).
+        spare: Catalogue rows of the spare copies (copies).
+        copies: The net's features of the spare copies (copies, features).
     """
-    own = parameters.augment.source == "generated"  # the published copies are not of all images, and not equally many
+    own = parameters.augment.source == "generated"  # not every image has published copies, nor equally many
     used = table if own else table[catalogue.originals(table)]
     drawn = resplit(pd.concat([used, spare], ignore_index=True), parameters.resplits)
     splits = dict(zip(parameters.resplits, drawn, strict=True))

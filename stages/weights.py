@@ -1,4 +1,4 @@
-"""Get the nets' weights: published ones, files, or seeded random ones calibrated on training images."""
+"""Get the nets' weights: published ones, those in a user's files, or random ones calibrated on training images."""
 
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,12 @@ def weights_stage(parameters: Parameters, dataset: str) -> None:
             if choices.runs:
                 record = get(parameters, dataset, model, target)
                 write_json(records / f"{model}.json", {"model": model, **record})
-            else:  # its stages find that there is nothing to do
+            else:  # an empty file tells its stages that there is nothing to do
                 target.touch()
 
 
 def get(parameters: Parameters, dataset: str, model: str, target: Path) -> dict[str, Any]:
-    """Write a net's weights to `target` and return what is to be recorded of them."""
+    """Write a net's weights to `target` and return the record of where they came from."""
     options = parameters.weights
     record: dict[str, Any]
     if options.source == "random":
@@ -39,7 +39,7 @@ def get(parameters: Parameters, dataset: str, model: str, target: Path) -> dict[
         images = calibration_images(dataset, parameters.image_size, options.seed, options.calibration_images)
         state = weights.random_state(model, options.seed, images)
         record = {"origin": "random", "seed": options.seed, "calibration_images": len(images)}
-    elif options.source == "imagenet":  # or what else the net's authors trained it on
+    elif options.source == "imagenet":  # or other weights that the net's authors published
         mirrors = mirror_folders()
         remote = weights.published_file(model, editions(paths.SOURCES, "weights"), mirrors)
         with located(remote, mirrors) as (path, record):

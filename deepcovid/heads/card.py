@@ -60,7 +60,7 @@ def model_card(head: HeadFile, table: pd.DataFrame, metrics: Mapping[str, float]
         head: The heads.
         table: The catalogue of their data set, with its split.
         metrics: Numbers of the median head on the test images: auc, sensitivity and specificity.
-        synthetic: Whether the images were drawn.
+        synthetic: Whether the images are synthetic.
     """
     positive, other = catalogue.LABELS
     trained = table[catalogue.in_training(table, augmented=head.choices.augmented)]

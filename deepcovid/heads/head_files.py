@@ -1,7 +1,8 @@
-"""The file of trained heads: safetensors with everything that is needed to use them on other images.
+"""The file of trained heads: a safetensors file with everything that is needed to use them on other images.
 
-One metadata entry, `facts`, is a JSON text, since safetensors writes several in no fixed order. A SHA-256 over facts
-and tensors tells damage and tampering; it is no signature.
+All facts are one JSON text in the metadata entry `facts`, because safetensors writes several entries in no fixed order.
+A SHA-256 over facts and tensors shows whether the file was damaged or changed. It is not a signature: whoever changes
+the file on purpose can compute a new one.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ from deepcovid.schema import Strict, checked
 from deepcovid.settings.recipes import Recipe
 from deepcovid.settings.types import ImageSize, Name, Seed
 
-FORMAT = 2  # raised when a file's contents change
+FORMAT = 2  # number of the file format; increase it when the contents change
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -45,14 +46,14 @@ class HeadFile:
         weights_sha256: SHA-256 of the file of the net's weights.
         dataset: Name of the data set.
         recipe: Name of the recipe.
-        choices: The recipe.
-        image_size: Side of the images that they were trained on, pixels.
-        seeds: A head each.
-        shown: Index of the head that the pipeline reports, the median one; the others show the spread.
+        choices: The recipe itself.
+        image_size: Side of the images that the heads were trained on, pixels.
+        seeds: One head was trained per seed.
+        shown: Index of the median head, whose numbers the pipeline reports. The others show the spread.
         weight: float32 (heads, features, classes), classes as in LABELS.
         bias: float32 (heads, classes).
         training: The training originals in feature space.
-        threshold: An image further from them than this is unlike them.
+        threshold: An image counts as unlike the training originals if its distance from them is larger than this.
     """
 
     model: str
@@ -69,7 +70,7 @@ class HeadFile:
     threshold: float
 
     def shown_head(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return weight (1, features, classes) and bias (1, classes) of the head that is shown."""
+        """Return weight (1, features, classes) and bias (1, classes) of the median head."""
         own = slice(self.shown, self.shown + 1)
         return self.weight[own], self.bias[own]
 
@@ -82,7 +83,7 @@ class _Transform(Strict):
 
 
 class _Facts(Strict):
-    """What is written beside the tensors."""
+    """The facts that are stored with the tensors."""
 
     format: Literal[2]
     model: str
@@ -114,7 +115,7 @@ def write_head(path: Path, head: HeadFile) -> None:
         "shown": head.shown,
     }
     signed = facts | {"sha256": _digest(facts, tensors)}
-    # Not save_file: its error on a full disk is no OSError.
+    # save_file is not used: on a full disk its error is not an OSError.
     path.write_bytes(save(tensors, metadata={"facts": json.dumps(signed, allow_nan=False)}))
 
 
@@ -123,11 +124,12 @@ def read_head(path: Path, of: tuple[str, str, str] | None = None) -> HeadFile:
 
     Args:
         path: The file.
-        of: Data set, net and recipe that the heads must be of, where that is known.
+        of: The data set, net and recipe that the heads must be of; None to accept any.
 
     Raises:
-        UserError: The file is missing, damaged or no head file; of another version, or changed since it was written;
-            made for images, nets or classes that are not this code's; or of another data set, net or recipe.
+        UserError: The file is missing, damaged, no head file, of another version, or changed since it was written. Or
+            this code prepares images in another way, or does not know the net or the classes. Or the heads are of
+            another data set, net or recipe than `of`.
     """
     head = _checked(path, *_read(path))
     if of and (found := (head.dataset, head.model, head.recipe)) != of:
@@ -139,7 +141,7 @@ def sha256_of_weights(path: Path, model: str) -> str:
     """Return the SHA-256 of the file of a net's weights.
 
     Raises:
-        UserError: The file is cut or garbled, or is not of this net. Whether each number is the right one is not seen.
+        UserError: The file is truncated or garbled, or is not of this net. Wrong numbers in it are not noticed.
     """
     try:
         with safe_open(path, "numpy") as file:
@@ -213,7 +215,7 @@ def _checked(path: Path, facts: dict[str, Any], tensors: Tensors) -> HeadFile:
 
 def _read(path: Path) -> tuple[dict[str, Any], Tensors]:
     try:
-        with path.open("rb"):  # safetensors' own errors name no file
+        with path.open("rb"):  # because safetensors' own errors do not name the file
             pass
         with safe_open(path, "numpy") as file:
             facts = json.loads((file.metadata() or {})["facts"])
@@ -231,7 +233,7 @@ def _read(path: Path) -> tuple[dict[str, Any], Tensors]:
 
 
 def _digest(facts: dict[str, Any], tensors: Tensors) -> str:
-    """Return the SHA-256 of facts and tensors, whatever order they come in."""
+    """Return the SHA-256 of facts and tensors; it does not depend on their order."""
     shapes = {name: [str(tensor.dtype), list(tensor.shape)] for name, tensor in tensors.items()}
     digest = hashlib.sha256(json.dumps([facts, shapes], sort_keys=True).encode())
     for name in sorted(tensors):

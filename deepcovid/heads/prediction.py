@@ -6,7 +6,7 @@
     head.score(["chest.png", "chest.dcm"])  # P(covid) of each
     head.predict(["chest.png", "chest.dcm"])  # with the decision, the spread over seeds, and whether to distrust it
 
-Research only, not for diagnosis: a score says how pictures of one collection are told from pictures of another.
+Research only, not for diagnosis: a score may tell which collection a picture is from, and not what disease it shows.
 """
 
 import io
@@ -38,12 +38,12 @@ from deepcovid.nets.zoo import title_of
 from deepcovid.schema import checked
 from deepcovid.settings.analyses import FeatureSettings
 
-LOADING = Lock()  # Pillow reads a file when its image is first used, and the same image may be there twice
+LOADING = Lock()  # Pillow reads an image's file on first use; one image may be passed twice, to two threads
 Picture = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 
 
 class Head:
-    """Heads of one recipe, a seed each, on their net.
+    """The heads of one recipe, one per seed, on their net.
 
     Attributes:
         model: torchvision's name of the net.
@@ -52,12 +52,12 @@ class Head:
         recipe: Name of the recipe.
         cut_off: An image is called covid from this score on.
         classes: covid and non, in the order of a head's outputs.
-        seeds: A head each; the first gives the score, the others show the spread.
+        seeds: One head was trained per seed. The median head (`file.shown`) gives the score, all show the spread.
         image_size: Side of the images that the heads are shown, pixels.
-        transform: resize and crop in pixels; mean and std of red, green and blue in 0..1.
-        threshold: An image whose distance from the training images is larger is unlike them.
-        about: What the heads are, in a line.
-        file: All of the head file.
+        transform: How images are prepared: resize and crop in pixels; mean and std of red, green and blue in 0..1.
+        threshold: An image counts as unlike the training images if its distance from them is larger than this.
+        about: One line that says what the heads are.
+        file: Everything in the head file.
         net: The frozen net without its last layer.
         settings: Device, precision and batch size.
     """
@@ -77,15 +77,16 @@ class Head:
         )
 
     def score(self, images: Iterable[Picture]) -> NDArray[np.float64]:
-        """Return P(covid) of each image, (images,): the score of the head that is shown, the median one of its run.
+        """Return P(covid) of each image, (images,), by the median head.
 
         Args:
-            images: Paths of image files (PNG, JPEG, DICOM ...), PIL images, or arrays uint8 (height, width) or
-                (height, width, 3), of any size and number; they are prepared as the pipeline prepares its own.
+            images: Paths of image files (PNG, JPEG, DICOM ...), PIL images, or uint8 arrays (height, width) or
+                (height, width, 3), of any size and number. They are prepared like the pipeline's own images.
 
         Raises:
             BadImageError: An image cannot be used; the message says which, and why.
             OSError: A file cannot be read.
+            TypeError: `images` is a single image instead of several.
         """
         return self.predict(images)["score"].to_numpy()
 
@@ -96,13 +97,15 @@ class Head:
             images: The same kinds as for `score`.
 
         Returns:
-            Columns score (P(covid), of the head that is shown), score_min and score_max over the heads, called (covid
-            or non, at the cut-off), distance (from the training images, in feature space), unlike (whether that is
-            beyond the threshold: then no training image was like this one, and its score means little).
+            One row per image, with the columns score (P(covid) by the median head), score_min and score_max (over all
+            heads), called (covid or non, at the cut-off), distance (from the training images, in feature space) and
+            unlike (whether the distance is beyond the threshold). If an image is unlike the training images, its score
+            means little.
 
         Raises:
             BadImageError: An image cannot be used; the message says which, and why.
             OSError: A file cannot be read.
+            TypeError: `images` is a single image instead of several.
         """
         if isinstance(images, str | os.PathLike | Image.Image):
             raise TypeError("images are to be several; put a single one in a list")
@@ -114,7 +117,7 @@ class Head:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What a result of these heads has to name, as plain values."""
+        """The facts that must be stated with every result of these heads, as plain values."""
         return {
             "model": self.model,
             "weights_sha256": self.weights_sha256,
@@ -133,20 +136,20 @@ class Head:
         return self.settings.batch_size
 
     def decode(self, content: bytes) -> Pixels:
-        """Return an image file as the heads are shown it, uint8: see `deepcovid.images.decoding.decode`."""
+        """Decode an image file for the heads, uint8: see `deepcovid.images.decoding.decode`."""
         return decode(content, resize_and_crop(self.image_size))
 
     def predict_pixels(self, pixels: Sequence[Pixels]) -> pd.DataFrame:
-        """Return what `predict` does of one batch of images that `decode` returned."""
+        """Return the table of `predict` for one batch of images that `decode` returned."""
         return self.predicted(*self.measured(pixels))
 
     def measured(self, pixels: Sequence[Pixels]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return P(covid) (images, heads), and the distances (images) from the training images, of one batch."""
+        """Return P(covid), (images, heads), and the distances from the training images, (images), for one batch."""
         (features,) = extract(self.net, [stacked(pixels)], self.settings)
         return score(features, self.file.weight, self.file.bias), self.file.training.distances(features)
 
     def predicted(self, scores: NDArray[np.float64], distances: NDArray[np.float64]) -> pd.DataFrame:
-        """Return what `predict` does of images whose scores and distances `measured` returned."""
+        """Return the table of `predict` for images whose scores and distances `measured` returned."""
         score = scores[:, self.file.shown]
         return pd.DataFrame(
             {
@@ -170,9 +173,10 @@ class Head:
 
 
 def weights_near(path: Path, model: str) -> Path:
-    """Return where a net's weights are for the head file `path`: weights/<net>.safetensors in a folder above it.
+    """Return the path of the net's weights that belong to the head file `path`: weights/<net>.safetensors.
 
-    The nearest such file counts. Where there is none, the place is that of the pipeline, data/<data set>/weights.
+    The four folders above the head file are searched, nearest first. If none of them has the file, the path is in the
+    farthest, which in the pipeline is data/<data set>.
     """
     above = path.absolute().parents
     places = [folder / "weights" / f"{model}.safetensors" for folder in above]
@@ -185,7 +189,7 @@ def load_head(
     device: str = "auto",
     batch_size: int = 32,
 ) -> Head:
-    """Return the heads in a file of the train stage, on their net, ready to be used.
+    """Load the heads in a file of the train stage, together with their net.
 
     Args:
         path: data/<data set>/heads/frozen/<net>/<recipe>.safetensors.
@@ -195,8 +199,8 @@ def load_head(
         batch_size: Images that go through the net at a time.
 
     Raises:
-        UserError: The head cannot be read (`head_files.read_head`), its weights are missing or others, or the
-            device is not there.
+        UserError: The head file cannot be read (`head_files.read_head`), the net's weights are missing or not those
+            that the heads were trained on, or the device does not exist.
     """
     path = Path(path)
     if path.exists() and not path.is_file():  # reading a pipe would wait for ever
@@ -218,17 +222,17 @@ def load_head(
     check_weights(path, file, where)
     try:
         return Head(file, read_state(where)[1], settings)
-    except (UserError, RuntimeError):  # the head names them, but a head can be forged
+    except (UserError, RuntimeError):  # the SHA-256 in the head file was right, but a head file can be forged
         raise UserError(
             f"{where}: not weights of {file.model} as the weights stage writes them; run it and the train stage again"
         ) from None
 
 
 def attempts(makes: Iterable[Callable[[], Pixels]], size: int) -> Iterator[list[Pixels | UserError | OSError]]:
-    """Yield what each of `makes` returns or raises, `size` at a time, on every core; memory is that of one batch.
+    """Call the functions `makes` on all cores and yield what they return or raise, in batches of `size`.
 
-    No threads are left while a batch is used. If the caller raised an error then, and the garbage collector ended this
-    generator while another thread starts, it would wait for ever for threads to end.
+    Only one batch is in memory at a time. All threads end before a batch is yielded. Otherwise this could wait for
+    ever: if the caller raises an error, the garbage collector may end this generator just while a thread starts.
     """
     waiting = iter(makes)
     while batch := list(islice(waiting, size)):
@@ -244,8 +248,8 @@ def read_file(path: Path) -> bytes:
     """Return the bytes of an image file.
 
     Raises:
-        BadImageError: It is a broken link, a pipe or the like, or too large for an image.
-        OSError: It cannot be read.
+        BadImageError: The path is a broken link, a pipe or the like, or the file is too large for an image.
+        OSError: The file cannot be read.
     """
     if not path.is_file():
         raise BadImageError("no file, or a broken link; leave it out")
@@ -268,7 +272,7 @@ def _whole(attempt: Pixels | UserError | OSError) -> Pixels:
 
 
 def _content(picture: Picture) -> bytes:
-    """Return an image as the bytes of a file, so that every image is checked and prepared in the same way."""
+    """Return an image as the bytes of a file, so that all images are checked and prepared in the same way."""
     if isinstance(picture, str | os.PathLike):
         path = Path(picture)
         return read_file(path) if path.exists() else path.read_bytes()
@@ -285,6 +289,6 @@ def _content(picture: Picture) -> bytes:
         with LOADING:
             picture = picture.copy()
         picture.save(stream, "PNG", compress_level=0)
-    except Exception as error:  # a mode that PNG has not, or damaged bytes, on which Pillow raises nearly anything
+    except Exception as error:  # PNG lacks the mode, or the bytes are damaged; Pillow then raises errors of any type
         raise BadImageError(f"cannot be used ({reason_of(error)}); convert it to 8-bit grey or RGB") from None
     return stream.getvalue()

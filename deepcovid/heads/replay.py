@@ -31,10 +31,10 @@ class Images:
     """Images and their classes.
 
     Attributes:
-        pixels: Each is uint8 (height, width, 1 or 3). Images are size x size; where crops are drawn, only the short
-            side is `size`.
+        pixels: One uint8 tensor (height, width, 1 or 3) per image. Both sides are `size`; if crops are drawn, only the
+            short side is.
         classes: (images), indices into LABELS.
-        size: Side of what the net is shown, pixels.
+        size: Side of the images that the net is shown, pixels.
     """
 
     pixels: list[Tensor]
@@ -136,7 +136,7 @@ def _replay(
 
 
 def _evaluated(net: Net, images: Images) -> Data:
-    """Return the features of images as the net gives them in evaluation mode."""
+    """Return the features and classes of images, with the net in evaluation mode."""
     net.trunk.eval()
     parts = torch.arange(len(images.pixels)).split(EVALUATION_BATCH)
     features = [net.features(_views(images, part, random_crop=False)) for part in parts]
@@ -144,7 +144,7 @@ def _evaluated(net: Net, images: Images) -> Data:
 
 
 def _views(images: Images, chosen: Tensor, random_crop: bool) -> Tensor:
-    """Return what the net is shown of the chosen images, uint8 (batch, size, size, 1 or 3)."""
+    """Return the chosen images as the net is shown them, uint8 (batch, size, size, 1 or 3)."""
     views = [images.pixels[index] for index in chosen.tolist()]
     if random_crop:
         crop = v2.RandomResizedCrop(images.size, antialias=True)  # torchvision's defaults, as in the script

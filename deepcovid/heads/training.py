@@ -1,10 +1,12 @@
 """Heads: the new last layer, trained on frozen features; one per seed, all seeds at once.
 
-A head is torchvision's replacement layer, a linear map from features to the two classes, under softmax. For ResNet and
-DenseNet that is exactly the net's own last layer. SqueezeNet's own is dropout, a 1 x 1 convolution, ReLU and the mean
-over the image; the head leaves out the dropout and the ReLU. Convolution and mean are linear and change places, so the
-head sees the channels' means; with the ReLU between them they could not, and two non-negative outputs could not
-favour a class beyond zero. Number and meaning of the trained weights stay the same.
+A head replaces the net's last layer. It is a linear map from features to the two classes, followed by softmax. For
+ResNet and DenseNet this is exactly the kind of layer that the net has itself.
+
+SqueezeNet ends with dropout, a 1 x 1 convolution, ReLU and the mean over the image. The head leaves out the dropout and
+the ReLU. Convolution and mean are linear, so their order can be swapped: the head works on the mean of each channel.
+This would be impossible with the ReLU between them. The ReLU would also keep both outputs from falling below zero. The
+number and the meaning of the trained weights stay the same.
 """
 
 from collections.abc import Callable, Iterator
@@ -59,12 +61,12 @@ class Trained:
 
 @dataclass(frozen=True)
 class Data:
-    """Features and classes of images that heads look at.
+    """Features and classes of images that heads are trained or tested on.
 
     Attributes:
         features: (images, features).
         classes: (images), indices into LABELS.
-        rows: (heads, rows), which of the images each head looks at; None where every head looks at all of them.
+        rows: (heads, rows), indices of the images that each head uses; None if every head uses all of them.
     """
 
     features: Tensor
@@ -103,7 +105,7 @@ def train(
         seeds: One head per recipe is trained for each seed. A seed may be named several times where every head has rows
             of its own.
         selected_on: Images whose accuracy selects the epoch; by default the test images, as in the released code.
-        logged: Whether to keep the log, which takes a good part of the time. Without it the log is empty.
+        logged: Whether to keep the log, which takes a good part of the time. If not, the log is empty.
     """
     heads = Heads(train.features.shape[1], recipes, seeds, logged=logged)
     rows = torch.arange(len(train.classes)).expand(len(seeds), -1) if train.rows is None else train.rows
@@ -128,14 +130,17 @@ def train(
 
 
 def weights_of(classes: Tensor, sampling: str) -> Tensor:
-    """Return the weight with which each image (images) is drawn: 1, or if `balanced`, equal sums for both classes."""
+    """Return the weight with which each image is drawn, (images).
+
+    All weights are 1, or for `balanced` sampling, such that the weights of both classes have the same sum.
+    """
     if sampling == "natural":
         return torch.ones(len(classes))
     return 1 / torch.bincount(classes, minlength=len(LABELS)).double()[classes]
 
 
 def drawn(weights: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Return the images of an epoch, in order, as many as there are.
+    """Return the indices of the images of an epoch in the order in which they are used, as many as there are weights.
 
     If all weights are equal, each image is drawn once. If not, images are drawn with replacement, as PyTorch's
     WeightedRandomSampler does, so images of the rare class are drawn again and again.
@@ -148,11 +153,15 @@ def drawn(weights: Tensor, generator: torch.Generator | None = None) -> Tensor:
 class Heads:
     """Heads of several recipes and seeds on one net, trained in step.
 
-    Recipes that differ only in what is kept at the end (epochs, selection) or how it is used (cut-off) share one
-    trajectory. The optimiser runs at learning rate 1; each trajectory takes its steps at its own rate. Each seed has a
-    stream of batches for each way of sampling, and all trajectories run on all streams. Steps are small, so that their
-    time is that of starting operations: weights and biases share one tensor, and what only the log needs is computed
-    once an epoch.
+    A trajectory is one course of training, with its learning rate and schedule. Recipes that differ only in what is
+    kept at the end (epochs, selection) or in how it is used (cut-off) share one trajectory. The optimiser computes
+    steps for learning rate 1, and each trajectory multiplies them by its own rate.
+
+    A stream is a sequence of batches. Each seed has one stream for each way of sampling, and all trajectories run on
+    all streams.
+
+    A step is so small that starting its operations takes most of the time. So weights and biases share one tensor, and
+    values that only the log needs are computed once an epoch.
 
     Attributes:
         samplings: The recipes' ways of sampling.
@@ -210,9 +219,9 @@ class Heads:
     def settled(self, largest: Tensor) -> bool:
         """Return whether no step from this epoch on can change a head, so that the rest of the epochs can be left out.
 
-        So it is under SGD once the learning rate, which only falls, is tiny. A gradient is a mean of products of a
-        feature and an error of at most 1, and momentum m adds up to 1 / (1 - m) of them. Where rounding loses even
-        twice that, it loses every step.
+        This happens under SGD once the learning rate, which only falls, is tiny. A gradient is a mean of products of a
+        feature and an error of at most 1, and a step with momentum m is at most 1 / (1 - m) times as large. If adding
+        even twice that bound changes no weight, because of rounding, then no step does.
 
         Args:
             largest: (features), the largest absolute value of each feature.
@@ -225,7 +234,7 @@ class Heads:
         return bool(((self._values + reach == self._values) & (self._values - reach == self._values)).all())
 
     def leave_out(self) -> None:
-        """Leave out this epoch and all that follow; they are logged as the one before."""
+        """Leave out this epoch and all later ones. The log repeats the epoch before for them."""
         if self._logged:
             self._logs += [self._logs[-1].assign(epoch=epoch) for epoch in range(self.epoch, self.epochs + 1)]
 
@@ -243,7 +252,7 @@ class Heads:
 
     @torch.no_grad()
     def select(self, test: Data, selected_on: Data) -> Tensor:
-        """End the epoch: keep what each recipe's selection keeps, and log it.
+        """End the epoch: keep the heads that each recipe's selection chooses, and write the log.
 
         Returns:
             (streams, recipes), true where this epoch's head was kept.
@@ -265,10 +274,10 @@ class Heads:
         return keep
 
     def _right(self, data: Data) -> tuple[Tensor, Tensor]:
-        """Return the share of images that each recipe has right, (streams, recipes), and their logits."""
+        """Return each recipe's accuracy, (streams, recipes), and logits (streams, images, trajectories, classes)."""
         if data.rows is None:
             logits, classes = self._logits(data.features.expand(len(self.seeds), -1, -1)), data.classes[:, None]
-        else:  # of all images once, since there is no room for every head's own
+        else:  # logits of all images first: a copy of the features for every head would take too much memory
             rows = data.rows.repeat(len(self.samplings), 1)
             products = data.features @ self._weight.transpose(0, 1).flatten(1)
             logits = products.unflatten(1, (len(self.seeds), -1)).transpose(0, 1) + self._bias
@@ -327,10 +336,10 @@ def auc(margin: Tensor, positive: Tensor) -> Tensor:
 
 
 def _direction(optimiser: Adam | Sgd, gradient: Tensor) -> Callable[[], Tensor]:
-    """Return a function that computes the next step, at learning rate 1, from what `gradient` then holds.
+    """Return a function that computes the next step, at learning rate 1, from the present values of `gradient`.
 
-    The arithmetic is torch.optim's, in its functional form, which takes half the time a step and does not load the
-    compiler. Options that a recipe does not name are those of torch.optim's classes.
+    It uses the functional form of torch.optim, which takes half the time per step and does not load torch's compiler.
+    Options that a recipe does not name have the defaults of torch.optim's classes.
     """
     step = torch.zeros_like(gradient)
     common: dict[str, Any] = {"lr": 1.0, "weight_decay": 0.0, "maximize": False, "fused": True}

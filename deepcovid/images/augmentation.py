@@ -11,7 +11,7 @@ from deepcovid.settings.datasets import AugmentSettings
 
 
 def with_copies(rows: Iterable[Row], settings: AugmentSettings, splits: Collection[str] = ("train",)) -> Iterator[Row]:
-    """Yield `rows`, each COVID original of these splits followed by its copies."""
+    """Yield `rows`. Each COVID original in these splits is followed by its copies."""
     distort = distortion(settings)
     for row, pixels in rows:
         yield row, pixels
@@ -23,7 +23,7 @@ def with_copies(rows: Iterable[Row], settings: AugmentSettings, splits: Collecti
 
 
 def copy_of(row: dict[str, str], name: str) -> dict[str, str]:
-    """Return the row of a copy under its own name."""
+    """Return the catalogue row of the copy called `name`; `row` is that of its original."""
     return row | {"image_id": name, "augmentation_of": row["image_id"]}
 
 
@@ -39,7 +39,7 @@ def distortion(settings: AugmentSettings) -> v2.Transform:
 
 
 def augmented(pixels: Pixels, distort: v2.Transform, seed: int) -> Pixels:
-    """Return a distorted copy of an image (height, width) or (height, width, 3), whatever was drawn before."""
+    """Return a distorted copy of an image (height, width) or (height, width, 3). Only `seed` makes it random."""
     image = torch.from_numpy(pixels.copy())
     channels_first = image[None] if image.ndim == 2 else image.permute(2, 0, 1)
     with torch.random.fork_rng(devices=[]):
@@ -49,5 +49,5 @@ def augmented(pixels: Pixels, distort: v2.Transform, seed: int) -> Pixels:
 
 
 def seed_of(name: str, seed: int) -> int:
-    """Return a 63-bit seed that depends on both. A copy is then the same, whichever other copies are made."""
+    """Return a 63-bit seed that depends on `name` and `seed`. So no copy depends on which others are made."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8], "big") >> 1

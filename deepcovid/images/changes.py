@@ -17,10 +17,10 @@ def blurred(images: Pixels, deviation: float) -> Pixels:
 
 
 def as_sharp_as(images: Pixels, others: Pixels, deviation: float) -> Pixels:
-    """Return images (batch, height, width, channels) whose fine detail is scaled to the strength of the others'.
+    """Return images (batch, height, width, channels) with fine detail of the same strength as in `others`.
 
-    Fine detail is what a Gaussian filter of `deviation` pixels' standard deviation takes away; its strength is its
-    standard deviation over the image. An image without any is left as it is.
+    Fine detail is what a Gaussian filter with a standard deviation of `deviation` pixels takes away. Its strength is
+    its standard deviation over the image. An image without fine detail stays as it is.
     """
     (soft, fine), (_, wanted) = (_in_two(part, deviation) for part in (images, others))
     axes = (1, 2, 3)
@@ -30,14 +30,14 @@ def as_sharp_as(images: Pixels, others: Pixels, deviation: float) -> Pixels:
 
 
 def _in_two(images: Pixels, deviation: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return images without their fine detail, and the detail."""
+    """Return the images without their fine detail, and the fine detail."""
     whole = images.astype(np.float32)
     soft = gaussian_filter(whole, (0, deviation, deviation, 0))
     return soft, whole - soft
 
 
 def saved_again(images: Pixels, quality: int) -> Pixels:
-    """Return images (batch, height, width, 1 or 3) after they were saved as JPEG of this quality and read again."""
+    """Return images (batch, height, width, 1 or 3) after saving them as JPEG of this quality and reading them again."""
     return np.stack([_saved(image, quality) for image in images])
 
 
@@ -48,7 +48,7 @@ def _saved(image: Pixels, quality: int) -> Pixels:
 
 
 def without_margins(images: Pixels, share: float) -> Pixels:
-    """Return images (batch, side, side, 1 or 3) with `share` of the side cut off on each side, at their old size."""
+    """Cut `share` of the side off images (batch, side, side, 1 or 3) at each side; resize them to their old size."""
     side = images.shape[1]
     cut = round(side * share)
     inner = images[:, cut : side - cut, cut : side - cut]
@@ -60,7 +60,7 @@ def without_margins(images: Pixels, share: float) -> Pixels:
 def composed(inside: Pixels, outside: Pixels, masks: Mask) -> Pixels:
     """Return images (batch, height, width, channels): `inside` where `masks` is true, else `outside`.
 
-    Masks are (batch, height, width), or (1, height, width) for all.
+    Masks are (batch, height, width), or (1, height, width) for one that is used for all images.
     """
     return np.where(masks[..., None], inside, outside)
 

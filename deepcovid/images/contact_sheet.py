@@ -1,4 +1,4 @@
-"""A page of thumbnails, so that people can look at what a data set holds."""
+"""A page of thumbnails that shows what a data set holds."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from deepcovid import catalogue
 
-SHOWN = 6  # images of a group
+SHOWN = 6  # images in a row of the page
 
 
 def chosen(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of a catalogue that its page shows, with a column `row` that says which row of the page.
+    """Return the catalogue rows that the page shows. A new column `row` names the row of the page.
 
-    A row of the page is one of the paper's groups in one collection, where collections are known. Copies are left out.
+    A row of the page shows one of the paper's groups, from one collection if collections are known. Copies are left
+    out.
     """
     group = catalogue.group_of(table)
     if "collection" in table:
@@ -30,13 +31,13 @@ def contact_sheet(
     masks: Sequence[NDArray[np.bool_] | None],
     title: str,
 ) -> Figure:
-    """Draw a row of images for each group with view and finding, lesions outlined where masks are known.
+    """Draw one row of images per group, each with its view and finding. Lesions with a mask are outlined.
 
     Args:
         rows: What `chosen` returned.
-        images: Pixels under the index of each row, (height, width) or (height, width, 3).
-        masks: A mask (height, width) for each row, or None where no lesion is known.
-        title: Above the page.
+        images: Pixels by the index of each row, (height, width) or (height, width, 3).
+        masks: A mask (height, width) for each row, or None if no lesion is known.
+        title: Title of the page.
     """
     names = list(rows["row"].unique())
     figure = Figure(figsize=(SHOWN * 1.9, len(names) * 2.25 + 0.3), layout="constrained")

@@ -1,8 +1,8 @@
 """From image files to one uint8 array: decoded once per data set, shared by every net.
 
-The array holds what the released code's evaluation transform feeds its net before scaling to floats: RGB, short side
-resized to the data set's image_size, a centred square of that side cut out. One channel where every image is grey (red,
-green and blue alike), three otherwise.
+Images are prepared as in the evaluation transform of the released code, before the scaling to floats. The short side is
+resized to the data set's image_size, and a centred square of that side is cut out. The array has one channel if every
+image is grey (red, green and blue are equal), otherwise three (RGB).
 """
 
 import io
@@ -27,10 +27,10 @@ from deepcovid.images.resizing import Framing
 from deepcovid.progress import track
 
 MIN_SIDE = 32  # pixels; a smaller file is no radiograph
-MAX_ASPECT = 20  # a longer strip is no radiograph, and grows large when its short side is resized
-MAX_PIXELS = 40_000_000  # the largest detectors have 18 million, the largest public scans 27
+MAX_ASPECT = 20  # long side over short side; a longer strip is no radiograph, and resizing could make it huge
+MAX_PIXELS = 40_000_000  # the largest detectors have 18 million, the largest public scans 27 million
 CHUNK = 256  # images decoded before they are written; bounds memory
-# What Pillow may read: some of its other readers start programs (Ghostscript for EPS).
+# Formats that Pillow may read. Some of its other readers start programs (Ghostscript for EPS).
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP")
 TILE = (322, 323)  # TIFF's tags TileWidth and TileLength; a tile is unpacked whole, even if the image is smaller
 Pixels = NDArray[np.uint8]
@@ -39,12 +39,12 @@ Attempt = Pixels | UserError
 
 
 def decode(content: bytes, framing: Framing) -> Pixels:
-    """Return an image file as uint8, framed, (height, width) if it is grey and (height, width, 3) if not.
+    """Decode and frame an image file: uint8 (height, width) if it is grey, otherwise (height, width, 3).
 
     Raises:
-        BadImageError: The bytes are no image, or one whose meaning in 8-bit grey or RGB is not certain: animated,
-            deeper than 8 bits, CMYK, transparent, or too small; or DICOM that is no radiograph or cannot be shown
-            (deepcovid/images/dicom.py).
+        BadImageError: The bytes are no image. Or it is not certain what the image is in 8-bit grey or RGB, because it
+            is animated, deeper than 8 bits, CMYK or transparent. Or it is too small, too large or a strip. Or it is
+            DICOM that is no radiograph or cannot be shown (deepcovid/images/dicom.py).
         MemoryError: There is no memory left.
     """
     with one_image():
@@ -61,9 +61,9 @@ def decode(content: bytes, framing: Framing) -> Pixels:
 
 @contextmanager
 def one_image() -> Iterator[None]:
-    """Raise whatever the block, which reads one image, raises as BadImageError, so that the others can go on.
+    """Turn an error of the block, which reads one image, into a BadImageError, so that other images can still be used.
 
-    Running out of memory is no fault of an image, since the sizes of all are bounded: MemoryError passes.
+    A MemoryError is not changed. It is not the fault of the image, because no image may be very large.
     """
     try:
         yield
@@ -73,13 +73,13 @@ def one_image() -> Iterator[None]:
         raise BadImageError("not an image that can be read; replace it by a PNG, JPEG or DICOM file") from None
     except Image.DecompressionBombError as error:
         raise BadImageError(f"not an image that can be read ({error}); save it smaller") from None
-    except Exception as error:  # on damaged bytes, Pillow's readers raise nearly anything
+    except Exception as error:  # on damaged bytes, Pillow's readers raise errors of any type
         reason = reason_of(error) or type(error).__name__
         raise BadImageError(f"damaged ({reason}); get the file again") from None
 
 
 def open_picture(content: bytes) -> ImageFile.ImageFile:
-    """Return an image file that is not DICOM, its header read and its pixels not yet."""
+    """Open an image file that is not DICOM. Its header is read, its pixels not yet."""
     return Image.open(io.BytesIO(content), formats=FORMATS)
 
 
@@ -110,7 +110,7 @@ def _check_kind(picture: Image.Image) -> None:
     tile_width, tile_height = (int(tags.get(tag, 1)) for tag in TILE)
     if tile_width * tile_height > MAX_PIXELS:
         raise BadImageError(f"tiles of {tile_width} x {tile_height} pixels, more than any radiograph; save it untiled")
-    # Pillow cuts 16-bit colour down to 8 without a word; its decoder's arguments tell.
+    # Pillow silently cuts 16-bit colour down to 8 bits. Only the arguments of its decoder show it.
     deep = any(";16" in str(tile.args) for tile in getattr(picture, "tile", []))
     if deep or picture.mode.startswith(("I", "F")):
         raise BadImageError(
@@ -140,9 +140,9 @@ def decoded_images(table: pd.DataFrame, raw: Path, quarantined: dict[str, str], 
     Args:
         table: The catalogue, originals before their copies.
         raw: Folder of the archives that it names.
-        quarantined: Filled with the images that cannot be used, by image_id, and why; they are not yielded, nor are
-            their copies.
-        framing: What is kept of an image, and at which size: `resize` or `resize_and_crop`.
+        quarantined: Is filled with the image_id of each image that cannot be used, and the reason. These images and
+            their copies are not yielded.
+        framing: Which part of an image is kept, and at which size: `resize` or `resize_and_crop`.
     """
     rows = as_rows(table)
     attempted = zip(rows, attempts(rows, raw, framing, cpu_count()), strict=True)
@@ -150,13 +150,13 @@ def decoded_images(table: pd.DataFrame, raw: Path, quarantined: dict[str, str], 
 
 
 def attempts(rows: Sequence[dict[str, str]], raw: Path, framing: Framing, threads: int) -> Iterator[Attempt]:
-    """Yield the pixels of each row of a catalogue, or why it has none that can be used.
+    """Yield for each row of a catalogue its pixels, or the error that says why they cannot be used.
 
     Args:
         rows: The rows.
-        raw: Folder of the archives that they name, each of which is opened once in a process.
-        framing: What is kept of an image, and at which size.
-        threads: How many images are decoded at a time.
+        raw: Folder of the archives that they name. Each archive is opened once per process.
+        framing: Which part of an image is kept, and at which size.
+        threads: Number of images that are decoded at a time.
     """
     archives = {name: _opened(raw / name) for name in dict.fromkeys(row["archive"] for row in rows)}
 
@@ -167,7 +167,7 @@ def attempts(rows: Sequence[dict[str, str]], raw: Path, framing: Framing, thread
             return error
 
     for start in range(0, len(rows), CHUNK):
-        # No threads are left while a chunk is used: see deepcovid/heads/prediction.py, `attempts`.
+        # All threads end before the chunk is yielded: see `attempts` in deepcovid/heads/prediction.py.
         with ThreadPoolExecutor(threads) as pool:
             made = list(pool.map(attempt, rows[start : start + CHUNK]))
         yield from made
@@ -179,12 +179,12 @@ def _opened(path: Path) -> Archive:
 
 
 @lru_cache
-def _opened_once(path: Path, _: tuple[int, int] | None) -> Archive:  # for as long as the file stays as it is
+def _opened_once(path: Path, _: tuple[int, int] | None) -> Archive:  # `_` differs once the file has changed
     return Archive(path)
 
 
 def usable(attempted: Iterable[tuple[dict[str, str], Attempt]], quarantined: dict[str, str]) -> Iterator[Row]:
-    """Yield the rows of a catalogue that can be used with their pixels; arguments are as for `decoded_images`."""
+    """Yield the usable rows of a catalogue with their pixels; `quarantined` is as for `decoded_images`."""
     for row, attempt in attempted:
         if isinstance(attempt, UserError):
             quarantined[row["image_id"]] = str(attempt)
@@ -198,7 +198,7 @@ def framed(table: pd.DataFrame, raw: Path, framing: Framing, size: int) -> Itera
     """Decode the images of a catalogue again and yield them, `size` at a time, (batch, side, side, 1 or 3).
 
     Raises:
-        UserError: An image cannot be used: the files are others than when the catalogue was made.
+        UserError: An image cannot be used, so the files have changed since the catalogue was made.
     """
     quarantined: dict[str, str] = {}
     images = (pixels for _, pixels in decoded_images(table, raw, quarantined, framing))
@@ -209,15 +209,15 @@ def framed(table: pd.DataFrame, raw: Path, framing: Framing, size: int) -> Itera
 
 
 def as_rows(table: pd.DataFrame) -> list[dict[str, str]]:
-    """Return the rows of a catalogue, each as a table of its columns."""
+    """Return the rows of a catalogue, each as a dict from column to value."""
     return [dict(zip(table.columns, values, strict=True)) for values in table.itertuples(index=False)]
 
 
 def write_images(rows: Iterable[Row], target: Path, size: int, channels: int = 1) -> pd.DataFrame:
     """Write the pixels of `rows` to `target`, uint8 (images, size, size, 1 or 3) as .npy, and return the rows.
 
-    Images are written as they come, so memory stays small whatever their number. They get `channels` or, if one has
-    more, 3.
+    Each image is written at once, so memory stays small whatever their number. All have `channels` channels, or 3 if
+    any image has 3.
     """
     columns: list[str] = []
     kept = []  # values alone, as a dict of each row takes several times as much

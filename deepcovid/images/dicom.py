@@ -1,4 +1,4 @@
-"""DICOM radiographs as a monitor shows them: rescaled, windowed, MONOCHROME1 turned round, 8 bits (DICOM PS3.3 C.11).
+"""DICOM radiographs as a monitor shows them: rescaled, windowed, MONOCHROME1 inverted, 8 bits (DICOM PS3.3 C.11).
 
 The transformations are pydicom's own.
 """
@@ -21,7 +21,7 @@ from deepcovid.errors import BadImageError, reason_of
 # Projection radiographs: computed and digital radiography, scanned film, single images of fluoroscopy.
 MODALITIES = ("CR", "DX", "RG", "RF")
 MAX_BITS = 16
-MAX_INFLATED = 2**28  # bytes of a deflated file; three times the largest radiograph
+MAX_INFLATED = 2**28  # bytes to which a deflated file may unpack: three times the largest radiograph
 VIEWS = {"LL": "L", "RL": "L"}  # left and right lateral, as the catalogue names them
 PER_YEAR = {"D": 365, "W": 52, "M": 12, "Y": 1}
 
@@ -35,7 +35,7 @@ def read(content: bytes, **options: Any) -> Dataset:
     """Return what a DICOM file holds; `options` are those of pydicom's dcmread.
 
     Raises:
-        BadImageError: It is deflated and would unpack to more than any radiograph.
+        BadImageError: The file is deflated and would unpack to more than any radiograph.
     """
     stream = io.BytesIO(content)
     read_preamble(stream, force=False)
@@ -49,9 +49,9 @@ def read(content: bytes, **options: Any) -> Dataset:
 
 
 def facts(content: bytes) -> dict[str, str]:
-    """Return view, patient_id, sex and age (years) as a file's header has them, blank where it does not.
+    """Return view, patient_id, sex and age (years) from a file's header; blank for what the header lacks.
 
-    A file that is not DICOM, or whose header cannot be read, has none.
+    The result is empty if the file is not DICOM, or if its header cannot be read.
     """
     if not is_dicom(content):
         return {}
@@ -66,22 +66,22 @@ def facts(content: bytes) -> dict[str, str]:
         }
     except MemoryError:
         raise
-    except Exception:  # on damaged bytes; decoding will say so
+    except Exception:  # damaged; decoding reports it
         return {}
 
 
 def _years(age: str) -> str:
-    """Return an age as the standard writes it (045Y, 030M) in years, blank where it is written otherwise."""
+    """Return an age in years, from the notation of the standard (045Y, 030M); blank if it is written otherwise."""
     number, unit = age[:-1], age[-1:]
     return str(int(number) // PER_YEAR[unit]) if number.isdecimal() and unit in PER_YEAR else ""
 
 
 def open_radiograph(content: bytes) -> Dataset:
-    """Return a DICOM file whose pixels can be shown, before they are decoded.
+    """Read a DICOM file and check that its pixels can be shown. They are not decoded yet.
 
     Raises:
-        BadImageError: It is no projection radiograph, has no pixels or several frames, is deeper than 16 bits, or is
-            compressed in a way for which no codec is installed.
+        BadImageError: The file is no projection radiograph, has no pixels or several frames, is deeper than 16 bits, or
+            is compressed in a way for which no codec is installed.
     """
     radiograph = read(content)
     modality = radiograph.get("Modality") or "none"
@@ -115,15 +115,15 @@ def _codecs(decoder: Decoder) -> str:
 
 
 def shown(radiograph: Dataset) -> NDArray[np.uint8]:
-    """Return the pixels of a radiograph, (rows, columns) or (rows, columns, 3), as they are to be shown.
+    """Return the pixels of a radiograph as they are to be shown, uint8 (rows, columns) or (rows, columns, 3).
 
-    Grey: modality LUT or rescale; then the VOI LUT, or the first window, or the range of the values; MONOCHROME1
-    turned round, so that higher is whiter; padding black, whatever its value. Colour: RGB, whatever colours the file is
-    written in.
+    In a grey image the stored values first go through the modality LUT or the rescaling. Then the VOI LUT is applied,
+    or else the first window, or else the range of the values becomes black to white. MONOCHROME1 is inverted, so that
+    higher is whiter. Padding becomes black, whatever its value. A colour image becomes RGB, whatever its colour space.
 
     Raises:
-        BadImageError: Colours of a palette or of more than 8 bits; compressed pixels that cannot be decoded; a window
-            or a slope that shows nothing; nothing but padding.
+        BadImageError: The colours are of a palette or have more than 8 bits. Or the pixels cannot be decoded. Or the
+            window or the slope shows nothing. Or there is only padding.
     """
     try:
         stored = pixel_array(radiograph)
@@ -152,7 +152,7 @@ def shown(radiograph: Dataset) -> NDArray[np.uint8]:
 
 
 def _padding(stored: NDArray[Any], radiograph: Dataset) -> NDArray[np.bool_]:
-    """Return which pixels are there to fill the rectangle and are no part of the image (PS3.3 C.7.5.1.1.2)."""
+    """Return which pixels only fill the rectangle and are no part of the image (PS3.3 C.7.5.1.1.2)."""
     value = radiograph.get("PixelPaddingValue")
     if value is None:
         return np.zeros(stored.shape, dtype=bool)
@@ -162,7 +162,7 @@ def _padding(stored: NDArray[Any], radiograph: Dataset) -> NDArray[np.bool_]:
 
 
 def _shown_levels(stored: NDArray[np.int64], radiograph: Dataset) -> NDArray[np.float64]:
-    """Return what each stored value is shown as, 0 (lowest) to 1."""
+    """Return the level at which each stored value is shown, 0 (lowest) to 1 (highest)."""
     if radiograph.get("RescaleSlope") == 0:
         raise BadImageError("DICOM with RescaleSlope 0, which makes every value alike; export it with a slope")
     values = apply_modality_lut(stored, radiograph)
@@ -177,7 +177,7 @@ def _shown_levels(stored: NDArray[np.int64], radiograph: Dataset) -> NDArray[np.
 def _windowed(values: NDArray[Any], radiograph: Dataset) -> NDArray[np.float64]:
     try:
         with np.errstate(over="ignore"):
-            # What pydicom shows the lowest and the highest of all values as; with a falling slope, low is above high.
+            # What pydicom makes of the lowest and the highest possible value. If the slope falls, low is above high.
             low, high = apply_windowing(np.array([-np.inf, np.inf]), radiograph)
             return (apply_windowing(values, radiograph) - low) / (high - low)
     except ValueError as error:
@@ -187,8 +187,8 @@ def _windowed(values: NDArray[Any], radiograph: Dataset) -> NDArray[np.float64]:
 def _looked_up(values: NDArray[Any], radiograph: Dataset) -> NDArray[np.float64]:
     item = radiograph.VOILUTSequence[0]
     entries, first, bits = item.LUTDescriptor
-    # pydicom counts places in the table in the type of its entries; wider ones, and values inside the table, keep that
-    # from running over.
+    # pydicom computes places in the table in the integer type of its entries. Wider entries, and values that are inside
+    # the table, prevent an overflow.
     item.LUTDescriptor = [entries, first, MAX_BITS]
     inside = np.clip(np.rint(values), first, first + (entries or 2**16) - 1).astype(np.int64)
     return apply_voi(inside, radiograph) / (2**bits - 1)

@@ -1,7 +1,7 @@
 """The images of a catalogue and copies of them, made in shards (deepcovid/passes).
 
-What comes of a row is an image, or why it has none, and its copies: a table with the columns place (of the row in the
-catalogue), image_id, reason (blank if there is an image) and pixels.
+A row of the catalogue gives an image and its copies, or the reason why it has none. The result is an array with the
+fields place (of the row in the catalogue), image_id, reason (blank if there is an image) and pixels (black if not).
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -32,8 +32,8 @@ class ImagePass(NamedTuple):
         raw: Folder of the archives that it names.
         size: Side of the images, pixels.
         augment: How copies are made.
-        splits: Whose COVID originals get copies.
-        threads: How many images a process decodes at a time.
+        splits: The splits whose COVID originals get copies.
+        threads: Number of images that a process decodes at a time.
     """
 
     table: Known
@@ -46,12 +46,12 @@ class ImagePass(NamedTuple):
 
     @property
     def batch_size(self) -> int:
-        """How many rows are taken at a time."""
+        """How many rows are processed at a time."""
         return 32
 
     def __call__(self, start: int, stop: int) -> NDArray[Any]:
-        """Return what comes of the rows from `start` to before `stop`."""
-        torch.set_num_threads(1)  # one small image at a time
+        """Return the images and copies of the rows from `start` to before `stop`."""
+        torch.set_num_threads(1)  # copies are made of one small image at a time
         rows, framing = as_rows(_read(self.table)[start:stop]), resize_and_crop(self.size)
         names: list[tuple[int, str, str]] = []
         images = []
@@ -74,13 +74,13 @@ class ImagePass(NamedTuple):
 def made(
     table: pd.DataFrame, parts: Iterable[NDArray[Any]], copies_of: Collection[str], *, images: bool = True
 ) -> Iterator[tuple[dict[str, str], Attempt]]:
-    """Yield rows with their images or why they have none, each followed by its copies.
+    """Yield each row with its image, or with the error that says why it has none, followed by its copies.
 
     Args:
         table: The catalogue.
-        parts: What an `ImagePass` returned for its rows.
+        parts: The results of an `ImagePass` over the catalogue.
         copies_of: The splits whose copies are wanted.
-        images: Whether the rows of the catalogue are wanted too.
+        images: Whether the catalogue's own rows are wanted too, and not only the copies.
     """
     for part in parts:
         first, last = part["place"][[0, -1]]

@@ -1,8 +1,8 @@
-"""Masks of what an image shows, framed as the pipeline frames the image: lesions and lungs.
+"""Masks of lesions and of lungs, framed in the same way as their images.
 
-Lesions come from the data set's own archive, where the catalogue names a mask. Lungs are known of images of
-covid-chestxray-dataset: drawn by hand (V7 Labs, as the package torchxrayvision ships them), or else by a net (lungVAE,
-Selvan et al. 2020) in the data set's own archive.
+Lesion masks are in the data set's own archive, where the catalogue names them. Lung masks exist only for images of
+covid-chestxray-dataset. If there is a mask that was drawn by hand, it is used (V7 Labs, in the package
+torchxrayvision). Otherwise the mask is one by a net (lungVAE, Selvan et al. 2020), from the data set's own archive.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ ARCHIVE = "covid-chestxray-dataset-master.zip"
 SOURCE = "covid-chestxray-dataset"
 FOLDER, ENDING = "annotations/lungVAE-masks", "_mask.png"
 
-SLACK = 1.02  # by which width over height of a mask may be off, as images are reduced to whole pixels
+SLACK = 1.02  # factor by which width over height of a mask may be off, since sizes are whole pixels
 
 Mask = NDArray[np.bool_]
 Places = dict[str, tuple[str, str]]
@@ -38,7 +38,7 @@ def lesion_masks(raw: Path, rows: pd.DataFrame, image_size: int) -> list[Mask | 
 def lung_masks(raw: Path, rows: pd.DataFrame, places: Places, image_size: int) -> list[Mask | None]:
     """Return the lung mask of each catalogue row, or None where there is none: see `_read`.
 
-    A mask that is empty is left out too.
+    An empty mask is left out too.
 
     Args:
         raw: Folder of the archives of the images.
@@ -55,12 +55,12 @@ def lung_masks(raw: Path, rows: pd.DataFrame, places: Places, image_size: int) -
 
 
 def lung_places(raw: Path, by_hand: Path) -> Places:
-    """Return where lung masks are: an archive and a name in it, by the name of their image.
+    """Return where each lung mask is, by the name of its image: the archive, and the mask's name in it.
 
     Args:
-        raw: Folder with the archive of covid-chestxray-dataset, whose masks go by the image's name without its ending.
-            There need not be one, and it may be an edition without annotations.
-        by_hand: The archive of masks that were drawn by hand, which go by the image's whole name.
+        raw: Folder with the archive of covid-chestxray-dataset. Its masks have the image's name without the ending.
+            The archive may be missing, or be an edition without annotations.
+        by_hand: The archive of masks that were drawn by hand. They have the image's name with its ending.
     """
     found: Places = {}
     if (raw / ARCHIVE).is_file():
@@ -75,20 +75,19 @@ def lung_places(raw: Path, by_hand: Path) -> Places:
 def _read(
     raw: Path, rows: pd.DataFrame, places: Iterable[tuple[str, str]], image_size: int, *, empty: bool = True
 ) -> list[Mask | None]:
-    """Return one mask a row, (image_size, image_size), true where it is white, or None where its name is blank.
+    """Return one mask per row, (image_size, image_size), true where it is white, or None if its name is blank.
 
-    A mask that cannot be used is None too, with a warning: it cannot be read, is in colour, or is of another shape than
-    its image.
+    If a mask cannot be read, is in colour or has another shape than its image, a warning is printed and it is None.
 
     Args:
         raw: Folder of the archives.
         rows: Catalogue rows.
         places: Archive (in `raw`, or a whole path) and name of each row's mask.
         image_size: Side of the images that nets are shown, pixels.
-        empty: Whether a mask may have nothing marked.
+        empty: Whether a mask with nothing marked is allowed. If not, it is None too, with a warning.
 
     Raises:
-        UserError: An image cannot be read, or is another file than the catalogue knows.
+        UserError: An image cannot be read, or is not the file that the catalogue knows.
     """
     masks: list[Mask | None] = []
     with ExitStack() as stack:
@@ -125,8 +124,8 @@ def _size(content: bytes) -> tuple[int, int]:
 def framed_mask(content: bytes, size: tuple[int, int], image_size: int) -> Mask:
     """Return a mask as (image_size, image_size), framed as the pipeline frames an image of `size` (width, height).
 
-    The mask may be of another size than the image, whose edition may be a reduced one. White may be 1 or 255: all that
-    is brighter than half of the brightest pixel is white.
+    The mask may be larger or smaller than the image, because some editions hold reduced images. White may be stored as
+    1 or as 255, so every pixel brighter than half of the brightest one counts as white.
 
     Raises:
         BadImageError: The bytes are no image, or one in colour, or the mask is of another shape than the image.

@@ -1,4 +1,4 @@
-"""The sentence that the console and the pages say about images that cannot be used."""
+"""The sentence about images that cannot be used, for the console and the pages."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ SHOWN = 3  # images that are named
 
 
 def put_aside(quarantined: Mapping[str, str], dataset: str) -> str:
-    """Return a sentence on the images of a data set that were put aside, with the reasons of the first.
+    """Return a sentence on the images of a data set that were put aside, with the reasons for the first few.
 
     Args:
         quarantined: Reasons by image_id, as `deepcovid.images.decoding.decoded_images` collects them.

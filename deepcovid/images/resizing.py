@@ -11,9 +11,9 @@ Framing = Callable[[Image.Image], Image.Image]
 
 
 def resize(size: int) -> Framing:
-    """Return the framing that brings an image's short side to `size` pixels and keeps its proportions.
+    """Return the framing that resizes an image's short side to `size` pixels and keeps its proportions.
 
-    It gives what torchvision's `Resize` gives; torchvision takes seconds to import.
+    It gives the same pixels as torchvision's `Resize`. torchvision is not used because it takes seconds to import.
     """
 
     def framing(picture: Image.Image) -> Image.Image:
@@ -26,9 +26,9 @@ def resize(size: int) -> Framing:
 
 
 def resize_and_crop(size: int) -> Framing:
-    """Return the framing of what nets are shown: as `resize`, then the centred square of `size` x `size` pixels.
+    """Return the framing of images for nets: like `resize`, then a centred square of `size` x `size` pixels is cut out.
 
-    It gives what torchvision's `Resize` and `CenterCrop` give.
+    It gives the same pixels as torchvision's `Resize` and `CenterCrop`.
     """
 
     def framing(picture: Image.Image) -> Image.Image:
@@ -40,10 +40,10 @@ def resize_and_crop(size: int) -> Framing:
 
 
 def saved_alike(short_side: int, framing: Framing) -> Framing:
-    """Return the framing that first evens out how images were stored, as far as that can be done.
+    """Return a framing that first removes differences in how images were stored, as far as possible.
 
-    An image whose short side is longer than `short_side` pixels is reduced to it, a smaller one stays as it is; each is
-    then saved as JPEG, in Pillow's standard quality, and read again; then comes `framing`.
+    If an image's short side is longer than `short_side` pixels, it is reduced to that; smaller images keep their size.
+    Each image is then saved as JPEG, in Pillow's standard quality, and read again. Then `framing` is applied.
     """
 
     def equalise(picture: Image.Image) -> Image.Image:
@@ -56,7 +56,7 @@ def saved_alike(short_side: int, framing: Framing) -> Framing:
 
 
 def resized(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Return square images as uint8 (images, size, size, channels); those of that size stay as they are.
+    """Resize square images to uint8 (images, size, size, channels). Images of that size stay as they are.
 
     Args:
         images: uint8 (images, side, side, 1 or 3).

@@ -15,7 +15,7 @@ Pixels = NDArray[np.uint8]
 
 
 def uncropped(table: pd.DataFrame, raw: Path, cropped: Pixels, generated: bool) -> list[Pixels]:
-    """Return the images of a catalogue with their short side at the size of `cropped` and their long side whole.
+    """Return the images of a catalogue, resized so that the short side is as in `cropped`, with the long side whole.
 
     Args:
         table: The catalogue.
@@ -28,7 +28,7 @@ def uncropped(table: pd.DataFrame, raw: Path, cropped: Pixels, generated: bool) 
         One array per image, uint8 (height, width, 1 or 3), all with the same number of channels.
 
     Raises:
-        UserError: An image could be read when the array was made and cannot be now.
+        UserError: An image cannot be read any more, although it could when `cropped` was made.
     """
     here = catalogue.copies(table) & generated
     unreadable: dict[str, str] = {}
@@ -41,6 +41,6 @@ def uncropped(table: pd.DataFrame, raw: Path, cropped: Pixels, generated: bool) 
         np.asarray(pixels) if own else np.atleast_3d(found[name])
         for name, own, pixels in zip(table["image_id"], here, cropped, strict=True)
     ]
-    # An image may be coloured at its margin only, so the array does not say how many channels there are.
+    # An image may be coloured at its margin only, so `cropped` does not show how many channels are needed.
     channels = max(image.shape[2] for image in images)
     return [np.broadcast_to(image, (*image.shape[:2], channels)) for image in images]

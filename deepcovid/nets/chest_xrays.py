@@ -1,11 +1,11 @@
 """torchxrayvision's DenseNet-121, which was trained on chest X-rays (Cohen et al. 2022, MIDL; Apache-2.0).
 
-Its layers are those of torchvision's DenseNet-121 and have the same names, but it takes one channel and tells findings
-instead of ImageNet's classes. torchxrayvision is not imported for it: the import switches off Python's warnings
-everywhere.
+Its layers are those of torchvision's DenseNet-121 and have the same names. But it takes images of one channel, and its
+outputs are findings instead of ImageNet's classes. We build it without importing torchxrayvision, because that import
+switches off Python's warnings everywhere.
 
-CheXpert is among the collections that its published weights were trained on, and the paper's images without COVID-19
-are CheXpert's. The net may thus have seen test images before.
+Its published weights were trained on several collections, among them CheXpert. The paper's images without COVID-19 are
+from CheXpert too. So the net may have seen test images before.
 """
 
 import torch
@@ -15,7 +15,7 @@ from torchvision.models import DenseNet
 from deepcovid.images.transform import MEAN, STD
 
 NAME = "xrv_densenet121"
-CUT_OFFS = "op_threshs"  # of the findings; torchxrayvision keeps them in the state dict beside the weights
+CUT_OFFS = "op_threshs"  # cut-offs of the findings, which torchxrayvision keeps in the state dict
 _COMMAND = (
     'python -c "import torchxrayvision as xrv, safetensors.torch as arrays; '
     "arrays.save_file(xrv.models.DenseNet(weights='densenet121-res224-all').state_dict(), "
@@ -30,13 +30,13 @@ REMEDY = (
 
 
 class ChestXrayNet(DenseNet):  # type: ignore[misc]
-    """torchxrayvision's net, which takes the images that all nets are given here, (batch, 3, side, side).
+    """torchxrayvision's net, adapted to take the same images as all other nets here, (batch, 3, side, side).
 
-    torchxrayvision brings images to 224 x 224 pixels, the size that it was trained on. Here it sees the size it is
-    given, as the other nets do.
+    torchxrayvision resizes images to 224 x 224 pixels, the size of its training images. Here, as with the other nets,
+    images keep the size of the data set.
 
     Attributes:
-        CLASSES: How many findings its last layer tells apart.
+        CLASSES: Number of findings that its last layer gives.
     """
 
     CLASSES = 18
@@ -44,18 +44,19 @@ class ChestXrayNet(DenseNet):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__(num_classes=self.CLASSES)
         first = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
-        nn.init.kaiming_normal_(first.weight)  # as both packages draw it
+        nn.init.kaiming_normal_(first.weight)  # both packages initialise it like this
         self.features.conv0 = first
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return a number for each finding, (batch, 18)."""
+        """Return one number per finding, (batch, 18)."""
         return super().forward(grey_levels(images))
 
 
 def grey_levels(images: Tensor) -> Tensor:
-    """Return images (batch, 3, side, side) as the net was trained on them: (batch, 1, side, side), -1024 to 1024.
+    """Convert images (batch, 3, side, side) to what the net was trained on: (batch, 1, side, side), -1024 to 1024.
 
-    They come with ImageNet's mean and deviation taken out, which are put back. Black becomes -1024 and white 1024.
+    The images are normalised by ImageNet's mean and standard deviation, which is undone first. Black becomes -1024
+    and white 1024.
     """
     mean, deviation = (torch.tensor(values, device=images.device).reshape(3, 1, 1) for values in (MEAN, STD))
     shares = (images * deviation + mean).mean(1, keepdim=True)  # 0..1, in single precision

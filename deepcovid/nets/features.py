@@ -21,13 +21,13 @@ from deepcovid.nets.trunks import read_state, trunk
 from deepcovid.settings.analyses import FeatureSettings
 
 Item = TypeVar("Item")
-View = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]  # from a batch of images to another one
+View = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]  # turns a batch of images into another batch
 
 
 def normalised(pixels: Tensor) -> Tensor:
     """Return uint8 images (batch, side, side, 1 or 3) as the net's input: float32 (batch, 3, side, side).
 
-    Channels come last in memory.
+    The memory format is channels-last.
     """
     mean, std = _mean_and_std(pixels.device)
     return pixels.float().div_(255).sub(mean).div_(std).permute(0, 3, 1, 2)
@@ -35,7 +35,7 @@ def normalised(pixels: Tensor) -> Tensor:
 
 @lru_cache
 def _mean_and_std(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return ImageNet's, (3) each. They are kept on the device: CUDA waits for all its work to end at each copy."""
+    """Return the mean and deviation of ImageNet's channels, (3) each. Copying them for each batch makes CUDA wait."""
     with torch.inference_mode(False):  # tensors for every use, whoever asks first
         return torch.tensor(MEAN, device=device), torch.tensor(STD, device=device)
 
@@ -43,7 +43,9 @@ def _mean_and_std(device: torch.device) -> tuple[Tensor, Tensor]:
 def extract(
     net: nn.Module, batches: Iterable[NDArray[np.uint8]], settings: FeatureSettings
 ) -> Iterator[NDArray[np.float32]]:
-    """Yield features batch by batch, float32 (batch, features); memory does not grow with the number of images.
+    """Yield features batch by batch, float32 (batch, features).
+
+    Memory does not grow with the number of images.
 
     A batch is yielded when the next one has been handed to the device, so that CUDA does not wait for the caller.
 
@@ -53,7 +55,7 @@ def extract(
         settings: Device and precision.
 
     Raises:
-        UserError: The device is not there, or has too little memory for a batch.
+        UserError: The device does not exist, or has too little memory for a batch.
     """
     keep_large_buffers()
     net, device, dtype = on_device(net, settings)
@@ -63,7 +65,7 @@ def extract(
             with torch.inference_mode():
                 pixels = torch.from_numpy(batch)
                 if device.type == "cuda":
-                    pixels = pixels.pin_memory()  # without it, the copy does not run beside other work
+                    pixels = pixels.pin_memory()  # only a copy from pinned memory can overlap with other work
                 images = normalised(pixels.to(device, non_blocking=True))
                 features = net(images.to(dtype)).flatten(1).float()
         except torch.OutOfMemoryError:
@@ -76,12 +78,12 @@ def extract(
 
 
 def on_device(net: nn.Module, settings: FeatureSettings) -> tuple[nn.Module, torch.device, torch.dtype]:
-    """Return the net, moved to the settings' device and precision, channels last, with that device and type.
+    """Return the net on the settings' device and in their precision, with that device and the type of its weights.
 
-    Weights are turned into bf16 once. Autocast would turn those of a frozen net anew in every batch.
+    Under bf16 the weights are converted once. Autocast would convert those of a frozen net again for every batch.
 
     Raises:
-        UserError: The device is not there.
+        UserError: The device does not exist.
     """
     device = choose_device(settings.device)
     dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
@@ -90,12 +92,15 @@ def on_device(net: nn.Module, settings: FeatureSettings) -> tuple[nn.Module, tor
 
 
 def same_bytes() -> None:
-    """Tell CUDA to give the same bytes on every run, in the precision that was asked for."""
+    """Let CUDA give the same bytes on every run, in the precision that was asked for (TF32 would be less)."""
     torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
 
 
 def ahead(items: Iterable[Item]) -> Generator[Item]:
-    """Yield the items; while one is used, the next one is made in a thread, so it must not overwrite the one before."""
+    """Yield the items. While the caller uses one item, a thread makes the next one.
+
+    So making an item must not overwrite the item before it.
+    """
     iterator, end = iter(items), object()
     with ThreadPoolExecutor(1) as pool:
         waiting: Future[Any] = pool.submit(next, iterator, end)
@@ -108,13 +113,15 @@ class FeaturePass(NamedTuple):
     """A pass of a frozen net over images, for `deepcovid.passes`: features, float32 (images, features).
 
     Attributes:
-        weights: The net, as `deepcovid.nets.trunks.write_state` wrote it.
-        pixels: The images, uint8 (images, side, side, 1 or 3).
-        rows: How many images there are.
+        weights: File of the net, written by `deepcovid.nets.trunks.write_state`.
+        pixels: File of the images, uint8 (images, side, side, 1 or 3).
+        rows: Number of images.
         settings: Device, precision and batch size.
-        threads: On how many threads torch works on a CPU. The last bits depend on it, so it is the same everywhere.
-        wanted: Which images the net is to see (images); None for all. A batch has those among as many rows.
-        view: What it sees in place of a batch of images; None for the images as they are.
+        threads: Number of torch's threads on a CPU. The last bits of a feature depend on it, so all workers use the
+            same number.
+        wanted: (images), true for each image that the net is to see; None for all. Batches are cut before the other
+            images are left out, so some may be smaller.
+        view: Function that changes a batch of images before the net sees it; None for no change.
     """
 
     weights: Known
@@ -134,10 +141,10 @@ class FeaturePass(NamedTuple):
         """Return the features of the images from `start` to before `stop`.
 
         Raises:
-            UserError: As `extract`; or weights or pixels are not what they were.
+            UserError: See `extract`. Also if the file of the weights or of the pixels has changed.
         """
         net = net_in_worker(self.weights, self.settings, self.threads)
-        with closing(ahead(self._batches(start, stop))) as images:  # its thread ends here, whatever is raised
+        with closing(ahead(self._batches(start, stop))) as images:  # ends its thread, even on an error
             features = list(extract(net, images, self.settings))
         return np.concatenate(features) if features else np.empty(0, np.float32)
 
@@ -151,10 +158,10 @@ class FeaturePass(NamedTuple):
 
 
 def net_in_worker(weights: Known, settings: FeatureSettings, threads: int) -> nn.Module:
-    """Return a net for `extract` in a process that runs passes, in which torch then works on so many threads.
+    """Return a net for `extract` in a worker process, and set the number of torch's threads there.
 
     Raises:
-        UserError: The weights are not what they were.
+        UserError: The file of the weights has changed.
     """
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
@@ -163,15 +170,15 @@ def net_in_worker(weights: Known, settings: FeatureSettings, threads: int) -> nn
 
 @lru_cache(maxsize=1)
 def _net(weights: Known, settings: FeatureSettings) -> nn.Module:
-    """Return a net, built once in a process; `extract` turns its weights into those of the settings' precision."""
+    """Return a net, built once per process. It is cached by `settings` too, as `extract` changes its precision."""
     return trunk(*read_state(weights.checked()))
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device called `name`; `auto` is CUDA where there is one.
+    """Return the device called `name`; `auto` is CUDA if available, otherwise the CPU.
 
     Raises:
-        UserError: CUDA was asked for and is not there.
+        UserError: CUDA was asked for, but is not available.
     """
     available = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
@@ -183,7 +190,10 @@ def choose_device(name: str) -> torch.device:
 
 
 def keep_large_buffers() -> None:
-    """Tell glibc to keep freed buffers; otherwise each batch's activations are faulted in again (10-25 % slower)."""
+    """Tell glibc to keep freed memory for the next batch.
+
+    Otherwise the memory goes back to the system, and getting it again for each batch makes passes 10-25 % slower.
+    """
     if sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc has it, musl does not
         if mallopt:

@@ -1,4 +1,4 @@
-"""Frozen nets without their last layer: torchvision's architectures, and those of OTHERS."""
+"""Frozen nets without their last layer: torchvision's architectures, and the nets in OTHERS."""
 
 from pathlib import Path
 
@@ -20,14 +20,14 @@ OTHERS = {chest_xrays.NAME: chest_xrays.ChestXrayNet}  # nets that torchvision d
 
 
 def build(model: str) -> nn.Module:
-    """Return the architecture `model`, with its own last layer and weights as its code sets them."""
+    """Return the architecture `model` with its own last layer, and with the initial weights that its code sets."""
     net = OTHERS[model]() if model in OTHERS else torchvision.models.get_model(model, weights=None)
     assert isinstance(net, nn.Module)
     return net
 
 
 def classes_of(model: str) -> int:
-    """Return how many classes a net's own last layer has: ImageNet's 1,000, or those of a net of OTHERS."""
+    """Return the number of classes of a net's own last layer: ImageNet's 1,000, or what a net in OTHERS has."""
     return OTHERS[model].CLASSES if model in OTHERS else CLASSES
 
 
@@ -45,15 +45,16 @@ def trunk(model: str, state: State) -> nn.Module:
 
 
 def check_line(model: str, line: Net) -> int:
-    """Check what a net's line in the zoo says of it, and return how many features the net gives.
+    """Check that a net's line in the zoo is right, and return the net's number of features.
 
-    The net is built and run on torch's device `meta`, which knows the shapes of tensors and no numbers. That takes a
-    fraction of a second and draws no random number. The images are of the side that the net was made for; whether it
-    takes those of a data set is for `check_size` to say.
+    The net is built and run on torch's device `meta`, where tensors have shapes but no values. This takes a fraction
+    of a second and draws no random numbers. The test images have the side that the net was made for; `check_size`
+    checks the image size of a data set.
 
     Raises:
-        UserError: There is no such net; a submodule that the line names is not there; the last layer does not give the
-            net's classes; the net without it does not give features; or the last stage's output has no places.
+        UserError: There is no such net, or its line is wrong: a submodule that it names does not exist, the last layer
+            does not give the net's classes, the net does not give features without it, or the last stage's output has
+            only one place (or is no map at all).
     """
     classes = classes_of(model)
     if model not in (*torchvision.models.list_models(), *OTHERS):
@@ -89,10 +90,10 @@ def check_line(model: str, line: Net) -> int:
 
 
 def check_size(model: str, size: int) -> None:
-    """Check that a net of the zoo takes images of `size` x `size` pixels, on the device `meta` like `check_line`.
+    """Check that a net of the zoo can take images of `size` x `size` pixels; like `check_line`, on the device `meta`.
 
     Raises:
-        UserError: Its line is wrong; or it does not take them, or leaves no places of them in the last stage's output.
+        UserError: The net's line is wrong, the net cannot take such images, or its last stage leaves only one place.
     """
     check_line(model, NETS[model])
     stage, remedy = NETS[model].last_stage, "choose another image_size, or leave the net out of models"
@@ -112,7 +113,10 @@ def check_size(model: str, size: int) -> None:
 
 
 def _shapes(net: nn.Module, names: set[str], images: Tensor) -> dict[str, tuple[torch.Size, torch.Size]]:
-    """Run the net and return the shapes of what some of its layers take and give, of those that give tensors."""
+    """Run the net and return the shapes of the input and the output of each named layer.
+
+    A layer that does not run, or does not give a tensor, is left out.
+    """
     seen: dict[str, tuple[torch.Size, torch.Size]] = {}
 
     def record(name: str) -> None:
@@ -138,13 +142,13 @@ def _wrong(model: str, field: str, name: str, why: str) -> UserError:
 
 
 def _dims(shape: torch.Size) -> str:
-    """Return a shape in words, without the batch."""
+    """Return a shape in words, without the batch dimension."""
     return f"{' x '.join(map(str, shape[1:]))} numbers an image"
 
 
 def write_state(path: Path, model: str, state: State) -> None:
-    """Write a state dict as safetensors that names its net."""
-    # Not save_file: its error on a full disk is no OSError.
+    """Write a state dict to a safetensors file, with the net's name in its metadata."""
+    # save_file is not used: on a full disk its error is not an OSError.
     path.write_bytes(save({name: value.contiguous() for name, value in state.items()}, metadata={"model": model}))
 
 
@@ -152,7 +156,7 @@ def read_state(path: Path) -> tuple[str, State]:
     """Return the net's name and the state dict that `write_state` wrote.
 
     Raises:
-        UserError: The file is missing or damaged, or its tensors are not those of the net that it names.
+        UserError: The file is missing or damaged, names an unknown net, or has other tensors than the net it names.
     """
     try:
         with safe_open(path, "pt") as file:

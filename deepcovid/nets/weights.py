@@ -1,4 +1,7 @@
-"""A net's weights: those that its authors published, a file, or seeded random ones brought to order one."""
+"""A net's weights: published by its authors, read from a file, or random with a seed.
+
+Random weights are scaled so that features are of order one.
+"""
 
 import re
 from collections.abc import Sequence
@@ -17,10 +20,10 @@ from deepcovid.nets.trunks import State, build
 
 
 def published_file(model: str, editions: dict[str, str], mirrors: Sequence[Path]) -> RemoteFile:
-    """Return where the weights are that the authors of `model` published.
+    """Return where to get the weights that the authors of `model` published.
 
-    They are torchvision's ImageNet weights. Those of the net for chest X-rays are published in no form that is loaded
-    here, so that one of `mirrors` must have its state dict, as a .safetensors or a .pth file.
+    For torchvision's nets these are the ImageNet weights. The net for chest X-rays is published only as a pickled net,
+    which is never loaded here. So one of `mirrors` must have its state dict, as a .safetensors or a .pth file.
 
     Args:
         model: Architecture.
@@ -28,7 +31,7 @@ def published_file(model: str, editions: dict[str, str], mirrors: Sequence[Path]
         mirrors: Folders to look in.
 
     Raises:
-        UserError: One of the mirrors is no folder.
+        UserError: One of the mirrors is not a folder.
     """
     if model == chest_xrays.NAME:
         arrays, plain = f"weights/{model}.safetensors", f"weights/{model}.pth"
@@ -48,7 +51,10 @@ def published_file(model: str, editions: dict[str, str], mirrors: Sequence[Path]
 
 
 def file_in(folder: Path, model: str) -> Path:
-    """Return the file of `model` in a folder of weights; the .pth file where there is none, for the error to name."""
+    """Return the path of `model`'s file in a folder of weights.
+
+    Without a .safetensors file this is the .pth file's path, whether it exists or not. An error can then name it.
+    """
     arrays = folder / f"{model}.safetensors"
     return arrays if arrays.is_file() else folder / f"{model}.pth"
 
@@ -57,8 +63,8 @@ def load(path: Path, model: str) -> State:
     """Return the state dict in a .pth or .safetensors file, checked against the architecture.
 
     Raises:
-        UserError: The file is missing, holds code or something else than a state dict, is of another architecture, or
-            holds a weight that is no number.
+        UserError: The file is missing, holds code or anything else but a state dict, is of another architecture, or
+            has a weight that is not a finite number.
     """
     loaded = _load_plain(path, model)
     if not isinstance(loaded, dict) or not all(
@@ -87,7 +93,7 @@ def _load_plain(path: Path, model: str) -> Any:
         raise UserError(f"{path}: no such weight file; {remedy}") from None
     except PermissionError:
         raise
-    except Exception as error:  # on bytes that are no state dict, the readers raise nearly anything
+    except Exception as error:  # if the bytes are no state dict, the readers raise errors of any type
         remedy = own or "save the net's state_dict() or get the file again"
         raise UserError(
             f"{path}: no weight file, a damaged one, or one that holds code or objects, which are never loaded "
@@ -96,22 +102,22 @@ def _load_plain(path: Path, model: str) -> Any:
 
 
 def _current_name(key: str) -> str:
-    """Return the present name of a DenseNet layer; torchvision's own files are older than its code."""
+    """Return today's name of a DenseNet layer. torchvision's files of weights use older names than its code."""
     return re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])", r"\1\2", key)
 
 
 def random_state(model: str, seed: int, images: Tensor) -> State:
-    """Return random weights under which the features of `images` are of order one.
+    """Return random weights that give features of order one on `images`.
 
-    Weights are drawn as torchvision draws them. Then every channel is brought to mean 0 and deviation 1 over `images`
-    before its activation (data-dependent initialisation, Krahenbuhl et al. 2016): by BatchNorm's statistics, or where a
-    net has none, by the weights and biases of each layer in turn. Without that, SqueezeNet's features hardly vary from
-    image to image.
+    Weights are first drawn as torchvision draws them. Then each channel gets mean 0 and standard deviation 1 over
+    `images`, before its activation (data-dependent initialisation, Krahenbuhl et al. 2016). If the net has BatchNorm,
+    its running statistics do this. Otherwise the weights and biases of each layer are changed in turn. Without this
+    step, SqueezeNet's features hardly vary from image to image.
 
     Args:
         model: Architecture.
         seed: Seed of the draw.
-        images: (batch, 3, side, side), as the net sees them.
+        images: (batch, 3, side, side), normalised as for the net.
     """
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
         torch.manual_seed(seed)
@@ -131,7 +137,7 @@ def random_state(model: str, seed: int, images: Tensor) -> State:
 
 
 def _standardise(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-    """Change a layer so that each channel of its output has mean 0 and deviation 1; return that output."""
+    """Change a layer so that each channel of its output has mean 0 and standard deviation 1; return that output."""
     assert isinstance(module, nn.Conv2d | nn.Linear)
     over = (0, 2, 3) if isinstance(module, nn.Conv2d) else (0,)
     mean, deviation = output.mean(over, keepdim=True), output.std(over, keepdim=True)

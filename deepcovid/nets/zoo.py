@@ -1,15 +1,15 @@
-"""The nets the pipeline knows, by torchvision's name. Adding one is adding a line; tests/test_zoo.py checks it.
+"""The nets that the pipeline knows, by torchvision's name. To add a net, add a line; tests/test_zoo.py checks it.
 
-Nets that torchvision does not have are classes of ours; `OTHERS` in trunks.py names them.
+Nets that torchvision does not have are our own classes; `OTHERS` in trunks.py names them.
 
-The stages track a net's line in the resolved parameters instead of this file's code, so that adding one makes nothing
-stale.
+Stages do not track the code of this file. They track their nets' lines in the resolved parameters, so a new line makes
+no result stale.
 """
 
 from deepcovid.settings.analyses import Net
 
-# The paper trains the first four; its introduction says DenseNet-161 where its experiments say DenseNet-121, and it
-# does not say which SqueezeNet, so those are options.
+# The paper trains the first four. Its introduction says DenseNet-161, but its experiments say DenseNet-121. It does not
+# say which version of SqueezeNet it used. So the alternatives are here too.
 NETS = {
     "resnet18": Net(title="ResNet18", last_layer="fc", last_stage="layer4"),
     "resnet50": Net(title="ResNet50", last_layer="fc", last_stage="layer4"),
@@ -24,10 +24,10 @@ TRAINED_ON = {"xrv_densenet121": "chest X-ray"}
 
 
 def title_of(model: str) -> str:
-    """Return the paper's name for a net; a name that is not known stays as it is."""
+    """Return the paper's name for a net, or `model` itself if the net is not known."""
     return NETS[model].title if model in NETS else model
 
 
 def published_weights_of(model: str) -> str:
-    """Return the weights that a net's authors published in a few words, by what they were trained on."""
+    """Return a few words for a net's published weights: what they were trained on."""
     return f"{TRAINED_ON.get(model, 'ImageNet')} weights"

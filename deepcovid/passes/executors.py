@@ -1,14 +1,15 @@
 """Who does work that is cut into pieces: this process, several on this machine, or the workers of a dask cluster.
 
-Environment variables say so, as no result depends on it:
+Environment variables choose, because no result depends on the choice:
 
-    DEEPCOVID_EXECUTOR      one (the default): this process, a piece after the other
+    DEEPCOVID_EXECUTOR      one (the default): this process, one piece after another
                             loky: processes on this machine
                             dask: workers of the cluster whose scheduler DASK_SCHEDULER_ADDRESS names
-    DEEPCOVID_WORKERS       how many processes of loky; if it is not set, one for each core. It alone means loky.
+    DEEPCOVID_WORKERS       number of loky's processes, by default one for each core. If only this variable is set,
+                            loky is used.
 
-A worker on another machine runs its own copy of the code, with its own packages. It is asked for their versions with
-each piece, and does nothing where they are not those of the process that hands the pieces out.
+A worker on another machine runs its own copy of the code, with its own packages. Before each piece, their versions are
+compared with those of the process that hands the pieces out. If they differ, the worker refuses the piece.
 """
 
 import logging
@@ -29,15 +30,16 @@ from deepcovid.progress import warn
 
 EXECUTOR, WORKERS, ADDRESS = "DEEPCOVID_EXECUTOR", "DEEPCOVID_WORKERS", "DASK_SCHEDULER_ADDRESS"
 ONE, LOKY, DASK = EXECUTORS = ("one", "loky", "dask")
-DEATHS = 3  # of workers in a row, without a piece done in between, until that is no accident
-PATIENCE = 60  # seconds until the first worker of a cluster is missed
+DEATHS = 3  # so many workers that die in a row, with no piece done in between, are an error
+PATIENCE = 60  # seconds to wait for the first worker of a cluster
 INSTALL = "python -m pip install -c constraints.txt dask distributed"
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 Versions = dict[str, str]  # of the code and of each package, by name
-Piece = tuple[Versions, bytes, int, bytes]  # the wanted versions, how to learn a worker's, a number, the work
-Done = tuple[int, Any, str]  # the number, what came of the work, and what kept the worker from it
+# The wanted versions, the pickled function that returns a worker's versions, a number, and the pickled work.
+Piece = tuple[Versions, bytes, int, bytes]
+Done = tuple[int, Any, str]  # the number, the result of the work, and the problem that prevented it, if any
 Job = Callable[[Versions, bytes, int, bytes], Done]
 HandOut = Callable[[Job, Sequence[Piece]], Generator[Done]]
 
@@ -46,7 +48,7 @@ class Executor(Protocol):
     """Does a piece of work for each of several items."""
 
     def __call__(self, work: Callable[[Item], Value], items: Sequence[Item]) -> Generator[tuple[int, Value]]:
-        """Yield an item's place in `items` and what `work` returns for it, in the order in which the pieces end.
+        """Yield each item's index in `items` and what `work` returns for it, in the order in which they finish.
 
         Raises:
             UserError: A worker cannot do its work, workers die again and again, or the cluster is gone.
@@ -58,10 +60,11 @@ def executor(versions: Callable[[], Versions]) -> Iterator[Executor]:
     """Yield the executor that the environment names.
 
     Args:
-        versions: What workers must agree on; a function of a module, since each worker calls it too.
+        versions: Returns the versions that workers must agree on. It is pickled, since each worker calls it too.
 
     Raises:
-        UserError: A variable has no meaning, dask is not installed, or its scheduler cannot be reached.
+        UserError: A variable has a value that is not allowed, dask is not installed, or its scheduler cannot be
+            reached.
     """
     workers = _workers()
     name = os.environ.get(EXECUTOR) or (LOKY if workers else ONE)
@@ -113,7 +116,7 @@ def _on_this_machine(workers: int, job: Job, pieces: Sequence[Piece]) -> Generat
                 del left[done[0]]
                 deaths = 0
                 yield done
-        except BrokenProcessPool:  # all that was handed out is lost
+        except BrokenProcessPool:  # all pieces that were handed out are lost
             deaths += 1
             if deaths == DEATHS:
                 raise UserError(
@@ -123,26 +126,26 @@ def _on_this_machine(workers: int, job: Job, pieces: Sequence[Piece]) -> Generat
             warn("a worker died; another one does its work again")
         finally:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # joblib's, where work is called off
+                warnings.simplefilter("ignore")  # joblib warns if work is cancelled
                 results.close()
 
 
 def _in_worker() -> Job:
     """Return a function that does a piece of work in a worker.
 
-    A function in a function travels whole, so that workers, and the scheduler between, need none of our code to load
-    it. The versions are compared first, and the work, which is pickled, is loaded only where they are the same.
+    A function inside a function is pickled with its code, so workers and the scheduler can load it without our modules.
+    It compares the versions first. It unpickles the work, which needs our modules, only if they are the same.
     """
 
     def in_worker(wanted: Versions, versions: bytes, number: int, piece: bytes) -> Done:
-        """Return the number and what the piece of work returns; or in place of that, what the user can put right."""
+        """Return the number with what the piece of work returns, or with a problem that the user can put right."""
         import pickle
         import platform
 
         other = "start it again in the same folder of code and with the same packages as the process that it works for"
         try:
             own = pickle.loads(versions)()
-        except Exception as error:  # whatever the loading of other code raises
+        except Exception as error:  # loading other code can raise anything
             return number, None, f"worker on {platform.node()}: {' '.join(str(error).split())}; {other}"
         for name in sorted(own.keys() | wanted.keys()):
             if own.get(name) != wanted.get(name):
@@ -160,9 +163,9 @@ def _in_worker() -> Job:
 
 @contextmanager
 def _cluster() -> Iterator[HandOut]:
-    """Yield what hands out work to the workers of the dask cluster.
+    """Yield a function that hands out work to the workers of the dask cluster.
 
-    Not through joblib, whose backend for dask waits for ever where a worker dies again and again at the same work.
+    It does not use joblib's backend for dask, which waits for ever if workers die again and again at the same work.
     """
     try:
         import dask
@@ -173,14 +176,14 @@ def _cluster() -> Iterator[HandOut]:
     address = dask.config.get("scheduler-address", None)
     if not address:
         raise UserError(f"{EXECUTOR} is {DASK}, but {ADDRESS} is not set; set it to the address of the scheduler")
-    for name in ("distributed", "distributed.client"):  # whose errors come in one line of ours
+    for name in ("distributed", "distributed.client"):  # we report their errors in one line
         logging.getLogger(name).setLevel(logging.CRITICAL)
     client, reason = None, ""
     try:
         client = distributed.Client(address, set_as_default=False)
     except (OSError, ValueError) as error:
         reason = reason_of(error)
-    if client is None:  # not in the block above: dask takes a minute to end while an error holds what it made
+    if client is None:  # not raised in the block above: an error there keeps dask's objects, which take a minute to end
         raise UserError(f"{ADDRESS}: no scheduler at {address} ({reason}); start one, or correct the address")
     with client:
 

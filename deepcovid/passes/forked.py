@@ -1,4 +1,4 @@
-"""Functions called at the same time, in processes that are forked and so have loaded what this one has."""
+"""Functions called at the same time, in forked processes, which start with all that this process has loaded."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -14,11 +14,11 @@ Value = TypeVar("Value")
 
 
 def at_once(calls: Sequence[Callable[[], Value]]) -> list[Value]:
-    """Return what each of the functions returns; the processor's cores share them out.
+    """Call the functions on all cores and return what each of them returns, in order.
 
-    A process is forked for each core and knows the functions and their arguments, so that nothing is sent to it or
-    imported again. On one core, or for one function, it is this process that calls them. If this process is stopped,
-    the others end too, whatever they are at.
+    One process is forked for each core. It knows the functions and their arguments, so nothing is sent to it or
+    imported again. With one core, or one function, this process makes the calls itself. If this process is stopped,
+    the others end too, whatever they are doing.
 
     Raises:
         UserError: A process died.
@@ -37,7 +37,7 @@ def at_once(calls: Sequence[Callable[[], Value]]) -> list[Value]:
             raise
 
 
-_held: list[Callable[[], Any]] = []  # what a process may be asked to call
+_held: list[Callable[[], Any]] = []  # the functions that this process may be asked to call
 
 
 def _hold(calls: Sequence[Callable[[], Any]]) -> None:

@@ -1,6 +1,6 @@
-"""Passes: work on the rows of a table, cut into shards. A shard that is finished outlives the process that did it.
+"""Passes: work on the rows of a table, cut into shards. Finished shards survive if the process is killed.
 
-Shards are cut at fixed places, so what is written is the same to the byte whoever does them (executors.py).
+Shards are cut at fixed places, so the output is the same to the byte, whoever does the work (executors.py).
 """
 
 import shutil
@@ -19,11 +19,11 @@ from deepcovid.files import replacing
 from deepcovid.passes.executors import Executor, Versions, executor
 from deepcovid.progress import bar
 
-BATCHES = 8  # in a shard: seconds of a net's work
+BATCHES = 8  # in one shard, which takes a net some seconds
 
 
 class Pass(Protocol):
-    """What is done with the rows of a table, in batches from the first row on. It is pickled for other processes."""
+    """Work on the rows of a table, in batches from the first row on. It is pickled for other processes."""
 
     @property
     def rows(self) -> int:
@@ -31,30 +31,30 @@ class Pass(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """How many rows are taken at a time."""
+        """How many rows are processed at a time."""
 
     def __call__(self, start: int, stop: int) -> NDArray[Any]:
-        """Return what comes of the rows from `start` to before `stop`, which are whole batches.
+        """Return the result for the rows from `start` to before `stop`, which are whole batches.
 
-        It may be more or less than a row for each. If it is none, the shape of the empty array means nothing.
+        The result may have more or fewer rows than the table has there. If it has none, its shape has no meaning.
         """
 
 
 class Run(Protocol):
-    """What `passing` yields."""
+    """The function that `passing` yields."""
 
     def __call__(self, name: str, passes: Sequence[Pass], what: str) -> "Kept":
-        """Return what comes of the shards of the passes, one after the other.
+        """Run passes and return the results of their shards, in order.
 
         Args:
-            name: Of the folder that keeps the shards: one for each call in a block.
-            passes: What is to be done.
-            what: Names the work in the bar.
+            name: Name of the folder that keeps the shards. Each call in a block needs another name.
+            passes: The passes to run.
+            what: Name of the work in the progress bar.
         """
 
 
 class Shard(NamedTuple):
-    """The rows of a pass from `start` to before `stop`, and the file that keeps what comes of them."""
+    """The rows of a pass from `start` to before `stop`, and the file that keeps their result."""
 
     of: Pass
     start: int
@@ -62,11 +62,11 @@ class Shard(NamedTuple):
     path: Path
 
     def made(self) -> NDArray[Any]:
-        """Return what comes of the rows."""
+        """Return the result for the rows."""
         return self.of(self.start, self.stop)
 
     def is_kept(self) -> bool:
-        """Return whether the file is there and whole."""
+        """Return whether the file exists and is not damaged."""
         try:
             load_array(self.path)
         except (FileNotFoundError, UserError):
@@ -75,7 +75,7 @@ class Shard(NamedTuple):
 
 
 class Kept(Sequence[NDArray[Any]]):
-    """What comes of shards, each read from its file when it is used: maps of all of them would fill the memory."""
+    """The results of shards. Each is read from its file on use: memory maps of all of them would fill the memory."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
@@ -90,7 +90,7 @@ class Kept(Sequence[NDArray[Any]]):
     def __getitem__(self, which: slice) -> "Kept": ...
 
     def __getitem__(self, which: int | slice) -> "NDArray[Any] | Kept":
-        """Return one array, or some of them."""
+        """Return one result, or several for a slice."""
         return Kept(self._paths[which]) if isinstance(which, slice) else load_array(self._paths[which])
 
 
@@ -98,15 +98,16 @@ class Kept(Sequence[NDArray[Any]]):
 def passing(folder: Path, versions: Callable[[], Versions]) -> Iterator[Run]:
     """Yield a function that runs passes; the environment says who does the work (executors.py).
 
-    Finished shards are kept in `folder`, even if the block raises or the process is killed, and are taken from there
-    the next time. Shards of other input, settings or versions are removed then. At the end of the block all are.
+    Finished shards are kept in `folder`, even if the block raises or the process is killed. The next run then uses
+    them, and removes shards of other input, settings or versions. When a block ends without an error, the whole folder
+    is removed.
 
     Args:
-        folder: A folder for this block alone, in which the block may keep files too.
-        versions: What the work rests on besides: the code and the packages. Each worker calls it as well.
+        folder: A folder for this block alone. The block may keep files of its own in it.
+        versions: Returns the versions of the code and the packages that the work depends on. Each worker calls it too.
 
     Raises:
-        UserError: As `executor` and what it yields do.
+        UserError: See `executor` and `Executor`.
     """
     with executor(versions) as execute:
         yield partial(_run, folder, versions(), execute)
@@ -114,7 +115,7 @@ def passing(folder: Path, versions: Callable[[], Versions]) -> Iterator[Run]:
 
 
 def write_array(path: Path, parts: Sequence[NDArray[Any]]) -> None:
-    """Write arrays to a .npy file, one after the other; the shape of one without rows means nothing."""
+    """Write arrays to a .npy file, one after the other. Arrays without rows are left out, whatever their shape."""
     first = next((part for part in parts if len(part)), parts[0])
     with ArrayWriter(path, first.shape[1:], first.dtype) as writer:
         for part in parts:
