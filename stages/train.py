@@ -4,8 +4,9 @@ Heads are then trained again on other splits by patient, to see how far the numb
 chooses the epoch on the test images, it is also chosen on one half of them, and the heads are tested on either half.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,15 @@ from deepcovid import catalogue
 from deepcovid.errors import REMAKE, UserError
 from deepcovid.files import read_csv, replacing, write_csv
 from deepcovid.heads.card import model_card
-from deepcovid.heads.halves import by_halves
+from deepcovid.heads.halves import by_halves, half_jobs
 from deepcovid.heads.head_files import HeadFile, sha256_of_weights, write_head
 from deepcovid.heads.outliers import fit_with_threshold
-from deepcovid.heads.resplit import resplit, scores_of_splits
+from deepcovid.heads.resplit import SplitScores, resplit, split_jobs
 from deepcovid.heads.scoring import median_head, score, score_table
 from deepcovid.heads.sweep import joined, training_jobs
 from deepcovid.parameters import Parameters
 from deepcovid.passes.forked import at_once
+from deepcovid.settings.recipes import Recipe
 from deepcovid.statistics.comparison import metrics_of
 from stages import _run, paths
 from stages._features import read_features
@@ -39,14 +41,18 @@ def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
     in_test, originals = catalogue.in_test(table), catalogue.in_training(table, augmented=False)
     positive = catalogue.covid(table[in_test]).to_numpy()
     seen = np.asarray(features[originals.to_numpy()])
-    jobs = training_jobs(features, table, parameters.trained.values(), seeds)
-    outliers = partial(fit_with_threshold, seen, table[originals], parameters.outliers)
-    calls: list[Callable[[], Any]] = [*jobs, outliers]
-    *parts, (gaussian, threshold) = at_once(calls)
-    trained = joined(parts)
-
-    on_others = on_other_splits(parameters, table, features, spare, copies)
-    halves = by_halves(features, table, parameters.trained, seeds)
+    jobs: dict[str, Sequence[Callable[[], Any]]] = {
+        "splits": jobs_of_other_splits(parameters, table, features, spare, copies),
+        "own": training_jobs(features, table, parameters.trained.values(), seeds),
+        "halves": half_jobs(features, table, parameters.trained, seeds),
+        "outliers": [partial(fit_with_threshold, seen, table[originals], parameters.outliers)],
+    }
+    results = iter(at_once(list(chain(*jobs.values()))))
+    done = {name: list(islice(results, len(own))) for name, own in jobs.items()}
+    trained = joined(done["own"])
+    on_others = on_other_splits(parameters.trained, joined(done["splits"]))
+    halves = by_halves(parameters.trained, done["halves"])
+    ((gaussian, threshold),) = done["outliers"]
     folders = [paths.of_net(dataset, what, model) for what in ("heads", "scores", "training")]
     with (
         replacing(folders[0]) as heads,
@@ -98,14 +104,14 @@ def spare_rows(dataset: str, table: pd.DataFrame) -> pd.DataFrame:
     return table.set_index("image_id").loc[names["augmentation_of"]].reset_index(drop=True).assign(**names)
 
 
-def on_other_splits(
+def jobs_of_other_splits(
     parameters: Parameters,
     table: pd.DataFrame,
     images: NDArray[np.float32],
     spare: pd.DataFrame,
     copies: NDArray[np.float32],
-) -> pd.DataFrame:
-    """Return the results of heads on other splits, one row per recipe and split.
+) -> list[Callable[[], SplitScores]]:
+    """Return functions for `at_once` that train heads on other splits and score the test images there.
 
     Args:
         parameters: What the data set runs with.
@@ -119,10 +125,14 @@ def on_other_splits(
     drawn = resplit(pd.concat([used, spare], ignore_index=True), parameters.resplits)
     splits = dict(zip(parameters.resplits, drawn, strict=True))
     features = np.concatenate([images[used.index], copies])
-    scores = scores_of_splits(features, splits, parameters.trained.values(), parameters.seeds[0])
+    return split_jobs(features, splits, parameters.trained.values(), parameters.seeds[0])
+
+
+def on_other_splits(recipes: Mapping[str, Recipe], scores: SplitScores) -> pd.DataFrame:
+    """Return what heads reached on other splits, a row per recipe and split."""
     return pd.DataFrame(
         {"recipe": name, "split": split} | metrics_of(*scored, recipe.cut_off)
-        for name, recipe in parameters.trained.items()
+        for name, recipe in recipes.items()
         for split, scored in scores[recipe.without_cut_off()].items()
     )
 

@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
 from deepcovid.heads import training
-from deepcovid.heads.halves import by_halves, halves
+from deepcovid.heads.halves import by_halves, half_jobs, halves
 from deepcovid.heads.scoring import score
 from deepcovid.settings.recipes import Recipe
 from tests.test_resplit import RELEASED, table_of
@@ -31,7 +31,7 @@ def test_the_epoch_is_chosen_on_one_half_and_tested_on_each():
     features = (rng.standard_normal((len(table), 6)) + 0.4 * covid[:, None]).astype(np.float32)
     recipes = {"paper": Recipe.model_validate(PAPER), "released": Recipe.model_validate(RELEASED | {"epochs": 9})}
     recipes["apart"] = recipes["released"].changed({"selection_on": "validation"})
-    found = by_halves(features, table, recipes, [4, 8])
+    found = by_halves(recipes, [job() for job in half_jobs(features, table, recipes, [4, 8])])
     assert found["recipe"].tolist() == ["released"]
     parts = [catalogue.in_training(table, augmented=False).to_numpy(), *halves(table)]
     train, first, second = (training.Data.of(features[part], table["label"].iloc[part]) for part in
@@ -49,6 +49,8 @@ def test_the_epoch_is_chosen_on_one_half_and_tested_on_each():
 
 
 def test_without_a_recipe_that_chooses_on_the_test_images_there_is_nothing_to_say():
-    found = by_halves(np.zeros((9, 2), np.float32), table_of(), {"paper": Recipe.model_validate(PAPER)}, [0])
+    recipes = {"paper": Recipe.model_validate(PAPER)}
+    assert half_jobs(np.zeros((9, 2), np.float32), table_of(), recipes, [0]) == []
+    found = by_halves(recipes, [])
     assert isinstance(found, pd.DataFrame)
     assert found.empty

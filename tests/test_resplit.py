@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from deepcovid import catalogue
 from deepcovid.heads import training
-from deepcovid.heads.resplit import resplit, scores_of_splits
+from deepcovid.heads.resplit import resplit, split_jobs
 from deepcovid.heads.scoring import score
 from deepcovid.heads.sides import sides
 from deepcovid.settings.recipes import Recipe
@@ -73,7 +73,8 @@ def test_heads_of_all_splits_are_what_each_would_be_alone(choices, change):
     features = (rng.standard_normal((len(table), 6)) + 0.6 * covid[:, None]).astype(np.float32)
     recipe = Recipe.model_validate(choices | change)
     splits = dict(zip([3, 8, 5], resplit(table, [3, 8, 5]), strict=True))
-    found = scores_of_splits(features, splits, [recipe], seed=4)
+    (job,) = split_jobs(features, splits, [recipe], seed=4)
+    found = job()
     assert list(found) == [recipe.without_cut_off()]
     assert set(found[recipe.without_cut_off()]) == {3, 8, 5}
     for number, (positive, own) in found[recipe.without_cut_off()].items():
@@ -112,5 +113,6 @@ def test_the_seeds_of_torch_are_left_alone():
     state = torch.get_rng_state()
     table = table_of()
     splits = dict(zip([0, 1], resplit(table, [0, 1]), strict=True))
-    scores_of_splits(np.zeros((len(table), 3), np.float32), splits, [Recipe.model_validate(PAPER)], 0)
+    (job,) = split_jobs(np.zeros((len(table), 3), np.float32), splits, [Recipe.model_validate(PAPER)], 0)
+    job()
     assert torch.equal(state, torch.get_rng_state())

@@ -3,7 +3,7 @@
 The epoch is chosen on one half of the test images, and the head is tested on the same half and on the other.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -16,16 +16,18 @@ from deepcovid.heads import training
 from deepcovid.heads.scoring import score
 from deepcovid.heads.sides import sides
 from deepcovid.heads.sweep import groups_of, joined
-from deepcovid.passes.forked import at_once
 from deepcovid.settings.recipes import Recipe
 
 COLUMNS = ["recipe", "same", "other"]
 
 
-def by_halves(
+Areas = dict[Recipe, dict[str, float]]  # the AUC by "same" and "other" (see `by_halves`)
+
+
+def half_jobs(
     features: NDArray[np.float32], table: pd.DataFrame, recipes: Mapping[str, Recipe], seeds: Sequence[int]
-) -> pd.DataFrame:
-    """Return the AUC of recipes that choose the epoch on test images: chosen on the tested half, and on the other one.
+) -> list[Callable[[], Areas]]:
+    """Return the work of `by_halves` as functions for `deepcovid.passes.forked.at_once`.
 
     The halves are drawn by patient within each class. They have the same number of images of each class, so a few of
     the larger half are left out.
@@ -35,23 +37,36 @@ def by_halves(
         table: The catalogue (rows), with its split.
         recipes: Frozen-feature recipes only, under their names.
         seeds: One head of each recipe is trained per seed.
+    """
+    chosen = _that_choose_on_the_test(recipes)
+    if not chosen:
+        return []
+    parts = halves(table)
+    return [partial(_areas, features, table, parts, group, list(seeds)) for group in groups_of(chosen.values())]
+
+
+def by_halves(recipes: Mapping[str, Recipe], areas: Iterable[Areas]) -> pd.DataFrame:
+    """Return the AUC of recipes that choose the epoch on test images: chosen on the tested half, and on the other one.
+
+    Args:
+        recipes: The recipes of `half_jobs`.
+        areas: What its functions returned.
 
     Returns:
         A row per recipe: its name, and the mean AUC over halves and seeds with the epoch chosen on the half that is
         tested (same) or on the other half (other). There is no row for recipes that do not choose on test images.
     """
-    chosen = {
+    found, chosen = joined(areas), _that_choose_on_the_test(recipes)
+    rows = [{"recipe": name} | found[recipe.without_cut_off()] for name, recipe in chosen.items()]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _that_choose_on_the_test(recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
+    return {
         name: recipe
         for name, recipe in recipes.items()
         if recipe.selection == "best-accuracy" and recipe.selection_on == "test"
     }
-    if not chosen:
-        return pd.DataFrame(columns=COLUMNS)
-    parts = halves(table)
-    jobs = [partial(_areas, features, table, parts, group, list(seeds)) for group in groups_of(chosen.values())]
-    areas = joined(at_once(jobs))
-    rows = [{"recipe": name} | areas[recipe.without_cut_off()] for name, recipe in chosen.items()]
-    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def halves(table: pd.DataFrame) -> NDArray[np.intp]:
@@ -73,7 +88,7 @@ def halves(table: pd.DataFrame) -> NDArray[np.intp]:
 @training.one_thread()
 def _areas(
     features: NDArray[np.float32], table: pd.DataFrame, parts: NDArray[np.intp], group: list[Recipe], seeds: list[int]
-) -> dict[Recipe, dict[str, float]]:
+) -> Areas:
     whole = training.Data.of(np.asarray(features), table["label"])
     (train,) = np.nonzero(sides(table, group[0]).train.to_numpy())
     rows = torch.tensor(np.repeat(parts, len(seeds), axis=0))

@@ -1,6 +1,6 @@
 """Heads trained again on other splits, to see how far a number depends on who is trained on and who is tested."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 
@@ -13,8 +13,7 @@ from deepcovid import catalogue
 from deepcovid.heads import training
 from deepcovid.heads.scoring import score
 from deepcovid.heads.sides import sides
-from deepcovid.heads.sweep import groups_of, joined
-from deepcovid.passes.forked import at_once
+from deepcovid.heads.sweep import groups_of
 from deepcovid.progress import track
 from deepcovid.settings.datasets import Counts, SplitSettings
 from deepcovid.settings.recipes import Recipe
@@ -45,10 +44,10 @@ def resplit(table: pd.DataFrame, seeds: Sequence[int]) -> list[pd.DataFrame]:
     return found
 
 
-def scores_of_splits(
+def split_jobs(
     features: NDArray[np.float32], splits: Mapping[int, pd.DataFrame], recipes: Iterable[Recipe], seed: int
-) -> SplitScores:
-    """Return the scores that heads of each recipe give on each split.
+) -> list[Callable[[], SplitScores]]:
+    """Return functions for `at_once` that train and score heads of each recipe on each split; `joined` joins them.
 
     Args:
         features: A net's, of all rows (rows, features).
@@ -56,8 +55,7 @@ def scores_of_splits(
         recipes: Frozen-feature recipes only.
         seed: Seed of the initial weights, the same on every split.
     """
-    jobs = [partial(_scores, features, splits, group, seed) for group in groups_of(recipes)]
-    return joined(at_once(jobs))
+    return [partial(_scores, features, splits, group, seed) for group in groups_of(recipes)]
 
 
 @training.one_thread()
