@@ -1,5 +1,7 @@
 """Climb from the failed reproduction to the paper, one switch at a time and back; try every combination of switches."""
 
+from functools import partial
+
 import pandas as pd
 
 from deepcovid import catalogue
@@ -9,10 +11,12 @@ from deepcovid.heads.sweep import train_and_score
 from deepcovid.ladder.measuring import Ladders, measured, rows
 from deepcovid.ladder.rungs import rungs, subsets
 from deepcovid.parameters import Parameters
+from deepcovid.passes.executors import sharing
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import write_result
 from stages import _run, paths
 from stages._features import read_features
+from stages._fingerprints import versions_of
 from stages.runs import read_score_table
 
 
@@ -21,16 +25,17 @@ def ladder_stage(parameters: Parameters, dataset: str) -> None:
     features = {model: read_features(dataset, model, len(table)) for model in parameters.models}
     bootstrap = Bootstrap.of(table[catalogue.in_test(table)], parameters.evaluate)
     ladders, rung_rows, combination_rows, named = {}, [], [], parameters.ladder_recipes
-    for model in parameters.models:
-        scores = replayed(parameters, dataset, model, table)
-        chosen = [rung.recipe for rung in rungs(parameters.ladder, named, scores)]
-        chosen += subsets(parameters.ladder, named).values()
-        frozen = [recipe for recipe in chosen if not recipe.whole_net]
-        scores |= train_and_score(features[model], table, frozen, parameters.ladder_seeds)
-        own = measured(parameters.ladder, named, scores, bootstrap, parameters.replay.epochs)
-        ladders[model], known = own.ladder, {"dataset": dataset, "model": model}
-        rung_rows += [known | row for row in rows(own.ladder, len(bootstrap.positive))]
-        combination_rows += [known | row for row in own.combinations]
+    with sharing(partial(versions_of, "ladder")) as share:
+        for model in parameters.models:
+            scores = replayed(parameters, dataset, model, table)
+            chosen = [rung.recipe for rung in rungs(parameters.ladder, named, scores)]
+            chosen += subsets(parameters.ladder, named).values()
+            frozen = [recipe for recipe in chosen if not recipe.whole_net]
+            scores |= train_and_score(features[model], table, frozen, parameters.ladder_seeds, share)
+            own = measured(parameters.ladder, named, scores, bootstrap, parameters.replay.epochs)
+            ladders[model], known = own.ladder, {"dataset": dataset, "model": model}
+            rung_rows += [known | row for row in rows(own.ladder, len(bootstrap.positive))]
+            combination_rows += [known | row for row in own.combinations]
     write_result(paths.results(dataset, "ladder"), Ladders(nets=ladders))
     write_csv(paths.curves(dataset) / "ladder.csv", pd.DataFrame(rung_rows))
     write_csv(paths.curves(dataset).parent / "combinations.csv", pd.DataFrame(combination_rows))

@@ -24,11 +24,12 @@ from deepcovid.heads.resplit import SplitScores, resplit, split_jobs
 from deepcovid.heads.scoring import median_head, score, score_table
 from deepcovid.heads.sweep import joined, training_jobs
 from deepcovid.parameters import Parameters
-from deepcovid.passes.forked import at_once
+from deepcovid.passes.executors import sharing
 from deepcovid.settings.recipes import Recipe
 from deepcovid.statistics.comparison import metrics_of
 from stages import _run, paths
 from stages._features import read_features
+from stages._fingerprints import versions_of
 from stages._pixels import read_pixels
 
 
@@ -47,7 +48,8 @@ def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
         "halves": half_jobs(features, table, parameters.trained, seeds),
         "outliers": [partial(fit_with_threshold, seen, table[originals], parameters.outliers)],
     }
-    results = iter(at_once(list(chain(*jobs.values()))))
+    with sharing(partial(versions_of, "train")) as share:
+        results = iter(share(list(chain(*jobs.values()))))
     done = {name: list(islice(results, len(own))) for name, own in jobs.items()}
     trained = joined(done["own"])
     on_others = on_other_splits(parameters.trained, joined(done["splits"]))
@@ -111,7 +113,7 @@ def jobs_of_other_splits(
     spare: pd.DataFrame,
     copies: NDArray[np.float32],
 ) -> list[Callable[[], SplitScores]]:
-    """Return functions for `at_once` that train heads on other splits and score the test images there.
+    """Return functions without arguments that train heads on other splits and score the test images there.
 
     Args:
         parameters: What the data set runs with.

@@ -19,6 +19,8 @@ from deepcovid import catalogue
 from deepcovid.arrays import ArrayWriter
 from deepcovid.audits.hiding import SHUFFLED, Square, hide
 from deepcovid.files import Known
+from deepcovid.heads.scoring import score
+from deepcovid.heads.sweep import train_and_score, training_jobs
 from deepcovid.heatmaps.explained import Explained
 from deepcovid.heatmaps.occlusion import Window
 from deepcovid.images.augmentation import with_copies
@@ -28,13 +30,15 @@ from deepcovid.images.resizing import resize_and_crop, resized
 from deepcovid.nets.features import FeaturePass
 from deepcovid.nets.trunks import build, read_state, trunk, write_state
 from deepcovid.passes import executors, shards
-from deepcovid.passes.executors import executor
+from deepcovid.passes.executors import executor, sharing
 from deepcovid.passes.shards import passing, write_array
 from deepcovid.settings.analyses import FeatureSettings
 from deepcovid.settings.datasets import AugmentSettings
+from deepcovid.settings.recipes import Recipe
 from tests.checkouts import ROOT, run
 from tests.passes import ALL_CORES, Squares, cluster, versions
-from tests.trained import random_head
+from tests.test_resplit import RELEASED, table_of
+from tests.trained import PAPER, random_head
 
 ROWS = 20  # in shards of eight
 FEATURES = FeatureSettings(device="cpu", precision="fp32", batch_size=4)
@@ -182,6 +186,20 @@ def test_passes_stand_in_the_file_one_after_the_other(chosen, tmp_path):
     found = write(tmp_path, Squares(ROWS, tmp_path), Squares(3, tmp_path, factor=2))
     assert np.array_equal(found, np.concatenate([squares(), squares(3, factor=2)]))
     assert Squares(ROWS, tmp_path).log() == [0, 8, 16, 0] or chosen != "one"
+
+
+def test_heads_are_the_same_bytes_whoever_trains_them(chosen):
+    table = table_of()
+    features = np.random.default_rng(0).standard_normal((len(table), 6)).astype(np.float32)
+    recipes = [Recipe.model_validate(choices) for choices in (PAPER, RELEASED)]
+    with sharing(versions) as share:
+        found = train_and_score(features, table, recipes, [3, 5], share)
+    assert len(found) == 2
+    for recipe, scores in found.items():
+        (alone,) = training_jobs(features, table, [recipe], [3, 5], logged=False)
+        (heads,) = alone().values()
+        test = features[catalogue.in_test(table).to_numpy()]
+        assert np.array_equal(scores, score(test, heads.weight.numpy(), heads.bias.numpy()))
 
 
 @pytest.mark.parametrize("name", ["loky", "dask"])

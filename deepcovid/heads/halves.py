@@ -27,7 +27,7 @@ Areas = dict[Recipe, dict[str, float]]  # the AUC by "same" and "other" (see `by
 def half_jobs(
     features: NDArray[np.float32], table: pd.DataFrame, recipes: Mapping[str, Recipe], seeds: Sequence[int]
 ) -> list[Callable[[], Areas]]:
-    """Return the work of `by_halves` as functions for `deepcovid.passes.forked.at_once`.
+    """Return the work of `by_halves` as functions without arguments, to be called anywhere.
 
     The halves are drawn by patient within each class. They have the same number of images of each class, so a few of
     the larger half are left out.

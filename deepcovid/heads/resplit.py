@@ -47,7 +47,7 @@ def resplit(table: pd.DataFrame, seeds: Sequence[int]) -> list[pd.DataFrame]:
 def split_jobs(
     features: NDArray[np.float32], splits: Mapping[int, pd.DataFrame], recipes: Iterable[Recipe], seed: int
 ) -> list[Callable[[], SplitScores]]:
-    """Return functions for `at_once` that train and score heads of each recipe on each split; `joined` joins them.
+    """Return functions without arguments that train and score heads of each recipe on each split; `joined` joins them.
 
     Args:
         features: A net's, of all rows (rows, features).

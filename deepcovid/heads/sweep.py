@@ -26,10 +26,11 @@ def train_recipes(
     seeds: list[int],
     *,
     logged: bool = True,
+    share: Callable[[Sequence[Callable[[], Any]]], list[Any]] = at_once,
 ) -> dict[Recipe, Trained]:
     """Return the heads of each recipe, by the recipe without its cut-off, which no training knows.
 
-    Recipes of one optimiser and training set train together; such groups share out the processor's cores.
+    Recipes of one optimiser and training set train together, as a group.
 
     Args:
         features: (images, features), frozen.
@@ -37,8 +38,9 @@ def train_recipes(
         recipes: Frozen-feature recipes only.
         seeds: One head is trained per seed.
         logged: Whether the logs are wanted.
+        share: Calls the trainings of the groups; by default this machine's cores share them out.
     """
-    return joined(at_once(training_jobs(features, table, recipes, seeds, logged=logged)))
+    return joined(share(training_jobs(features, table, recipes, seeds, logged=logged)))
 
 
 def training_jobs(
@@ -68,14 +70,18 @@ def groups_of(recipes: Iterable[Recipe]) -> list[list[Recipe]]:
 
 
 def train_and_score(
-    features: NDArray[np.float32], table: pd.DataFrame, recipes: Iterable[Recipe], seeds: list[int]
+    features: NDArray[np.float32],
+    table: pd.DataFrame,
+    recipes: Iterable[Recipe],
+    seeds: list[int],
+    share: Callable[[Sequence[Callable[[], Any]]], list[Any]] = at_once,
 ) -> Scores:
     """Return the test images' scores under each recipe; arguments are as for `train_recipes`."""
     test = features[catalogue.in_test(table).to_numpy()]
     columns = [f"seed_{seed}" for seed in seeds]
     return {
         recipe: pd.DataFrame(score(test, trained.weight.numpy(), trained.bias.numpy()), columns=columns)
-        for recipe, trained in train_recipes(features, table, recipes, seeds, logged=False).items()
+        for recipe, trained in train_recipes(features, table, recipes, seeds, logged=False, share=share).items()
     }
 
 

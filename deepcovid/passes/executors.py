@@ -2,7 +2,7 @@
 
 Environment variables choose, because no result depends on the choice:
 
-    DEEPCOVID_EXECUTOR      one (the default): this process, one piece after another
+    DEEPCOVID_EXECUTOR      one (the default): this process, one piece after another; trainings of heads in forked ones
                             loky: processes on this machine
                             dask: workers of the cluster whose scheduler DASK_SCHEDULER_ADDRESS names
     DEEPCOVID_WORKERS       number of loky's processes, by default one for each core. If only this variable is set,
@@ -26,6 +26,7 @@ from typing import Any, Protocol, TypeVar
 from joblib import Parallel, cpu_count, delayed
 
 from deepcovid.errors import UserError, reason_of
+from deepcovid.passes.forked import at_once
 from deepcovid.progress import warn
 
 EXECUTOR, WORKERS, ADDRESS = "DEEPCOVID_EXECUTOR", "DEEPCOVID_WORKERS", "DASK_SCHEDULER_ADDRESS"
@@ -77,6 +78,32 @@ def executor(versions: Callable[[], Versions]) -> Iterator[Executor]:
     else:
         with _cluster() as hand_out:
             yield partial(_by_workers, hand_out, versions)
+
+
+@contextmanager
+def sharing(versions: Callable[[], Versions]) -> Iterator[Callable[[Sequence[Callable[[], Any]]], list[Any]]]:
+    """Yield a function that calls functions and returns what each returns; the environment says where they are called.
+
+    By default this machine's cores share them out (`deepcovid.passes.forked.at_once`). For any other executor they are
+    pickled.
+
+    Args:
+        versions: What workers must agree on, as for `executor`.
+
+    Raises:
+        UserError: As `executor` and what it yields do, or a process died.
+    """
+    with executor(versions) as execute:
+        yield at_once if execute is _one_after_the_other else partial(_all, execute)
+
+
+def _all(execute: Executor, calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    results = dict(execute(_call, calls))
+    return [results[number] for number in range(len(calls))]
+
+
+def _call(function: Callable[[], Value]) -> Value:
+    return function()
 
 
 def _workers() -> int | None:
