@@ -21,6 +21,7 @@ Every value is text; a blank means not known. Columns:
 """
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO
 
@@ -110,6 +111,15 @@ def read(path: Path, rows: int | None = None) -> pd.DataFrame:
         return checked(table, str(path))
     except UserError as error:
         raise UserError(f"{error}; or {REMAKE}") from None
+
+
+def read_columns(path: Path, columns: Collection[str]) -> pd.DataFrame:
+    """Read some columns of a catalogue that `read` has checked before: that of a large archive is long.
+
+    Raises:
+        UserError: It is damaged.
+    """
+    return read_csv(path, columns, dtype=str, keep_default_na=False, usecols=lambda column: column in columns)
 
 
 def write(path: Path, table: pd.DataFrame) -> None:

@@ -46,6 +46,15 @@ def test_what_is_written_is_read_again_to_the_letter(tmp_path_factory, table):
     assert catalogue.read(path).to_dict("list") == table.to_dict("list")
 
 
+def test_some_columns_are_the_same_as_in_the_whole(tmp_path):
+    path = tmp_path / "images.csv"
+    catalogue.write(
+        path, pd.DataFrame({"image_id": ["a", "01"], "archive": "z", "member": ["m", "n"], "label": "covid"})
+    )
+    columns = ["image_id", "label", "sex"]
+    assert catalogue.read_columns(path, columns).equals(catalogue.read(path)[columns])
+
+
 def test_columns_come_in_order_with_blanks_where_nothing_is_known(table):
     checked = catalogue.checked(table[table.columns[::-1]].assign(colour="grey", age=["40", None, None]), "here")
     assert tuple(checked) == catalogue.COLUMNS

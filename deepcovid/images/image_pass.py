@@ -22,6 +22,8 @@ from deepcovid.images.decoding import Attempt, as_rows, attempts, stacked
 from deepcovid.images.resizing import resize_and_crop
 from deepcovid.settings.datasets import AugmentSettings
 
+NEEDED = ("image_id", "archive", "member", "sha256", "label", "split", "augmentation_of")  # columns of the catalogue
+
 
 class ImagePass(NamedTuple):
     """A pass over a catalogue, for `deepcovid.passes`.
@@ -97,4 +99,4 @@ def made(
 
 @lru_cache(maxsize=1)
 def _read(table: Known) -> pd.DataFrame:
-    return catalogue.read(table.checked())
+    return catalogue.read_columns(table.checked(), NEEDED)
