@@ -96,12 +96,12 @@ def load_array(
     except DAMAGE as error:
         raise UserError(f"{path}: damaged ({reason_of(error)}); {REMAKE}") from None
     if not isinstance(array, np.memmap):
-        raise UserError(f"{path}: damaged (no array, but an archive of several); {REMAKE}")
+        raise UserError(f"{path}: damaged (an archive of several arrays instead of one); {REMAKE}")
     if path.stat().st_size != array.offset + array.nbytes:
-        raise UserError(f"{path}: damaged (its header says {array.nbytes} bytes, and there are more); {REMAKE}")
+        raise UserError(f"{path}: damaged (its header says {array.nbytes} bytes, but there are more); {REMAKE}")
     if shape is not None and not _fits(array, shape, dtype):
         wanted = f"{np.dtype(dtype)} {_dims(shape)}" + (f", a row for each of {belongs_to}" if belongs_to else "")
-        both = REMAKE.replace("it anew", "both anew") if belongs_to else REMAKE
+        both = REMAKE.replace("it again", "both again") if belongs_to else REMAKE
         raise UserError(f"{path}: {array.dtype} {_dims(array.shape)} instead of {wanted}; {both}")
     return array
 

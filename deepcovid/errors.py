@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM  # exit statuses, as a shell has them
-REMAKE = "run `dvc repro`, which makes it anew"  # where a file of ours is damaged
+REMAKE = "run `dvc repro`, which makes it again"  # where a file of ours is damaged
 REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space and run again",
     errno.EDQUOT: "the disk quota is used up; free some space and run again",

@@ -21,5 +21,5 @@ def sampled(table: pd.DataFrame, seed: int, count: int) -> "pd.Index[int]":
     """Return the places in the catalogue of a random sample of training originals, in rising order."""
     rows = table[catalogue.in_training(table, augmented=False)]
     if rows.empty:
-        raise UserError("no training image to bring random weights to order with; name a data set that is trained on")
+        raise UserError("no training images to set the scale of random weights; name a data set with training images")
     return rows.sample(min(count, len(rows)), random_state=seed).index.sort_values()

@@ -33,5 +33,5 @@ def read_external_features(dataset: str, images: str, model: str, count: int) ->
 def _read(path: Path, count: int, table: Path) -> NDArray[np.float32]:
     features = load_array(path, (count, None), np.float32, table)
     if not np.isfinite(features).all():
-        raise UserError(f"{path}: damaged (a feature is no number); {REMAKE}")
+        raise UserError(f"{path}: damaged (a feature is not a finite number); {REMAKE}")
     return features

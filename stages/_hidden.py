@@ -29,8 +29,8 @@ def hidden(parameters: Parameters, dataset: str) -> None:
         # slicing would mix them up.
         if shape != (len(sweep) * len(table), whole.shape[1]):
             raise UserError(
-                f"{path}: {shape[0]} rows, which are not {len(sweep)} squares (dataset.{dataset}.hiding) of each of "
-                f"{len(table)} images, or not of this net; run `dvc repro`, or the stage features"
+                f"{path}: its {shape[0]} rows do not match {len(sweep)} squares (dataset.{dataset}.hiding) for each of "
+                f"{len(table)} images, or come from another net; run `dvc repro`, or the stage features"
             )
         passes = read_features(dataset, model, shape[0], "hidden")
         features = {WHOLE: whole} | dict(zip(sweep, passes.reshape(len(sweep), len(table), -1), strict=True))

@@ -21,7 +21,7 @@ def read_pixels(dataset: str, image_size: int, count: int) -> "np.memmap[Any, An
     if (found := pixels.shape[1:3]) != (image_size, image_size):
         raise UserError(
             f"{path}: images of {' x '.join(map(str, found))} pixels, but dataset.{dataset}.image_size is "
-            f"{image_size}; run `dvc repro`, which decodes them anew"
+            f"{image_size}; run `dvc repro`, which decodes them again"
         )
     return pixels
 

@@ -40,9 +40,9 @@ def dials(parameters: Parameters, dataset: str) -> None:
     external = read_settings().dataset[options.images]
     for name, source in ((dataset, parameters.source), (options.images, external.source)):
         if not isinstance(source, PhantomSource):
-            raise UserError(f"{name}: no phantoms, so that there are no dials; name a data set of kind phantom")
+            raise UserError(f"{name}: its images are not phantoms; name a data set of kind phantom")
     if not parameters.audited_models:
-        raise UserError("audited_models names no net that models names too; the dials are read with the first")
+        raise UserError("no net is in both models and audited_models; name one in both")
     settings = [(shortcut, lesion) for shortcut in options.at.shortcut for lesion in options.at.lesion]
     cells = {
         key(shortcut, lesion): read(parameters, external, shortcut, lesion)

@@ -23,7 +23,7 @@ from stages.runs import read_score_table
 def heatmaps(parameters: Parameters, dataset: str, model: str) -> None:
     target = paths.data(dataset, f"heatmaps/{model}")
     if not parameters.nets[model].runs:
-        _run.leave_nothing([target], f"{model} is not named in models, so that its scores are not traced")
+        _run.leave_nothing([target], f"{model} is not named in models, so it gets no heat maps")
         return
     options, recipe = parameters.heatmaps.images, parameters.heatmap_recipe
     explained = explained_by(parameters, dataset, model)

@@ -33,7 +33,7 @@ class Lock:
         for step, file in made:
             if file.md5 == digest_of(places[file.path]):
                 return step
-        problem = "is not as the stage left it that" if made else "is the output of no stage that"
+        problem = "differs from what" if made else "is not the output of a stage that"
         raise UserError(f"{path}: {problem} {LOCK} records; {REMEDY}")
 
     def with_those_before(self, steps: Iterable[Step]) -> tuple[Step, ...]:

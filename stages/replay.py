@@ -31,7 +31,7 @@ def replay_stage(parameters: Parameters, dataset: str, model: str, recipe: str) 
         raise UserError(f"--recipe {recipe}: replays names {', '.join(parameters.replayed) or 'none'}; name it there")
     scored, logged = (paths.replayed(dataset, model, recipe, what) for what in ("scores", "log"))
     if not parameters.nets[model].runs:
-        leave_nothing((scored, logged), f"{model} is not named in models, so that nothing is replayed on it")
+        leave_nothing((scored, logged), f"{model} is not named in models, so no recipe is replayed on it")
         return
     keep_large_buffers()
     device = choose_device(parameters.features.device)

@@ -47,14 +47,14 @@ def read_score_table(path: Path, dataset: str, table: pd.DataFrame | None = None
     heads = heads_of(scores)
     alike = [pd.api.types.is_numeric_dtype(kind) for kind in heads.dtypes]
     if not alike or not all(alike) or not heads.apply(lambda own: own.between(0, 1)).all(axis=None):
-        raise UserError(f"{path}: damaged (a score is no number from 0 to 1, or there is none); {REMAKE}")
+        raise UserError(f"{path}: damaged (a score is not a number from 0 to 1, or there is none); {REMAKE}")
     if table is not None:
         test = table[catalogue.in_test(table)]
         known = dict(zip(test["image_id"], test["label"], strict=True))
         if len(scores) != len(test) or dict(zip(scores["image_id"], scores["label"], strict=True)) != known:
             raise UserError(
-                f"{path}: {len(scores)} rows, which are not the {len(test)} test images of "
-                f"{paths.data(dataset, 'images.csv')}; run `dvc repro`, which makes both anew"
+                f"{path}: its {len(scores)} rows do not match the {len(test)} test images of "
+                f"{paths.data(dataset, 'images.csv')}; run `dvc repro`, which makes both again"
             )
     return scores
 

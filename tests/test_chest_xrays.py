@@ -159,7 +159,7 @@ def test_the_command_of_the_error_makes_a_file_that_is_taken(mirror, tmp_path, m
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_pickled_net_is_refused(mirror, tmp_path, refused, zipped):
     torch.save(own_net(), mirror / f"weights/{NAME}.pth", _use_new_zipfile_serialization=zipped)
-    with refused(f"{NAME}.pth: no weight file", "holds code or objects, which are never loaded", REMEDY):
+    with refused(f"{NAME}.pth: not a weight file", "holds code or objects, which are never loaded", REMEDY):
         got(tmp_path / "w.safetensors")
 
 

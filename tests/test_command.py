@@ -260,8 +260,8 @@ def test_paths_that_are_not_there_are_listed_and_so_are_broken_links_and_pipes(f
     assert status == 1
     assert len(out.splitlines()) == 4
     assert "  absent.png: not there; correct the path\n" in err
-    assert "  images/link.png: no file, or a broken link" in err
-    assert "  images/pipe.png: no file, or a broken link" in err
+    assert "  images/link.png: not a file, or a broken link" in err
+    assert "  images/pipe.png: not a file, or a broken link" in err
 
 
 def test_a_file_without_read_permission_is_listed_with_the_remedy(folder, predict, monkeypatch):
@@ -473,7 +473,7 @@ def test_a_heat_map_or_a_table_that_cannot_be_written_is_listed_and_the_scores_a
 
 def test_pipes_named_as_a_head_or_as_a_zip_are_not_waited_for(folder, predict):
     os.mkfifo("pipe.zip")
-    assert "error: pipe.zip: no file; name a head file" in predict("images", own_head="pipe.zip")[2]
+    assert "error: pipe.zip: not a file; name a head file" in predict("images", own_head="pipe.zip")[2]
     status, out, err = predict("pipe.zip", "images/a.jpg")
     assert (status, len(out.splitlines())) == (1, 2)
     assert "  pipe.zip: no file; leave it out" in err

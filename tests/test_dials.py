@@ -69,7 +69,7 @@ def test_the_figure_has_a_panel_a_reading_and_stands_in_a_file(turned):
 def test_images_that_are_no_phantoms_have_no_dials(checkout, monkeypatch, refused):
     edit_params(checkout, lambda values: values["dials"].update({"images": "cohen"}))
     monkeypatch.chdir(checkout)
-    with refused("cohen: no phantoms", "name a data set of kind phantom"):
+    with refused("cohen: its images are not phantoms", "name a data set of kind phantom"):
         dials(parameters(), "phantom")
     assert not (checkout / "results/phantom/dials.json.part").exists()
 

@@ -189,7 +189,7 @@ def test_what_other_stages_need_of_single_runs_is_handed_on(parameters):
 def test_scores_of_other_images_are_refused_and_nothing_is_written(parameters, refused):
     path = paths.scores(DATASET, parameters.runs["resnet18-paper"])
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-5]))
-    with refused(path, f"3095 rows, which are not the 3100 test images of data/{DATASET}/images.csv", "`dvc repro`"):
+    with refused(path, f"its 3095 rows do not match the 3100 test images of data/{DATASET}/images.csv", "`dvc repro`"):
         evaluate_stage(parameters, DATASET)
     assert not paths.metrics(DATASET).exists()
     assert not paths.results(DATASET, "runs").exists()

@@ -165,7 +165,7 @@ def test_a_head_without_a_format_as_older_versions_wrote_it_is_refused(path, ref
     ("change", "parts"),
     [
         ({"model": "alexnet"}, ["the unknown net 'alexnet'", "known are resnet18"]),
-        ({"classes": ["non", "covid"]}, ["heads that tell non, covid, not covid, non"]),
+        ({"classes": ["non", "covid"]}, ["heads for the classes non, covid instead of covid, non"]),
         ({"transform": {"resize": 256, "crop": 224, "mean": [0.5], "std": [0.5]}}, ["'resize': 256", "'resize': 224"]),
         ({"transform": {"resize": 256}}, ["transform.crop", "required"]),
         (
@@ -202,13 +202,13 @@ def test_a_cut_off_that_is_none_is_refused(path, refused, cut_off):
         ("weight", lambda weight: weight[:1], "weight is float32 (1, 7, 2) instead of float32 (2, 7, 2)"),
         ("weight", lambda weight: weight[0], "weight is float32 (7, 2)"),
         ("weight", lambda weight: weight.astype(np.float64), "weight is float64"),
-        ("bias", lambda bias: bias * np.nan, "bias holds values that are no numbers"),
-        ("weight", lambda weight: weight / np.float32(0), "weight holds values that are no numbers"),
+        ("bias", lambda bias: bias * np.nan, "bias holds values that are not finite numbers"),
+        ("weight", lambda weight: weight / np.float32(0), "weight holds values that are not finite numbers"),
         ("training.mean", lambda mean: mean[:-1], "training.mean is float64 (6,) instead of float64 (7,)"),
         ("training.axes", lambda axes: axes.T, "training.axes is float64 (7, 2) instead of float64 (2, 7)"),
         ("training.noise", lambda noise: noise * 0, "variances are not positive"),
         ("training.variances", lambda variances: -variances, "variances are not positive"),
-        ("threshold", lambda threshold: threshold * np.nan, "threshold holds values that are no numbers"),
+        ("threshold", lambda threshold: threshold * np.nan, "threshold holds values that are not finite numbers"),
         ("threshold", lambda threshold: threshold[None], "threshold is float64 (1,)"),
     ],
 )
@@ -262,5 +262,5 @@ def test_heads_of_another_data_set_net_or_recipe_are_refused(path, refused):
     assert same(read_head(path, own), read_head(path))
     for place, other in enumerate(("cohen", "resnet18", "released-code")):
         of = (*own[:place], other, *own[place + 1 :])
-        with refused(f"{path}: heads of {', '.join(own)} in place of those of {', '.join(of)}; run `dvc repro`"):
+        with refused(f"{path}: heads of {', '.join(own)} instead of {', '.join(of)}; run `dvc repro`"):
             read_head(path, of)

@@ -297,7 +297,7 @@ def test_scores_or_pixels_of_other_images_are_refused(ready, refused):
     scores = pd.read_csv(ready / SCORES)
     scores["image_id"] = scores["image_id"] + "x"
     write_csv(ready / SCORES, scores)
-    with refused(SCORES, "not the 10 test images of data/phantom/images.csv", "dvc repro"):
+    with refused(SCORES, "do not match the 10 test images of data/phantom/images.csv", "dvc repro"):
         traced("phantom")
     assert not (ready / "data/phantom/heatmaps").exists()
 

@@ -136,7 +136,7 @@ def test_the_stage_refuses_features_of_other_squares_or_another_net(tmp_path, pa
     for shape in ((4, 6), (12, 6), (8, 12), (16, 3)):
         np.save("data/phantom/features/resnet18/hidden.npy", np.zeros(shape, np.float32))
         with refused(
-            "data/phantom/features/resnet18/hidden.npy", "2 squares (dataset.phantom.hiding) of each of 4", "dvc repro"
+            "data/phantom/features/resnet18/hidden.npy", "2 squares (dataset.phantom.hiding) for each of 4", "dvc repro"
         ):
             hidden_stage(parameters, "phantom")
     assert not Path("metrics").exists()

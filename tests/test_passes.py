@@ -213,7 +213,7 @@ def test_a_worker_that_dies_is_replaced_and_its_shard_done_again(name, tmp_path,
 @pytest.mark.parametrize("name", ["loky", "dask"])
 def test_where_workers_die_at_a_shard_again_and_again_it_says_so(name, tmp_path, monkeypatch, request, refused):
     choose(monkeypatch, name, name == "dask" and request.getfixturevalue("dask_address"))
-    with refused("workers died", "too little memory"):
+    with refused("workers died", "lack of memory"):
         write(tmp_path, Squares(ROWS, tmp_path, dies_at=8, times=99))
     kept = [path.name for path in (tmp_path / "unfinished").rglob("*.npy")]
     assert "8.npy" not in kept
@@ -314,7 +314,7 @@ def test_where_the_folder_fills_up_what_is_finished_is_kept(chosen, tmp_path, mo
 @pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "²", " "])
 def test_a_number_of_workers_that_is_none_is_refused(value, monkeypatch, tmp_path, refused):
     monkeypatch.setenv(executors.WORKERS, value)
-    with refused(f"DEEPCOVID_WORKERS is {value!r}, which is no positive number"):
+    with refused(f"DEEPCOVID_WORKERS is {value!r}, which is not a positive whole number"):
         write(tmp_path, Squares(ROWS, tmp_path))
 
 

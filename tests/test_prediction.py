@@ -152,13 +152,13 @@ def test_a_file_that_cannot_be_used_is_named(head, tmp_path):
         head.score([path])
     with pytest.raises(FileNotFoundError, match=r"absent\.png"):
         head.score([tmp_path / "absent.png"])
-    with pytest.raises(BadImageError, match=f"^{tmp_path}: no file"):
+    with pytest.raises(BadImageError, match=f"^{tmp_path}: not a file"):
         head.score([tmp_path])
 
 
 @pytest.mark.parametrize("one", ["chest.png", Image.new("L", (50, 50))])
 def test_a_single_image_in_place_of_several_is_a_type_error(head, one):
-    with pytest.raises(TypeError, match="put a single one in a list"):
+    with pytest.raises(TypeError, match="put it in a list"):
         head.score(one)
     with pytest.raises(TypeError, match="a path, a PIL image or a uint8 array, not int"):
         head.score([3])
@@ -217,7 +217,7 @@ def test_a_device_that_is_not_there_is_refused_with_the_option(trained, refused,
 def test_what_is_no_file_is_no_head(tmp_path, refused):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe"):
-        with refused(path, "no file; name a head file"):
+        with refused(path, "not a file; name a head file"):
             load_head(path)
 
 

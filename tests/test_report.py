@@ -903,17 +903,17 @@ def test_the_stage_writes_the_page_with_the_hashes_of_dvc_lock(results):
         (lambda folder: (folder / "dvc.lock").write_text("a: [\n"), "dvc.lock: "),
         (
             lambda folder: (folder / "results/phantom/runs.json").write_text("{}"),
-            "results/phantom/runs.json: is not as the stage left it",
+            "results/phantom/runs.json: differs from what dvc.lock records",
         ),
         (
             lambda folder: (folder / "results/phantom/leakage.json").write_text('{"leaks": {'),
-            "results/phantom/leakage.json: is not as the stage left it",
+            "results/phantom/leakage.json: differs from what dvc.lock records",
         ),
         (
             lambda folder: (folder / "dvc.lock").write_text(
                 (folder / "dvc.lock").read_text().replace("phantom/ladder.json", "phantom/other.json")
             ),
-            "results/phantom/ladder.json: is the output of no stage",
+            "results/phantom/ladder.json: is not the output of a stage",
         ),
         (
             lambda folder: (folder / "data/phantom/scores/frozen/resnet18/paper.csv").unlink(),

@@ -165,7 +165,7 @@ def test_a_weight_that_is_no_number_is_refused(tmp_path):
     state = build("squeezenet1_1").state_dict()
     state["features.0.bias"][3] = torch.nan
     torch.save(state, tmp_path / "w.pth")
-    with pytest.raises(UserError, match=r"w\.pth: damaged \(a weight is no number\); get the file again"):
+    with pytest.raises(UserError, match=r"w\.pth: damaged \(a weight is not a finite number\); get the file again"):
         load(tmp_path / "w.pth", "squeezenet1_1")
 
 
@@ -192,5 +192,5 @@ def test_torchvisions_own_file_is_known_by_address_and_hash(model):
 def test_weights_that_are_not_there_or_damaged_are_refused(tmp_path, refused, content):
     if content is not None:
         (tmp_path / "w.safetensors").write_bytes(content)
-    with refused("w.safetensors: no weights as the stage `weights` writes them", "dvc repro"):
+    with refused("w.safetensors: not a weight file of the stage `weights`", "dvc repro"):
         read_state(tmp_path / "w.safetensors")

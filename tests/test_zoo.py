@@ -60,7 +60,7 @@ def test_a_net_of_the_zoo_takes_images_of_every_size(model):
     ("model", "last_layer", "last_stage", "size", "part"),
     [
         ("vit_b_16", "heads.head", "conv_proj", 96, "(Wrong image height! Expected 224 but got 96!)"),
-        ("alexnet", "classifier", "features", 64, ", of which its features leaves no places"),
+        ("alexnet", "classifier", "features", 64, ": its features shrinks them to 1 x 1; "),
         ("inception_v3", "fc", "Mixed_7c", 64, "Output size is too small"),
     ],
 )
@@ -77,23 +77,23 @@ def test_a_check_draws_no_random_number():
 
 
 WRONG = [
-    ("vit_b_16", "heads", "encoder", {}, ["last_stage is 'encoder', whose output, 197 x 768", "has no places"]),
-    ("resnet18", "fc", "avgpool", {}, ["last_stage is 'avgpool', whose output, 512 x 1 x 1", "has no places"]),
+    ("vit_b_16", "heads", "encoder", {}, ["last_stage is 'encoder', whose output, 197 x 768", "has no spatial grid"]),
+    ("resnet18", "fc", "avgpool", {}, ["last_stage is 'avgpool', whose output, 512 x 1 x 1", "has no spatial grid"]),
     (
         "wide_resnet50_2",
         "fully",
         "layer4",
         {},
-        ["last_layer is 'fully', which is no layer", "at its top are conv1, bn1"],
+        ["last_layer is 'fully', which is not a layer", "its top-level layers are conv1, bn1"],
     ),
-    ("wide_resnet50_2", "fc", "layer5", {}, ["last_stage is 'layer5', which is no layer", "avgpool, fc"]),
-    ("wide_resnet50_2", "", "layer4", {}, ["last_layer is '', which is no layer"]),
-    ("wide_resnet50_2", "fc", "", {}, ["last_stage is '', which is no layer"]),
+    ("wide_resnet50_2", "fc", "layer5", {}, ["last_stage is 'layer5', which is not a layer", "avgpool, fc"]),
+    ("wide_resnet50_2", "", "layer4", {}, ["last_layer is '', which is not a layer"]),
+    ("wide_resnet50_2", "fc", "", {}, ["last_stage is '', which is not a layer"]),
     ("wide_resnet50_2", "layer4", "layer4", {}, ["last_layer is 'layer4', which gives 2048 x 7 x 7", "1000 classes"]),
     ("vit_b_16", "encoder", "conv_proj", {}, ["last_layer is 'encoder', which gives 197 x 768 numbers an image"]),
     ("wide_resnet50_2", "fc", "layer4", {"averages": True}, ["'fc', which takes 2048 numbers", "leave averages out"]),
     ("squeezenet1_0", "classifier", "features", {}, ["which takes 512 x 13 x 13 numbers", "set averages=True"]),
-    ("googlenet", "fc", "aux1", {}, ["last_stage is 'aux1', which takes no part when the net runs"]),
+    ("googlenet", "fc", "aux1", {}, ["last_stage is 'aux1', which is not used when the net runs"]),
     ("vit_b_16", "heads", "encoder.layers.encoder_layer_0.self_attention", {}, ["or gives no tensor"]),
     ("resnet19", "fc", "layer4", {}, ["torchvision has none of that name"]),
 ]
@@ -108,7 +108,7 @@ def test_a_wrong_line_is_refused_in_one_sentence(refused, monkeypatch, model, la
 
 def test_a_stage_refuses_a_net_whose_line_is_wrong(refused, monkeypatch):
     monkeypatch.setitem(NETS, "resnet18", Net(title="ResNet18", last_layer="fc", last_stage="fc"))
-    with refused("the net resnet18: last_stage is 'fc', whose output, 1000 numbers an image, has no places"):
+    with refused("the net resnet18: last_stage is 'fc', whose output, 1000 numbers an image, has no spatial grid"):
         trunk("resnet18", build("resnet18").state_dict())
 
 

@@ -40,15 +40,15 @@ On the test images of {dataset}, the median head: {reached}. With intervals, and
 
 ## What it is for
 
-- To check, teach and extend the paper that the recipe is of. `deepcovid predict IMAGES --head FILE` scores images.
+- To check, teach and extend the paper that the recipe comes from. `deepcovid predict IMAGES --head FILE` scores images.
 - It is not for patients: it was tested on few, from other collections than those that it would meet, and its score
   follows the training images' share of {positive}.
 - An image that is unlike the training images gets a warning, not another score.
 """
-SYNTHETIC = "The images are synthetic, so that its scores say nothing about COVID-19."
+SYNTHETIC = "The images are synthetic, so the scores say nothing about COVID-19."
 REAL = (
-    "Whether its score is of the disease or of the collection that an image comes from is what the report's audits "
-    "ask. Read them before any number here."
+    "The score may reflect the collection that an image comes from instead of the disease. The report's audits test "
+    "this: read them before any number here."
 )
 REACHED = {"auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity"}
 

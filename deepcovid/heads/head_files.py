@@ -133,7 +133,7 @@ def read_head(path: Path, of: tuple[str, str, str] | None = None) -> HeadFile:
     """
     head = _checked(path, *_read(path))
     if of and (found := (head.dataset, head.model, head.recipe)) != of:
-        raise UserError(f"{path}: heads of {', '.join(found)} in place of those of {', '.join(of)}; {REMAKE}")
+        raise UserError(f"{path}: heads of {', '.join(found)} instead of {', '.join(of)}; {REMAKE}")
     return head
 
 
@@ -183,7 +183,8 @@ def _checked(path: Path, facts: dict[str, Any], tensors: Tensors) -> HeadFile:
         )
     if tuple(known.classes) != LABELS:
         raise UserError(
-            f"{path}: heads that tell {', '.join(known.classes)}, not {', '.join(LABELS)}; run the train stage again"
+            f"{path}: heads for the classes {', '.join(known.classes)} instead of {', '.join(LABELS)}; run the train "
+            "stage again"
         )
     if known.model not in NETS:
         raise UserError(f"{path}: heads of the unknown net {known.model!r}; known are {', '.join(NETS)}")
@@ -228,7 +229,7 @@ def _read(path: Path) -> tuple[dict[str, Any], Tensors]:
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: damaged, or not a head file ({reason}); run the train stage again") from None
     if not isinstance(facts, dict):
-        raise UserError(f"{path}: not a head file, its facts are no table; run the train stage again")
+        raise UserError(f"{path}: not a head file, its facts are not a table; run the train stage again")
     return facts, tensors
 
 
@@ -268,6 +269,6 @@ def _check(path: Path, tensors: Tensors, heads: int) -> None:
                 "run the train stage again"
             )
         if not np.isfinite(tensor).all():
-            raise UserError(f"{path}: {name} holds values that are no numbers; run the train stage again")
+            raise UserError(f"{path}: {name} holds values that are not finite numbers; run the train stage again")
         if name in ("training.variances", "training.noise") and (tensor <= 0).any():
             raise UserError(f"{path}: the training images' variances are not positive; run the train stage again")

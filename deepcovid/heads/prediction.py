@@ -108,7 +108,7 @@ class Head:
             TypeError: `images` is a single image instead of several.
         """
         if isinstance(images, str | os.PathLike | Image.Image):
-            raise TypeError("images are to be several; put a single one in a list")
+            raise TypeError("images is a single image; put it in a list")
         decoding = (partial(self._decoded, *numbered) for numbered in enumerate(images))
         batches = attempts(decoding, self.batch_size)
         tables = [self.predict_pixels([_whole(attempt) for attempt in batch]) for batch in batches]
@@ -204,7 +204,9 @@ def load_head(
     """
     path = Path(path)
     if path.exists() and not path.is_file():  # reading a pipe would wait for ever
-        raise UserError(f"{path}: no file; name a head file, data/<data set>/heads/frozen/<net>/<recipe>.safetensors")
+        raise UserError(
+            f"{path}: not a file; name a head file, data/<data set>/heads/frozen/<net>/<recipe>.safetensors"
+        )
     settings = checked(
         FeatureSettings, {"device": device, "precision": "fp32", "batch_size": batch_size}, f"loading {path}"
     )
@@ -216,7 +218,7 @@ def load_head(
     where = Path(weights) if weights else weights_near(path, file.model)
     if not where.is_file():
         raise UserError(
-            f"{path}: the weights of its net are not there: {where}; name their file (--weights, or weights=), or make "
+            f"{path}: the weights of its net are missing: {where}; name their file (--weights, or weights=), or make "
             f"them with `dvc repro weights@{file.dataset}`"
         )
     check_weights(path, file, where)
@@ -252,9 +254,9 @@ def read_file(path: Path) -> bytes:
         OSError: The file cannot be read.
     """
     if not path.is_file():
-        raise BadImageError("no file, or a broken link; leave it out")
+        raise BadImageError("not a file, or a broken link; leave it out")
     if path.stat().st_size > MAX_MEMBER_BYTES:
-        raise BadImageError(f"{path.stat().st_size} bytes, more than any image has; leave it out")
+        raise BadImageError(f"{path.stat().st_size} bytes, too large for an image; leave it out")
     return path.read_bytes()
 
 

@@ -67,21 +67,21 @@ def check_line(model: str, line: Net) -> int:
         for field, name in (("last_layer", line.last_layer), ("last_stage", line.last_stage)):
             if not name or name not in known:
                 top = ", ".join(child for child, _ in net.named_children())
-                raise _wrong(model, field, name, f"which is no layer of the net; at its top are {top}")
+                raise _wrong(model, field, name, f"which is not a layer of the net; its top-level layers are {top}")
         seen = _shapes(net, {line.last_layer, line.last_stage}, images)
         for field, name in (("last_layer", line.last_layer), ("last_stage", line.last_stage)):
             if name not in seen:
-                raise _wrong(model, field, name, "which takes no part when the net runs, or gives no tensor")
+                raise _wrong(model, field, name, "which is not used when the net runs, or gives no tensor")
         (before, after), stage = seen[line.last_layer], seen[line.last_stage][1]
         if after[:2] != (2, classes) or len(after) not in (2, 4):
             raise _wrong(
                 model, "last_layer", line.last_layer, f"which gives {_dims(after)} instead of {classes} classes"
             )
         if len(before) != (4 if line.averages else 2):
-            means = "a convolution, set averages=True" if len(before) == 4 else "a linear layer, leave averages out"
+            means = "a convolution: set averages=True" if len(before) == 4 else "a linear layer: leave averages out"
             raise _wrong(model, "last_layer", line.last_layer, f"which takes {_dims(before)}; it is {means}")
         if len(stage) != 4 or stage[2] * stage[3] == 1:
-            raise _wrong(model, "last_stage", line.last_stage, f"whose output, {_dims(stage)}, has no places")
+            raise _wrong(model, "last_stage", line.last_stage, f"whose output, {_dims(stage)}, has no spatial grid")
         _replace_last_layer(net, line)
         features = net(images).flatten(1).shape
     if features != before[:2]:
@@ -107,8 +107,7 @@ def check_size(model: str, size: int) -> None:
             ) from None
     if made[2] * made[3] == 1:
         raise UserError(
-            f"the net {model} cannot take images of {size} x {size} pixels, of which its {stage} leaves no places; "
-            f"{remedy}"
+            f"the net {model} cannot take images of {size} x {size} pixels: its {stage} shrinks them to 1 x 1; {remedy}"
         )
 
 
@@ -163,13 +162,13 @@ def read_state(path: Path) -> tuple[str, State]:
             model = file.metadata()["model"]
         state = load_file(path)
     except (FileNotFoundError, SafetensorError, TypeError, KeyError):
-        raise UserError(f"{path}: no weights as the stage `weights` writes them; run `dvc repro`") from None
+        raise UserError(f"{path}: not a weight file of the stage `weights`; run `dvc repro`") from None
     if model not in (*torchvision.models.list_models(), *OTHERS):
-        raise UserError(f"{path}: weights of {model!r}, which is no net that is known; {REMAKE}")
+        raise UserError(f"{path}: weights of the unknown net {model!r}; {REMAKE}")
     with torch.device("meta"):
         wanted = {name: value.shape for name, value in build(model).state_dict().items()}
     if {name: value.shape for name, value in state.items()} != wanted:
         raise UserError(f"{path}: its tensors are not those of {model}; {REMAKE}")
     if not all(value.isfinite().all() for value in state.values()):
-        raise UserError(f"{path}: damaged (a weight is no number); {REMAKE}")
+        raise UserError(f"{path}: damaged (a weight is not a finite number); {REMAKE}")
     return model, state

@@ -80,7 +80,7 @@ def load(path: Path, model: str) -> State:
         what = str(error).splitlines()[1].strip()
         raise UserError(f"{path}: not the weights of {model} ({what[:120]}); name that net's file") from None
     if not all(value.isfinite().all() for value in net.state_dict().values()):
-        raise UserError(f"{path}: damaged (a weight is no number); get the file again")
+        raise UserError(f"{path}: damaged (a weight is not a finite number); get the file again")
     return net.state_dict()
 
 
@@ -96,7 +96,7 @@ def _load_plain(path: Path, model: str) -> Any:
     except Exception as error:  # if the bytes are no state dict, the readers raise errors of any type
         remedy = own or "save the net's state_dict() or get the file again"
         raise UserError(
-            f"{path}: no weight file, a damaged one, or one that holds code or objects, which are never loaded "
+            f"{path}: not a weight file, or damaged, or it holds code or objects, which are never loaded "
             f"({type(error).__name__}); {remedy}"
         ) from None
 

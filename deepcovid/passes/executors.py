@@ -112,7 +112,7 @@ def _workers() -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and int(text)):
-        raise UserError(f"{WORKERS} is {text!r}, which is no positive number; set it to one, or unset it")
+        raise UserError(f"{WORKERS} is {text!r}, which is not a positive whole number; set it to one, or unset it")
     return int(text)
 
 
@@ -147,8 +147,7 @@ def _on_this_machine(workers: int, job: Job, pieces: Sequence[Piece]) -> Generat
             deaths += 1
             if deaths == DEATHS:
                 raise UserError(
-                    f"{deaths} workers died, one after the other, as where there is too little memory for all of them; "
-                    f"set {WORKERS} lower"
+                    f"{deaths} workers died one after the other, probably for lack of memory; set {WORKERS} lower"
                 ) from None
             warn("a worker died; another one does its work again")
         finally:
@@ -226,7 +225,7 @@ def _cluster() -> Iterator[HandOut]:
                 ) from None
             except distributed.KilledWorker as error:
                 raise UserError(
-                    f"several workers died at the same work ({reason_of(error)}), as where there is too little memory; "
+                    f"several workers died at the same work ({reason_of(error)}), probably for lack of memory; "
                     "give each worker more"
                 ) from None
 

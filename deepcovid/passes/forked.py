@@ -30,7 +30,7 @@ def at_once(calls: Sequence[Callable[[], Value]]) -> list[Value]:
         try:
             return list(pool.map(_call, range(len(calls))))
         except BrokenProcessPool:
-            raise UserError("a process died, as where there is too little memory; end other programs") from None
+            raise UserError("a process died, probably for lack of memory; end other programs") from None
         except BaseException:
             for process in active_children():
                 process.terminate()
