@@ -446,3 +446,14 @@ def test_of_images_that_are_equally_near_the_first_are_taken(threads, tmp_path):
         near = seen.nearest(rows, rows[:600], 7)
     distance = np.round(2 - 2 * vectors[:600].astype(float) @ vectors.T, 9)
     np.testing.assert_array_equal(near, np.argsort(distance, axis=1, kind="stable")[:, :7])
+
+
+@pytest.mark.parametrize(("looking", "looked_for", "found"), [("train 12", "train 10", 1), ("train 10", "train 12", 0)])
+def test_a_pair_of_strangers_is_looked_for_from_one_side_as_a_pair_of_train_and_test_is(looking, looked_for, found):
+    table = a_catalogue(copies=6)
+    pixels, features = some_images(table)
+    one, other, nearer = (row_of(table, name) for name in (looking, looked_for, "train 11"))
+    pixels[one] = pixels[other] // 2
+    features[one], features[nearer] = (features[other] + by * features[nearer] for by in np.float32([-0.1, 0.01]))
+    kinds = found_in(table, pixels, features, neighbours=1).near_duplicates.search.kinds
+    assert kinds["others"].false_alarms.found == found

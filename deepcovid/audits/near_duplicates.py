@@ -240,7 +240,8 @@ def _false_alarms(
 ) -> dict[str, FalseAlarms]:
     """Return, by kind, how often training images of different patients reach the threshold, `least` points.
 
-    Each is compared with its nearest `neighbours`, as a test image is.
+    Each is compared with those of its nearest `neighbours` that come before it. So a pair is looked for from one side,
+    as a pair of train and test is.
     """
     originals, test = sides
     # An image that stands twice in training, under two patients, is a duplicate and no example of the contrary.
@@ -249,11 +250,12 @@ def _false_alarms(
     patient = np.unique(table["patient_id"][rows].to_numpy(str), return_inverse=True)[1]
     of = np.full(len(table), -1)
     of[rows] = patient
-    found = np.empty((0, 2), np.intp)
+    wrong = [np.empty((0, 2), np.intp)]
     for pairs in seen.candidates(rows, rows, neighbours + 1):  # each is its own nearest
-        strangers = np.unique(np.sort(pairs[of[pairs[:, 0]] != of[pairs[:, 1]]]), axis=0)
-        wrong = strangers[seen.matched(strangers, "comparing patients") >= least]
-        found = np.unique(np.concatenate([found, wrong]), axis=0)
+        first, second = pairs.T
+        strangers = pairs[(first < second) & (of[first] != of[second])]
+        wrong.append(strangers[seen.matched(strangers, "comparing patients") >= least])
+    found = np.concatenate(wrong)
     covid: NDArray[np.bool_] = catalogue.covid(table).to_numpy()
     of_covid = _both_covid(table, found)
     alarms = {"covid": int(of_covid.sum()), "others": int((~of_covid).sum())}
