@@ -1,5 +1,7 @@
 """Look for test images that are known from training: by file, by pixels, as near-duplicates, or by their patient."""
 
+import shutil
+
 from deepcovid import catalogue
 from deepcovid.arrays import batches
 from deepcovid.audits import leakage as audit
@@ -13,12 +15,18 @@ def leakage(parameters: Parameters, dataset: str) -> None:
     table = catalogue.read(paths.data(dataset, "images.csv"))
     model = (parameters.audited_models or parameters.models)[0]
     read_pixels_of_any_size(dataset, len(table))  # raises an error if they are other images
-    found = audit.leakage(
-        table,
-        batches(paths.data(dataset, "pixels.npy"), 256),
-        read_features(dataset, model, len(table)),
-        model,
-        parameters.audit.near_duplicate_sensitivity,
-        parameters.compared_pairs,
-    )
+    scratch = paths.unfinished("audits", dataset, model)
+    scratch.mkdir(parents=True, exist_ok=True)  # what a killed run left there is written over
+    try:
+        found = audit.leakage(
+            table,
+            batches(paths.data(dataset, "pixels.npy"), 256),
+            read_features(dataset, model, len(table)),
+            model,
+            parameters.audit.near_duplicate_sensitivity,
+            parameters.compared_neighbours,
+            scratch,
+        )
+    finally:
+        shutil.rmtree(scratch)
     _audit.write(found, dataset, "leakage")

@@ -114,10 +114,11 @@ LEAKAGE = leakage.Leakage(
         "non": leakage.Leaked(images=1, of=200, patients=1, of_patients=180),
     },
     near_duplicates=leakage.NearDuplicates(
-        by="matched points, of pairs that are alike in resnet18's features",
+        by="matched points with one of the 50 training images nearest in resnet18's features",
         search=near_duplicates.Search(
             threshold=46,
-            features_cosine=0.08,
+            neighbours=50,
+            among_neighbours=0.94,
             set_on=168,
             copies=168,
             sensitivity=Estimate(value=0.82, low=0.77, high=0.86),

@@ -272,3 +272,13 @@ def test_a_whole_study_is_read(study):
     for stage in (split, augment, evaluate_stage, ladder_stage, external, heatmaps, localisation, plots):
         started(stage, study)
     assert paths.results("phantom", f"heatmaps/{MODEL}").is_file()
+
+
+def test_what_a_killed_audit_left_of_its_work_is_written_over_and_removed(study):
+    left = paths.unfinished("audits", "phantom", MODEL)
+    left.mkdir(parents=True)
+    for name in ("vectors", "straight", "mirrored"):
+        (left / f"{name}.npy").write_bytes(b"cut")
+    leakage(study, "phantom")
+    assert paths.results("phantom", "leakage").is_file()
+    assert not left.exists()

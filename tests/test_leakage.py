@@ -1,3 +1,6 @@
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, rotate
 from statsmodels.stats.proportion import proportion_confint
+from threadpoolctl import threadpool_limits
 
 from deepcovid import catalogue
 from deepcovid.audits import near_duplicates
 from deepcovid.audits.keypoints import keypoints
 from deepcovid.audits.leakage import KINDS, LISTED, Count, Leaked, Sides, digests, leakage
-from deepcovid.audits.near_duplicates import FEWEST, Points, whitened
+from deepcovid.audits.near_duplicates import FEWEST, Seen
 from deepcovid.drawing.steps import Step
 from deepcovid.statistics.estimate import Headline
 
@@ -61,9 +65,15 @@ def row_of(table, name):
     return int(table.index[table["image_id"] == name][0])
 
 
-def found_in(table, pixels, features, sensitivity=0.9, most_pairs=10**6):
+def found_in(table, pixels, features, sensitivity=0.9, neighbours=5):
     batches = (pixels[start : start + 7] for start in range(0, len(pixels), 7))
-    return leakage(table, batches, features, "a net", sensitivity, most_pairs)
+    with TemporaryDirectory() as scratch:
+        return leakage(table, batches, features, "a net", sensitivity, neighbours, Path(scratch))
+
+
+def whitened(features, folder):
+    near_duplicates.whitened(features, np.arange(len(features)), folder / "vectors.npy")
+    return np.load(folder / "vectors.npy")
 
 
 def listed(found):
@@ -206,7 +216,7 @@ def test_of_many_pairs_those_with_most_points_are_listed_and_the_rest_is_counted
     assert points[0] > points[-1]  # those that are left out have no more in common
 
 
-def test_the_threshold_is_the_highest_that_finds_the_wanted_share_of_the_copies():
+def test_the_threshold_is_the_highest_that_finds_the_wanted_share_of_the_copies(tmp_path):
     table = a_catalogue(copies=20)
     pixels, features = some_images(table)
     near = found_in(table, pixels, features, sensitivity=0.8).near_duplicates.search
@@ -216,12 +226,14 @@ def test_the_threshold_is_the_highest_that_finds_the_wanted_share_of_the_copies(
     assert stricter.threshold > near.threshold
     # The copies of every second original, by name, set the threshold; the others' say what it finds.
     order = sorted(f"train {number}" for number in range(20))
-    straight, mirrored = keypoints(pixels)
-    points = Points(straight, mirrored)
+    files = [tmp_path / f"{name}.npy" for name in ("straight", "mirrored")]
+    for file, points in zip(files, keypoints(pixels), strict=True):
+        np.save(file, points)
+    seen = Seen(np.arange(len(table)), tmp_path / "vectors.npy", *files)
     pairs = np.array([[row_of(table, name), row_of(table, f"copy of {name.split()[1]}")] for name in order])
-    shared = points.matched(pairs, "")
+    shared = seen.matched(pairs, "")
     for search, share in ((near, 0.8), (stricter, 0.5)):
-        # The sieve by features may let a few copies less through.
+        # A few copies may not have their original among their nearest.
         set_on, found = (int((part >= search.threshold).sum()) for part in (shared[::2], shared[1::2]))
         own = search.sensitivity
         assert 10 * share <= set_on <= 10 * share + 2
@@ -342,21 +354,21 @@ def test_an_image_that_stands_twice_in_training_is_no_false_alarm():
     assert sum(kind.false_alarms.pairs for kind in kinds) == 29 * 28 / 2
 
 
-def test_whitened_features_are_uncorrelated_and_of_length_one():
+def test_whitened_features_are_uncorrelated_and_of_length_one(tmp_path):
     rng = np.random.default_rng(0)
     features = (rng.normal(size=(20000, 5)) @ (np.eye(5) + 0.5) + 3).astype(np.float32)
-    vectors = whitened(features, np.ones(len(features), bool))
+    vectors = whitened(features, tmp_path)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(len(vectors)), abs=1e-5)
     assert np.cov(vectors.T) * 5 == pytest.approx(np.eye(5), abs=0.05)
 
 
-def test_features_that_never_vary_make_no_pair_alike():
+def test_features_that_never_vary_make_no_pair_alike(tmp_path):
     table = a_catalogue()
     pixels, features = some_images(table)
     found = found_in(table, pixels, np.ones_like(features))
     assert found.counts["near_duplicate"].pairs == 0
     features[:, 3:] = 0  # as a rectifier may leave them
-    assert np.isfinite(whitened(features, np.ones(len(features), bool))).all()
+    assert np.isfinite(whitened(features, tmp_path)).all()
 
 
 def test_images_of_one_digest_are_those_of_equal_pixels():
@@ -378,3 +390,70 @@ def test_a_search_that_misses_most_copies_counts_nothing(monkeypatch):
     assert kinds["others"].reached == as_counted["others"].reached > 0
     assert blind.counts["near_duplicate"].pairs == sum(part.images for part in blind.leaked.values()) == 0
     assert "so none is counted" in " ".join(blind.sentences())
+
+
+def test_each_image_is_compared_with_its_nearest_only_and_the_copies_say_what_that_loses():
+    table = a_catalogue(copies=4)
+    pixels, features = some_images(table)
+    near, far = row_of(table, "test 1"), row_of(table, "test 2")
+    for row, noise in ((near, np.float32(0.01)), (far, np.float32(100))):
+        pixels[row], features[row] = pixels[11] // 2, features[11] + noise * features[row]
+    every, one = (found_in(table, pixels, features, neighbours=most) for most in (10**6, 1))
+    assert {test for _, test in listed(every)} == {"test 1", "test 2"}
+    assert {test for _, test in listed(one)} == {"test 1"}
+    assert one.near_duplicates.search.among_neighbours == 1
+    features[row_of(table, "copy of 2")] = -features[2]
+    lost = found_in(table, pixels, features, neighbours=1).near_duplicates.search
+    assert (lost.neighbours, lost.among_neighbours) == (1, 0.75)
+
+
+def test_neighbours_are_those_of_all_pairs_whatever_the_blocks(tmp_path, monkeypatch):
+    features = np.random.default_rng(0).normal(size=(60, FEATURES)).astype(np.float32)
+    vectors = whitened(features, tmp_path)
+    order = np.random.default_rng(1).permutation(60)
+    seen = Seen(order, tmp_path / "vectors.npy", tmp_path, tmp_path)
+    among, rows = np.arange(0, 60, 2), np.arange(1, 60, 2)
+    likeness = vectors[order[rows]] @ vectors[order[among]].T
+    nearest = among[np.argsort(-likeness, axis=1)[:, :5]]
+    pairs = np.column_stack([nearest.ravel(), np.repeat(rows, 5)])
+    for size in (7, 1000):
+        monkeypatch.setattr(near_duplicates, "BLOCK", size)
+        monkeypatch.setattr(near_duplicates, "QUERIES", size + 1)
+        np.testing.assert_array_equal(np.concatenate([*seen.candidates(among, rows, 5)]), pairs)
+
+
+def test_blocks_of_a_few_images_give_the_same_result(monkeypatch):
+    table = a_catalogue(copies=6)
+    pixels, features = some_images(table)
+    pixels[3], features[3] = pixels[2] // 2, features[2]
+    row, other = row_of(table, "test 1"), row_of(table, "train 11")
+    pixels[row], features[row] = pixels[other] // 2, features[other]
+    whole = found_in(table, pixels, features)
+    assert whole.near_duplicates.search.kinds["others"].false_alarms.found == 1
+    monkeypatch.setattr(near_duplicates, "BLOCK", 4)
+    monkeypatch.setattr(near_duplicates, "QUERIES", 5)
+    assert found_in(table, pixels, features) == whole
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_of_images_that_are_equally_near_the_first_are_taken(threads, tmp_path):
+    """Without more ado, scikit-learn takes others with another number of threads."""
+    features = np.random.default_rng(0).normal(size=(500, FEATURES)).astype(np.float32)
+    pictures = np.random.default_rng(1).permutation(np.repeat(np.arange(500), 3))  # each stands there three times
+    vectors = whitened(features[pictures], tmp_path)
+    seen, rows = Seen(np.arange(1500), tmp_path / "vectors.npy", tmp_path, tmp_path), np.arange(1500)
+    with threadpool_limits(threads):
+        near = seen.nearest(rows, rows[:600], 7)
+    distance = np.round(2 - 2 * vectors[:600].astype(float) @ vectors.T, 9)
+    np.testing.assert_array_equal(near, np.argsort(distance, axis=1, kind="stable")[:, :7])
+
+
+@pytest.mark.parametrize(("looking", "looked_for", "found"), [("train 12", "train 10", 1), ("train 10", "train 12", 0)])
+def test_a_pair_of_strangers_is_looked_for_from_one_side_as_a_pair_of_train_and_test_is(looking, looked_for, found):
+    table = a_catalogue(copies=6)
+    pixels, features = some_images(table)
+    one, other, nearer = (row_of(table, name) for name in (looking, looked_for, "train 11"))
+    pixels[one] = pixels[other] // 2
+    features[one], features[nearer] = (features[other] + by * features[nearer] for by in np.float32([-0.1, 0.01]))
+    kinds = found_in(table, pixels, features, neighbours=1).near_duplicates.search.kinds
+    assert kinds["others"].false_alarms.found == found

@@ -4,15 +4,16 @@ Keypoints of the two (SIFT, Lowe 2004) are paired by their descriptors, and thos
 carries over (RANSAC, Fischler and Bolles 1981). Two radiographs of different patients share hardly any.
 """
 
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 
+from deepcovid.arrays import load_array
 from deepcovid.progress import track
 
 POINTS = 200  # an image, the strongest
@@ -20,31 +21,13 @@ RATIO = 0.85  # the nearest descriptor is that much nearer than the next (Lowe's
 REACH = 4.0  # pixels that a point may lie off its place under the map
 TRIALS = 300  # of RANSAC
 CHUNK = 2000  # pairs that a process compares at a time
+# The keypoints of an image: how many there are, their places (x and y, pixels) and descriptors. The rest of a row is 0.
+KEYPOINTS = np.dtype(
+    [("number", np.intp), ("places", np.float32, (POINTS, 2)), ("descriptors", np.uint8, (POINTS, 128))]
+)
+Keypoints = NDArray[Any]  # (images) of KEYPOINTS
 Rows = NDArray[np.intp]
 Vectors = NDArray[np.float32]
-
-
-class Keypoints(NamedTuple):
-    """The keypoints of images; rows from `number` on are empty.
-
-    Attributes:
-        number: (images), how many there are.
-        places: (images, POINTS, 2), x and y, pixels.
-        descriptors: (images, POINTS, 128), 0 to 255.
-    """
-
-    number: Rows
-    places: Vectors
-    descriptors: NDArray[np.uint8]
-
-    def rows(self, chosen: Rows) -> "Keypoints":
-        """Return the keypoints of some images."""
-        return Keypoints(self.number[chosen], self.places[chosen], self.descriptors[chosen])
-
-    def of(self, image: int) -> tuple[Vectors, Vectors]:
-        """Return places (points, 2) and descriptors (points, 128) of one image."""
-        number = self.number[image]
-        return self.places[image, :number], self.descriptors[image, :number].astype(np.float32)
 
 
 def keypoints(images: NDArray[np.uint8]) -> tuple[Keypoints, Keypoints]:
@@ -57,14 +40,11 @@ def keypoints(images: NDArray[np.uint8]) -> tuple[Keypoints, Keypoints]:
     return straight, mirrored
 
 
-def joined(parts: Iterable[Keypoints]) -> Keypoints:
-    """Return the keypoints of several batches as those of one."""
-    number, places, descriptors = zip(*parts, strict=True)
-    return Keypoints(np.concatenate(number), np.concatenate(places), np.concatenate(descriptors))
+def matched_points(first: Path, second: Path, pairs: Rows, title: str) -> Rows:
+    """Return, for each of pairs (pairs, 2) of a row of `first` and one of `second`, how many points match.
 
-
-def matched_points(first: Keypoints, second: Keypoints, pairs: Rows, title: str) -> Rows:
-    """Return, for each of pairs (pairs, 2) of a row of `first` and one of `second`, how many points match."""
+    The two are .npy files of Keypoints. Memory is that of a chunk of pairs, whatever the number of images.
+    """
     chunks = [pairs[start : start + CHUNK] for start in range(0, len(pairs), CHUNK)]
     processes = min(cpu_count(), max(len(chunks), 1))
     work = Parallel(n_jobs=processes, return_as="generator")(delayed(_matched)(first, second, part) for part in chunks)
@@ -82,19 +62,23 @@ def _detected(grey: NDArray[np.uint8]) -> tuple[Vectors, Vectors]:
 
 
 def _packed(found: list[tuple[Vectors, Vectors]]) -> Keypoints:
-    packed = Keypoints(
-        np.array([len(places) for places, _ in found], np.intp),
-        np.zeros((len(found), POINTS, 2), np.float32),
-        np.zeros((len(found), POINTS, 128), np.uint8),
-    )
-    for image, (places, descriptors) in enumerate(found):
-        packed.places[image, : len(places)] = places
-        packed.descriptors[image, : len(places)] = descriptors
+    packed = np.zeros(len(found), KEYPOINTS)
+    for image, (places, descriptors) in zip(packed, found, strict=True):
+        image["number"] = len(places)
+        image["places"][: len(places)] = places
+        image["descriptors"][: len(places)] = descriptors
     return packed
 
 
-def _matched(first: Keypoints, second: Keypoints, pairs: Rows) -> Rows:
-    return np.array([_matched_pair(first.of(one), second.of(other)) for one, other in pairs], np.intp)
+def _matched(first: Path, second: Path, pairs: Rows) -> Rows:
+    sides = load_array(first), load_array(second)
+    return np.array([_matched_pair(*map(_points, sides, pair)) for pair in pairs], np.intp)
+
+
+def _points(side: Keypoints, image: int) -> tuple[Vectors, Vectors]:
+    """Return places (points, 2) and descriptors (points, 128) of one image."""
+    number, places, descriptors = side[image]
+    return places[:number], descriptors[:number].astype(np.float32)
 
 
 def _matched_pair(first: tuple[Vectors, Vectors], second: tuple[Vectors, Vectors]) -> int:

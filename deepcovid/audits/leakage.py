@@ -6,19 +6,21 @@ Near-duplicates (deepcovid/audits/near_duplicates.py) and patients are looked fo
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from deepcovid import catalogue
+from deepcovid.arrays import ArrayWriter
 from deepcovid.audits.audit import Audit
-from deepcovid.audits.keypoints import Keypoints, joined, keypoints
+from deepcovid.audits.keypoints import KEYPOINTS, keypoints
 from deepcovid.audits.near_duplicates import (
     PAIRS,
-    Points,
     Rows,
     Search,
+    Seen,
     near_duplicates,
     original_rows,
     whitened,
@@ -168,7 +170,8 @@ class Leakage(Audit):
         yield (
             f"Near-duplicates have at least {search.threshold} {self.near_duplicates.by}. The number was set on "
             f"{search.set_on} augmented copies; {_percent(search.sensitivity)} of {search.copies} copies of other "
-            "images reach that with their originals."
+            f"images reach that with their originals. Of all copies, {100 * search.among_neighbours:.0f} % have their "
+            "original among the nearest."
         )
         for name, kind in search.kinds.items():
             wrong = kind.false_alarms
@@ -209,7 +212,8 @@ def leakage(
     features: NDArray[np.float32],
     model: str,
     near_duplicate_sensitivity: float,
-    most_pairs: int,
+    neighbours: int,
+    scratch: Path,
 ) -> Leakage:
     """Return which test images are in training too, and how.
 
@@ -220,7 +224,8 @@ def leakage(
         model: Name of the net, for the result to name.
         near_duplicate_sensitivity: The share of the augmented copies that is to be found by their originals; it sets
             from how many matched points on a pair is a near-duplicate.
-        most_pairs: How many pairs of images are compared point by point, at most.
+        neighbours: With how many training images, those nearest in features, each test image is compared.
+        scratch: A folder for what is known of the images while they are compared, 60 KB an image.
 
     Raises:
         UserError: There are no test images.
@@ -229,14 +234,13 @@ def leakage(
         raise UserError("leakage: there are no test images; widen the filter or change the split")
     # Ordered by name, so that the order of the rows changes no digit of the result.
     order = np.argsort(table["image_id"].to_numpy(str))
-    digest, straight, mirrored = _seen(pixels, len(table))
-    table = table.assign(pixels=digest).iloc[order].reset_index(drop=True)
-    points = Points(straight.rows(order), mirrored.rows(order))
+    seen = Seen(order, *(scratch / f"{name}.npy" for name in ("vectors", "straight", "mirrored")))
+    table = table.assign(pixels=_look(pixels, len(table), seen)).iloc[order].reset_index(drop=True)
     original = catalogue.originals(table).to_numpy()
     train, test = _rows(catalogue.in_training(table, augmented=True)), _rows(catalogue.in_test(table))
     originals = train[original[train]]
-    vectors = whitened(features[order], original)
-    search, similar = near_duplicates(table, vectors, points, (originals, test), near_duplicate_sensitivity, most_pairs)
+    whitened(features, order[original], seen.vectors)
+    search, similar = near_duplicates(table, seen, (originals, test), near_duplicate_sensitivity, neighbours)
     pairs = _merged(
         table,
         {
@@ -246,7 +250,7 @@ def leakage(
             "same_patient": _equal(table["patient_id"], originals, test),
         },
     )
-    pairs["points"] = points.matched(pairs[["train", "test"]].to_numpy(), "comparing leaks")
+    pairs["points"] = seen.matched(pairs[["train", "test"]].to_numpy(), "comparing leaks")
     pairs = pairs.sort_values(["points", "train", "test"], ascending=[False, True, True])
     leaking = table.index.isin(pairs["test"])
     tested = table.loc[test].assign(leaks=leaking[test])
@@ -258,7 +262,7 @@ def leakage(
         },
         leaked={label: _leaked(tested[tested["label"] == label]) for label in catalogue.LABELS},
         near_duplicates=NearDuplicates(
-            by=f"matched points, of pairs that are alike in {model}'s features",
+            by=f"matched points with one of the {neighbours} training images nearest in {model}'s features",
             search=search,
             skipped=None if search else NO_COPIES,
         ),
@@ -283,16 +287,20 @@ def digests(batches: Iterable[NDArray[np.uint8]]) -> list[str]:
     return [hashlib.sha256(image.tobytes()).hexdigest() for batch in batches for image in batch]
 
 
-def _seen(batches: Iterable[NDArray[np.uint8]], images: int) -> tuple[list[str], Keypoints, Keypoints]:
-    """Return digest, keypoints and keypoints mirrored of each image."""
-    names, sides = [], []
-    with bar("looking for keypoints", total=images) as progress:
+def _look(batches: Iterable[NDArray[np.uint8]], images: int, seen: Seen) -> list[str]:
+    """Write the keypoints of each image, and of each mirrored, and return the images' digests."""
+    names = []
+    with (
+        ArrayWriter(seen.straight, (), KEYPOINTS) as straight,
+        ArrayWriter(seen.mirrored, (), KEYPOINTS) as mirrored,
+        bar("looking for keypoints", total=images) as progress,
+    ):
         for batch in batches:
             names += digests([batch])
-            sides.append(keypoints(batch))
+            for writer, found in zip((straight, mirrored), keypoints(batch), strict=True):
+                writer.append(found)
             progress.update(len(batch))
-    straight, mirrored = (joined(side) for side in zip(*sides, strict=True))
-    return names, straight, mirrored
+    return names
 
 
 def _equal(values: pd.Series, train: Rows, test: Rows) -> pd.DataFrame:

@@ -1,8 +1,12 @@
 """Pairs of images that are nearly the same picture, and how well they are found.
 
-Pairs whose frozen features, whitened, are alike are compared point by point (deepcovid/audits/keypoints.py). From how
-many points on a pair is a near-duplicate is set on augmented copies, which are duplicates that are known: on those of
-every second original. How many duplicates are found is measured on the copies of the others.
+Each test image is compared point by point (deepcovid/audits/keypoints.py) with the training images whose frozen
+features, whitened, are nearest. So the comparisons grow with the number of images. To find the nearest, the distances
+between the features of all pairs are computed, block by block. That time grows with the number of pairs, of a test and
+a training image and of two training images; the memory does not.
+
+From how many points on a pair is a near-duplicate is set on augmented copies, which are duplicates that are known: on
+those of every second original. How many duplicates are found is measured on the copies of the others.
 
 Measured on covid-xray-5k at 224 x 224 pixels with ResNet18's features (336 published copies, zoomed, turned and
 distorted, against their originals; 2.16 million pairs of different patients): all copies share 21 points at least, half
@@ -13,6 +17,7 @@ features alone, at the cosine that one pair of different patients in a million r
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,9 +25,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 from sklearn.covariance import LedoitWolf
+from sklearn.neighbors import NearestNeighbors
 
 from deepcovid import catalogue
-from deepcovid.audits.keypoints import Keypoints, matched_points
+from deepcovid.arrays import ArrayWriter, load_array
+from deepcovid.audits.keypoints import matched_points
 from deepcovid.schema import Strict
 from deepcovid.statistics.estimate import Estimate, Number
 from deepcovid.statistics.intervals import wilson_interval
@@ -30,8 +37,10 @@ from deepcovid.statistics.intervals import wilson_interval
 FEWEST_FOUND = 0.5  # share of the copies; a search that finds fewer says nothing of other pairs
 PAIRS = {"covid": "of two COVID images", "others": "with one other at least"}
 FEWEST = 10  # points in which a near-duplicate matches, however little the copies have in common
-BLOCK = 2**24  # similarities held at a time: 64 MiB
-Vectors = NDArray[np.float32]
+MOST_FITTED = 20_000  # images that whitening is fitted to; 512 features of each take 82 MB, and their squares as much
+QUERIES = 4096  # images that are whitened, or whose neighbours are looked for, at a time
+BLOCK = 32_768  # images that these neighbours are looked for among at a time
+TIE = 1e-6  # a squared distance: how much further away than the first image the last one seems
 Rows = NDArray[np.intp]
 
 
@@ -77,15 +86,17 @@ class Search(Strict):
 
     Attributes:
         threshold: Matched points from which on a pair is a near-duplicate.
-        features_cosine: Cosine of the whitened features from which on a pair is compared point by point.
-        set_on: Augmented copies that both were set on.
+        neighbours: With how many training images each image is compared point by point.
+        among_neighbours: The share of the augmented copies whose original is one of these.
+        set_on: Augmented copies that the threshold was set on.
         copies: Augmented copies of other images.
         sensitivity: The share of these that the search finds by their originals; the interval is Wilson's, over copies.
         kinds: What it finds, by the kinds of PAIRS: images of one disease are more alike than others, and rarer.
     """
 
     threshold: int
-    features_cosine: Number
+    neighbours: int
+    among_neighbours: Number
     set_on: int
     copies: int
     sensitivity: Estimate
@@ -97,41 +108,79 @@ class Search(Strict):
         return self.sensitivity.value < FEWEST_FOUND
 
 
-def whitened(features: NDArray[np.float32], fitted: NDArray[np.bool_]) -> Vectors:
-    """Return features (images, features) standardised, whitened and of length 1, so that a product is a cosine.
+def whitened(features: NDArray[np.float32], fitted: Rows, target: Path) -> None:
+    """Write features (images, features) standardised, whitened and of length 1, as a .npy file.
 
-    The covariance is that of the `fitted` images, shrunk as Ledoit and Wolf (2004) say. They should be the originals of
-    train and test alike: fitted to one side, pairs within it would look less alike than pairs across.
+    The covariance is that of the rows `fitted`, of MOST_FITTED at most, shrunk as Ledoit and Wolf (2004) say. They
+    should be the originals of train and test alike: fitted to one side, pairs within it would look less alike than
+    pairs across.
     """
-    mean, deviation = features[fitted].mean(axis=0, dtype=float), features[fitted].std(axis=0, dtype=float)
-    values = (features - mean) / np.where(deviation > 0, deviation, 1)
-    covariance = LedoitWolf(assume_centered=True, store_precision=False).fit(values[fitted]).covariance_
+    sample = features[fitted[:: math.ceil(len(fitted) / MOST_FITTED)]]
+    mean, deviation = sample.mean(axis=0, dtype=float), sample.std(axis=0, dtype=float)
+    deviation = np.where(deviation > 0, deviation, 1)
+    covariance = LedoitWolf(assume_centered=True, store_precision=False).fit((sample - mean) / deviation).covariance_
     variances, directions = eigh(covariance)
-    kept = variances > 1e-9 * variances.max()
-    values = values @ (directions[:, kept] / np.sqrt(variances[kept]))
-    length = np.linalg.norm(values, axis=1, keepdims=True)
-    return (values / np.where(length > 0, length, 1)).astype(np.float32)
+    spread = np.sqrt(np.maximum(variances, 1e-9 * variances.max()))
+    whitening = directions / np.where(spread > 0, spread, 1)
+    with ArrayWriter(target, features.shape[1:], np.float32) as writer:
+        for start in range(0, len(features), QUERIES):
+            values = (features[start : start + QUERIES] - mean) / deviation @ whitening
+            length = np.linalg.norm(values, axis=1, keepdims=True)
+            writer.append(values / np.where(length > 0, length, 1))
 
 
-class Points(NamedTuple):
-    """The keypoints of a catalogue's images, and of the images mirrored."""
+class Seen(NamedTuple):
+    """What the search knows of images, in files whose rows are those of `order`: it reads what it is at work on.
 
-    straight: Keypoints
-    mirrored: Keypoints
+    Attributes:
+        order: (images), where in the files each row of the catalogue is.
+        vectors: (images, features), as `whitened` wrote them.
+        straight: The images' keypoints.
+        mirrored: Those of the images mirrored.
+    """
+
+    order: Rows
+    vectors: Path
+    straight: Path
+    mirrored: Path
 
     def matched(self, pairs: Rows, title: str) -> Rows:
         """Return in how many points the images of pairs (pairs, 2) match, either as it is or mirrored."""
-        sides = [matched_points(side, self.straight, pairs, title) for side in self]
+        pairs = self.order[pairs]
+        sides = [matched_points(side, self.straight, pairs, title) for side in (self.straight, self.mirrored)]
         return np.maximum(*sides)
+
+    def nearest(self, among: Rows, rows: Rows, most: int) -> Rows:
+        """Return the `most` rows of `among` whose vectors are nearest to that of each of `rows`: (rows, most).
+
+        Of some that are equally near, the first are taken.
+        """
+        vectors = np.pad(load_array(self.vectors)[self.order[rows]], ((0, 0), (0, 1)))
+        near: Rows = np.empty((len(rows), 0), np.intp)
+        distance: NDArray[Any] = np.empty((len(rows), 0))
+        for start in range(0, len(among), BLOCK):
+            part = among[start : start + BLOCK]
+            # Which of some that are equally near are found would depend on the number of threads. So each is a little
+            # further away than the one before it, in one more dimension.
+            further = np.sqrt(TIE * part / len(self.order)).astype(np.float32)
+            others = np.column_stack([load_array(self.vectors)[self.order[part]], further])
+            search = NearestNeighbors(n_neighbors=min(most, len(part)), algorithm="brute").fit(others)
+            apart, place = search.kneighbors(vectors)
+            near, distance = np.hstack([near, part[place]]), np.hstack([distance, apart])
+            kept = np.argsort(distance, axis=1, kind="stable")[:, :most]
+            near, distance = np.take_along_axis(near, kept, axis=1), np.take_along_axis(distance, kept, axis=1)
+        return near
+
+    def candidates(self, among: Rows, rows: Rows, most: int) -> Iterator[Rows]:
+        """Yield the pairs (pairs, 2) of each of `rows`, second, with its `nearest`, first; of some rows at a time."""
+        for start in range(0, len(rows), QUERIES):
+            part = rows[start : start + QUERIES]
+            near = self.nearest(among, part, most)
+            yield np.column_stack([near.ravel(), np.repeat(part, near.shape[1])])
 
 
 def near_duplicates(
-    table: pd.DataFrame,
-    vectors: Vectors,
-    points: Points,
-    sides: tuple[Rows, Rows],
-    sensitivity: float,
-    most_pairs: int,
+    table: pd.DataFrame, seen: Seen, sides: tuple[Rows, Rows], sensitivity: float, neighbours: int
 ) -> tuple[Search | None, pd.DataFrame]:
     """Return how near-duplicates were looked for, and the pairs (train, test) of rows that were found.
 
@@ -140,33 +189,34 @@ def near_duplicates(
 
     Args:
         table: The catalogue (images), with its split, and a digest of each image's pixels in the column `pixels`.
-        vectors: (images, features), as `whitened` returns them.
-        points: The keypoints of the images.
+        seen: What is known of the images.
         sides: The rows of the training originals, and of the test images.
         sensitivity: Share of the augmented copies that is to be found by their originals.
-        most_pairs: Pairs of train and test that are compared point by point: those most alike, where the features of
-            the copies would let more through. Then fewer copies are found, as the search's sensitivity says.
+        neighbours: With how many training originals, those nearest, each image is compared point by point. A copy whose
+            original is none of these counts as not found.
     """
     copies = np.flatnonzero((catalogue.in_training(table, augmented=True) & catalogue.copies(table)).to_numpy())
-    known = np.column_stack([original_rows(table)[copies], copies])
+    original_of = original_rows(table)
+    known = np.column_stack([original_of[copies], copies])
     _, original = np.unique(known[:, 0], return_inverse=True)
     if original.max(initial=0) < 1:
         return None, pd.DataFrame({"train": [], "test": []}, dtype=int)
-    cosine, setting = _similarity(vectors, *known.T), original % 2 == 0
-    # Of the copies that may be missed, one half at the first sieve, the other at the second.
-    first = (1 + sensitivity) / 2
-    alike = max(_reached_by(cosine[setting], first), _reached_by_most(vectors, *sides, most_pairs))
-    compared = cosine >= alike
-    shared = np.where(compared, points.matched(known, "comparing copies"), 0)
-    second = sensitivity * min(1.0, compared[setting].mean() / first)
-    least = max(int(_reached_by(shared[setting], second)), FEWEST)
-    pairs = _alike(vectors, *sides, alike)
-    near = pairs[points.matched(pairs, "comparing train and test") >= least]
-    of_covid = _both_covid(table, near)
-    alarms = _false_alarms(table, vectors, points, sides, alike, least)
+    originals, test = sides
+    setting = original % 2 == 0
+    near = seen.candidates(originals, copies, neighbours)
+    compared = np.isin(copies, np.concatenate([part[part[:, 0] == original_of[part[:, 1]], 1] for part in near]))
+    shared = np.where(compared, seen.matched(known, "comparing copies"), 0)
+    # The neighbours may lose half of the copies that may be missed. A lower threshold makes up for no more than that.
+    kept_by_neighbours = min(1.0, compared[setting].mean() / ((1 + sensitivity) / 2))
+    least = max(int(_reached_by(shared[setting], sensitivity * kept_by_neighbours)), FEWEST)
+    near = seen.candidates(originals, test, neighbours)
+    found = np.concatenate([part[seen.matched(part, "comparing train and test") >= least] for part in near])
+    of_covid = _both_covid(table, found)
+    alarms = _false_alarms(table, seen, sides, neighbours, least)
     search = Search(
         threshold=least,
-        features_cosine=alike,
+        neighbours=neighbours,
+        among_neighbours=float(compared.mean()),
         set_on=int(setting.sum()),
         copies=int((~setting).sum()),
         sensitivity=share_of(int((shared[~setting] >= least).sum()), int((~setting).sum())),
@@ -177,7 +227,7 @@ def near_duplicates(
     )
     covid, others = (not (search.blind or search.kinds[kind].chance_alone) for kind in PAIRS)
     counted = np.where(of_covid, covid, others).astype(bool)
-    return search, pd.DataFrame(near[counted], columns=["train", "test"])
+    return search, pd.DataFrame(found[counted], columns=["train", "test"])
 
 
 def _both_covid(table: pd.DataFrame, pairs: Rows) -> NDArray[np.bool_]:
@@ -186,30 +236,34 @@ def _both_covid(table: pd.DataFrame, pairs: Rows) -> NDArray[np.bool_]:
 
 
 def _false_alarms(
-    table: pd.DataFrame, vectors: Vectors, points: Points, sides: tuple[Rows, Rows], alike: float, least: int
+    table: pd.DataFrame, seen: Seen, sides: tuple[Rows, Rows], neighbours: int, least: int
 ) -> dict[str, FalseAlarms]:
     """Return, by kind, how often training images of different patients reach the threshold, `least` points.
 
-    Pairs are compared point by point if the cosine of their vectors is at least `alike`.
+    Each is compared with those of its nearest `neighbours` that come before it. So a pair is looked for from one side,
+    as a pair of train and test is.
     """
     originals, test = sides
     # An image that stands twice in training, under two patients, is a duplicate and no example of the contrary.
     known = table.loc[originals]
     rows = known.index[(known["patient_id"] != "") & ~known["pixels"].duplicated()].to_numpy()
     patient = np.unique(table["patient_id"][rows].to_numpy(str), return_inverse=True)[1]
-    pairs = _alike(vectors, rows, rows, alike)
-    of = dict(zip(rows.tolist(), patient.tolist(), strict=True))
-    strangers = [first < second and of[first] != of[second] for first, second in pairs.tolist()]
-    pairs = pairs[np.array(strangers, bool)]
-    wrong = points.matched(pairs, "comparing patients") >= least
+    of = np.full(len(table), -1)
+    of[rows] = patient
+    wrong = [np.empty((0, 2), np.intp)]
+    for pairs in seen.candidates(rows, rows, neighbours + 1):  # each is its own nearest
+        first, second = pairs.T
+        strangers = pairs[(first < second) & (of[first] != of[second])]
+        wrong.append(strangers[seen.matched(strangers, "comparing patients") >= least])
+    found = np.concatenate(wrong)
     covid: NDArray[np.bool_] = catalogue.covid(table).to_numpy()
-    of_covid = _both_covid(table, pairs)
-    found = {"covid": int(wrong[of_covid].sum()), "others": int(wrong[~of_covid].sum())}
+    of_covid = _both_covid(table, found)
+    alarms = {"covid": int(of_covid.sum()), "others": int((~of_covid).sum())}
     among = {"covid": _of_different_patients(patient[covid[rows]])}
     among["others"] = _of_different_patients(patient) - among["covid"]
     tested = {"covid": int(covid[originals].sum() * covid[test].sum())}
     tested["others"] = len(originals) * len(test) - tested["covid"]
-    return {kind: _alarms(found[kind], among[kind], tested[kind]) for kind in PAIRS}
+    return {kind: _alarms(alarms[kind], among[kind], tested[kind]) for kind in PAIRS}
 
 
 def _of_different_patients(patient: Rows) -> int:
@@ -241,45 +295,6 @@ def share_of(part: int, number: int) -> Estimate:
 def _reached_by(values: NDArray[Any], share: float) -> float:
     """Return the highest value that at least this share of `values` reaches."""
     return float(-np.sort(-values)[math.ceil(share * len(values) - 1e-9) - 1])
-
-
-def _reached_by_most(vectors: Vectors, left: Rows, right: Rows, most: int) -> float:
-    """Return the lowest cosine of the `most` pairs that are most alike; minus infinity where there are no more."""
-    if len(left) * len(right) <= most:
-        return -math.inf
-    kept = np.empty(0, np.float32)
-    for _, similarity in _similarities(vectors[left], vectors[right]):
-        kept = np.concatenate([kept, similarity.ravel()])
-        kept = np.partition(kept, max(len(kept) - most, 0))[-most:]
-    return float(kept.min())
-
-
-def _alike(vectors: Vectors, left: Rows, right: Rows, least: float) -> Rows:
-    """Return the pairs (pairs, 2) of a row of `left` and one of `right` whose cosine is at least `least`."""
-    found = [
-        np.column_stack([left[rows[first]], right[second]])
-        for rows, similarity in _similarities(vectors[left], vectors[right])
-        for first, second in [np.nonzero(similarity >= least)]
-    ]
-    return np.concatenate([np.empty((0, 2), np.intp), *found])
-
-
-def _similarities(left: Vectors, right: Vectors) -> Iterator[tuple[Rows, Vectors]]:
-    """Yield the cosines of every pair, some rows of `left` at a time: which rows, and (rows, right)."""
-    size = max(BLOCK // max(len(right), 1), 1)
-    for start in range(0, len(left), size):
-        part = left[start : start + size]
-        yield np.arange(start, start + len(part)), part @ right.T
-
-
-def _similarity(vectors: Vectors, first: Rows, second: Rows) -> Vectors:
-    """Return the cosine of each pair of rows, as (pairs)."""
-    size = BLOCK // max(vectors.shape[1], 1)
-    parts = [
-        np.einsum("ij,ij->i", vectors[first[start : start + size]], vectors[second[start : start + size]])
-        for start in range(0, len(first), size)
-    ]
-    return np.concatenate([np.empty(0, np.float32), *parts])
 
 
 def original_rows(table: pd.DataFrame) -> Rows:

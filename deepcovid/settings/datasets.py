@@ -259,7 +259,7 @@ class DatasetSettings(Strict):
     resplits: Seeds
     replay: ReplaySettings
     hiding: HidingSettings
-    compared_pairs: PositiveInt
+    compared_neighbours: PositiveInt
     heatmaps: HeatmapSettings
 
     @model_validator(mode="after")
