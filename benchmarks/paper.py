@@ -60,8 +60,8 @@ def main() -> None:
         f"{released:.0f} minutes for {EPOCHS}: {released / whole:.0f} times as long, for one net, recipe and seed"
     )
     if options.record:
-        values = {"cores": cpu_count(), "minutes": whole, "stages": stages}
-        record("paper", values | {"released": {"epoch_seconds": epoch, "minutes": released, "ratio": released / whole}})
+        script = {"epochs": EPOCHS, "epoch_seconds": epoch, "minutes": released, "ratio": released / whole}
+        record("paper", {"cores": cpu_count(), "minutes": whole, "stages": stages, "released": script})
 
 
 def timed(clone: Path, settings: list[str], *targets: str) -> dict[str, float]:
