@@ -285,7 +285,7 @@ def test_heads_are_tested_on_a_users_folder_with_dicom_among_its_files(repositor
     before = read_result(repository / "metrics/phantom/resnet18-paper.json", Headline)
     result = dvc(repository, "exp", "run", *options)
     assert ran(result) == {
-        "test-set@folder",
+        "external-images@folder",
         *(f"{stage}@phantom-folder" for stage in ("external-features", "external", "collection")),
         *("heatmaps-beside@phantom-resnet18-folder", "report@phantom", "plots"),
     }

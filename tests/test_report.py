@@ -250,7 +250,7 @@ def all_contents(**changes):
     }
     put_aside = {
         "phantom": Sourced({}, step("augment@phantom")),
-        "phantom-external": Sourced({"ct.dcm": "no radiograph"}, step("test-set@phantom-external")),
+        "phantom-external": Sourced({"ct.dcm": "no radiograph"}, step("external-images@phantom-external")),
     }
     recorded = [made.step for made in (*provenance.values(), *put_aside.values())]
     recorded += [step("ladder@phantom"), step("evaluate@phantom")]

@@ -7,11 +7,11 @@ from stages.download import download
 from stages.split import split
 
 
-def test_set(parameters: Parameters, dataset: str) -> None:
+def external_images(parameters: Parameters, dataset: str) -> None:
     download(parameters, dataset)
     split(parameters, dataset)
     augment(parameters, dataset)
 
 
 if __name__ == "__main__":
-    _run.run(test_set)
+    _run.run(external_images)
