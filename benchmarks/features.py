@@ -112,6 +112,7 @@ def bare_rate(net: torch.nn.Module, pixels: Path, settings: FeatureSettings, ima
 
 
 def decoding_rate(images: int) -> float:
+    os.environ[EXECUTOR] = ONE
     with TemporaryDirectory() as folder, chdir(folder):
         scale.draw(folder, images, scale.FILE_SIDE)
         scale.write_catalogue(folder, images)

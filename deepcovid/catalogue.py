@@ -114,7 +114,7 @@ def read(path: Path, rows: int | None = None) -> pd.DataFrame:
 
 
 def read_columns(path: Path, columns: Collection[str]) -> pd.DataFrame:
-    """Read some columns of a catalogue that `read` has checked before: that of a large archive is long.
+    """Read some columns of a catalogue that `read` has checked before, which takes less time and memory.
 
     Raises:
         UserError: It is damaged.

@@ -59,7 +59,7 @@ def augment(parameters: Parameters, dataset: str) -> None:
             if not test_only:
                 copies = usable(made(table, parts, spare, images=False), {})
                 rows = write_images(copies, folder / "pixels.npy", size, channels)
-                write_csv(folder / "images.csv", rows[["image_id", "augmentation_of"]])
+                write_csv(folder / "images.csv", rows.reindex(columns=["image_id", "augmentation_of"]))
     if quarantined:
         warn(put_aside(quarantined, dataset))
     catalogue.write(paths.data(dataset, "images.csv"), used)

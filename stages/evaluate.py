@@ -82,7 +82,7 @@ def reviewed(parameters: Parameters, table: pd.DataFrame, runs: Mapping[str, Run
         (name, parameters.trained[name]),
         prior(table, parameters.trained[name]),
         bootstrap,
-        {side: originals[originals["split"] == side] for side in ("train", "test")},
+        {side: originals[originals["split"] == side] for side in catalogue.SIDES},
     )
 
 

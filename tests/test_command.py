@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import tomllib
 import zipfile
 from importlib import import_module
@@ -21,8 +22,10 @@ from PIL import Image
 from deepcovid import __version__, commands, load_head
 from deepcovid.commands import main
 from deepcovid.commands.inputs import Input, _distinct
+from deepcovid.commands.pictures import announcement
 from deepcovid.commands.predict import default_window
 from deepcovid.errors import UserError
+from deepcovid.heatmaps.occlusion import Window
 from deepcovid.heatmaps.overlays import overlay
 from deepcovid.settings.types import LARGEST
 from tests.checkouts import ROOT, run
@@ -375,6 +378,20 @@ def test_heat_maps_are_written_under_distinct_names_with_a_warning(folder, predi
     assert "scoring" not in err  # a bar around the bars of the maps, whose lines they would overwrite
     pictures = [Image.open(maps / name).convert("RGB") for name in written]
     assert len({picture.tobytes() for picture in pictures}) == 4
+
+
+def test_the_time_that_heat_maps_will_take_is_that_of_the_net(head, monkeypatch):
+    def slow(_net, batches, _settings):
+        for batch in batches:
+            time.sleep(0.4)
+            yield np.zeros((len(batch), 1), np.float32)
+
+    monkeypatch.setattr("deepcovid.commands.pictures.extract", slow)
+    said = announcement(load_head(head, device="cpu", batch_size=2), Window(32, 32, 128), images=5)
+    windows, each, whole = (int(number) for number in re.findall(r"(\d+) (?:windows|s)", said))
+    assert windows == 7**2
+    assert 0.8 < each / (0.2 * windows) < 2
+    assert 4 < whole / each < 6
 
 
 def test_a_heat_map_is_of_the_image_that_it_is_named_after(folder, predict, head, monkeypatch):

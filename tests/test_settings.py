@@ -66,6 +66,7 @@ def test_the_kind_of_a_schedule_is_enough_to_make_it_constant(params):
         ("recipe/paper/learning_rate", float("inf"), "finite number"),
         ("dataset/phantom/filter/views", "AP", "'all' or Input should be a valid list (got 'AP')"),
         ("evaluate", DELETED, "required"),
+        ("dataset/phantom/augment/copies", 0, "greater than 0 (got 0)"),
         ("dataset/phantom/split/non/train", "many", "valid integer (got 'many')"),
         ("dataset/phantom/source/seed", DELETED, "required"),
         ("recipe/paper/learning_rate", DELETED, "required"),

@@ -153,7 +153,7 @@ class Seen(NamedTuple):
     def nearest(self, among: Rows, rows: Rows, most: int) -> Rows:
         """Return the `most` rows of `among` whose vectors are nearest to that of each of `rows`: (rows, most).
 
-        Of some that are equally near, the first are taken.
+        If `among` has fewer, all are returned. Of some that are equally near, the first are taken.
         """
         vectors = np.pad(load_array(self.vectors)[self.order[rows]], ((0, 0), (0, 1)))
         near: Rows = np.empty((len(rows), 0), np.intp)
@@ -251,9 +251,9 @@ def _false_alarms(
     of = np.full(len(table), -1)
     of[rows] = patient
     wrong = [np.empty((0, 2), np.intp)]
-    for pairs in seen.candidates(rows, rows, neighbours + 1):  # each is its own nearest
+    for pairs in seen.candidates(originals, rows, neighbours + 1):  # each is its own nearest
         first, second = pairs.T
-        strangers = pairs[(first < second) & (of[first] != of[second])]
+        strangers = pairs[(first < second) & (of[first] >= 0) & (of[first] != of[second])]
         wrong.append(strangers[seen.matched(strangers, "comparing patients") >= least])
     found = np.concatenate(wrong)
     covid: NDArray[np.bool_] = catalogue.covid(table).to_numpy()

@@ -8,6 +8,7 @@ So the heads of several seeds share one run of the net, and each is the same as 
 
 from contextlib import closing
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from deepcovid.nets.features import ahead, normalised, same_bytes
 from deepcovid.progress import bar
 from deepcovid.settings.recipes import Recipe
 
+Box = dict[str, Any]  # of an image, in torchvision's terms
 EVALUATION_BATCH = 64  # images; for memory only
 
 
@@ -111,14 +113,15 @@ def _replay(
     heads = Heads(at_rest.features.shape[1], [recipe], seeds, net.device)
     scores = np.full((len(test.pixels), len(seeds)), np.nan)
     kept_from = np.zeros(len(seeds), dtype=int)
-    weights = weights_of(train.classes.cpu(), recipe.sampling)
+    weights = weights_of(train.classes, recipe.sampling)
     for epoch in range(1, recipe.epochs + 1):
         heads.begin(epoch)
         net.trunk.train(drifts)
         batches = drawn(weights).split(recipe.batch_size)
-        crops = ahead(_views(train, batch, recipe.random_crop) for batch in batches)
-        with bar(f"epoch {epoch} of {recipe.epochs}", total=len(train.pixels)) as progress, closing(crops):
-            for batch, views in zip(batches, crops, strict=True):
+        boxes = [_boxes(train, batch) if recipe.random_crop else None for batch in batches]
+        shown = ahead(_views(train, *part) for part in zip(batches, boxes, strict=True))
+        with bar(f"epoch {epoch} of {recipe.epochs}", total=len(train.pixels)) as progress, closing(shown):
+            for batch, views in zip(batches, shown, strict=True):
                 features = net.features(views)
                 classes = train.classes[batch].to(net.device)
                 heads.step(features.expand(len(seeds), -1, -1), classes.expand(len(seeds), -1))
@@ -139,14 +142,34 @@ def _evaluated(net: Net, images: Images) -> Data:
     """Return the features and classes of images, with the net in evaluation mode."""
     net.trunk.eval()
     parts = torch.arange(len(images.pixels)).split(EVALUATION_BATCH)
-    features = [net.features(_views(images, part, random_crop=False)) for part in parts]
+    features = [net.features(_views(images, part)) for part in parts]
     return Data(torch.cat(features), images.classes.to(net.device))
 
 
-def _views(images: Images, chosen: Tensor, random_crop: bool) -> Tensor:
-    """Return the chosen images as the net is shown them, uint8 (batch, size, size, 1 or 3)."""
+def _boxes(images: Images, chosen: Tensor) -> list[Box]:
+    """Draw what part of each of the chosen images is shown, with torchvision's defaults, as the script does.
+
+    It is drawn here and cut out in `_views`, so that the thread which does that draws no random number.
+    """
+    return [_crop(images).make_params([_channels_first(images.pixels[index])]) for index in chosen.tolist()]
+
+
+def _views(images: Images, chosen: Tensor, boxes: list[Box] | None = None) -> Tensor:
+    """Return the chosen images, or the parts of them in `boxes`, as the net is shown them.
+
+    Returns:
+        uint8 (batch, size, size, 1 or 3).
+    """
     views = [images.pixels[index] for index in chosen.tolist()]
-    if random_crop:
-        crop = v2.RandomResizedCrop(images.size, antialias=True)  # torchvision's defaults, as in the script
-        views = [crop(view.permute(2, 0, 1)).permute(1, 2, 0) for view in views]
+    if boxes is not None:
+        parts = zip(views, boxes, strict=True)
+        views = [_crop(images).transform(_channels_first(view), box).permute(1, 2, 0) for view, box in parts]
     return torch.stack(views)
+
+
+def _crop(images: Images) -> v2.RandomResizedCrop:
+    return v2.RandomResizedCrop(images.size, antialias=True)
+
+
+def _channels_first(image: Tensor) -> Tensor:
+    return image.permute(2, 0, 1)

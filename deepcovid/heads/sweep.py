@@ -13,7 +13,7 @@ from deepcovid.heads import training
 from deepcovid.heads.scoring import Scores, score
 from deepcovid.heads.sides import sides
 from deepcovid.heads.training import Trained
-from deepcovid.passes.forked import at_once
+from deepcovid.passes.forked import Share, at_once
 from deepcovid.settings.recipes import Recipe
 
 Value = TypeVar("Value")
@@ -26,7 +26,7 @@ def train_recipes(
     seeds: list[int],
     *,
     logged: bool = True,
-    share: Callable[[Sequence[Callable[[], Any]]], list[Any]] = at_once,
+    share: Share = at_once,
 ) -> dict[Recipe, Trained]:
     """Return the heads of each recipe, by the recipe without its cut-off, which no training knows.
 
@@ -74,7 +74,7 @@ def train_and_score(
     table: pd.DataFrame,
     recipes: Iterable[Recipe],
     seeds: list[int],
-    share: Callable[[Sequence[Callable[[], Any]]], list[Any]] = at_once,
+    share: Share = at_once,
 ) -> Scores:
     """Return the test images' scores under each recipe; arguments are as for `train_recipes`."""
     test = features[catalogue.in_test(table).to_numpy()]

@@ -33,7 +33,7 @@ from deepcovid.settings.recipes import Adam, Recipe, Sgd
 def one_thread() -> Iterator[None]:
     """Let torch work on one thread in a block or function: the steps are too small to share out.
 
-    A process of its own has to be told, and one that goes on with other work must have its threads back.
+    Each process has a number of its own. It is set back at the end, for other work in the same process.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -47,8 +47,6 @@ def extract(
 
     Memory does not grow with the number of images.
 
-    A batch is yielded when the next one has been handed to the device, so that CUDA does not wait for the caller.
-
     Args:
         net: What `deepcovid.nets.trunks.trunk` returns.
         batches: Each uint8 (batch, side, side, 1 or 3).
@@ -59,7 +57,6 @@ def extract(
     """
     keep_large_buffers()
     net, device, dtype = on_device(net, settings)
-    before: Tensor | None = None
     for batch in batches:
         try:
             with torch.inference_mode():
@@ -67,14 +64,10 @@ def extract(
                 if device.type == "cuda":
                     pixels = pixels.pin_memory()  # only a copy from pinned memory can overlap with other work
                 images = normalised(pixels.to(device, non_blocking=True))
-                features = net(images.to(dtype)).flatten(1).float()
+                features = net(images.to(dtype)).flatten(1).float().cpu().numpy()
         except torch.OutOfMemoryError:
             raise UserError(f"{device}: too little memory for {len(batch)} images; lower features.batch_size") from None
-        if before is not None:
-            yield before.cpu().numpy()
-        before = features
-    if before is not None:
-        yield before.cpu().numpy()
+        yield features
 
 
 def on_device(net: nn.Module, settings: FeatureSettings) -> tuple[nn.Module, torch.device, torch.dtype]:

@@ -13,6 +13,7 @@ compared with those of the process that hands the pieces out. If they differ, th
 """
 
 import logging
+import operator
 import os
 import pickle
 import warnings
@@ -26,7 +27,7 @@ from typing import Any, Protocol, TypeVar
 from joblib import Parallel, cpu_count, delayed
 
 from deepcovid.errors import UserError, reason_of
-from deepcovid.passes.forked import at_once
+from deepcovid.passes.forked import Share, at_once
 from deepcovid.progress import warn
 
 EXECUTOR, WORKERS, ADDRESS = "DEEPCOVID_EXECUTOR", "DEEPCOVID_WORKERS", "DASK_SCHEDULER_ADDRESS"
@@ -81,7 +82,7 @@ def executor(versions: Callable[[], Versions]) -> Iterator[Executor]:
 
 
 @contextmanager
-def sharing(versions: Callable[[], Versions]) -> Iterator[Callable[[Sequence[Callable[[], Any]]], list[Any]]]:
+def sharing(versions: Callable[[], Versions]) -> Iterator[Share]:
     """Yield a function that calls functions and returns what each returns; the environment says where they are called.
 
     By default this machine's cores share them out (`deepcovid.passes.forked.at_once`). For any other executor they are
@@ -98,12 +99,8 @@ def sharing(versions: Callable[[], Versions]) -> Iterator[Callable[[Sequence[Cal
 
 
 def _all(execute: Executor, calls: Sequence[Callable[[], Any]]) -> list[Any]:
-    results = dict(execute(_call, calls))
+    results = dict(execute(operator.call, calls))
     return [results[number] for number in range(len(calls))]
-
-
-def _call(function: Callable[[], Value]) -> Value:
-    return function()
 
 
 def _workers() -> int | None:

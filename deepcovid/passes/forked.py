@@ -11,6 +11,7 @@ from joblib import cpu_count
 from deepcovid.errors import UserError
 
 Value = TypeVar("Value")
+Share = Callable[[Sequence[Callable[[], Any]]], list[Any]]  # what `at_once` is, or another that calls them elsewhere
 
 
 def at_once(calls: Sequence[Callable[[], Value]]) -> list[Value]:

@@ -165,7 +165,7 @@ class AugmentSettings(Strict):
     """Copies of COVID training images: the source's own, or generated."""
 
     source: Literal["published", "generated"]
-    copies: NonNegativeInt
+    copies: PositiveInt
     seed: Seed
     flip_probability: Share
     rotation_degrees: Annotated[float, Field(ge=0, le=45)]
