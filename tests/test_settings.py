@@ -214,7 +214,7 @@ def test_a_data_set_that_is_no_table_is_refused(params, refused):
     [
         ("colour", 1, ["no such key; known are source, filter, split"]),
         ("augment/colour", 1, ["no such key; known are source, copies"]),
-        ("augment/copies", -1, ["greater than or equal to 0 (got -1)"]),
+        ("augment/copies", -1, ["greater than 0 (got -1)"]),
         ("image_size", 100, ["multiple of 16 (got 100)"]),
         ("filter/views", "AP", ["'all' or Input should be a valid list (got 'AP')"]),
         ("hiding/hidden", [0.75, 0.75], ["each value may be named once"]),
