@@ -17,6 +17,7 @@ from sklearn.metrics import (
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import DescrStatsW
 
+from stages._resolved import read_settings
 from tests.checkouts import ROOT
 
 SCORES = sorted((ROOT / "results/replayed").glob("*/*-scores.csv"))
@@ -95,7 +96,17 @@ def test_the_interval_of_an_auc_is_a_bootstrap_over_patients(path):
     assert (run["auc"]["low"], run["auc"]["high"]) == pytest.approx((low, high), abs=0.02)
 
 
+CAPPED = [path for path in SCORES if "further" in committed(path)[0]]
+
+
 @pytest.mark.parametrize("path", SCORES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_nothing_is_said_of_epochs_past_the_cap_only_where_all_of_them_ran(path):
+    recipe = read_settings().recipe[path.stem.partition("-")[2].removesuffix("-scores")]
+    last = pd.read_csv(path.with_name(path.name.replace("-scores", "-log")))["epoch"].max()
+    assert (path in CAPPED) == (last < recipe.epochs)
+
+
+@pytest.mark.parametrize("path", CAPPED, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_what_lies_past_the_cap_follows_from_the_log(path):
     run, heads, _ = committed(path)
     log = pd.read_csv(path.with_name(path.name.replace("-scores", "-log")))
@@ -118,3 +129,4 @@ def test_what_lies_past_the_cap_follows_from_the_log(path):
 
 def test_there_are_scores_to_recompute_from():
     assert len(SCORES) >= 4
+    assert CAPPED
