@@ -1,6 +1,6 @@
 """Reads dvc.lock. DVC updates it after each stage, so it records every stage before the one that reads it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +36,17 @@ class Lock:
         problem = "differs from what" if made else "is not the output of a stage that"
         raise UserError(f"{path}: {problem} {LOCK} records; {REMEDY}")
 
-    def with_those_before(self, steps: Iterable[Step]) -> tuple[Step, ...]:
-        """Return `steps` and all steps that their inputs came from, each before the steps that use its output."""
+    def with_those_before(self, steps: Iterable[Step], datasets: Collection[str]) -> tuple[Step, ...]:
+        """Return `steps` and all steps that their inputs came from, each before the steps that use its output.
+
+        A folder that is an input may hold outputs of any data set. Only those of `datasets` count.
+        """
         makers: dict[str, list[Step]] = {}
         for step in self._steps.values():
             for file in step.outputs:
                 makers.setdefault(file.path, []).append(step)
         found: dict[str, Step] = {}
+        wanted = set(datasets)
 
         def visit(step: Step) -> None:
             if step.name in found:
@@ -50,7 +54,8 @@ class Lock:
             for file in step.inputs:
                 # A folder may hold outputs of several steps, and dvc.lock may still have a stage under its old name.
                 for path, candidates in makers.items():
-                    if path == file.path or path.startswith(f"{file.path}/"):
+                    inside = path.startswith(f"{file.path}/") and not wanted.isdisjoint(path.split("/"))
+                    if path == file.path or inside:
                         for maker in candidates:
                             if path != file.path or any(out.md5 == file.md5 for out in maker.outputs):
                                 visit(maker)

@@ -92,7 +92,7 @@ def report(parameters: Parameters, dataset: str) -> None:
             run.recipe: as_run(parameters.recipe[run.recipe], parameters.replay.epochs)
             for run in parameters.runs.values()
         },
-        steps=lock.with_those_before(steps),
+        steps=lock.with_those_before(steps, (dataset, *parameters.test_sets)),
         command=f"python -m stages.report --dataset {dataset}",
         ladder=ladder,
         published=published,

@@ -895,6 +895,21 @@ def test_the_stage_writes_the_page_with_the_hashes_of_dvc_lock(results):
     assert (results / "data/phantom/review.html").read_text() == beside
 
 
+def test_of_a_folder_of_all_data_sets_the_page_names_the_steps_of_its_own(results):
+    yaml, path = YAML(typ="safe"), results / "dvc.lock"
+    lock = yaml.load(path)
+    lock["stages"]["train@phantom"]["deps"].append({"path": "results/replayed", "hash": "md5", "md5": "0", "size": 1})
+    for name in ("phantom", "other"):
+        out = {"path": f"results/replayed/{name}/resnet18-log.csv", "hash": "md5", "md5": "1", "size": 1}
+        lock["stages"][f"replay@{name}"] = {"cmd": "replay", "deps": [], "outs": [out]}
+    yaml.dump(lock, path)
+    with chdir(results):
+        report(parameters(), "phantom")
+    text = (results / "data/phantom/report.html").read_text()
+    assert slug("replay@phantom") in text
+    assert slug("replay@other") not in text
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
