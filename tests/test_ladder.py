@@ -143,7 +143,7 @@ def made_up(settings, detecting):
         (
             lambda recipe: recipe.augmented and recipe.optimiser.kind == "adam",
             [["augmented", "optimiser"]],
-            "detects: augmented copies switched on with optimiser set to Adam. With",
+            "detects: augmented copies switched on and optimiser set to Adam. With",
         ),
         (lambda _: False, [], "No set of the 7 switches makes every head of ResNet18 detect on a frozen net."),
         (lambda _: True, [[]], "Every head of ResNet18 detects on a frozen net as it is: no switch has to be flipped."),

@@ -111,7 +111,7 @@ def repairs(ladder: NetLadder) -> list[str]:
     climbed = [rung.rung for rung in ladder.rungs.values() if rung.direction == "up" and len(rung.flipped) == 1]
     labels = {label.split(": ")[0]: label for label in (*climbed, *ladder.remedies)}
     return [
-        " with ".join(_set(labels.get(switch, switch)) for switch in subset) for subset in ladder.smallest if subset
+        " and ".join(_set(labels.get(switch, switch)) for switch in subset) for subset in ladder.smallest if subset
     ]
 
 
