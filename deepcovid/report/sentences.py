@@ -110,9 +110,7 @@ def repairs(ladder: NetLadder) -> list[str]:
     """Return each of the smallest sets of switches that make every head detect, with the values that they get."""
     climbed = [rung.rung for rung in ladder.rungs.values() if rung.direction == "up" and len(rung.flipped) == 1]
     labels = {label.split(": ")[0]: label for label in (*climbed, *ladder.remedies)}
-    return [
-        " and ".join(_set(labels.get(switch, switch)) for switch in subset) for subset in ladder.smallest if subset
-    ]
+    return [" and ".join(_set(labels.get(switch, switch)) for switch in subset) for subset in ladder.smallest if subset]
 
 
 def _set(label: str) -> str:
