@@ -30,10 +30,10 @@ def verdict(found: Mapping[str, Audit], model: str) -> Iterator[str]:
         )
     for collection in _of(found, Collection):
         if learned := collection.nets.get(model):
-            control = f"; control heads, on similar findings, {spread(learned.similar.auc)}" if learned.similar else ""
+            control = f"; on similar findings, {spread(learned.similar.auc)}" if learned.similar else ""
             yield (
-                f"Heads that learned images of {collection.images} without COVID-19 instead reach "
-                f"{spread(learned.collection.auc)} on the same test{control}."
+                f"Trained on images of {collection.images} without COVID-19 in its place, heads reach "
+                f"{spread(learned.collection.auc)}; trained alike on COVID-19, {learned.covid.auc.value:.3f}{control}."
             )
     for external, own in tested:
         yield f"On {external.images}, the heads of {net} that saw COVID-19 reach {spread(own.run.auc)}."
@@ -45,14 +45,14 @@ def verdict(found: Mapping[str, Audit], model: str) -> Iterator[str]:
         moved = changed.nets.get(model)
         if moved and moved.parts:
             yield (
-                f"Of what {net} gives COVID-19 in log-odds, {signed(moved.parts.disease)} is of the disease and "
-                f"{signed(moved.parts.collection)} of the collection."
+                f"The disease raises {net}'s log-odds of COVID-19 by {signed(moved.parts.disease)}, the collection by "
+                f"{signed(moved.parts.collection)}."
             )
         elif moved and OTHER_FRAME in moved.shifts and LIKE_FRAME in moved.shifts:
             other, like = moved.shifts[OTHER_FRAME], moved.shifts[LIKE_FRAME]
             yield (
-                f"{net} finds {other.called_before} of {other.images} COVID-19 images; in the frame of an image "
-                f"without COVID-19, {other.called}; in that of another COVID-19 patient, {like.called}."
+                f"{net} finds {other.called_before} of {other.images} COVID-19 images. In the frame of an image "
+                f"without COVID-19 it finds {other.called} of them, in the frame of another COVID-19 patient {like.called}."
             )
 
 
