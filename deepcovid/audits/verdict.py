@@ -52,7 +52,8 @@ def verdict(found: Mapping[str, Audit], model: str) -> Iterator[str]:
             other, like = moved.shifts[OTHER_FRAME], moved.shifts[LIKE_FRAME]
             yield (
                 f"{net} finds {other.called_before} of {other.images} COVID-19 images. In the frame of an image "
-                f"without COVID-19 it finds {other.called} of them, in the frame of another COVID-19 patient {like.called}."
+                f"without COVID-19 it finds {other.called} of them, in the frame of another COVID-19 patient "
+                f"{like.called}."
             )
 
 
