@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 import stages  # noqa: F401  # sets passive waiting of threads, as in the stage
 from benchmarks._record import record
 from deepcovid.heatmaps.occlusion import Window, occlusion, places
-from deepcovid.nets.features import choose_device, keep_large_buffers, normalised
+from deepcovid.nets.features import choose_device, keep_large_buffers, normalised, on_device
 from deepcovid.nets.trunks import build, trunk
 from deepcovid.nets.zoo import NETS
 from deepcovid.settings.analyses import FeatureSettings
@@ -43,9 +43,7 @@ def main() -> None:
     settings = FeatureSettings(device=options.device, precision=options.precision, batch_size=options.batch_size)
     window = Window(options.window, options.stride, fill=128)
     keep_large_buffers()
-    dtype = torch.bfloat16 if options.precision == "bf16" else torch.float32
-    net = trunk(options.model, build(options.model).state_dict()).to(choose_device(options.device), dtype)
-    net = net.to(memory_format=torch.channels_last)
+    net, _, dtype = on_device(trunk(options.model, build(options.model).state_dict()), settings)
     image = np.random.default_rng(0).integers(0, 256, (224, 224, 1), dtype=np.uint8)
     count = len(places(window, 224)) ** 2 + 1
 
