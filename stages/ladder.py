@@ -7,11 +7,12 @@ import pandas as pd
 from deepcovid import catalogue
 from deepcovid.files import write_csv
 from deepcovid.heads.scoring import Scores, heads_of
-from deepcovid.heads.sweep import train_and_score
+from deepcovid.heads.sweep import joined, scoring_jobs
 from deepcovid.ladder.measuring import Ladders, measured, rows
 from deepcovid.ladder.rungs import rungs, subsets
 from deepcovid.parameters import Parameters
 from deepcovid.passes.executors import sharing
+from deepcovid.passes.forked import by_name
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import write_result
 from stages import _run, paths
@@ -22,20 +23,23 @@ from stages.runs import read_score_table
 
 def ladder_stage(parameters: Parameters, dataset: str) -> None:
     table = catalogue.read(paths.data(dataset, "images.csv"))
-    features = {model: read_features(dataset, model, len(table)) for model in parameters.models}
-    bootstrap = Bootstrap.of(table[catalogue.in_test(table)], parameters.evaluate)
     ladders, rung_rows, combination_rows, named = {}, [], [], parameters.ladder_recipes
+    whole = {model: replayed(parameters, dataset, model, table) for model in parameters.models}
+    jobs = {}
+    for model in parameters.models:
+        chosen = [rung.recipe for rung in rungs(parameters.ladder, named, whole[model])]
+        chosen += subsets(parameters.ladder, named).values()
+        frozen = [recipe for recipe in chosen if not recipe.whole_net]
+        jobs[model] = scoring_jobs(read_features(dataset, model, len(table)), table, frozen, parameters.ladder_seeds)
+    bootstrap = Bootstrap.of(table[catalogue.in_test(table)], parameters.evaluate)
     with sharing(partial(versions_of, "ladder")) as share:
-        for model in parameters.models:
-            scores = replayed(parameters, dataset, model, table)
-            chosen = [rung.recipe for rung in rungs(parameters.ladder, named, scores)]
-            chosen += subsets(parameters.ladder, named).values()
-            frozen = [recipe for recipe in chosen if not recipe.whole_net]
-            scores |= train_and_score(features[model], table, frozen, parameters.ladder_seeds, share)
-            own = measured(parameters.ladder, named, scores, bootstrap, parameters.replay.epochs)
-            ladders[model], known = own.ladder, {"dataset": dataset, "model": model}
-            rung_rows += [known | row for row in rows(own.ladder, len(bootstrap.positive))]
-            combination_rows += [known | row for row in own.combinations]
+        done = by_name(share, jobs)
+    for model in parameters.models:
+        scores = whole[model] | joined(done[model])
+        own = measured(parameters.ladder, named, scores, bootstrap, parameters.replay.epochs)
+        ladders[model], known = own.ladder, {"dataset": dataset, "model": model}
+        rung_rows += [known | row for row in rows(own.ladder, len(bootstrap.positive))]
+        combination_rows += [known | row for row in own.combinations]
     write_result(paths.results(dataset, "ladder"), Ladders(nets=ladders))
     write_csv(paths.curves(dataset) / "ladder.csv", pd.DataFrame(rung_rows))
     write_csv(paths.curves(dataset).parent / "combinations.csv", pd.DataFrame(combination_rows))

@@ -6,7 +6,6 @@ chooses the epoch on the test images, it is also chosen on one half of them, and
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from deepcovid import catalogue
 from deepcovid.errors import REMAKE, UserError
 from deepcovid.files import read_csv, replacing, write_csv
 from deepcovid.heads.card import model_card
-from deepcovid.heads.halves import by_halves, half_jobs
+from deepcovid.heads.halves import by_halves, halves
 from deepcovid.heads.head_files import HeadFile, sha256_of_weights, write_head
 from deepcovid.heads.outliers import fit_with_threshold
 from deepcovid.heads.resplit import SplitScores, resplit, split_jobs
@@ -25,6 +24,7 @@ from deepcovid.heads.scoring import median_head, score, score_table
 from deepcovid.heads.sweep import joined, training_jobs
 from deepcovid.parameters import Parameters
 from deepcovid.passes.executors import sharing
+from deepcovid.passes.forked import by_name
 from deepcovid.settings.recipes import Recipe
 from deepcovid.statistics.comparison import metrics_of
 from stages import _run, paths
@@ -41,19 +41,17 @@ def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
     weights = sha256_of_weights(paths.weights(dataset, model), model)
     in_test, originals = catalogue.in_test(table), catalogue.in_training(table, augmented=False)
     positive = catalogue.covid(table[in_test]).to_numpy()
-    seen = np.asarray(features[originals.to_numpy()])
+    seen, parts = np.asarray(features[originals.to_numpy()]), halves(table, parameters.trained.values())
     jobs: dict[str, Sequence[Callable[[], Any]]] = {
         "splits": jobs_of_other_splits(parameters, table, features, spare, copies),
-        "own": training_jobs(features, table, parameters.trained.values(), seeds),
-        "halves": half_jobs(features, table, parameters.trained, seeds),
+        "own": training_jobs(features, table, parameters.trained.values(), seeds, parts=parts),
         "outliers": [partial(fit_with_threshold, seen, table[originals], parameters.outliers)],
     }
     with sharing(partial(versions_of, "train")) as share:
-        results = iter(share(list(chain(*jobs.values()))))
-    done = {name: list(islice(results, len(own))) for name, own in jobs.items()}
+        done = by_name(share, jobs)
     trained = joined(done["own"])
     on_others = on_other_splits(parameters.trained, joined(done["splits"]))
-    halves = by_halves(parameters.trained, done["halves"])
+    on_halves = by_halves(parameters.trained, trained, features, table, parts)
     ((gaussian, threshold),) = done["outliers"]
     folders = [paths.of_net(dataset, what, model) for what in ("heads", "scores", "training")]
     with (
@@ -90,7 +88,7 @@ def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
             named = score_table(table[in_test], values, [f"seed_{seed}" for seed in seeds])
             write_csv(scores / f"{name}.csv", named, digits=17)
         write_csv(again / paths.resplit(dataset, model, "splits").name, on_others)
-        write_csv(again / paths.resplit(dataset, model, "halves").name, halves)
+        write_csv(again / paths.resplit(dataset, model, "halves").name, on_halves)
 
 
 def spare_rows(dataset: str, table: pd.DataFrame) -> pd.DataFrame:

@@ -7,8 +7,9 @@ from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
 from deepcovid.heads import training
-from deepcovid.heads.halves import by_halves, half_jobs, halves
+from deepcovid.heads.halves import by_halves, halves
 from deepcovid.heads.scoring import score
+from deepcovid.heads.sweep import joined, training_jobs
 from deepcovid.settings.recipes import Recipe
 from tests.test_resplit import RELEASED, table_of
 from tests.trained import PAPER
@@ -16,7 +17,7 @@ from tests.trained import PAPER
 
 def test_no_patient_is_in_both_halves_and_both_have_as_many_images_of_each_class():
     table = table_of(covid=60, non=90, patients=3)
-    first, second = (table.iloc[part] for part in halves(table))
+    first, second = (table.iloc[part] for part in halves(table, [Recipe.model_validate(RELEASED)]))
     assert (first["split"] == "test").all()
     assert (second["split"] == "test").all()
     assert not set(first["patient_id"]) & set(second["patient_id"])
@@ -31,9 +32,11 @@ def test_the_epoch_is_chosen_on_one_half_and_tested_on_each():
     features = (rng.standard_normal((len(table), 6)) + 0.4 * covid[:, None]).astype(np.float32)
     recipes = {"paper": Recipe.model_validate(PAPER), "released": Recipe.model_validate(RELEASED | {"epochs": 9})}
     recipes["apart"] = recipes["released"].changed({"selection_on": "validation"})
-    found = by_halves(recipes, [job() for job in half_jobs(features, table, recipes, [4, 8])])
+    both = halves(table, recipes.values())
+    heads = joined(job() for job in training_jobs(features, table, recipes.values(), [4, 8], parts=both))
+    found = by_halves(recipes, heads, features, table, both)
     assert found["recipe"].tolist() == ["released"]
-    parts = [catalogue.in_training(table, augmented=False).to_numpy(), *halves(table)]
+    parts = [catalogue.in_training(table, augmented=False).to_numpy(), *both]
     train, first, second = (training.Data.of(features[part], table["label"].iloc[part]) for part in
                             (np.flatnonzero(parts[0]), *parts[1:]))  # fmt: skip
     areas = {"same": [], "other": []}
@@ -50,7 +53,7 @@ def test_the_epoch_is_chosen_on_one_half_and_tested_on_each():
 
 def test_without_a_recipe_that_chooses_on_the_test_images_there_is_nothing_to_say():
     recipes = {"paper": Recipe.model_validate(PAPER)}
-    assert half_jobs(np.zeros((9, 2), np.float32), table_of(), recipes, [0]) == []
-    found = by_halves(recipes, [])
+    assert halves(table_of(), recipes.values()) is None
+    found = by_halves(recipes, {}, np.zeros((9, 2), np.float32), table_of(), None)
     assert isinstance(found, pd.DataFrame)
     assert found.empty

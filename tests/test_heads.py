@@ -113,10 +113,37 @@ def test_selection_may_look_at_other_images_than_the_test():
     pd.testing.assert_frame_equal(trained.log, on_test.log)  # the log is of the test images
 
 
-def test_heads_of_two_optimisers_are_not_trained_together():
-    recipes = [Recipe.model_validate(choices) for choices in (PAPER, RELEASED)]
-    with pytest.raises(ValueError, match="one optimiser"):
+@pytest.mark.parametrize("epochs", [3, 30])
+def test_heads_of_two_optimisers_share_batches_and_are_what_each_would_be_alone(epochs):
+    recipes = [
+        Recipe.model_validate(choices)
+        for choices in (RELEASED | {"epochs": epochs}, PAPER, RELEASED | {"sampling": "balanced"})
+    ]
+    train, test = data(130, 0), data(90, 1)
+    for recipe, together in zip(recipes, training.train(train, test, recipes, [5, 0]), strict=True):
+        (alone,) = training.train(train, test, [recipe], [5, 0])
+        torch.testing.assert_close(together.weight, alone.weight, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(together.bias, alone.bias, rtol=1e-5, atol=1e-7)
+        pd.testing.assert_frame_equal(together.log, alone.log, rtol=1e-4)
+
+
+def test_heads_of_two_batch_sizes_are_not_trained_together():
+    recipes = [Recipe.model_validate(PAPER | {"batch_size": size}) for size in (20, 10)]
+    with pytest.raises(ValueError, match="one size"):
         training.train(data(20, 0), data(20, 1), recipes, [0])
+
+
+def test_the_epoch_may_be_chosen_on_parts_of_the_test_too():
+    recipes = [Recipe.model_validate(RELEASED), Recipe.model_validate(RELEASED | {"selection": "last-epoch"})]
+    train, test = data(130, 0), data(90, 1)
+    parts = [torch.arange(5, 40), torch.arange(40, 90)]
+    trained, last = training.train(train, test, recipes, [3, 8], parts=parts)
+    assert last.by_part == ()
+    for (weight, bias), part in zip(trained.by_part, parts, strict=True):
+        chosen_on = training.Data(test.features[part], test.classes[part])
+        (expected,) = training.train(train, chosen_on, recipes[:1], [3, 8])
+        assert torch.equal(weight, expected.weight)
+        assert torch.equal(bias, expected.bias)
 
 
 def test_training_repeats_to_the_bit_and_leaves_the_global_generator_alone():

@@ -110,21 +110,20 @@ def _replay(
 ) -> Replayed:
     drifts = recipe.batch_norm == "training"
     at_rest = _evaluated(net, test if not drifts else replace(test, pixels=test.pixels[:1], classes=test.classes[:1]))
-    heads = Heads(at_rest.features.shape[1], [recipe], seeds, net.device)
+    heads = Heads(at_rest.features.shape[1], [recipe], seeds, [recipe.sampling], net.device)
     scores = np.full((len(test.pixels), len(seeds)), np.nan)
     kept_from = np.zeros(len(seeds), dtype=int)
     weights = weights_of(train.classes, recipe.sampling)
     for epoch in range(1, recipe.epochs + 1):
-        heads.begin(epoch)
         net.trunk.train(drifts)
-        batches = drawn(weights).split(recipe.batch_size)
+        order = drawn(weights)
+        heads.begin(epoch, train.classes[order].to(net.device).expand(len(seeds), -1))
+        batches = order.split(recipe.batch_size)
         boxes = [_boxes(train, batch) if recipe.random_crop else None for batch in batches]
         shown = ahead(_views(train, *part) for part in zip(batches, boxes, strict=True))
         with bar(f"epoch {epoch} of {recipe.epochs}", total=len(train.pixels)) as progress, closing(shown):
             for batch, views in zip(batches, shown, strict=True):
-                features = net.features(views)
-                classes = train.classes[batch].to(net.device)
-                heads.step(features.expand(len(seeds), -1, -1), classes.expand(len(seeds), -1))
+                heads.step(net.features(views).expand(len(seeds), -1, -1))
                 progress.update(len(batch))
         test_data = _evaluated(net, test) if drifts else at_rest
         selection = _evaluated(net, selected_on) if selected_on else test_data

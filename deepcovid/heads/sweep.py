@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from deepcovid import catalogue
@@ -13,7 +14,7 @@ from deepcovid.heads import training
 from deepcovid.heads.scoring import Scores, score
 from deepcovid.heads.sides import sides
 from deepcovid.heads.training import Trained
-from deepcovid.passes.forked import Share, at_once
+from deepcovid.passes.forked import at_once
 from deepcovid.settings.recipes import Recipe
 
 Value = TypeVar("Value")
@@ -26,11 +27,10 @@ def train_recipes(
     seeds: list[int],
     *,
     logged: bool = True,
-    share: Share = at_once,
 ) -> dict[Recipe, Trained]:
     """Return the heads of each recipe, by the recipe without its cut-off, which no training knows.
 
-    Recipes of one optimiser and training set train together, as a group.
+    Recipes of one training set train together, as a group; this machine's cores share the groups out.
 
     Args:
         features: (images, features), frozen.
@@ -38,9 +38,8 @@ def train_recipes(
         recipes: Frozen-feature recipes only.
         seeds: One head is trained per seed.
         logged: Whether the logs are wanted.
-        share: Calls the trainings of the groups; by default this machine's cores share them out.
     """
-    return joined(share(training_jobs(features, table, recipes, seeds, logged=logged)))
+    return joined(at_once(training_jobs(features, table, recipes, seeds, logged=logged)))
 
 
 def training_jobs(
@@ -49,10 +48,21 @@ def training_jobs(
     recipes: Iterable[Recipe],
     seeds: list[int],
     *,
+    parts: NDArray[np.intp] | None = None,
     logged: bool = True,
 ) -> list[Callable[[], dict[Recipe, Trained]]]:
-    """Return the work of `train_recipes` as functions for `at_once`, which can call others with them."""
-    return [partial(_train_group, np.asarray(features), table, group, seeds, logged) for group in groups_of(recipes)]
+    """Return the work of `train_recipes` as functions for `at_once`, which can call others with them.
+
+    Args:
+        features: As for `train_recipes`, like all that is not named here.
+        table: The catalogue.
+        recipes: The recipes.
+        seeds: The seeds.
+        parts: (parts, images), rows of some test images, for `Trained.by_part`.
+        logged: Whether the logs are wanted.
+    """
+    values, chosen_on = np.asarray(features), parts if parts is not None else np.empty((0, 0), np.intp)
+    return [partial(_train_group, values, table, group, seeds, chosen_on, logged) for group in groups_of(recipes)]
 
 
 def joined(parts: Iterable[dict[Recipe, Value]]) -> dict[Recipe, Value]:
@@ -61,27 +71,36 @@ def joined(parts: Iterable[dict[Recipe, Value]]) -> dict[Recipe, Value]:
 
 
 def groups_of(recipes: Iterable[Recipe]) -> list[list[Recipe]]:
-    """Return the recipes without their cut-offs, in groups that train together: of one training set and optimiser."""
+    """Return the recipes without their cut-offs, in groups that train together: of one training set."""
     groups: dict[Any, list[Recipe]] = {}
     for recipe in dict.fromkeys(recipe.without_cut_off() for recipe in recipes):
-        alike = recipe.augmented, recipe.optimiser, recipe.batch_size, recipe.selection_on
+        alike = recipe.augmented, recipe.batch_size, recipe.selection_on
         groups.setdefault(alike, []).append(recipe)
     return list(groups.values())
 
 
 def train_and_score(
-    features: NDArray[np.float32],
-    table: pd.DataFrame,
-    recipes: Iterable[Recipe],
-    seeds: list[int],
-    share: Share = at_once,
+    features: NDArray[np.float32], table: pd.DataFrame, recipes: Iterable[Recipe], seeds: list[int]
 ) -> Scores:
     """Return the test images' scores under each recipe; arguments are as for `train_recipes`."""
-    test = features[catalogue.in_test(table).to_numpy()]
-    columns = [f"seed_{seed}" for seed in seeds]
+    return joined(at_once(scoring_jobs(features, table, recipes, seeds)))
+
+
+def scoring_jobs(
+    features: NDArray[np.float32], table: pd.DataFrame, recipes: Iterable[Recipe], seeds: list[int]
+) -> list[Callable[[], Scores]]:
+    """Return the work of `train_and_score` as functions for `at_once`; `joined` joins what they return."""
+    jobs = training_jobs(features, table, recipes, seeds, logged=False)
+    return [partial(_scores, job, features, table, seeds) for job in jobs]
+
+
+def _scores(
+    job: Callable[[], dict[Recipe, Trained]], features: NDArray[np.float32], table: pd.DataFrame, seeds: list[int]
+) -> Scores:
+    test, columns = features[catalogue.in_test(table).to_numpy()], [f"seed_{seed}" for seed in seeds]
     return {
         recipe: pd.DataFrame(score(test, trained.weight.numpy(), trained.bias.numpy()), columns=columns)
-        for recipe, trained in train_recipes(features, table, recipes, seeds, logged=False, share=share).items()
+        for recipe, trained in job().items()
     }
 
 
@@ -105,7 +124,12 @@ def score_each(
 
 @training.one_thread()
 def _train_group(
-    features: NDArray[np.float32], table: pd.DataFrame, group: list[Recipe], seeds: list[int], logged: bool
+    features: NDArray[np.float32],
+    table: pd.DataFrame,
+    group: list[Recipe],
+    seeds: list[int],
+    chosen_on: NDArray[np.intp],
+    logged: bool,
 ) -> dict[Recipe, Trained]:
     def data_of(rows: "pd.Series[bool]") -> training.Data:
         return training.Data.of(features[rows.to_numpy()], table["label"][rows])
@@ -113,5 +137,6 @@ def _train_group(
     rows = sides(table, group[0])
     train, test = data_of(rows.train), data_of(rows.test)
     selected_on = test if rows.selected_on is rows.test else data_of(rows.selected_on)
-    made = training.train(train, test, group, seeds, selected_on=selected_on, logged=logged)
+    parts = [torch.from_numpy(np.searchsorted(np.flatnonzero(rows.test), part)) for part in chosen_on]
+    made = training.train(train, test, group, seeds, selected_on=selected_on, parts=parts, logged=logged)
     return dict(zip(group, made, strict=True))

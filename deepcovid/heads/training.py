@@ -9,7 +9,7 @@ This would be impossible with the ReLU between them. The ReLU would also keep bo
 number and the meaning of the trained weights stay the same.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -52,11 +52,14 @@ class Trained:
         bias: (seeds, classes).
         log: One row per seed and epoch: mean loss and accuracy over the epoch's batches, accuracy and AUC on the test
             images.
+        by_part: The same heads with the epoch chosen on a part of the test images, one for each part that was asked
+            for: weight and bias as above. It is empty if the recipe does not choose on the test images.
     """
 
     weight: Tensor
     bias: Tensor
     log: pd.DataFrame
+    by_part: tuple[tuple[Tensor, Tensor], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ def classes_of(labels: pd.Series) -> Tensor:
     return torch.tensor(labels.map(LABELS.index).to_numpy(dtype=np.int64))
 
 
+@torch.inference_mode()
 def train(
     train: Data,
     test: Data,
@@ -91,42 +95,55 @@ def train(
     seeds: list[int],
     *,
     selected_on: Data | None = None,
+    parts: Sequence[Tensor] = (),
     logged: bool = True,
 ) -> list[Trained]:
     """Train one head per recipe and seed with cross-entropy; return the heads of each recipe.
 
     A seed fixes the initial weights (PyTorch's own for a linear layer) and the order of the images. Heads share
-    only the work of a step, so each is the same as if it were trained alone.
+    only the work of a step, so each is the same as if it were trained alone. Those of two optimisers share only the
+    batches.
 
     Args:
         train: The images to train on.
         test: The images whose accuracy and AUC go into the log.
-        recipes: Recipes with the same optimiser and batch size.
+        recipes: Recipes with the same batch size.
         seeds: One head per recipe is trained for each seed. A seed may be named several times where every head has rows
             of its own.
         selected_on: Images whose accuracy selects the epoch; by default the test images, as in the released code.
+        parts: Indices of some test images each, for `Trained.by_part`.
         logged: Whether to keep the log, which takes a good part of the time. If not, the log is empty.
     """
-    heads = Heads(train.features.shape[1], recipes, seeds, logged=logged)
+    if len({recipe.batch_size for recipe in recipes}) > 1:
+        raise ValueError("heads share batches of one size only")
+    samplings = list(dict.fromkeys(recipe.sampling for recipe in recipes))
+    alike = {recipe.optimiser: [own for own in recipes if own.optimiser == recipe.optimiser] for recipe in recipes}
+    of_optimisers = [
+        Heads(train.features.shape[1], own, seeds, samplings, parts=parts, logged=logged) for own in alike.values()
+    ]
     rows = torch.arange(len(train.classes)).expand(len(seeds), -1) if train.rows is None else train.rows
     draws = [
         (torch.Generator().manual_seed(seed), weights_of(train.classes[own], sampling))
-        for sampling in heads.samplings
+        for sampling in samplings
         for seed, own in zip(seeds, rows, strict=True)
     ]
-    rows = rows.repeat(len(heads.samplings), 1)
-    largest = train.features.abs().amax(0)
-    for epoch in track(range(1, heads.epochs + 1), "training heads", unit="epochs"):
-        heads.begin(epoch)
-        if epoch > 1 and heads.settled(largest):
-            heads.leave_out()
+    rows = rows.repeat(len(samplings), 1)
+    largest, left = train.features.abs().amax(0), of_optimisers
+    for epoch in track(range(1, max(recipe.epochs for recipe in recipes) + 1), "training heads", unit="epochs"):
+        left = [heads for heads in left if not heads.ended(epoch, largest)]
+        if not left:
             break
-        order = torch.stack([drawn(weights, generator) for generator, weights in draws])
-        for batch in rows.gather(1, order).split(recipes[0].batch_size, dim=1):
+        drawn_rows = rows.gather(1, torch.stack([drawn(weights, generator) for generator, weights in draws]))
+        for heads in left:
+            heads.begin(epoch, train.classes[drawn_rows])
+        for batch in drawn_rows.split(recipes[0].batch_size, dim=1):
             features = train.features.index_select(0, batch.flatten())  # three times faster than [batch]
-            heads.step(features.unflatten(0, batch.shape), train.classes[batch])
-        heads.select(test, selected_on or test)
-    return heads.trained()
+            for heads in left:
+                heads.step(features.unflatten(0, batch.shape))
+        for heads in left:
+            heads.select(test, selected_on or test)
+    made = {optimiser: iter(heads.trained()) for optimiser, heads in zip(alike, of_optimisers, strict=True)}
+    return [next(made[recipe.optimiser]) for recipe in recipes]
 
 
 def weights_of(classes: Tensor, sampling: str) -> Tensor:
@@ -161,11 +178,7 @@ class Heads:
     all streams.
 
     A step is so small that starting its operations takes most of the time. So weights and biases share one tensor, and
-    values that only the log needs are computed once an epoch.
-
-    Attributes:
-        samplings: The recipes' ways of sampling.
-        seeds: (streams), the seed of each stream: all seeds under the first sampling, then under the next.
+    values that do not depend on the step are computed once an epoch.
     """
 
     def __init__(
@@ -173,130 +186,118 @@ class Heads:
         features: int,
         recipes: list[Recipe],
         seeds: list[int],
+        samplings: Sequence[str],
         device: torch.device | None = None,
         *,
+        parts: Sequence[Tensor] = (),
         logged: bool = True,
     ) -> None:
-        if len({(recipe.optimiser, recipe.batch_size) for recipe in recipes}) > 1:
-            raise ValueError("heads are trained together under one optimiser and batch size only")
-        self.samplings = list(dict.fromkeys(recipe.sampling for recipe in recipes))
-        self.recipes, self.seeds = recipes, seeds * len(self.samplings)
-        self.epochs = max(recipe.epochs for recipe in recipes)
+        """Set up heads with their initial weights.
+
+        Args:
+            features: How many features an image has.
+            recipes: Recipes with the same optimiser and batch size.
+            seeds: One head per recipe is trained for each seed.
+            samplings: Ways of sampling, those of the recipes among them. Streams are all seeds under the first one,
+                then under the next.
+            device: Where the weights are.
+            parts: See `train`.
+            logged: See `train`.
+        """
+        if len({recipe.optimiser for recipe in recipes}) > 1:
+            raise ValueError("heads share steps under one optimiser only")
+        self._samplings, self._seeds = samplings, seeds * len(samplings)
+        self._parts_of_test = parts if any(on_test(recipe) for recipe in recipes) else ()
+        self._recipes, self._epochs = recipes, max(recipe.epochs for recipe in recipes)
+        # Each choice of an epoch is for a recipe and looks at all images (0) or at one of the parts (from 1 on).
+        choices = [(which, 0) for which in range(len(recipes))]
+        choices += [(own, part) for part in range(1, len(parts) + 1) for own, _ in choices if on_test(recipes[own])]
+        self._recipe, self._part = torch.tensor(choices, device=device).T
         rates = [(recipe.learning_rate, recipe.schedule) for recipe in recipes]
         self._trajectories = list(dict.fromkeys(rates))
         self._of_recipe = torch.tensor([self._trajectories.index(rate) for rate in rates], device=device)
+        self._trajectory = self._of_recipe[self._recipe]
         # Weights (streams, trajectories, classes, features) and biases (streams, trajectories, classes, 1): products
         # over the last dimension are several times faster than over another.
         initial = [
-            part.to(device)[:, None].repeat(1, len(self._trajectories), 1, 1) for part in _initial(features, self.seeds)
+            value.to(device)[:, None].repeat(1, len(self._trajectories), 1, 1)
+            for value in _initial(features, self._seeds)
         ]
-        self._shapes = [part.shape for part in initial]
-        self._values = torch.cat([part.flatten() for part in initial])
+        self._shapes = [value.shape for value in initial]
+        self._values = torch.cat([value.flatten() for value in initial])
         self._gradient = torch.zeros_like(self._values)
         self._direction = _direction(recipes[0].optimiser, self._gradient)
         sizes = [shape.numel() for shape in self._shapes]
-        self._parts = [part.view(shape) for part, shape in zip(self._values.split(sizes), self._shapes, strict=True)]
+        self._now = [value.view(shape) for value, shape in zip(self._values.split(sizes), self._shapes, strict=True)]
         of_weights, of_biases = self._gradient.split(sizes)
         columns = self._shapes[0][1] * len(LABELS)
-        self._gradients = of_weights.view(len(self.seeds), columns, features), of_biases.view(len(self.seeds), columns)
+        self._gradients = of_weights.view(len(self._seeds), columns, features), of_biases.view(-1, columns)
         # (streams, features, columns) and (streams, 1, columns), a column per trajectory and class
-        self._weight, self._bias = (part.flatten(1, 2).transpose(1, 2) for part in self._parts)
-        self._wanted = torch.eye(len(LABELS), device=device)
-        self._kept = [part[:, self._of_recipe] for part in self._parts]
+        self._weight, self._bias = (value.flatten(1, 2).transpose(1, 2) for value in self._now)
+        self._certain = torch.eye(len(LABELS), device=device)
+        self._kept = [value[:, self._trajectory] for value in self._now]
         # Below any accuracy, so that the first epoch is kept even if it gets every image wrong.
-        self._best = torch.full((len(self.seeds), len(recipes)), -1.0, device=device)
+        self._best = torch.full((len(self._seeds), len(choices)), -1.0, device=device)
         self._logged = logged
         self._logs: list[pd.DataFrame] = [] if logged else [pd.DataFrame(columns=["recipe", "stream", "seed", "epoch"])]
 
-    def begin(self, epoch: int) -> None:
-        """Set the learning rates of `epoch`, counted from 1."""
-        self.epoch = epoch
-        rates = [rate * factor(schedule, epoch) for rate, schedule in self._trajectories]
-        rate = torch.tensor(rates, device=self._values.device)[:, None, None]
-        self._rate = torch.cat([rate.expand(shape).flatten() for shape in self._shapes])
-        self._seen: list[tuple[Tensor, Tensor]] = []
+    def ended(self, epoch: int, largest: Tensor) -> bool:
+        """Return whether the training ends before `epoch`. If it ends early, the log repeats its last epoch."""
+        if epoch > self._epochs:
+            return True
+        if epoch == 1 or not self.settled(epoch, largest):
+            return False
+        if self._logged:
+            self._logs += [self._logs[-1].assign(epoch=later) for later in range(epoch, self._epochs + 1)]
+        return True
 
-    def settled(self, largest: Tensor) -> bool:
-        """Return whether no step from this epoch on can change a head, so that the rest of the epochs can be left out.
+    def settled(self, epoch: int, largest: Tensor) -> bool:
+        """Return whether no step from `epoch` on can change a head, so that the rest of the epochs can be left out.
 
         This happens under SGD once the learning rate, which only falls, is tiny. A gradient is a mean of products of a
         feature and an error of at most 1, and a step with momentum m is at most 1 / (1 - m) times as large. If adding
         even twice that bound changes no weight, because of rounding, then no step does.
 
         Args:
+            epoch: Counted from 1.
             largest: (features), the largest absolute value of each feature.
         """
-        optimiser = self.recipes[0].optimiser
+        optimiser = self._recipes[0].optimiser
         if not isinstance(optimiser, Sgd):
             return False
-        reaches = (part.expand(shape) for part, shape in zip((largest, largest.new_ones(1)), self._shapes, strict=True))
-        reach = torch.cat([part.flatten() for part in reaches]) * self._rate * (2 / (1 - optimiser.momentum))
+        bounds = (largest, largest.new_ones(1))
+        bound = torch.cat([value.expand(shape).flatten() for value, shape in zip(bounds, self._shapes, strict=True)])
+        reach = bound * self._rates(epoch) * (2 / (1 - optimiser.momentum))
         return bool(((self._values + reach == self._values) & (self._values - reach == self._values)).all())
 
-    def leave_out(self) -> None:
-        """Leave out this epoch and all later ones. The log repeats the epoch before for them."""
-        if self._logged:
-            self._logs += [self._logs[-1].assign(epoch=epoch) for epoch in range(self.epoch, self.epochs + 1)]
+    def begin(self, epoch: int, classes: Tensor) -> None:
+        """Begin `epoch`, counted from 1.
 
-    @torch.inference_mode()
-    def step(self, features: Tensor, classes: Tensor) -> None:
-        """Take one step on a batch for each stream: features (streams, batch, features), classes (streams, batch)."""
+        Args:
+            epoch: It sets the learning rates.
+            classes: (streams, images), of the images of its steps.
+        """
+        self._epoch, self._classes, self._rate = epoch, classes, self._rates(epoch)
+        self._steps: list[Tensor] = []  # log P of each class, for the log
+        wanted = self._certain[classes][:, :, None]
+        self._wanted = iter(wanted.split(self._recipes[0].batch_size, dim=1))
+
+    def _rates(self, epoch: int) -> Tensor:
+        """Return the learning rate of each value."""
+        rates = [rate * factor(schedule, epoch) for rate, schedule in self._trajectories]
+        rate = torch.tensor(rates, device=self._values.device)[:, None, None]
+        return torch.cat([rate.expand(shape).flatten() for shape in self._shapes])
+
+    def step(self, features: Tensor) -> None:
+        """Take one step on the next batch of each stream, (streams, batch, features)."""
         log_p = self._logits(features).log_softmax(-1)
-        error = (log_p.exp() - self._wanted[classes][:, :, None]).div_(classes.shape[1]).flatten(2)
+        error = (log_p.exp() - next(self._wanted)).div_(features.shape[1]).flatten(2)
         of_weights, of_biases = self._gradients
         torch.bmm(error.transpose(1, 2), features, out=of_weights)
         torch.sum(error, 1, out=of_biases)
         self._values.addcmul_(self._direction(), self._rate)
         if self._logged:
-            self._seen.append((log_p, classes))
-
-    @torch.no_grad()
-    def select(self, test: Data, selected_on: Data) -> Tensor:
-        """End the epoch: keep the heads that each recipe's selection chooses, and write the log.
-
-        Returns:
-            (streams, recipes), true where this epoch's head was kept.
-        """
-        last = torch.tensor([recipe.selection == "last-epoch" for recipe in self.recipes], device=self._best.device)
-        accuracy = self._best
-        if self._logged or not last.all():
-            accuracy, logits = self._right(selected_on)
-        live = torch.tensor([self.epoch <= recipe.epochs for recipe in self.recipes], device=self._best.device)
-        keep = live & (last | (accuracy > self._best))
-        self._best = torch.where(live, torch.maximum(accuracy, self._best), self._best)
-        now = [part[:, self._of_recipe] for part in self._parts]
-        self._kept = [torch.where(keep[..., None, None], *pair) for pair in zip(now, self._kept, strict=True)]
-        if self._logged:
-            if selected_on is not test:
-                accuracy, logits = self._right(test)
-            areas = auc(logits[..., 0] - logits[..., 1], test.classes == 0)[:, self._of_recipe]
-            self._log(accuracy, areas)
-        return keep
-
-    def _right(self, data: Data) -> tuple[Tensor, Tensor]:
-        """Return each recipe's accuracy, (streams, recipes), and logits (streams, images, trajectories, classes)."""
-        if data.rows is None:
-            logits, classes = self._logits(data.features.expand(len(self.seeds), -1, -1)), data.classes[:, None]
-        else:  # logits of all images first: a copy of the features for every head would take too much memory
-            rows = data.rows.repeat(len(self.samplings), 1)
-            products = data.features @ self._weight.transpose(0, 1).flatten(1)
-            logits = products.unflatten(1, (len(self.seeds), -1)).transpose(0, 1) + self._bias
-            logits = logits.take_along_dim(rows[:, :, None], 1).unflatten(2, self._shapes[0][1:3])
-            classes = data.classes[rows][..., None]
-        return (logits.argmax(-1) == classes).float().mean(1)[:, self._of_recipe], logits
-
-    def trained(self) -> list[Trained]:
-        """Return the kept heads of each recipe."""
-        log = pd.concat(self._logs).sort_values(["recipe", "stream", "epoch"], kind="stable")
-        results, seeds = [], len(self.seeds) // len(self.samplings)
-        for index, recipe in enumerate(self.recipes):
-            first = self.samplings.index(recipe.sampling) * seeds
-            streams = log["stream"].between(first, first + seeds - 1)
-            rows = log[(log["recipe"] == index) & streams & (log["epoch"] <= recipe.epochs)]
-            rows = rows.drop(columns=["recipe", "stream"])
-            weight, bias = (part[first : first + seeds, index].cpu() for part in self._kept)
-            results.append(Trained(weight.transpose(1, 2), bias[..., 0], rows.reset_index(drop=True)))
-        return results
+            self._steps.append(log_p)
 
     def _logits(self, features: Tensor) -> Tensor:
         """Return (streams, images, trajectories, classes) for features (streams, images, features)."""
@@ -304,20 +305,78 @@ class Heads:
         products = torch.bmm(self._weight.transpose(1, 2), features.transpose(1, 2))
         return (products.transpose(1, 2) + self._bias).unflatten(2, self._shapes[0][1:3])
 
+    def select(self, test: Data, selected_on: Data) -> Tensor:
+        """End the epoch: keep the heads that each recipe's selection chooses, and write the log.
+
+        Returns:
+            (streams, recipes), true where this epoch's head was kept.
+        """
+        device, accuracy = self._best.device, self._best
+        last = torch.tensor([recipe.selection == "last-epoch" for recipe in self._recipes], device=device)[self._recipe]
+        if self._logged or not last.all():
+            right, logits = self._right(selected_on)
+            accuracy = self._accuracy(right)
+        live = torch.tensor([self._epoch <= recipe.epochs for recipe in self._recipes], device=device)[self._recipe]
+        keep = live & (last | (accuracy > self._best))
+        self._best = torch.where(live, torch.maximum(accuracy, self._best), self._best)
+        now = [value[:, self._trajectory] for value in self._now]
+        self._kept = [torch.where(keep[..., None, None], *pair) for pair in zip(now, self._kept, strict=True)]
+        own = len(self._recipes)
+        if self._logged:
+            if selected_on is not test:
+                right, logits = self._right(test)
+            self._log(self._accuracy(right)[:, :own], auc(logits[..., 0] - logits[..., 1], test.classes == 0))
+        return keep[:, :own]
+
+    def _right(self, data: Data) -> tuple[Tensor, Tensor]:
+        """Return where images are called right, (streams, images, trajectories), and all logits (as `_logits` does)."""
+        # One product for all heads, even where each looks at rows of its own: a copy of these would take much memory.
+        products = data.features @ self._weight.transpose(0, 1).flatten(1)
+        logits = products.unflatten(1, (len(self._seeds), -1)).transpose(0, 1) + self._bias
+        classes = data.classes[None]
+        if data.rows is not None:
+            rows = data.rows.repeat(len(self._samplings), 1)
+            logits, classes = logits.take_along_dim(rows[:, :, None], 1), data.classes[rows]
+        logits = logits.unflatten(2, self._shapes[0][1:3])
+        return logits.argmax(-1) == classes[..., None], logits
+
+    def _accuracy(self, right: Tensor) -> Tensor:
+        """Return the accuracy that each choice looks at, (streams, choices)."""
+        shares = [part.float().mean(1) for part in (right, *(right[:, part] for part in self._parts_of_test))]
+        return torch.stack(shares)[self._part, :, self._trajectory].T
+
     def _log(self, accuracy: Tensor, areas: Tensor) -> None:
-        recipe, seed = np.meshgrid(np.arange(len(self.recipes)), self.seeds)
-        log_p, classes = (torch.cat(parts, 1) for parts in zip(*self._seen, strict=True))
+        recipe, seed = np.meshgrid(np.arange(len(self._recipes)), self._seeds)
+        log_p, classes = torch.cat(self._steps, 1), self._classes
         wanted = classes[:, :, None, None].expand(*log_p.shape[:3], 1)
         measured = {
             "loss": -log_p.gather(3, wanted).mean((1, 3))[:, self._of_recipe],
             "train_accuracy": (log_p.argmax(-1) == classes[:, :, None]).float().mean(1)[:, self._of_recipe],
             "test_accuracy": accuracy,
-            "test_auc": areas,
+            "test_auc": areas[:, self._of_recipe],
         }
-        columns = {"recipe": recipe, "seed": seed, "epoch": np.full_like(recipe, self.epoch)}
-        columns["stream"] = np.broadcast_to(np.arange(len(self.seeds))[:, None], recipe.shape)
+        columns = {"recipe": recipe, "seed": seed, "epoch": np.full_like(recipe, self._epoch)}
+        columns["stream"] = np.broadcast_to(np.arange(len(self._seeds))[:, None], recipe.shape)
         columns |= {name: values.cpu().numpy() for name, values in measured.items()}
         self._logs.append(pd.DataFrame({name: values.ravel() for name, values in columns.items()}))
+
+    def trained(self) -> list[Trained]:
+        """Return the kept heads of each recipe."""
+        log = pd.concat(self._logs).sort_values(["recipe", "stream", "epoch"], kind="stable")
+        results, seeds = [], len(self._seeds) // len(self._samplings)
+        for index, recipe in enumerate(self._recipes):
+            first = self._samplings.index(recipe.sampling) * seeds
+            weight, bias = (value[first : first + seeds, self._recipe == index].cpu() for value in self._kept)
+            kept = [(weight[:, choice].transpose(1, 2), bias[:, choice, :, 0]) for choice in range(weight.shape[1])]
+            rows = log[(log["recipe"] == index) & log["stream"].between(first, first + seeds - 1)]
+            rows = rows[rows["epoch"] <= recipe.epochs].drop(columns=["recipe", "stream"])
+            results.append(Trained(*kept[0], rows.reset_index(drop=True), tuple(kept[1:])))
+        return results
+
+
+def on_test(recipe: Recipe) -> bool:
+    """Return whether a recipe chooses its epoch on the test images."""
+    return recipe.selection == "best-accuracy" and recipe.selection_on == "test"
 
 
 def auc(margin: Tensor, positive: Tensor) -> Tensor:

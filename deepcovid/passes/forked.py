@@ -1,8 +1,9 @@
 """Functions called at the same time, in forked processes, which start with all that this process has loaded."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from itertools import chain, islice
 from multiprocessing import active_children, get_context
 from typing import Any, TypeVar
 
@@ -36,6 +37,12 @@ def at_once(calls: Sequence[Callable[[], Value]]) -> list[Value]:
             for process in active_children():
                 process.terminate()
             raise
+
+
+def by_name(share: Share, calls: Mapping[str, Sequence[Callable[[], Any]]]) -> dict[str, list[Any]]:
+    """Let `share` call all functions at the same time; return what those under each name return."""
+    results = iter(share(list(chain(*calls.values()))))
+    return {name: list(islice(results, len(own))) for name, own in calls.items()}
 
 
 _held: list[Callable[[], Any]] = []  # the functions that this process may be asked to call
