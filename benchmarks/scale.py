@@ -217,8 +217,9 @@ def decode(rows: int, side: int) -> Work:
                 Known.of(Path("split.csv")), rows, Path().absolute(), side, copies, ("train",), cpu_count()
             )
             parts = run("images", [whole], "images")
-            used = write_images(usable(made(table, parts, ("train",)), {}), Path("pixels.npy"), side)
-        catalogue.write(Path("images.csv"), used)
+            made_images = usable(made(table, parts, ("train",)), {})
+            write_images(made_images, Path("pixels.npy"), Path("images.csv"), table.columns, side)
+        catalogue.read(Path("images.csv"))
 
     return work
 

@@ -12,7 +12,7 @@ from deepcovid import catalogue
 from deepcovid.arrays import load_array
 from deepcovid.catalogue import SIDES
 from deepcovid.errors import UserError
-from deepcovid.files import Known, replacing, write_csv, write_json
+from deepcovid.files import Known, replacing, write_json
 from deepcovid.images.contact_sheet import chosen, contact_sheet
 from deepcovid.images.decoding import check_quarantine, usable, write_images
 from deepcovid.images.image_pass import ImagePass, made
@@ -47,26 +47,26 @@ def augment(parameters: Parameters, dataset: str) -> None:
         known, threads = Known.of(unfinished / "images.csv"), torch.get_num_threads()
         whole = ImagePass(known, len(table), raw, size, parameters.augment, () if test_only else SIDES, threads)
         parts = run("images", [whole], f"{dataset}, images")
-        with replacing(paths.data(dataset, "pixels.npy")) as pixels:
-            used = write_images(usable(made(table, parts, own_copies), quarantined), pixels, size)
-            if used.empty:
+        pixels_path, table_path = (paths.data(dataset, name) for name in ("pixels.npy", "images.csv"))
+        with replacing(pixels_path) as pixels, replacing(table_path) as used:
+            rows = usable(made(table, parts, own_copies), quarantined)
+            if not write_images(rows, pixels, used, table.columns, size):
                 name, why = next(iter(quarantined.items()))
                 raise UserError(f"{dataset}: none of its {len(table)} images can be used; first {name!r}: {why}")
             check_quarantine(quarantined, len(table), parameters.max_quarantined_share)
-        channels = load_array(paths.data(dataset, "pixels.npy")).shape[-1]
+        channels = load_array(pixels_path).shape[-1]
         with replacing(paths.spare_copies(dataset)) as folder:  # for other splits to train on
             folder.mkdir()
             if not test_only:
-                copies = usable(made(table, parts, spare, images=False), {})
-                rows = write_images(copies, folder / "pixels.npy", size, channels)
-                write_csv(folder / "images.csv", rows.reindex(columns=["image_id", "augmentation_of"]))
+                copies, columns = usable(made(table, parts, spare, images=False), {}), ["image_id", "augmentation_of"]
+                write_images(copies, folder / "pixels.npy", folder / "images.csv", columns, size, channels)
     if quarantined:
         warn(put_aside(quarantined, dataset))
-    catalogue.write(paths.data(dataset, "images.csv"), used)
+    table = catalogue.read(table_path)
     write_json(paths.provenance(dataset, "quarantined"), quarantined)
-    counts = {"images": len(used), "copies": int(catalogue.copies(used).sum()), "quarantined": len(quarantined)}
+    counts = {"images": len(table), "copies": int(catalogue.copies(table).sum()), "quarantined": len(quarantined)}
     write_json(paths.results(dataset, "images"), counts)
-    draw_contact_sheet(dataset, used, size)
+    draw_contact_sheet(dataset, table, size)
 
 
 def draw_contact_sheet(dataset: str, table: pd.DataFrame, size: int) -> None:

@@ -105,9 +105,9 @@ def drawn(
     table, _ = sources.prepare(source, folder / "raw", paths.REFERENCE, [])
     table, _ = split_images(filter_images(table, dataset.filter)[0], split)
     images = decoded_images(table, folder / "raw", {}, resize_and_crop(parameters.image_size))
-    path = folder / "pixels.npy"
-    used = write_images(with_copies(images, parameters.augment), path, parameters.image_size)
-    return used, np.array(load_array(path))
+    pixels, used = folder / "pixels.npy", folder / "images.csv"
+    write_images(with_copies(images, parameters.augment), pixels, used, table.columns, parameters.image_size)
+    return catalogue.read(used), np.array(load_array(pixels))
 
 
 if __name__ == "__main__":

@@ -171,12 +171,19 @@ def raw(tmp_path):
     return make
 
 
+def written(folder, table, quarantined):
+    """Decode images, whose archives are in `folder`, to p.npy there; return the catalogue's rows of those used."""
+    rows, used = decoded_images(table, folder, quarantined, framed), folder / "used.csv"
+    images = write_images(rows, folder / "p.npy", used, table.columns, SIDE)
+    table = catalogue.read(used)
+    assert len(table) == images
+    return table
+
+
 def test_bad_images_are_left_out_and_named_with_their_copies(raw, tmp_path):
-    table, folder = raw(
-        {"good": GOOD["grey JPEG"], "bad": b"no", "copy of bad": GOOD["grey JPEG"]}, {"copy of bad": "bad"}
-    )
+    table, _ = raw({"good": GOOD["grey JPEG"], "bad": b"no", "copy of bad": GOOD["grey JPEG"]}, {"copy of bad": "bad"})
     quarantined = {}
-    used = write_images(decoded_images(table, folder, quarantined, framed), tmp_path / "p.npy", SIDE)
+    used = written(tmp_path, table, quarantined)
     assert list(used["image_id"]) == ["good"]
     assert set(quarantined) == {"bad", "copy of bad"}
     assert load_array(tmp_path / "p.npy").shape == (1, 224, 224, 1)
@@ -189,7 +196,7 @@ def test_a_bad_file_or_member_leaves_the_others_as_they_are(raw, tmp_path):
     row = {"image_id": "lie", "archive": "a.zip", "member": "lie", "label": "covid", "augmentation_of": ""}
     table = catalogue.checked(pd.concat([table, pd.DataFrame([row])], ignore_index=True).fillna(""), "test")
     quarantined = {}
-    used = write_images(decoded_images(table, folder, quarantined, framed), tmp_path / "p.npy", SIDE)
+    used = written(tmp_path, table, quarantined)
     assert list(used["image_id"]) == ["good", "also good"]
     assert list(quarantined) == ["no palette", "lie"]
     assert "'lie' has more than the 100 bytes" in quarantined["lie"]
@@ -197,10 +204,10 @@ def test_a_bad_file_or_member_leaves_the_others_as_they_are(raw, tmp_path):
 
 
 def test_an_image_that_the_catalogue_does_not_know_under_its_name_is_put_aside(raw, tmp_path):
-    table, folder = raw({"a": GOOD["grey JPEG"], "b": GOOD["colour JPEG"]})
+    table, _ = raw({"a": GOOD["grey JPEG"], "b": GOOD["colour JPEG"]})
     table["sha256"] = [hashlib.sha256(GOOD["grey JPEG"]).hexdigest()] * 2
     quarantined = {}
-    used = write_images(decoded_images(table, folder, quarantined, framed), tmp_path / "p.npy", SIDE)
+    used = written(tmp_path, table, quarantined)
     assert list(used["image_id"]) == ["a"]
     assert "'b' is another file than the catalogue knows; run `dvc repro`" in quarantined["b"]
 
@@ -213,8 +220,8 @@ def test_too_many_bad_images_stop_the_run_and_one_is_named():
 
 def test_grey_and_colour_images_share_one_array(raw, tmp_path):
     files = {"1": GOOD["grey JPEG"], "2": GOOD["colour JPEG"], "3": GOOD["grey JPEG"]}
-    table, folder = raw(files)
-    write_images(decoded_images(table, folder, {}, framed), tmp_path / "p.npy", SIDE)
+    table, _ = raw(files)
+    written(tmp_path, table, {})
     pixels = load_array(tmp_path / "p.npy")
     assert pixels.shape == (3, 224, 224, 3)
     for index, content in enumerate(files.values()):
@@ -225,7 +232,7 @@ def test_grey_and_colour_images_share_one_array(raw, tmp_path):
 def test_rows_keep_the_order_of_the_catalogue_over_many_chunks(raw, tmp_path, monkeypatch):
     monkeypatch.setattr("deepcovid.images.decoding.CHUNK", 3)
     table, folder = raw({str(seed): encoded("L", seed=seed) for seed in range(10)})
-    used = write_images(decoded_images(table, folder, {}, framed), tmp_path / "p.npy", SIDE)
+    used = written(tmp_path, table, {})
     assert list(used["image_id"]) == list(table["image_id"])
     with Archive(folder / "a.zip") as archive:
         for row, name in zip(load_array(tmp_path / "p.npy"), used["member"], strict=True):

@@ -20,7 +20,7 @@ from deepcovid.arrays import ArrayWriter
 from deepcovid.audits.hiding import SHUFFLED, Square, hide
 from deepcovid.files import Known
 from deepcovid.heads.scoring import score
-from deepcovid.heads.sweep import train_and_score, training_jobs
+from deepcovid.heads.sweep import joined, scoring_jobs, training_jobs
 from deepcovid.heatmaps.explained import Explained
 from deepcovid.heatmaps.occlusion import Window
 from deepcovid.images.augmentation import with_copies
@@ -162,13 +162,14 @@ def test_images_and_copies_are_the_same_bytes_whoever_makes_them(archive, chosen
     whole = ImagePass(Known.of(archive / "images.csv"), 300, archive, 32, settings, ("train", "test"), threads=2)
     with passing(tmp_path / "unfinished", versions) as run:
         rows = usable(made(table, run("images", [whole], "images"), ("train",)), found)
-        used = write_images(rows, tmp_path / "shared.npy", 32)
+        write_images(rows, tmp_path / "shared.npy", tmp_path / "shared.csv", table.columns, 32)
     rows = with_copies(decoded_images(table, archive, expected, resize_and_crop(32)), settings)
-    assert used.equals(write_images(rows, tmp_path / "alone.npy", 32))
-    assert (tmp_path / "shared.npy").read_bytes() == (tmp_path / "alone.npy").read_bytes()
+    write_images(rows, tmp_path / "alone.npy", tmp_path / "alone.csv", table.columns, 32)
+    for name in ("npy", "csv"):
+        assert (tmp_path / f"shared.{name}").read_bytes() == (tmp_path / f"alone.{name}").read_bytes()
     assert list(found.items()) == list(expected.items())
     assert found["11"] == "its original, 9, cannot be used"
-    assert used["image_id"].tolist()[:6] == ["0", "1", "1+1", "1+2", "2", "3"]
+    assert catalogue.read(tmp_path / "shared.csv")["image_id"].tolist()[:6] == ["0", "1", "1+1", "1+2", "2", "3"]
 
 
 def test_heat_maps_are_the_same_bytes_whoever_makes_them(images, chosen, tmp_path):
@@ -193,7 +194,7 @@ def test_heads_are_the_same_bytes_whoever_trains_them(chosen):
     features = np.random.default_rng(0).standard_normal((len(table), 6)).astype(np.float32)
     recipes = [Recipe.model_validate(choices) for choices in (PAPER, RELEASED)]
     with sharing(versions) as share:
-        found = train_and_score(features, table, recipes, [3, 5], share)
+        found = joined(share(scoring_jobs(features, table, recipes, [3, 5])))
     assert len(found) == 2
     for recipe, scores in found.items():
         (alone,) = training_jobs(features, table, [recipe], [3, 5], logged=False)

@@ -5,6 +5,7 @@ resized to the data set's image_size, and a centred square of that side is cut o
 image is grey (red, green and blue are equal), otherwise three (RGB).
 """
 
+import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -213,23 +215,34 @@ def as_rows(table: pd.DataFrame) -> list[dict[str, str]]:
     return [dict(zip(table.columns, values, strict=True)) for values in table.itertuples(index=False)]
 
 
-def write_images(rows: Iterable[Row], target: Path, size: int, channels: int = 1) -> pd.DataFrame:
-    """Write the pixels of `rows` to `target`, uint8 (images, size, size, 1 or 3) as .npy, and return the rows.
+def write_images(
+    rows: Iterable[Row], pixels: Path, table: Path, columns: Iterable[Any], size: int, channels: int = 1
+) -> int:
+    """Write images and the catalogue's rows of them, each at once, so memory does not grow with their number.
 
-    Each image is written at once, so memory stays small whatever their number. All have `channels` channels, or 3 if
-    any image has 3.
+    Args:
+        rows: The rows with their images.
+        pixels: Gets the images, uint8 (images, size, size, 1 or 3) as .npy.
+        table: Gets the rows as CSV.
+        columns: The columns of `table`.
+        size: Side of the images, pixels.
+        channels: Of every image, or 3 if any image has 3.
+
+    Returns:
+        The number of images.
     """
-    columns: list[str] = []
-    kept = []  # values alone, as a dict of each row takes several times as much
-    with ArrayWriter(target, (size, size, channels), np.uint8) as writer:
-        for row, pixels in rows:
-            deep = np.atleast_3d(pixels)
+    images = 0
+    with ArrayWriter(pixels, (size, size, channels), np.uint8) as writer, table.open("w", encoding="utf-8") as stream:
+        lines = csv.DictWriter(stream, list(columns), extrasaction="ignore", lineterminator="\n")
+        lines.writeheader()
+        for row, image in rows:
+            deep = np.atleast_3d(image)
             if deep.shape[-1] > writer.row_shape[-1]:
                 writer.widen((size, size, 3))
             writer.append(np.broadcast_to(deep, (1, *writer.row_shape)))
-            columns = list(row)
-            kept.append(tuple(row.values()))
-    return pd.DataFrame(kept, columns=columns)
+            lines.writerow(row)
+            images += 1
+    return images
 
 
 def check_quarantine(quarantined: dict[str, str], images: int, max_share: float) -> None:
