@@ -6,6 +6,7 @@ The stage also writes the tables behind the plots, which are those of the median
 import shutil
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import partial
 from typing import get_args
 
 import pandas as pd
@@ -15,6 +16,7 @@ from deepcovid.errors import REMAKE, UserError
 from deepcovid.files import read_csv, replacing, write_csv
 from deepcovid.heads.head_files import read_head
 from deepcovid.parameters import Parameters, RunParameters
+from deepcovid.passes.forked import at_once
 from deepcovid.statistics import curves
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.calibration import Calibrations, calibration
@@ -43,11 +45,14 @@ def evaluate_stage(parameters: Parameters, dataset: str) -> None:
     images = next(iter(runs.values())).scores
     runs = {name: run.in_the_order_of(images["image_id"]) for name, run in runs.items()}
     bootstrap, calibrated_under = Bootstrap.of(images, parameters.evaluate), parameters.audit.recipe
+    found = at_once(
+        [partial(evaluate, run.heads.to_numpy(), bootstrap, run.cut_off, units_of(run.heads)) for run in runs.values()]
+    )
     results = {
-        name: evaluate(run.heads.to_numpy(), bootstrap, run.cut_off, units_of(run.heads)).model_copy(
+        name: own.model_copy(
             update={"shown": run.shown, "further": past_the_cap(parameters, parameters.runs[name], logs[name])}
         )
-        for name, run in runs.items()
+        for (name, run), own in zip(runs.items(), found, strict=True)
     }
     calibrated = {
         run.model: calibration(run.score, bootstrap, parameters.audit.calibration_bins)

@@ -19,7 +19,7 @@ from safetensors.numpy import save
 
 from deepcovid.catalogue import LABELS
 from deepcovid.errors import REMAKE, UserError, reason_of
-from deepcovid.files import sha256_of
+from deepcovid.files import Known
 from deepcovid.heads.gaussian import Gaussian
 from deepcovid.images.transform import MEAN, STD
 from deepcovid.nets.zoo import NETS
@@ -150,12 +150,12 @@ def sha256_of_weights(path: Path, model: str) -> str:
         raise UserError(f"{path}: damaged ({reason_of(error)}); {REMAKE}") from None
     if found != model:
         raise UserError(f"{path}: weights of {found} instead of {model}; {REMAKE}")
-    return sha256_of(path)
+    return Known.of(path).sha256
 
 
 def check_weights(path: Path, head: HeadFile, weights: Path) -> None:
     """Raise UserError if the heads in `path` were not trained on the net's weights in the file `weights`."""
-    if (found := sha256_of(weights)) != head.weights_sha256:
+    if (found := Known.of(weights).sha256) != head.weights_sha256:
         raise UserError(
             f"{path}: trained on weights of {head.model} with SHA-256 {head.weights_sha256}, {weights} has {found}; "
             "get the weights they were trained on, or run the train stage again"

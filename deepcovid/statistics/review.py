@@ -1,6 +1,7 @@
 """What a reviewer asks for: who the images are of, what scores reach in parts of them, and what they would be worth."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from deepcovid import catalogue
+from deepcovid.passes.forked import at_once
 from deepcovid.schema import Strict
 from deepcovid.settings.recipes import Recipe
 from deepcovid.statistics.bootstrap import Bootstrap
@@ -216,22 +218,19 @@ def review(
     name, choices = recipe
     groups = groups_of(rows)
     patients = catalogue.patients(rows).reset_index(drop=True)
-    return Review(
-        recipe=name,
-        cut_off=choices.cut_off,
-        who=who(parts),
-        nets={
-            model: OfNet(
-                subgroups={
-                    group: _subgroup(own, score, choices.cut_off, patients, bootstrap) for group, own in groups.items()
-                },
-                predictive=_predictive(score, choices.cut_off, bootstrap),
-                benefit=_benefit(score, trained, bootstrap),
-                recalibration=_recalibration(score, trained, bootstrap.positive, patients),
-            )
-            for model, score in scores.items()
-        },
-    )
+
+    def of_net(score: Score) -> OfNet:
+        return OfNet(
+            subgroups={
+                group: _subgroup(own, score, choices.cut_off, patients, bootstrap) for group, own in groups.items()
+            },
+            predictive=_predictive(score, choices.cut_off, bootstrap),
+            benefit=_benefit(score, trained, bootstrap),
+            recalibration=_recalibration(score, trained, bootstrap.positive, patients),
+        )
+
+    nets = at_once([partial(of_net, score) for score in scores.values()])
+    return Review(recipe=name, cut_off=choices.cut_off, who=who(parts), nets=dict(zip(scores, nets, strict=True)))
 
 
 def prior(table: pd.DataFrame, recipe: Recipe) -> float:
