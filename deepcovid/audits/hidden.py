@@ -21,7 +21,7 @@ from deepcovid.drawing.blocks import Block, drawn
 from deepcovid.drawing.marks import NET_COLOURS, reach
 from deepcovid.drawing.steps import Step
 from deepcovid.drawing.svg import INK, WIDTH, styled
-from deepcovid.drawing.tables import Table, spread
+from deepcovid.drawing.tables import Table, spanned, spread
 from deepcovid.drawing.titles import title_of_recipe
 from deepcovid.errors import UserError
 from deepcovid.heads.scoring import median_head
@@ -158,7 +158,7 @@ class Hidden(Audit):
                         SHOWN[square.shows] if square.share else "the whole image",
                         f"{square.share:g}" if square.share and square.shows in TITLES else "",
                         spread(square.auc),
-                        f"{over.min:.3f} to {over.max:.3f}",
+                        spanned(over),
                         f"{less.value:+.3f} ({less.low:+.3f} to {less.high:+.3f})" if square.share else "",
                         *(_percent(_visible(square, what)) for what in known),
                     )

@@ -2,9 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from deepcovid.statistics.estimate import Bounds, Estimate
 from deepcovid.statistics.rates import Rate
+
+
+class Spanning(Protocol):
+    """The lowest and the highest of several values."""
+
+    @property
+    def min(self) -> float:
+        """The lowest."""
+
+    @property
+    def max(self) -> float:
+        """The highest."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +46,12 @@ def rate(measure: Rate, digits: int = 3) -> str:
 def bounds(interval: Bounds | Estimate, digits: int = 3) -> str:
     """Return an interval as text."""
     return f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
+
+
+def spanned(over: Spanning, digits: int = 3) -> str:
+    """Return the lowest and the highest of several values as text, or one number if both read alike."""
+    low, high = (f"{value:.{digits}f}" for value in (over.min, over.max))
+    return low if low == high else f"{low} to {high}"
 
 
 def signed(difference: Estimate) -> str:

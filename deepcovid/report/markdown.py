@@ -1,11 +1,12 @@
 """Tables and sentences of a data set's results as Markdown, for the pages of docs."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from deepcovid.audits import enough
+from deepcovid.audits.dials import Cell
 from deepcovid.audits.registry import read_results, sentences, ways_of
 from deepcovid.audits.verdict import verdict as sentences_of_verdict
-from deepcovid.drawing.tables import rate, signed, spread
+from deepcovid.drawing.tables import rate, share, signed, spanned, spread
 from deepcovid.drawing.titles import title_of_recipe, title_of_rung
 from deepcovid.ladder.measuring import NetLadder
 from deepcovid.nets.zoo import NETS, title_of
@@ -44,7 +45,7 @@ def runs(results: Results, dataset: str) -> str:
             title_of(net),
             title_of_recipe(recipe),
             spread(run.auc),
-            f"{run.over_seeds.auc.min:.3f} to {run.over_seeds.auc.max:.3f}",
+            spanned(run.over_seeds.auc),
             f"{run.at_sensitivity_98.specificity:.3f}",
             f"{run.cut_off:g}",
             rate(run.sensitivity, 2),
@@ -95,7 +96,7 @@ def published(numbers: Iterable[Beside]) -> str:
                 title_of(row.model),
                 title_of_recipe(row.recipe),
                 spread(row.ours, digits),
-                f"{over.min:.{digits}f} to {over.max:.{digits}f}{' (inside)' * over.inside}" if over else "",
+                f"{spanned(over, digits)}{' (inside)' * over.inside}" if over else "",
                 f"{row.difference:+.{digits}f}",
                 ("no", "yes")[row.inside] if row.same_test_counts else "other test images",
             )
@@ -188,24 +189,37 @@ def capped(results: Results, dataset: str) -> str:
 
 
 def dials(results: Results, dataset: str) -> str:
-    """Return a row per setting of a data set's dials, with what the audits read there."""
-    header = ["shortcut", "lesion", "inside", "outside", "collection", "without COVID-19", "within A", "middle hidden"]
-    header += ["lesions then visible", "pixels shuffled", "outside, as shuffling says"]
-    header += [f"{name}, {place}" for name in ("sharpness", "thumbnail") for place in ("inside", "outside")]
-    rows = [
-        [
-            f"{cell.shortcut:g}",
-            f"{cell.lesion:g}",
-            *(spread(area) for area in (cell.inside, cell.outside, cell.collection, cell.without_covid)),
-            spread(cell.within) if cell.within else "",
-            spread(cell.hidden),
-            "" if cell.lesions_visible is None else f"{100 * cell.lesions_visible:.0f} %",
-            *(spread(area) for area in (cell.shuffled, cell.expected)),
-            *(spread(area) for simple in cell.simple.values() for area in (simple.inside, simple.outside)),
-        ]
-        for cell in results.result(dataset, "dials").cells.values()
-    ]
-    return table(header, rows)
+    """Return what the audits read at each setting of a data set's dials: a table for each kind of audit."""
+    cells = results.result(dataset, "dials").cells.values()
+    kinds: dict[str, tuple[Sequence[str], Callable[[Cell], Iterable[str]]]] = {
+        "The heads, and heads trained on others": (
+            ("inside", "outside", "collection", "without COVID-19", "within A"),
+            lambda cell: (
+                *(spread(area) for area in (cell.inside, cell.outside, cell.collection, cell.without_covid)),
+                spread(cell.within) if cell.within else "",
+            ),
+        ),
+        "Images changed": (
+            ("middle hidden", "lesions then visible", "pixels shuffled", "outside, as shuffling says"),
+            lambda cell: (
+                spread(cell.hidden),
+                "" if cell.lesions_visible is None else share(cell.lesions_visible),
+                *(spread(area) for area in (cell.shuffled, cell.expected)),
+            ),
+        ),
+        "Without a net": (
+            [f"{name}, {place}" for name in ("sharpness", "thumbnail") for place in ("inside", "outside")],
+            lambda cell: (spread(area) for simple in cell.simple.values() for area in (simple.inside, simple.outside)),
+        ),
+    }
+    return "\n\n".join(
+        f"{kind}:\n\n"
+        + table(
+            ("shortcut", "lesion", *header),
+            ((f"{cell.shortcut:g}", f"{cell.lesion:g}", *of_cell(cell)) for cell in cells),
+        )
+        for kind, (header, of_cell) in kinds.items()
+    )
 
 
 def bullets(texts: Iterable[str]) -> str:

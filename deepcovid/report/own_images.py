@@ -5,7 +5,7 @@ from typing import Any
 
 from deepcovid.audits.unseen import LeftOut
 from deepcovid.drawing.blocks import Block, Section, Tile, drawn
-from deepcovid.drawing.tables import Table, bounds, rate, spread
+from deepcovid.drawing.tables import Table, bounds, rate, spanned, spread
 from deepcovid.images.put_aside import put_aside
 from deepcovid.report import figures
 from deepcovid.report.contents import MeasuredRun
@@ -120,9 +120,9 @@ def _matrix(result: OwnImages) -> Section:
     figure = figures.confusions([(f"cut-off {run.cut_off:g}", cells)], 1, 3.4)
     at_98 = run.at_sensitivity_98
     rows = [
-        ("AUC", spread(run.auc), f"{heads.auc.min:.3f} to {heads.auc.max:.3f}"),
-        ("sensitivity", rate(run.sensitivity), f"{heads.sensitivity.min:.3f} to {heads.sensitivity.max:.3f}"),
-        ("specificity", rate(run.specificity), f"{heads.specificity.min:.3f} to {heads.specificity.max:.3f}"),
+        ("AUC", spread(run.auc), spanned(heads.auc)),
+        ("sensitivity", rate(run.sensitivity), spanned(heads.sensitivity)),
+        ("specificity", rate(run.specificity), spanned(heads.specificity)),
         ("average precision", f"{run.average_precision:.3f}", ""),
         ("accuracy", f"{run.accuracy:.3f}", ""),
         ("accuracy of calling all alike", f"{run.majority_accuracy:.3f}", ""),

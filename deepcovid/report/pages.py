@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
-from deepcovid.drawing.tables import rate, share, signed, spread
+from deepcovid.drawing.tables import rate, share, signed, spanned, spread
 from deepcovid.errors import UserError, reason_of
 from deepcovid.nets.zoo import title_of
 from deepcovid.report import markdown
@@ -47,7 +47,14 @@ def pages(templates: Path, results: Results, facts: Mapping[str, Any]) -> Iterat
         keep_trailing_newline=True,
         autoescape=False,  # Markdown, from files of our own
     )
-    environment.filters |= {"spread": spread, "rate": rate, "signed": signed, "share": share, "title": title_of}
+    environment.filters |= {
+        "spread": spread,
+        "spanned": spanned,
+        "rate": rate,
+        "signed": signed,
+        "share": share,
+        "title": title_of,
+    }
     environment.filters |= {"digits": lambda value, places: f"{value:.{places}f}", "count": lambda value: f"{value:,}"}
     environment.globals |= {"result": results.result, "has": results.has, "run": results.run, "rung": results.rung}
     environment.globals |= {name: partial(getattr(markdown, name), results) for name in TABLES}

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from deepcovid.drawing.steps import Sourced
-from deepcovid.drawing.tables import Table, bounds, rate, share, signed, spread
+from deepcovid.drawing.tables import Table, bounds, rate, share, signed, spanned, spread
 from deepcovid.drawing.titles import title_of_recipe, title_of_rung, title_of_switch
 from deepcovid.heatmaps.beside import MapsBeside
 from deepcovid.heatmaps.localisation import CENTRE, GRAD_CAM, OCCLUSION, RANDOM, Located, Measure
@@ -61,7 +61,7 @@ def runs(all_runs: Iterable[ShownRun]) -> Table:
                 run.title,
                 f"{run.cut_off:g}",
                 spread(result.auc),
-                f"{over.auc.min:.3f} to {over.auc.max:.3f}",
+                spanned(over.auc),
                 rate(result.sensitivity),
                 rate(result.specificity),
                 f"{result.at_sensitivity_98.specificity:.3f}",
@@ -96,7 +96,7 @@ def published(numbers: Iterable[Beside]) -> Table:
 
 def _range(over: OverHeads, digits: int) -> str:
     inside = "published inside" if over.inside else "published outside"
-    return f"{over.min:.{digits}f} to {over.max:.{digits}f}\n({inside})"
+    return f"{spanned(over, digits)}\n({inside})"
 
 
 def nets(pairs: Iterable[Pair]) -> Table:
