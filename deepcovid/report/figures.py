@@ -41,7 +41,7 @@ LADDER_COLUMNS: dict[str, Callable[[RungResult], Estimate]] = {
 }
 HEADLINE_TITLES = {
     "auc": "AUC",
-    "at_sensitivity_98": "specificity at\nsensitivity 98 %",
+    "at_sensitivity_98": "specificity at sensitivity 98 %",
     "sensitivity": "sensitivity",
     "specificity": "specificity",
 }
@@ -288,8 +288,9 @@ def uncertainty(runs: Sequence[tuple[str, RunSources]]) -> Figure:
     Args:
         runs: A title and the sources each, row by row.
     """
-    figure = Figure(figsize=(WIDTH, 0.62 * len(runs) + 1.0), layout="constrained")
-    axes, varied = figure.subplots(1, len(HEADLINES), sharey=True), {what for _, run in runs for what in run.varied}
+    figure = Figure(figsize=(WIDTH, 1.16 * len(runs) + 1.9), layout="constrained")
+    axes = figure.subplots(2, len(HEADLINES) // 2, sharey=True).flat
+    varied = {what for _, run in runs for what in run.varied}
     sources = [(what, colour) for what, colour in SOURCE_COLOURS.items() if what in varied]
     for axis, (name, title) in zip(axes, HEADLINE_TITLES.items(), strict=True):
         for row, (_, run) in enumerate(runs):
