@@ -219,6 +219,7 @@ def decode(rows: int, side: int) -> Work:
             parts = run("images", [whole], "images")
             made_images = usable(made(table, parts, ("train",)), {})
             write_images(made_images, Path("pixels.npy"), Path("images.csv"), table.columns, side)
+        del table
         catalogue.read(Path("images.csv"))
 
     return work

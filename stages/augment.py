@@ -60,6 +60,7 @@ def augment(parameters: Parameters, dataset: str) -> None:
             if not test_only:
                 copies, columns = usable(made(table, parts, spare, images=False), {}), ["image_id", "augmentation_of"]
                 write_images(copies, folder / "pixels.npy", folder / "images.csv", columns, size, channels)
+    del table  # both tables at a time would be the peak of memory
     if quarantined:
         warn(put_aside(quarantined, dataset))
     table = catalogue.read(table_path)
