@@ -1,6 +1,6 @@
 """How long the study on phantoms takes from a fresh clone, a second time, and after one recipe or the images changed.
 
-    python -m benchmarks.pipeline [--record]
+    python -m benchmarks.pipeline [--parts fresh changes] [--record]
 
 The committed state is cloned into a temporary folder, with an empty cache. There the commands run that the README gives
 a new user, in the environment of this process. This takes a quarter of an hour. Run it by hand only.
@@ -22,6 +22,7 @@ from joblib import cpu_count
 from benchmarks._record import record
 from tests.checkouts import PATH
 
+PARTS = ("fresh", "changes")
 RECIPE = "recipe.failed-reproduction"
 CHANGES = {  # each with the file of which `dvc metrics diff` shows lines
     "recipe": (
@@ -34,6 +35,7 @@ CHANGES = {  # each with the file of which `dvc metrics diff` shows lines
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what is timed")
     parser.add_argument("--record", action="store_true", help="keep the numbers in benchmarks/results")
     options = parser.parse_args()
     with TemporaryDirectory() as folder:
@@ -42,9 +44,10 @@ def main() -> None:
         fresh, again = seconds("dvc repro", clone), seconds("dvc repro", clone)
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9  # of the largest process
         print(f"dvc repro {fresh:.0f} s, at most {peak:.2f} GB a process; again {again:.1f} s", flush=True)
-        values: dict[str, Any] = {"cores": cpu_count(), "fresh": {"minutes": fresh / 60, "peak_gb": peak}}
-        values["again"] = {"seconds": again}
-        for name, (command, file) in CHANGES.items():
+        values: dict[str, Any] = {"cores": cpu_count()}
+        if "fresh" in options.parts:
+            values |= {"fresh": {"minutes": fresh / 60, "peak_gb": peak}, "again": {"seconds": again}}
+        for name, (command, file) in CHANGES.items() if "changes" in options.parts else ():
             took = seconds(command, clone)
             diff = shell("dvc", "metrics", "diff", folder=clone)
             lines = [re.sub(r" {2,}", "  ", line.split("/")[-1]) for line in diff.splitlines() if file in line]
