@@ -1,6 +1,7 @@
 """Heads: the new last layer, which is all that a recipe trains.
 
 training.py    the training loop: heads of several recipes and seeds on one net, in step
+optimisers.py  the steps of SGD and Adam
 schedules.py   learning-rate schedules
 sides.py       which images a recipe trains on, and which its selection looks at
 resplit.py     heads trained again on other splits

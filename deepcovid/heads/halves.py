@@ -13,7 +13,7 @@ from torch import Tensor
 
 from deepcovid import catalogue
 from deepcovid.heads.scoring import score
-from deepcovid.heads.training import Trained, auc, on_test
+from deepcovid.heads.training import Trained, auc
 from deepcovid.settings.recipes import Recipe
 
 COLUMNS = ["recipe", "same", "other"]
@@ -44,7 +44,7 @@ def by_halves(
     positive, rows = catalogue.covid(table).to_numpy(), []
     tested = [(np.asarray(features[half]), torch.tensor(positive[half])) for half in parts]
     for name, recipe in recipes.items():
-        if on_test(recipe):
+        if recipe.chooses_on_the_test:
             chosen = heads[recipe.without_cut_off()].by_part
             areas = np.array([[_area(*half, *own) for half in tested] for own in chosen])
             rows.append({"recipe": name, "same": areas[[0, 1], [0, 1]].mean(), "other": areas[[0, 1], [1, 0]].mean()})
@@ -66,7 +66,7 @@ def halves(table: pd.DataFrame, recipes: Iterable[Recipe]) -> NDArray[np.intp] |
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    if not any(on_test(recipe) for recipe in recipes):
+    if not any(recipe.chooses_on_the_test for recipe in recipes):
         return None
     test, covid = np.flatnonzero(catalogue.in_test(table)), catalogue.covid(table).to_numpy()
     folds = StratifiedGroupKFold(2, shuffle=True, random_state=0)

@@ -9,11 +9,9 @@ This would be impossible with the ReLU between them. The ReLU would also keep bo
 number and the meaning of the trained weights stay the same.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,9 +20,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepcovid.catalogue import LABELS
+from deepcovid.heads.optimisers import direction
 from deepcovid.heads.schedules import factor
 from deepcovid.progress import track
-from deepcovid.settings.recipes import Adam, Recipe, Sgd
+from deepcovid.settings.recipes import Recipe, Sgd
 
 
 @contextmanager
@@ -126,8 +125,8 @@ def train(
         for seed, own in zip(seeds, rows, strict=True)
     ]
     rows = rows.repeat(len(samplings), 1)
-    largest, left = train.features.abs().amax(0), of_optimisers
-    for epoch in track(range(1, max(recipe.epochs for recipe in recipes) + 1), "training heads", unit="epochs"):
+    largest, left, last = train.features.abs().amax(0), of_optimisers, max(recipe.epochs for recipe in recipes)
+    for epoch in track(range(1, last + 1), "training heads", unit="epochs"):
         left = [heads for heads in left if not heads.ended(epoch, largest)]
         if not left:
             break
@@ -135,8 +134,8 @@ def train(
         for heads in left:
             heads.begin(epoch, train.classes[drawn_rows])
         for batch in drawn_rows.split(recipes[0].batch_size, dim=1):
-            features = train.features.index_select(0, batch.flatten())  # three times faster than [batch]
-            features = features.view(*batch.shape, -1)  # several times faster than unflatten
+            # index_select is three times faster than [batch], and view than unflatten
+            features = train.features.index_select(0, batch.flatten()).view(*batch.shape, -1)
             for heads in left:
                 heads.step(features)
         for heads in left:
@@ -206,11 +205,12 @@ class Heads:
         if len({recipe.optimiser for recipe in recipes}) > 1:
             raise ValueError("heads share steps under one optimiser only")
         self._samplings, self._seeds = samplings, seeds * len(samplings)
-        self._parts_of_test = parts if any(on_test(recipe) for recipe in recipes) else ()
         self._recipes, self._epochs = recipes, max(recipe.epochs for recipe in recipes)
         # Each choice of an epoch is for a recipe and looks at all images (0) or at one of the parts (from 1 on).
-        choices = [(which, 0) for which in range(len(recipes))]
-        choices += [(own, part) for part in range(1, len(parts) + 1) for own, _ in choices if on_test(recipes[own])]
+        choices = [(own, 0) for own in range(len(recipes))]
+        on_test = [own for own, recipe in enumerate(recipes) if recipe.chooses_on_the_test]
+        self._parts_of_test = parts if on_test else ()
+        choices += [(own, part) for part in range(1, len(parts) + 1) for own in on_test]
         self._recipe, self._part = torch.tensor(choices, device=device).T
         rates = [(recipe.learning_rate, recipe.schedule) for recipe in recipes]
         self._trajectories = list(dict.fromkeys(rates))
@@ -225,7 +225,7 @@ class Heads:
         self._shapes = [value.shape for value in initial]
         self._values = torch.cat([value.flatten() for value in initial])
         self._gradient = torch.zeros_like(self._values)
-        self._direction = _direction(recipes[0].optimiser, self._gradient)
+        self._direction = direction(recipes[0].optimiser, self._gradient)
         sizes = [shape.numel() for shape in self._shapes]
         self._now = [value.view(shape) for value, shape in zip(self._values.split(sizes), self._shapes, strict=True)]
         of_weights, of_biases = self._gradient.split(sizes)
@@ -374,11 +374,6 @@ class Heads:
         return results
 
 
-def on_test(recipe: Recipe) -> bool:
-    """Return whether a recipe chooses its epoch on the test images."""
-    return recipe.selection == "best-accuracy" and recipe.selection_on == "test"
-
-
 def auc(margin: Tensor, positive: Tensor) -> Tensor:
     """Return the AUC of each column, (seeds, columns): the chance that a positive image outscores a negative one, ties
     counting half (Mann-Whitney).
@@ -392,35 +387,6 @@ def auc(margin: Tensor, positive: Tensor) -> Tensor:
     others = by_column[..., ~positive].sort(-1).values
     below = torch.searchsorted(others, wanted) + torch.searchsorted(others, wanted, right=True)
     return below.float().mean(-1) / (2 * others.shape[-1])
-
-
-def _direction(optimiser: Adam | Sgd, gradient: Tensor) -> Callable[[], Tensor]:
-    """Return a function that computes the next step, at learning rate 1, from the present values of `gradient`.
-
-    It calls the kernels behind torch.optim's fused optimisers. A step is so small that a call through torch.optim would
-    take several times as long. Options that a recipe does not name have the defaults of torch.optim's classes.
-    """
-    step = torch.zeros_like(gradient)
-    common: dict[str, Any] = {"lr": 1.0, "weight_decay": 0.0, "maximize": False}
-    if isinstance(optimiser, Sgd):
-        momentum = [torch.zeros_like(gradient)] if optimiser.momentum else []
-        options = common | {"momentum": optimiser.momentum, "dampening": 0.0, "nesterov": False, "is_first_step": False}
-        update: Callable[[], Any] = partial(torch._fused_sgd_, [step], [gradient], momentum, **options)
-    else:
-        first, second, count = torch.zeros_like(gradient), torch.zeros_like(gradient), torch.zeros_like(gradient[0])
-        options = common | {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "amsgrad": False}
-        kernel = partial(torch._fused_adam_, [step], [gradient], [first], [second], [], [count], **options)
-
-        def update() -> None:
-            count.add_(1)
-            kernel()
-
-    def direction() -> Tensor:
-        step.zero_()
-        update()
-        return step
-
-    return direction
 
 
 def _initial(features: int, seeds: list[int]) -> tuple[Tensor, Tensor]:

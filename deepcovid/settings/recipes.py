@@ -65,6 +65,11 @@ class Recipe(Strict):
         """Whether the net must run in every epoch, since what it makes of an image changes from one to the next."""
         return self.random_crop or self.batch_norm == "training"
 
+    @property
+    def chooses_on_the_test(self) -> bool:
+        """Whether the epoch is chosen on the test images."""
+        return self.selection == "best-accuracy" and self.selection_on == "test"
+
     def changed(self, changes: Mapping[str, Any]) -> "Recipe":
         """Return this recipe with some switches set as `changes` say; they are validated as params.yaml is."""
         return Recipe.model_validate(self.model_dump() | dict(changes))
