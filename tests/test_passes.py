@@ -356,8 +356,14 @@ def test_dask_wants_the_address_of_a_scheduler_that_answers(monkeypatch, refused
         pass
     for address in ("tcp://127.0.0.1:9", "nonsense:x", "ftp://127.0.0.1:9"):
         choose(monkeypatch, "dask", address)
-        with refused(f"DASK_SCHEDULER_ADDRESS: no scheduler at {address} ("), executor(versions):
-            pass
+        for tries_left in (2, 1, 0):  # on a busy machine the client's own thread may not start within its ten seconds
+            try:
+                with refused(f"DASK_SCHEDULER_ADDRESS: no scheduler at {address} ("), executor(versions):
+                    pass
+                break
+            except AssertionError:
+                if not tries_left:
+                    raise
 
 
 def test_a_cluster_without_workers_is_not_waited_for_in_silence(tmp_path, monkeypatch, refused):
