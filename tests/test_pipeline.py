@@ -146,7 +146,7 @@ def test_another_recipe_reruns_its_heads_only_and_the_change_shows(repository, p
 def test_a_switch_of_the_failed_reproduction_shows_its_runs_alone_in_the_metrics(repository, put_back):
     """On so few images the augmented copies alone may move no rate; a larger learning rate does."""
     switches = ("augmented=true", "learning_rate=0.1")
-    options = [part for switch in switches for part in ("-S", f"recipe.failed-reproduction.{switch}")]
+    options = [part for switch in switches for part in ("-S", f"++recipe.failed-reproduction.{switch}")]
     result = dvc(repository, "exp", "run", *options)
     assert {f"train@phantom-{net}" for net in NETS} <= ran(result)
     printed = dvc(repository, "metrics", "diff").stdout.splitlines()
@@ -156,7 +156,7 @@ def test_a_switch_of_the_failed_reproduction_shows_its_runs_alone_in_the_metrics
 
 
 def test_a_flipped_switch_shows_in_the_failures_confusion_matrix_in_both_diffs(repository, put_back):
-    assert dvc(repository, "exp", "run", "-S", "recipe.failed-reproduction.cut_off=1.0").returncode == 0
+    assert dvc(repository, "exp", "run", "-S", "+recipe.failed-reproduction.cut_off=1.0").returncode == 0
     confusion = shown(repository, "metrics", "diff")["metrics/phantom/resnet18-failed-reproduction.json"]
     assert (confusion["tp"]["new"], confusion["fn"]["new"]) == (0, 6)
     assert confusion["tp"]["old"] > 0
