@@ -195,7 +195,7 @@ def open_archive(_rows: int, _side: int) -> Work:
 def decode(rows: int, side: int) -> Work:
     """Decode all images in shards, with copies of the COVID training images, as the stage augment does."""
     from deepcovid.files import Known
-    from deepcovid.images.decoding import usable, write_images
+    from deepcovid.images.decoding import forget_archives, usable, write_images
     from deepcovid.images.image_pass import ImagePass, made
     from deepcovid.passes.shards import passing
     from deepcovid.settings.datasets import AugmentSettings
@@ -211,15 +211,15 @@ def decode(rows: int, side: int) -> Work:
     )
 
     def work() -> None:
-        table = catalogue.read(Path("split.csv"))
+        columns = list(catalogue.read(Path("split.csv")).columns)
         with passing(Path("unfinished"), dict) as run:
             whole = ImagePass(
                 Known.of(Path("split.csv")), rows, Path().absolute(), side, copies, ("train",), cpu_count()
             )
             parts = run("images", [whole], "images")
-            made_images = usable(made(table, parts, ("train",)), {})
-            write_images(made_images, Path("pixels.npy"), Path("images.csv"), table.columns, side)
-        del table
+            forget_archives()
+            made_images = usable(made(Path("split.csv"), parts, ("train",)), {})
+            write_images(made_images, Path("pixels.npy"), Path("images.csv"), columns, side)
         catalogue.read(Path("images.csv"))
 
     return work

@@ -20,8 +20,10 @@ Every value is text; a blank means not known. Columns:
     split            train or test; the split stage sets it
 """
 
+import csv
 import re
-from collections.abc import Collection
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -113,13 +115,31 @@ def read(path: Path, rows: int | None = None) -> pd.DataFrame:
         raise UserError(f"{error}; or {REMAKE}") from None
 
 
-def read_columns(path: Path, columns: Collection[str]) -> pd.DataFrame:
-    """Read some columns of a catalogue that `read` has checked before, which takes less time and memory.
+class Forward:
+    """The rows of a catalogue that `write` wrote, read on demand and not kept: memory does not grow with their number.
 
-    Raises:
-        UserError: It is damaged.
+    A row is a dict from column to value. Ask for rows in order: to go back, the file is read again from its beginning.
     """
-    return read_csv(path, columns, dtype=str, keep_default_na=False, usecols=lambda column: column in columns)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._start()
+
+    def _start(self) -> None:
+        self._lines, self._next = _rows_of(self._path), 0
+
+    def __call__(self, start: int, stop: int) -> list[dict[str, str]]:
+        """Return the rows from `start`, counted from 0, to before `stop`."""
+        if start < self._next:
+            self._start()
+        rows = list(islice(self._lines, start - self._next, stop - self._next))
+        self._next = stop
+        return rows
+
+
+def _rows_of(path: Path) -> Iterator[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        yield from csv.DictReader(stream)
 
 
 def write(path: Path, table: pd.DataFrame) -> None:

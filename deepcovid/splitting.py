@@ -44,7 +44,7 @@ def split_images(table: pd.DataFrame, settings: SplitSettings) -> tuple[pd.DataF
             groups = rows["image_id"] if settings.strategy == "image" else catalogue.patients(rows)
             chosen = _random(groups, _fitting(len(rows), wanted[label]), rng, taken)
             if settings.strategy == "patient":
-                taken |= {groups[index]: side for index, side in chosen.items()}
+                taken |= dict(zip(groups[list(chosen)], chosen.values(), strict=True))
         metrics |= {label: _check(label, rows, chosen, wanted[label], settings)}
         sides |= chosen
     originals = originals.loc[sorted(sides)].assign(split=pd.Series(sides))
@@ -97,7 +97,8 @@ def _random(
 ) -> dict[Any, str]:
     """Fill test, then train, from a random order of groups; `taken` groups may go to their own side only."""
     names = rng.permutation(np.sort(groups.unique()))
-    members = {name: list(index) for name, index in groups.groupby(groups).groups.items()}
+    index = groups.index.to_numpy()
+    members = {name: index[places].tolist() for name, places in groups.groupby(groups).indices.items()}
     chosen: dict[Any, str] = {}
     used: set[str] = set()
     for side in ("test", "train"):

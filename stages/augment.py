@@ -14,7 +14,7 @@ from deepcovid.catalogue import SIDES
 from deepcovid.errors import UserError
 from deepcovid.files import Known, replacing, write_json
 from deepcovid.images.contact_sheet import chosen, contact_sheet
-from deepcovid.images.decoding import check_quarantine, usable, write_images
+from deepcovid.images.decoding import check_quarantine, forget_archives, usable, write_images
 from deepcovid.images.image_pass import ImagePass, made
 from deepcovid.images.masks import lesion_masks
 from deepcovid.images.put_aside import put_aside
@@ -43,24 +43,26 @@ def augment(parameters: Parameters, dataset: str) -> None:
     raw, unfinished = paths.data(dataset, "raw").absolute(), paths.unfinished("augment", dataset, dataset)
     size, own_copies, spare = parameters.image_size, ("train",) if generated else (), ("test",) if generated else SIDES
     with passing(unfinished, partial(versions_of, "augment")) as run:
-        catalogue.write(unfinished / "images.csv", table)
-        known, threads = Known.of(unfinished / "images.csv"), torch.get_num_threads()
-        whole = ImagePass(known, len(table), raw, size, parameters.augment, () if test_only else SIDES, threads)
+        listed, count, columns = unfinished / "images.csv", len(table), list(table.columns)
+        catalogue.write(listed, table)
+        del table  # from here on its rows are read as they are needed
+        threads, copied = torch.get_num_threads(), () if test_only else SIDES
+        whole = ImagePass(Known.of(listed), count, raw, size, parameters.augment, copied, threads)
         parts = run("images", [whole], f"{dataset}, images")
+        forget_archives()
         pixels_path, table_path = (paths.data(dataset, name) for name in ("pixels.npy", "images.csv"))
         with replacing(pixels_path) as pixels, replacing(table_path) as used:
-            rows = usable(made(table, parts, own_copies), quarantined)
-            if not write_images(rows, pixels, used, table.columns, size):
+            rows = usable(made(listed, parts, own_copies), quarantined)
+            if not write_images(rows, pixels, used, columns, size):
                 name, why = next(iter(quarantined.items()))
-                raise UserError(f"{dataset}: none of its {len(table)} images can be used; first {name!r}: {why}")
-            check_quarantine(quarantined, len(table), parameters.max_quarantined_share)
+                raise UserError(f"{dataset}: none of its {count} images can be used; first {name!r}: {why}")
+            check_quarantine(quarantined, count, parameters.max_quarantined_share)
         channels = load_array(pixels_path).shape[-1]
         with replacing(paths.spare_copies(dataset)) as folder:  # for other splits to train on
             folder.mkdir()
             if not test_only:
-                copies, columns = usable(made(table, parts, spare, images=False), {}), ["image_id", "augmentation_of"]
-                write_images(copies, folder / "pixels.npy", folder / "images.csv", columns, size, channels)
-    del table  # both tables at a time would be the peak of memory
+                copies, named = usable(made(listed, parts, spare, images=False), {}), ["image_id", "augmentation_of"]
+                write_images(copies, folder / "pixels.npy", folder / "images.csv", named, size, channels)
     if quarantined:
         warn(put_aside(quarantined, dataset))
     table = catalogue.read(table_path)

@@ -46,13 +46,13 @@ def test_what_is_written_is_read_again_to_the_letter(tmp_path_factory, table):
     assert catalogue.read(path).to_dict("list") == table.to_dict("list")
 
 
-def test_some_columns_are_the_same_as_in_the_whole(tmp_path):
-    path = tmp_path / "images.csv"
-    catalogue.write(
-        path, pd.DataFrame({"image_id": ["a", "01"], "archive": "z", "member": ["m", "n"], "label": "covid"})
-    )
-    columns = ["image_id", "label", "sex"]
-    assert catalogue.read_columns(path, columns).equals(catalogue.read(path)[columns])
+@given(table=free_tables(), data=st.data())
+def test_rows_that_are_read_forward_are_those_of_the_whole(tmp_path_factory, table, data):
+    path = tmp_path_factory.mktemp("catalogue") / "catalogue.csv"
+    catalogue.write(path, table)
+    whole, forward = table.to_dict("records"), catalogue.Forward(path)
+    for start, stop in data.draw(st.lists(st.tuples(*[st.integers(0, len(table) + 1)] * 2).map(sorted), max_size=5)):
+        assert forward(start, stop) == whole[start:stop]
 
 
 def test_columns_come_in_order_with_blanks_where_nothing_is_known(table):

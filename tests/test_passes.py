@@ -159,10 +159,11 @@ def test_images_and_copies_are_the_same_bytes_whoever_makes_them(archive, chosen
         elastic_alpha=9,
         elastic_sigma=4,
     )
-    table, found, expected = catalogue.read(archive / "images.csv"), {}, {}
-    whole = ImagePass(Known.of(archive / "images.csv"), 300, archive, 32, settings, ("train", "test"), threads=2)
+    listed, found, expected = archive / "images.csv", {}, {}
+    table = catalogue.read(listed)
+    whole = ImagePass(Known.of(listed), 300, archive, 32, settings, ("train", "test"), threads=2)
     with passing(tmp_path / "unfinished", versions) as run:
-        rows = usable(made(table, run("images", [whole], "images"), ("train",)), found)
+        rows = usable(made(listed, run("images", [whole], "images"), ("train",)), found)
         write_images(rows, tmp_path / "shared.npy", tmp_path / "shared.csv", table.columns, 32)
     rows = with_copies(decoded_images(table, archive, expected, resize_and_crop(32)), settings)
     write_images(rows, tmp_path / "alone.npy", tmp_path / "alone.csv", table.columns, 32)

@@ -114,12 +114,8 @@ def score_each(
         recipe: A frozen-feature recipe.
         seeds: One head is trained per seed.
     """
-    jobs = [job for work in works for job in training_jobs(*work, [recipe], seeds, logged=False)]
-    heads = [trained for part in at_once(jobs) for trained in part.values()]
-    return [
-        score(features[catalogue.in_test(table).to_numpy()], own.weight.numpy(), own.bias.numpy())
-        for (features, table), own in zip(works, heads, strict=True)
-    ]
+    jobs = [job for work in works for job in scoring_jobs(*work, [recipe], seeds)]
+    return [scores.to_numpy() for part in at_once(jobs) for scores in part.values()]
 
 
 @training.one_thread()

@@ -10,19 +10,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from deepcovid import catalogue
+from deepcovid.catalogue import Forward
 from deepcovid.errors import UserError
 from deepcovid.files import Known
 from deepcovid.images.augmentation import copy_of, with_copies
-from deepcovid.images.decoding import Attempt, as_rows, attempts, stacked
+from deepcovid.images.decoding import Attempt, attempts, stacked
 from deepcovid.images.resizing import resize_and_crop
 from deepcovid.settings.datasets import AugmentSettings
-
-NEEDED = ("image_id", "archive", "member", "sha256", "label", "split", "augmentation_of")  # columns of the catalogue
 
 
 class ImagePass(NamedTuple):
@@ -54,7 +51,7 @@ class ImagePass(NamedTuple):
     def __call__(self, start: int, stop: int) -> NDArray[Any]:
         """Return the images and copies of the rows from `start` to before `stop`."""
         torch.set_num_threads(1)  # copies are made of one small image at a time
-        rows, framing = as_rows(_read(self.table)[start:stop]), resize_and_crop(self.size)
+        rows, framing = _rows_of(self.table)(start, stop), resize_and_crop(self.size)
         names: list[tuple[int, str, str]] = []
         images = []
         for place, attempt in enumerate(attempts(rows, self.raw, framing, self.threads)):
@@ -74,7 +71,7 @@ class ImagePass(NamedTuple):
 
 
 def made(
-    table: pd.DataFrame, parts: Iterable[NDArray[Any]], copies_of: Collection[str], *, images: bool = True
+    table: Path, parts: Iterable[NDArray[Any]], copies_of: Collection[str], *, images: bool = True
 ) -> Iterator[tuple[dict[str, str], Attempt]]:
     """Yield each row with its image, or with the error that says why it has none, followed by its copies.
 
@@ -84,9 +81,10 @@ def made(
         copies_of: The splits whose copies are wanted.
         images: Whether the catalogue's own rows are wanted too, and not only the copies.
     """
+    rows_of = Forward(table)
     for part in parts:
-        first, last = part["place"][[0, -1]]
-        rows = as_rows(table[first : last + 1])
+        first, last = part["place"][[0, -1]].tolist()
+        rows = rows_of(first, last + 1)
         names = zip(part["place"].tolist(), part["image_id"].tolist(), part["reason"].tolist(), strict=True)
         for (place, name, reason), pixels in zip(names, part["pixels"], strict=True):
             row = rows[place - first]
@@ -98,5 +96,5 @@ def made(
 
 
 @lru_cache(maxsize=1)
-def _read(table: Known) -> pd.DataFrame:
-    return catalogue.read_columns(table.checked(), NEEDED)
+def _rows_of(table: Known) -> Forward:
+    return Forward(table.checked())
