@@ -78,7 +78,7 @@ leaves = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.int
 names = st.text("abc", min_size=1)
 
 
-@given(value=st.dictionaries(names, st.recursive(leaves, lambda inner: st.dictionaries(names, inner))))
+@given(value=st.dictionaries(names, st.recursive(leaves, lambda inner: st.dictionaries(names, inner), max_leaves=12)))
 def test_every_leaf_is_found_under_its_path(value):
     for key, leaf in flat(value).items():
         found = value

@@ -86,7 +86,7 @@ def test_the_interval_of_an_auc_is_a_bootstrap_over_patients(path):
     run, heads, covid = committed(path)
     names = pd.read_csv(path, dtype={"patient_id": str}, keep_default_na=False)["patient_id"]
     rng, score = np.random.default_rng(7), heads[run["shown"]].to_numpy()
-    sides = [[np.flatnonzero(side & (names == name)) for name in names[side].unique()] for side in (covid, ~covid)]
+    sides = [list(names.index[side].groupby(names[side]).values()) for side in (covid, ~covid)]
     areas = []
     for _ in range(400):
         drawn = [side[number] for side in sides for number in rng.integers(0, len(side), len(side))]

@@ -196,7 +196,7 @@ def test_the_difference_of_aucs_has_the_interval_of_a_plain_paired_bootstrap():
     (pair,) = pairs_of(measure_under(many, first, second))
     rng = np.random.default_rng(11)
     differences = []
-    for _ in range(2000):
+    for _ in range(1000):
         drawn = [rng.choice(20, 20), 20 + rng.choice(40, 40)]  # patients of two images each
         rows = np.concatenate([np.concatenate([2 * side, 2 * side + 1]) for side in drawn])
         aucs = [roc_auc_score(POSITIVE[rows], one.score[rows]) for one in (first, second)]

@@ -2,6 +2,7 @@
 
 import shutil
 import zipfile
+from contextlib import chdir
 from dataclasses import replace
 
 import numpy as np
@@ -34,6 +35,7 @@ from tests.phantoms import counts, phantom_source
 from tests.trained import random_head
 
 MODEL = "squeezenet1_1"
+SIDE, WINDOW, STRIDE = 96, 48, 24  # pixels; nine places of the window
 SCORES = paths.handed_on("phantom", "explained") / MODEL / "scores.csv"
 CPU = FeatureSettings(device="cpu", precision="fp32", batch_size=20)
 
@@ -45,8 +47,8 @@ def edit(values):
     values["evaluate"]["bootstrap_samples"] = 100
     images = {"true_positives": 2, "sample": 2, "worst": 1, "seed": 3}
     for dataset in ("phantom", "cohen"):
-        values["dataset"][dataset]["image_size"] = 224
-        values["dataset"][dataset]["heatmaps"] = {"window": 100, "stride": 62, "fill": 128, "images": images}
+        values["dataset"][dataset]["image_size"] = SIDE
+        values["dataset"][dataset]["heatmaps"] = {"window": WINDOW, "stride": STRIDE, "fill": 128, "images": images}
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +60,8 @@ def prepared(tmp_path_factory):
     source = phantom_source(seed=2, images={"train": counts(), "test": counts(6, 2, 2)})
     phantom.fetch(source, data / "raw", folder, [])
     table = catalogue.checked(phantom.catalogue(data / "raw", folder), "phantom")
-    images = decoded_images(table, data / "raw", {}, resize_and_crop(224))
-    write_images(images, data / "pixels.npy", data / "images.csv", table.columns, 224)
+    images = decoded_images(table, data / "raw", {}, resize_and_crop(SIDE))
+    write_images(images, data / "pixels.npy", data / "images.csv", table.columns, SIDE)
     table = catalogue.read(data / "images.csv").assign(split="test")
     catalogue.write(data / "images.csv", table)
     pixels = np.load(data / "pixels.npy")
@@ -82,9 +84,27 @@ def prepared(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def mapped(prepared, tmp_path_factory):
+    """A copy of it in which the stage heatmaps ran."""
+    folder = shutil.copytree(prepared, tmp_path_factory.mktemp("mapped") / "checkout")
+    with chdir(folder):
+        traced("phantom")
+    return folder
+
+
 @pytest.fixture
 def ready(prepared, tmp_path, monkeypatch):
+    """The folder that tests work in, before the stage heatmaps."""
     folder = shutil.copytree(prepared, tmp_path / "ready")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def after(mapped, tmp_path, monkeypatch):
+    """The same, after it."""
+    folder = shutil.copytree(mapped, tmp_path / "ready")
     monkeypatch.chdir(folder)
     return folder
 
@@ -110,53 +130,51 @@ def as_patients(folder):
     return data
 
 
-def test_maps_are_written_with_why_each_image_was_chosen(ready):
-    traced("phantom")
-    folder = ready / f"data/phantom/heatmaps/{MODEL}"
+def test_maps_are_written_with_why_each_image_was_chosen(after):
+    folder = after / f"data/phantom/heatmaps/{MODEL}"
     rows = pd.read_csv(folder / "images.csv", float_precision="round_trip")
     assert rows.columns.tolist() == ["image_id", "label", "patient_id", "score", "cut_off", "why"]
-    scores = pd.read_csv(ready / SCORES).set_index("image_id")
+    scores = pd.read_csv(after / SCORES).set_index("image_id")
     np.testing.assert_allclose(rows["score"], scores["seed_6"][rows["image_id"]], rtol=1e-12)
     assert set(rows["why"]) >= {"true positive", "sample"}
     occlusion, grad_cam = (np.load(folder / f"{name}.npy") for name in ("occlusion", "grad_cam"))
     for maps in (occlusion, grad_cam):
-        assert maps.shape == (len(rows), 224, 224)
+        assert maps.shape == (len(rows), SIDE, SIDE)
         assert maps.dtype == np.float32
         assert np.isfinite(maps).all()
     assert grad_cam.min() == 0 < grad_cam.max()
 
-    # The corner of 62 pixels is covered by the first window alone: the shown head's score with it there.
-    pixels = np.load(ready / "data/phantom/pixels.npy")
-    own = catalogue.read(ready / "data/phantom/images.csv")
+    # The corner of a stride is covered by the first window alone: the shown head's score with it there.
+    pixels = np.load(after / "data/phantom/pixels.npy")
+    own = catalogue.read(after / "data/phantom/images.csv")
     number = len(rows) - 1
     image = pixels[own.index[own["image_id"] == rows["image_id"][number]]].copy()
-    image[:, :100, :100] = 128
+    image[:, :WINDOW, :WINDOW] = 128
     state = random_state(MODEL, 0, normalised(torch.from_numpy(pixels)))
     (features,) = extract(trunk(MODEL, state), [image], CPU)
-    head = read_head(ready / paths.handed_on("phantom", "explained") / MODEL / "head.safetensors")
+    head = read_head(after / paths.handed_on("phantom", "explained") / MODEL / "head.safetensors")
     covered = score(features, head.weight, head.bias)[0, 1]
-    assert np.ptp(occlusion[number, :62, :62]) == 0
+    assert np.ptp(occlusion[number, :STRIDE, :STRIDE]) == 0
     assert occlusion[number, 0, 0] == pytest.approx(rows["score"][number] - covered, abs=1e-5)
 
 
-def test_where_the_heat_lies_is_measured_on_detected_covid_images(ready):
-    traced("phantom")
+def test_where_the_heat_lies_is_measured_on_detected_covid_images(after):
     net = located("phantom")
-    assert (net.model, net.recipe, net.window, net.stride, net.fill) == (MODEL, "paper", 100, 62, 128)
-    folder = ready / f"data/phantom/heatmaps/{MODEL}"
+    assert (net.model, net.recipe, net.window, net.stride, net.fill) == (MODEL, "paper", WINDOW, STRIDE, 128)
+    folder = after / f"data/phantom/heatmaps/{MODEL}"
     rows = pd.read_csv(folder / "images.csv")
     assert net.chosen == {why.replace(" ", "_"): n for why, n in rows["why"].value_counts().items()}
     own = (rows["label"] == "covid") & (rows["score"] >= 0.5)
     assert net.lesions.images == own.sum() > 0
     heat, areas = np.load(folder / "grad_cam.npy"), []
-    with zipfile.ZipFile(ready / "data/phantom/raw/phantom.zip") as archive:
+    with zipfile.ZipFile(after / "data/phantom/raw/phantom.zip") as archive:
         for number in rows.index[own]:
             mask = Image.open(archive.open(f"masks/{rows['image_id'][number]}.png")).convert("L")
-            side = (224, round(224 * mask.height / mask.width)) if mask.width < mask.height else None
-            side = side or (round(224 * mask.width / mask.height), 224)
+            side = (SIDE, round(SIDE * mask.height / mask.width)) if mask.width < mask.height else None
+            side = side or (round(SIDE * mask.width / mask.height), SIDE)
             mask = mask.resize(side, Image.Resampling.BILINEAR)
-            left, top = (side[0] - 224) // 2, (side[1] - 224) // 2
-            areas.append(auc(heat[number], np.asarray(mask)[top : top + 224, left : left + 224] > 127))
+            left, top = (side[0] - SIDE) // 2, (side[1] - SIDE) // 2
+            areas.append(auc(heat[number], np.asarray(mask)[top : top + SIDE, left : left + SIDE] > 127))
     assert net.lesions.methods[GRAD_CAM].auc == pytest.approx(np.mean(areas), abs=0.01)
     assert net.lungs == NotLocated(skipped="the masks of phantoms are of lesions")
 
@@ -185,11 +203,10 @@ def test_where_lung_masks_are_among_the_raw_files_the_heat_in_the_lungs_is_measu
     assert net.lungs.methods[RANDOM].heat_inside == pytest.approx(net.lungs.mask_share, abs=0.01)
 
 
-def test_every_chosen_image_has_its_overlay_and_the_plot_for_git_is_small(ready):
-    traced("phantom")
+def test_every_chosen_image_has_its_overlay_and_the_plot_for_git_is_small(after):
     located("phantom")
-    rows = pd.read_csv(ready / f"data/phantom/heatmaps/{MODEL}/images.csv")
-    pictures = sorted(path.name for path in (ready / f"data/phantom/overlays/{MODEL}").iterdir())
+    rows = pd.read_csv(after / f"data/phantom/heatmaps/{MODEL}/images.csv")
+    pictures = sorted(path.name for path in (after / f"data/phantom/overlays/{MODEL}").iterdir())
     assert pictures == [*(file_name(n, name) for n, name in enumerate(rows["image_id"])), "montage-01.png"]
     plot = paths.picture("phantom", MODEL)
     assert plot.stat().st_size < 600_000
@@ -206,15 +223,14 @@ def picture_for_git(folder, dataset, change):
     return paths.picture(dataset, MODEL).read_bytes()
 
 
-def test_nothing_of_a_patients_pixels_reaches_the_plot_for_git(ready):
-    as_patients(ready)
-    for dataset in ("phantom", "cohen"):
-        traced(dataset)
-    synthetic, other = (picture_for_git(ready, "phantom", change) for change in (np.copy, np.invert))
+def test_nothing_of_a_patients_pixels_reaches_the_plot_for_git(after):
+    as_patients(after)
+    traced("cohen")
+    synthetic, other = (picture_for_git(after, "phantom", change) for change in (np.copy, np.invert))
     assert synthetic != other  # the test sees pixels where there are some
-    real, other = (picture_for_git(ready, "cohen", change) for change in (np.copy, np.invert))
+    real, other = (picture_for_git(after, "cohen", change) for change in (np.copy, np.invert))
     assert real == other
-    own = ready / f"data/cohen/overlays/{MODEL}"
+    own = after / f"data/cohen/overlays/{MODEL}"
     assert (own / "montage-01.png").read_bytes() != paths.picture("cohen", MODEL).read_bytes()
 
 
@@ -231,20 +247,19 @@ def test_a_net_that_detects_nothing_has_maps_and_pictures_all_the_same(ready):
         assert paths.picture(dataset, MODEL).stat().st_size > 1000
 
 
-def test_maps_of_images_without_covid_of_both_collections_stand_side_by_side(ready, refused):
-    traced("phantom")
-    theirs = shutil.copytree(ready / "data/phantom", ready / "data/phantom-external")
+def test_maps_of_images_without_covid_of_both_collections_stand_side_by_side(after, refused):
+    theirs = shutil.copytree(after / "data/phantom", after / "data/phantom-external")
     heatmaps_beside(parameters("phantom"), "phantom", MODEL, "phantom-external")
     target = paths.results("phantom", f"heatmaps/{MODEL}-beside-phantom-external")
     found = read_result(target, MapsBeside)
-    rows = pd.read_csv(ready / f"data/phantom/heatmaps/{MODEL}/images.csv")
+    rows = pd.read_csv(after / f"data/phantom/heatmaps/{MODEL}/images.csv")
     assert {name: own.images for name, own in found.groups.items()} == {
         WITH: ((rows["label"] == "covid") & (rows["score"] >= 0.5)).sum(),
         OTHER: 2,
         OWN: (rows["why"] == "sample").sum(),
     }
     # A head calls an image what it calls it in the table of its scores.
-    scores, table = pd.read_csv(ready / SCORES), catalogue.read(theirs / "images.csv")
+    scores, table = pd.read_csv(after / SCORES), catalogue.read(theirs / "images.csv")
     others = table["image_id"][table["label"] == "non"]
     called = scores.set_index("image_id")["seed_6"][others] >= 0.5
     assert 0 <= found.groups[OTHER].called <= called.sum()
@@ -254,10 +269,10 @@ def test_maps_of_images_without_covid_of_both_collections_stand_side_by_side(rea
     heatmaps_beside(parameters("phantom"), "phantom", MODEL, "phantom-external")
     assert picture.read_bytes() == first
 
-    edit_params(ready, lambda values: values["dataset"]["phantom"]["heatmaps"]["images"].update(sample=0))
+    edit_params(after, lambda values: values["dataset"]["phantom"]["heatmaps"]["images"].update(sample=0))
     heatmaps_beside(parameters("phantom"), "phantom", MODEL, "phantom-external")
     assert read_result(target, MapsBeside).groups == {}
-    edit_params(ready, lambda values: values["dataset"]["phantom"]["heatmaps"]["images"].update(sample=2))
+    edit_params(after, lambda values: values["dataset"]["phantom"]["heatmaps"]["images"].update(sample=2))
     catalogue.write(theirs / "images.csv", table.assign(label="covid"))
     before = target.read_bytes()
     with refused("--images phantom-external: no image without COVID-19"):
@@ -278,9 +293,8 @@ def test_a_net_that_does_not_run_has_empty_outputs(ready, capsys):
     assert [line.startswith(f"nothing to do: {MODEL} is not named in models") for line in said] == [True, True]
 
 
-def test_maps_of_other_images_are_refused(ready, refused):
-    traced("phantom")
-    path = ready / f"data/phantom/heatmaps/{MODEL}/occlusion.npy"
+def test_maps_of_other_images_are_refused(after, refused):
+    path = after / f"data/phantom/heatmaps/{MODEL}/occlusion.npy"
     np.save(path, np.load(path)[1:])
     with refused(f"data/phantom/heatmaps/{MODEL}", "dvc repro"):
         located("phantom")

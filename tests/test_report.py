@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import Markup
 from matplotlib.figure import Figure
 from ruamel.yaml import YAML
 from sklearn.metrics import roc_auc_score
@@ -347,6 +348,24 @@ def page(html):
     return Page(html)
 
 
+def without_pictures(contents):
+    """Return the page without its figures, whose drawing takes most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("deepcovid.drawing.blocks.inline_svg", lambda figure, name, alt: Markup())
+        return render(contents)
+
+
+def text_of(contents):
+    """Return what is read on the page, figures aside."""
+    return Page(without_pictures(contents)).text
+
+
+@pytest.fixture(scope="module")
+def least():
+    """What is read on a page of one data set of which nothing was run but its recipes."""
+    return text_of(few_contents())
+
+
 def test_every_section_is_there_in_order_and_in_the_contents(page):
     anchors = [attributes["id"] for attributes in page.all("section")]
     expected = (
@@ -363,7 +382,7 @@ def test_every_section_is_there_in_order_and_in_the_contents(page):
 def test_the_page_says_that_it_is_not_for_diagnosis_and_that_phantoms_mean_nothing(page):
     assert "Research software, not for diagnosis." in page.text
     assert "which says nothing about COVID-19" in page.text
-    real = Page(render(few_contents(synthetic=False, dataset="covid-xray-5k"))).text
+    real = text_of(few_contents(synthetic=False, dataset="covid-xray-5k"))
     assert "Research software, not for diagnosis." in real
     assert "Synthetic" not in real
 
@@ -416,17 +435,17 @@ def test_the_audit_opens_with_what_is_enough_and_says_what_was_found(html, page)
 def test_an_audit_that_is_added_has_its_blocks_its_sentence_and_its_row_on_the_page(monkeypatch):
     monkeypatch.setitem(AUDITS, "machines", audits.Machines)
     found = audited() | {"machines": Sourced(audits.Machines(auc=0.98), step("machines@phantom"))}
-    text = Page(render(few_contents(audits=found))).text
+    text = text_of(few_contents(audits=found))
     assert "What the makers tell." in text
     assert "The machine's maker tells 0.98." in text
     assert "maker of the machine acquisition 0.980 (0.960 to 1.000)" in text
     assert "dvc repro machines@phantom" in text
 
 
-def test_audits_that_were_not_run_are_named(page):
+def test_audits_that_were_not_run_are_named(page, least):
     assert "Not tested on other people's images" not in page.text
-    assert "Not tested on other people's images" in Page(render(few_contents(audits=audited()))).text
-    assert "Not run on this data set: the audits." in Page(render(few_contents())).text
+    assert "Not tested on other people's images" in text_of(few_contents(audits=audited()))
+    assert "Not run on this data set: the audits." in least
 
 
 def test_near_duplicates_that_were_not_looked_for_are_said_not_to_be():
@@ -434,10 +453,10 @@ def test_near_duplicates_that_were_not_looked_for_are_said_not_to_be():
     why = NearDuplicates(by="matched points", skipped="there are no copies to choose a threshold on")
     value = audits.LEAKAGE.model_copy(update={"near_duplicates": why})
     found["leakage"] = dataclasses.replace(found["leakage"], value=value)
-    assert "not looked for: there are no copies to choose" in Page(render(few_contents(audits=found))).text
+    assert "not looked for: there are no copies to choose" in text_of(few_contents(audits=found))
 
 
-def test_heat_maps_are_shown_and_what_was_measured_is_said(html, page):
+def test_heat_maps_are_shown_and_what_was_measured_is_said(html, least):
     section = html[html.index('<section id="heatmaps">') : html.index('<section id="confusion">')]
     assert f"data:image/png;base64,{base64.b64encode(PNG).decode()}" in section
     text = Page(section).text
@@ -449,7 +468,7 @@ def test_heat_maps_are_shown_and_what_was_measured_is_said(html, page):
     assert "-0.08 (-0.18 to +0.02)" in text
     assert "ResNet18, heat in the lungs: not measured; there is no mask." in text
     assert "dvc repro localisation@phantom-resnet18" in text
-    assert "Not run on this data set: the heat maps." in Page(render(few_contents())).text
+    assert "Not run on this data set: the heat maps." in least
 
 
 def test_on_patients_images_the_page_says_where_the_overlays_are():
@@ -457,11 +476,11 @@ def test_on_patients_images_the_page_says_where_the_overlays_are():
     nothing = NotLocated(skipped="there is no mask")
     value = audits.HEATMAPS.model_copy(update={"lesions": nothing})
     found["heatmaps"] = {"resnet18": dataclasses.replace(found["heatmaps"]["resnet18"], value=value)}
-    section = render(few_contents(**found))
-    section = section[section.index('<section id="heatmaps">') :]
+    whole = without_pictures(few_contents(**found))
+    section = whole[whole.index('<section id="heatmaps">') :]
     section = section[: section.index("</section>")]
     assert section.count("<figure") == section.count("<img") == 1  # nothing was measured, so there is nothing to say
-    text = Page(render(few_contents(**found))).text
+    text = Page(whole).text
     assert "stay with DVC, in data/covid-xray-5k/overlays/resnet18" in text
     assert "No image of a patient is on this page." in text
 
@@ -477,7 +496,7 @@ def test_heat_without_a_value_or_an_interval_is_told_without():
     assert "an unknown share of the heat lies inside" in heat
     assert "The AUC of the map is 0.64, of the blob 0.72" in auc
     found = {"heatmaps": {"resnet18": Sourced(own, step("localisation@phantom-resnet18"))}}
-    assert auc in Page(render(few_contents(**found))).text
+    assert auc in text_of(few_contents(**found))
 
 
 def test_maps_of_images_with_and_without_covid_stand_side_by_side(html):
@@ -486,7 +505,7 @@ def test_maps_of_images_with_and_without_covid_stand_side_by_side(html):
     assert "without COVID-19, of cohen" in text
     nothing = BESIDE.model_copy(update={"groups": {}})
     beside = ((Sourced(nothing, step(BESIDE_STEP)), Sourced(PNG, step(BESIDE_STEP))),)
-    assert "with and without COVID-19" not in Page(render(all_contents(beside=beside))).text
+    assert "with and without COVID-19" not in text_of(all_contents(beside=beside))
 
 
 def test_the_page_for_reviewers_has_everything_and_says_what_is_missing():
@@ -528,7 +547,7 @@ def too_long(text, words=30):
     return [one for one in sentences if len(NUMBER.sub("1", one).split()) > words]
 
 
-@pytest.mark.parametrize("page", [render, render_review])
+@pytest.mark.parametrize("page", [without_pictures, render_review])
 def test_no_paragraph_has_more_than_sixty_words_and_no_sentence_more_than_thirty(page):
     said = paragraphs(page(all_contents()))
     assert [part for part in said if len(NUMBER.sub("1", part).split()) > 60] == []
@@ -554,7 +573,7 @@ def test_of_every_committed_result_sentences_are_short_and_say_no_key(dataset):
 KEYS = r"\b(failed-reproduction|released-code|released-readme|cut_off|batch_norm|random_crop|best-accuracy)\b"
 
 
-def test_recipes_and_switches_have_names_that_people_read(page):
+def test_recipes_and_switches_have_names_that_people_read(html):
     settings = parameters()
     assert settings.recipe.keys() <= TITLES.keys()
     assert set(SWITCHES) == set(Recipe.model_fields)
@@ -562,7 +581,6 @@ def test_recipes_and_switches_have_names_that_people_read(page):
     assert title_of_recipe("my-recipe") == "my recipe"
     assert title_of_rung("failed-reproduction-replayed, frozen") == "failed reproduction, frozen net"
     assert title_of_rung("optimiser: adam, cut_off: 0.5") == "optimiser: Adam, cut-off: 0.5"
-    html = render(all_contents())
     drawn = re.findall(r"<text[^>]*>(.*?)</text>|aria-label=\"(.*?)\"", html, re.DOTALL)
     assert [said for said in (*paragraphs(html), *map(" ".join, drawn)) if re.search(KEYS, said)] == []
 
@@ -781,7 +799,7 @@ def test_every_published_point_is_on_the_roc_curve_and_in_its_legend(count):
 
 
 def test_names_and_sentences_are_escaped():
-    text = render(few_contents(findings={"resnet18": ("<script>alert(1)</script> & more",)}))
+    text = without_pictures(few_contents(findings={"resnet18": ("<script>alert(1)</script> & more",)}))
     assert "<script>" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in text
 
@@ -789,7 +807,7 @@ def test_names_and_sentences_are_escaped():
 def test_a_net_alone_without_ladder_replay_or_comparison_has_a_page_that_says_so():
     runs = (one_run("densenet121", "paper"),)
     without = dict.fromkeys(("ladder", "published", "nets", "uncertainty"))
-    text = Page(render(all_contents(runs=runs, findings={}, nets_sentences=(), **without))).text
+    text = text_of(all_contents(runs=runs, findings={}, nets_sentences=(), **without))
     for missing in (
         "ladder",
         "released script replayed on the whole net",
@@ -801,13 +819,13 @@ def test_a_net_alone_without_ladder_replay_or_comparison_has_a_page_that_says_so
     assert "DenseNet-121 at a glance" in text
 
 
-def test_a_net_without_a_ladder_is_named():
-    assert "Not run on this data set: the ladder of ResNet18." in Page(render(few_contents())).text
+def test_a_net_without_a_ladder_is_named(least):
+    assert "Not run on this data set: the ladder of ResNet18." in least
 
 
 def test_one_recipe_of_another_name_has_a_page():
     only = dataclasses.replace(one_run("resnet18", "paper"), recipe="my-recipe")
-    text = Page(render(few_contents(runs=(only,)))).text
+    text = text_of(few_contents(runs=(only,)))
     assert "Not run on this data set: the recipe “paper's text”." in text
     assert "Not run on this data set: the recipe “failed reproduction, frozen net” with ResNet18." in text
     assert f"{roc_auc_score(only.positive, only.score):.3f}" in text

@@ -142,8 +142,13 @@ def test_unfinished_work_of_a_net_or_data_set_that_is_gone_is_removed(checkout):
 
 
 def test_a_full_disk_is_an_error_with_a_remedy_and_nothing_is_left(checkout, tmp_path):
-    """A file-size limit stands in for a full disk: the write fails half-way."""
-    edit_params(checkout, smaller)
+    """A file-size limit stands in for a full disk: the write fails half-way, while other processes draw."""
+
+    def more_patients(values):
+        smaller(values)
+        values["dataset"]["phantom"]["source"]["images"]["train"]["normal"] = 50
+
+    edit_params(checkout, more_patients)
     resolve(checkout)
     limit = "import resource, signal, runpy, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
     limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)); sys.argv = ['x', '--dataset', 'phantom']; "
@@ -272,7 +277,7 @@ with in_one_line():
     assert result.stderr.splitlines()[-1] == line
 
 
-@pytest.mark.parametrize("value", ["2020-13-45", "!!int x", '!!int ""', "!!bool x", "{[[1], 2]: 3}", "[" * 3000])
+@pytest.mark.parametrize("value", ["2020-13-45", "!!int x", '!!int ""', "!!bool x", "{[[1], 2]: 3}", "[" * 1000])
 @pytest.mark.parametrize("read", [read_published, read_checklists, read_tolerances, remote_files, editions, packaged])
 def test_a_reference_file_with_a_value_that_yaml_cannot_read_is_one_line(tmp_path, monkeypatch, refused, read, value):
     path = tmp_path / "reference.yaml"

@@ -1,6 +1,6 @@
 """Patients in three groups, with views and repeats, each image with its row in the catalogue and its lesion mask."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,6 +24,7 @@ FINDINGS: dict[Group, tuple[str, ...]] = {
     "other": lesions.OTHER_FINDINGS,
 }
 COUNTED = "AP"  # the view of which there are as many images as wanted
+FEW = 32  # patients, who are drawn in less time than other processes take to start
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,11 @@ class Phantom:
     mask: NDArray[np.bool_]
 
 
-def population(patients: list[Planned], source: PhantomSource, workers: int) -> Iterator[list[Phantom]]:
+def population(patients: list[Planned], source: PhantomSource, workers: int) -> Generator[list[Phantom]]:
     """Yield each patient's images; the same source gives the same bytes whatever the number of workers."""
+    if len(patients) <= FEW:
+        yield from map(partial(patient_images, source), patients)
+        return
     # Spawned, not forked: the caller may hold threads.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         with interrupts_ignored():  # by the processes, which start here: Ctrl-C is for the one that waits for them

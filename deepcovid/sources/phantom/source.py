@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,12 @@ def fetch(source: PhantomSource, folder: Path, reference: Path, mirrors: Sequenc
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, str]] = []
     wanted = planned(source)
-    patients = track(population(wanted, source, cpu_count()), "drawing phantoms", total=len(wanted), unit="patients")
-    with replacing(folder / ARCHIVE) as partial, zipfile.ZipFile(partial, "w") as archive:
-        for phantoms in patients:
+    with (
+        closing(population(wanted, source, cpu_count())) as patients,
+        replacing(folder / ARCHIVE) as partial,
+        zipfile.ZipFile(partial, "w") as archive,
+    ):
+        for phantoms in track(patients, "drawing phantoms", total=len(wanted), unit="patients"):
             for phantom in phantoms:
                 name = phantom.row["image_id"]
                 add_member(archive, f"images/{name}.jpg", phantom.file)
