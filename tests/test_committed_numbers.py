@@ -88,7 +88,7 @@ def test_the_interval_of_an_auc_is_a_bootstrap_over_patients(path):
     rng, score = np.random.default_rng(7), heads[run["shown"]].to_numpy()
     sides = [list(names.index[side].groupby(names[side]).values()) for side in (covid, ~covid)]
     areas = []
-    for _ in range(400):
+    for _ in range(200):
         drawn = [side[number] for side in sides for number in rng.integers(0, len(side), len(side))]
         rows = np.concatenate(drawn)
         areas.append(roc_auc_score(covid[rows], score[rows]))
