@@ -3,6 +3,7 @@
 import os
 import zipfile
 from contextlib import contextmanager
+from copy import deepcopy
 
 import hypothesis
 import pytest
@@ -21,10 +22,15 @@ hypothesis.settings.load_profile("repeatable")
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
-@pytest.fixture
-def params():
-    """The repository's params.yaml as plain values, as it is written: sparse, to be changed freely."""
+@pytest.fixture(scope="session")
+def written():
     return YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
+
+
+@pytest.fixture
+def params(written):
+    """The repository's params.yaml as plain values, as it is written: sparse, to be changed freely."""
+    return deepcopy(written)
 
 
 @pytest.fixture(scope="module")
