@@ -30,10 +30,10 @@ def verdict(found: Mapping[str, Audit], model: str) -> Iterator[str]:
         )
     for collection in _of(found, Collection):
         if learned := collection.nets.get(model):
-            control = f", on similar findings {spread(learned.similar.auc)}" if learned.similar else ""
+            control = f", similar findings {spread(learned.similar.auc)}" if learned.similar else ""
             yield (
                 f"Heads that learned images of {collection.images} without COVID-19 as if they had it reach "
-                f"{spread(learned.collection.auc)}. Trained alike on COVID-19 itself, heads reach "
+                f"{spread(learned.collection.auc)}; those that learned COVID-19 itself reach "
                 f"{learned.covid.auc.value:.3f}{control}."
             )
     for external, own in tested:
