@@ -33,7 +33,7 @@ def verdict(found: Mapping[str, Audit], model: str) -> Iterator[str]:
             control = f", similar findings {spread(learned.similar.auc)}" if learned.similar else ""
             yield (
                 f"Heads that learned images of {collection.images} without COVID-19 as if they had it reach "
-                f"{spread(learned.collection.auc)}; those that learned COVID-19 itself reach "
+                f"{spread(learned.collection.auc)}; those that learned COVID-19 reach "
                 f"{learned.covid.auc.value:.3f}{control}."
             )
     for external, own in tested:
