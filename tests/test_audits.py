@@ -219,8 +219,8 @@ def test_the_verdict_is_five_short_sentences_each_with_its_number():
     patients = changed(CHANGED.nets["resnet18"], parts=None)
     *_, last = verdict(found(external()) | {"changed": changed(CHANGED, nets={"resnet18": patients})}, "resnet18")
     assert last == (
-        "ResNet18 finds 85 of 100 COVID-19 images. In the frame of an image without COVID-19 it finds 12 of them, in "
-        "the frame of another COVID-19 patient 80."
+        "ResNet18 finds 85 of 100 COVID-19 images. With the frame of an image without COVID-19 put around them it "
+        "finds 12, with that of another COVID-19 patient 80."
     )
     assert list(verdict(found(external()), "alexnet")) == []
     twice = list(verdict(found(external(), external("farther")), "resnet18"))

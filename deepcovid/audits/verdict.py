@@ -52,8 +52,8 @@ def verdict(found: Mapping[str, Audit], model: str) -> Iterator[str]:
         elif moved and OTHER_FRAME in moved.shifts and LIKE_FRAME in moved.shifts:
             other, like = moved.shifts[OTHER_FRAME], moved.shifts[LIKE_FRAME]
             yield (
-                f"{net} finds {other.called_before} of {other.images} COVID-19 images. In the frame of an image "
-                f"without COVID-19 it finds {other.called} of them, in the frame of another COVID-19 patient "
+                f"{net} finds {other.called_before} of {other.images} COVID-19 images. With the frame of an image "
+                f"without COVID-19 put around them it finds {other.called}, with that of another COVID-19 patient "
                 f"{like.called}."
             )
 
