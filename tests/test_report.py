@@ -676,7 +676,7 @@ def test_the_answer_is_one_sentence_of_what_was_measured():
     told = in_one_sentence(failed, run, LADDER, [("cohen", found)])
     assert told.startswith("The failure comes back in 2 of 2 heads, 1 switch repairs it on a frozen net, and ")
     assert len(told.split()) <= 30
-    assert text.endswith(f"{run.auc.value:.3f}, and {found.run.auc.value:.3f} on the test set cohen.")
+    assert text.endswith(f"{run.auc.value:.3f}, and {found.run.auc.value:.3f} on cohen.")
     assert in_one_sentence(None, run, None, []) == f"The paper's recipe reaches an AUC of {run.auc.value:.3f}."
     assert in_one_sentence(None, None, None, []) == ""
 

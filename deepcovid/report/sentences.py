@@ -36,7 +36,7 @@ def in_one_sentence(
         parts.append(f"{count} switch{'es repair' if count > 1 else ' repairs'} it on a frozen net")
     if best:
         reached = f"the paper's recipe reaches an AUC of {best.auc.value:.3f}"
-        reached += "".join(f", and {own.run.auc.value:.3f} on the test set {images}" for images, own in outside[:1])
+        reached += "".join(f", and {own.run.auc.value:.3f} on {images}" for images, own in outside[:1])
         parts.append(reached)
     text = ", and ".join([", ".join(parts[:-1]), *parts[-1:]]) if len(parts) > 1 else "".join(parts)
     return f"{text[0].upper()}{text[1:]}." if text else ""
