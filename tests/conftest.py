@@ -24,6 +24,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 @pytest.fixture(scope="session")
 def written():
+    """The repository's params.yaml, parsed once; tests change copies of it."""
     return YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
 
 

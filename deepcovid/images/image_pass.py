@@ -76,7 +76,7 @@ def made(
     """Yield each row with its image, or with the error that says why it has none, followed by its copies.
 
     Args:
-        table: The catalogue.
+        table: The file of the catalogue, as `catalogue.write` wrote it.
         parts: The results of an `ImagePass` over the catalogue.
         copies_of: The splits whose copies are wanted.
         images: Whether the catalogue's own rows are wanted too, and not only the copies.
