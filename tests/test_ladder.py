@@ -139,7 +139,7 @@ def made_up(settings, detecting):
         (
             lambda recipe: recipe.augmented or recipe.schedule.kind == "constant",
             [["augmented"], ["schedule"]],
-            "detects: augmented copies switched on. Or: schedule of the learning rate set to constant. With",
+            "detects: augmented copies switched on. Or: learning-rate schedule set to constant. With",
         ),
         (
             lambda recipe: recipe.augmented and recipe.optimiser.kind == "adam",

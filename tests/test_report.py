@@ -494,7 +494,7 @@ def test_heat_without_a_value_or_an_interval_is_told_without():
     own = net.model_copy(update={"lesions": net.lesions.model_copy(update={"methods": methods})})
     _, heat, auc = heat_sentences(own)
     assert "an unknown share of the heat lies inside" in heat
-    assert "The AUC of the map is 0.64, of the blob 0.72" in auc
+    assert "tells whether it lies inside with an AUC of 0.64; the blob's is 0.72" in auc
     found = {"heatmaps": {"resnet18": Sourced(own, step("localisation@phantom-resnet18"))}}
     assert auc in text_of(few_contents(**found))
 
@@ -670,13 +670,16 @@ def test_the_answer_is_one_sentence_of_what_was_measured():
     run, found = one_run("resnet18", "paper").result, audits.external().nets["resnet18"]["paper"]
     text = in_one_sentence(run, run, LADDER, [("cohen", found)])
     assert len(text.split()) <= 30
-    assert text.startswith("The failure comes back in none of 2 heads, and ")  # so that nothing is to be repaired
+    assert text.startswith("The failure returns in none of 2 heads, and ")  # so that nothing is to be repaired
     alike = run.over_seeds.collapsed.model_copy(update={"mean": None, "max": 1.0})
     failed = run.model_copy(update={"over_seeds": run.over_seeds.model_copy(update={"collapsed": alike})})
     told = in_one_sentence(failed, run, LADDER, [("cohen", found)])
-    assert told.startswith("The failure comes back in 2 of 2 heads, 1 switch repairs it on a frozen net, and ")
-    assert len(told.split()) <= 30
-    assert text.endswith(f"{run.auc.value:.3f}, and {found.run.auc.value:.3f} on cohen.")
+    assert told.startswith("The failure returns in 2 of 2 heads, changing the augmented copies repairs it, and ")
+    more = LADDER.model_copy(update={"smallest": [["schedule", "optimiser", "sampling"]]})
+    many = in_one_sentence(failed, run, more, [("cohen", found)])
+    assert ", changing the learning-rate schedule, optimiser and sampling repairs it, and " in many
+    assert len(told.split()) < len(many.split()) <= 30
+    assert text.endswith(f"{run.auc.value:.3f}, but {found.run.auc.value:.3f} on cohen.")
     assert in_one_sentence(None, run, None, []) == f"The paper's recipe reaches an AUC of {run.auc.value:.3f}."
     assert in_one_sentence(None, None, None, []) == ""
 

@@ -15,7 +15,7 @@ RECIPES = {
 SWITCHES = {
     "optimiser": "optimiser",
     "learning_rate": "learning rate",
-    "schedule": "schedule of the learning rate",
+    "schedule": "learning-rate schedule",
     "epochs": "epochs",
     "batch_size": "batch size",
     "augmented": "augmented copies",

@@ -85,7 +85,8 @@ def answer(contents: Contents) -> Section:
     )
     steps = tuple(run.evaluated for run in shown) + tuple(part.step for part in outside)
     if said:
-        blocks.append(Block("Computed from the numbers below.", steps, sentences=(said,)))
+        apart = "".join(f" No head was trained on images of {part.value.images}." for part in outside[:1])
+        blocks.append(Block(f"Computed from the numbers below.{apart}", steps, sentences=(said,)))
     tiles = [tile for run in shown for tile in _tiles(run.title, run.result, tables.collapsed(run), wanted)]
     for part in outside:
         own = part.value.told[contents.main_model].run

@@ -30,13 +30,13 @@ def in_one_sentence(
     """
     parts = []
     if failed:
-        parts.append(f"the failure comes back in {failed.collapsed_heads or 'none'} of {failed.over_seeds.heads} heads")
+        parts.append(f"the failure returns in {failed.collapsed_heads or 'none'} of {failed.over_seeds.heads} heads")
     if failed and failed.collapsed_heads and ladder and ladder.smallest and ladder.smallest[0]:
-        count = len(ladder.smallest[0])
-        parts.append(f"{count} switch{'es repair' if count > 1 else ' repairs'} it on a frozen net")
+        *others, last = (title_of_switch(switch) for switch in ladder.smallest[0])
+        parts.append(f"changing the {' and '.join([', '.join(others), last] if others else [last])} repairs it")
     if best:
         reached = f"the paper's recipe reaches an AUC of {best.auc.value:.3f}"
-        reached += "".join(f", and {own.run.auc.value:.3f} on {images}" for images, own in outside[:1])
+        reached += "".join(f", but {own.run.auc.value:.3f} on {images}" for images, own in outside[:1])
         parts.append(reached)
     text = ", and ".join([", ".join(parts[:-1]), *parts[-1:]]) if len(parts) > 1 else "".join(parts)
     return f"{text[0].upper()}{text[1:]}." if text else ""
@@ -195,8 +195,8 @@ def heat_sentences(net: NetHeat) -> Iterator[str]:
             f"{_percent(centre.heat_inside)}."
         )
         yield (
-            f"The AUC of the map is {_area(own.auc)}, of the blob {_area(centre.auc)}, of Grad-CAM "
-            f"{_area(grad_cam.auc)}."
+            f"The heat of a pixel tells whether it lies inside with an AUC of {_area(own.auc)}; the blob's is "
+            f"{_area(centre.auc)}, Grad-CAM's {_area(grad_cam.auc)}."
         )
 
 
