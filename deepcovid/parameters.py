@@ -80,7 +80,7 @@ class Parameters(DatasetSettings, Shared):
     Attributes:
         models: Nets whose features heads are trained on.
         nets: Every net that a list names, `models` first.
-        audit_passes: The passes of each of these nets for the audits; None where `audited_models` does not name it.
+        audit_passes: The passes of each of these nets for the audits; None where no audit runs it.
         trained: Recipes of heads on frozen features, by name.
         replayed: Recipes of heads on whole nets, by name.
         runs: Every net under every recipe that it runs under, by `<net>-<recipe>`; those on whole nets last.

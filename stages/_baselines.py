@@ -23,7 +23,7 @@ from deepcovid.heads.scoring import median_head
 from deepcovid.heads.sweep import train_and_score
 from deepcovid.images.decoding import framed
 from deepcovid.images.resizing import resize_and_crop, saved_alike
-from deepcovid.nets.zoo import published_weights_of, title_of
+from deepcovid.nets.zoo import title_of
 from deepcovid.parameters import Parameters
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.runs import Run
@@ -33,6 +33,7 @@ from stages._pixels import read_pixels
 from stages.runs import read_score_table
 
 BATCH = 64  # images read at a time; bounds memory
+TRAINED_ON = {"xrv_densenet121": "chest X-ray"}  # what published weights were trained on, where not ImageNet
 
 
 def baselines(parameters: Parameters, dataset: str) -> None:
@@ -81,5 +82,5 @@ def baselines(parameters: Parameters, dataset: str) -> None:
 
 def weights_of(source: str, model: str) -> str:
     """Return a net's weights in a few words; `source` is the data set's `weights.source`."""
-    known = {"random": "random weights of the pipeline", "imagenet": published_weights_of(model)}
+    known = {"random": "random weights of the pipeline", "imagenet": f"{TRAINED_ON.get(model, 'ImageNet')} weights"}
     return known.get(source, "weights of a file")

@@ -1,10 +1,11 @@
 """Train heads on a test set's images without COVID-19 as if they had it; test them on real COVID-19 images."""
 
 from deepcovid import catalogue
-from deepcovid.audits.collection import FEWEST, Collection, check, collection_of_net, healthy, learned, similar
+from deepcovid.audits.collection import Collection, check, collection_of_net, healthy, learned, similar
 from deepcovid.audits.unseen import candidates
 from deepcovid.parameters import Parameters
 from deepcovid.progress import track
+from deepcovid.statistics.bootstrap import FEWEST_PATIENTS
 from stages import _audit, _run, paths
 from stages._features import read_external_features, read_features
 
@@ -24,7 +25,7 @@ def collection(parameters: Parameters, dataset: str, images: str) -> None:
     recipe = parameters.trained[parameters.audit.recipe]
     settings = parameters.seeds, parameters.evaluate, parameters.audit.seed
     nets = {}
-    enough = catalogue.patients(rows)[taken.rows].nunique() >= FEWEST
+    enough = catalogue.patients(rows)[taken.rows].nunique() >= FEWEST_PATIENTS
     models = parameters.models if enough else []
     for model in track(models, "training without COVID-19", unit="nets"):
         own, other = features[model]

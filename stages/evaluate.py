@@ -22,9 +22,8 @@ from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.calibration import Calibrations, calibration
 from deepcovid.statistics.comparison import beside_published, measure
 from deepcovid.statistics.estimate import write_result
-from deepcovid.statistics.further import FEWEST, Further, further
+from deepcovid.statistics.further import FEWEST_EPOCHS, Further, further
 from deepcovid.statistics.paired import between_nets
-from deepcovid.statistics.precision import at_published_precision
 from deepcovid.statistics.published import Metric
 from deepcovid.statistics.rates import Runs, evaluate, headline, units_of
 from deepcovid.statistics.review import Review, prior, review
@@ -68,7 +67,7 @@ def evaluate_stage(parameters: Parameters, dataset: str) -> None:
             write_result(folder / f"{name}.json", headline(result))
     write_result(paths.results(dataset, "runs"), Runs(runs=results))
     write_result(paths.results(dataset, "calibration"), Calibrations(recipe=calibrated_under, nets=calibrated))
-    write_result(paths.results(dataset, "published"), at_published_precision(beside_published(measured, groups)))
+    write_result(paths.results(dataset, "published"), beside_published(measured, groups))
     write_result(paths.results(dataset, "nets"), between_nets(measured))
     write_result(paths.results(dataset, "uncertainty"), uncertainty(measured, pd.concat(halves)))
     write_result(paths.results(dataset, "review"), reviewed(parameters, table, runs, bootstrap))
@@ -97,7 +96,7 @@ def past_the_cap(parameters: Parameters, run: RunParameters, log: pd.DataFrame) 
     None if no epochs were cut off, or if too few were run to estimate it.
     """
     left_out = parameters.replayed[run.recipe].epochs - parameters.replay.epochs if run.whole_net else 0
-    enough = parameters.replay.epochs >= FEWEST
+    enough = parameters.replay.epochs >= FEWEST_EPOCHS
     return further(log, left_out) if enough and left_out > 0 else None
 
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from deepcovid import catalogue
 from deepcovid.fetching import packaged
 from deepcovid.files import replacing
-from deepcovid.heatmaps.few_patients import without_intervals_of_few
 from deepcovid.heatmaps.localisation import Located, NetHeat, NotLocated, localised
 from deepcovid.heatmaps.overlays import Panel, map_sheet, montage, note, overlay, save
 from deepcovid.heatmaps.sanity import sanity
@@ -64,8 +63,7 @@ def measured(
             return NotLocated(skipped=none)
         own = {name: part[shown] for name, part in maps.items()}
         known = np.array([masks[place] for place in shown])
-        located = localised(own, known, found["patient_id"][shown], options.images.seed, parameters.evaluate)
-        return without_intervals_of_few(located)
+        return localised(own, known, found["patient_id"][shown], options.images.seed, parameters.evaluate)
 
     return NetHeat(
         model=model,

@@ -4,9 +4,10 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from deepcovid.drawing.steps import File, Step
+from deepcovid.drawing.steps import File, Sourced, Step
 from deepcovid.errors import UserError
 from deepcovid.recorded import LOCK, digest_of, read_lock
+from deepcovid.statistics.estimate import Model, read_result
 
 REMEDY = "run `dvc repro`, which makes and records it"
 
@@ -64,6 +65,16 @@ class Lock:
         for step in steps:
             visit(step)
         return tuple(found.values())
+
+
+def sourced(lock: Lock, path: Path, kind: type[Model]) -> Sourced[Model]:
+    """Return the result that a file holds and the step that made it.
+
+    Raises:
+        UserError: No stage made the file, or it is not as its stage wrote it.
+    """
+    step = lock.step_of(path)  # first, to raise an error if the file is not whole
+    return Sourced(read_result(path, kind), step)
 
 
 def _step(name: str, entry: Mapping[str, Any]) -> Step:

@@ -4,7 +4,7 @@ from collections import defaultdict
 
 import pandas as pd
 
-from deepcovid.audits.registry import plots_of, read_results
+from deepcovid.audits.registry import plots_of, results_of
 from deepcovid.files import read_csv, replacing, write_csv
 from deepcovid.parameters import Settings
 from deepcovid.report.contents import main_of
@@ -14,7 +14,7 @@ from deepcovid.statistics.published import Published
 from deepcovid.statistics.rates import Runs, cells
 from stages import _run, paths
 from stages._resolved import read_published
-from stages.lock import Lock
+from stages.lock import Lock, sourced
 
 OF_THE_MAIN_NET = ("confusion", "cut_offs", "histogram")  # the report has these plots of the other nets
 
@@ -30,10 +30,9 @@ def plots(settings: Settings) -> None:
             if file.stem in OF_THE_MAIN_NET:
                 table = table[table["model"] == main]
             parts[file.stem].append(in_the_order_of_the_story(table, reported, settings.ladder.top))
-        calibration = paths.results(dataset, "calibration")
-        lock.step_of(calibration)
-        calibrations = read_result(calibration, Calibrations)
-        audits = read_results(paths.RESULTS / dataset)
+        calibrations = sourced(lock, paths.results(dataset, "calibration"), Calibrations).value
+        kinds = results_of(settings.test_sets)
+        audits = {name: sourced(lock, paths.results(dataset, name), kind).value for name, kind in kinds.items()}
         for name, table in plots_of(dataset, calibrations, audits).items():
             parts[name].append(table)
     parts["confusion"].insert(0, published_matrices(settings, reported, main))

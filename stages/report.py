@@ -23,14 +23,13 @@ from deepcovid.settings.datasets import DatasetSettings
 from deepcovid.settings.recipes import Recipe
 from deepcovid.statistics.calibration import Calibrations
 from deepcovid.statistics.comparison import AgainstPublished
-from deepcovid.statistics.estimate import Model, read_result
 from deepcovid.statistics.paired import NetsCompared
 from deepcovid.statistics.rates import RunResult, Runs
 from deepcovid.statistics.review import Review
 from deepcovid.statistics.uncertainty import Uncertainty
 from stages import _run, paths
 from stages._resolved import read_published
-from stages.lock import Lock
+from stages.lock import Lock, sourced
 from stages.runs import read_log, read_run, read_score_table
 
 
@@ -160,12 +159,6 @@ def tested_runs(lock: Lock, dataset: str, external: External) -> Iterator[Measur
         lock.step_of(path)  # first, to raise an error if the file is not whole
         scores = read_score_table(path, external.images)
         yield MeasuredRun(model, external.recipe, own.run.cut_off, scores, own.run)
-
-
-def sourced(lock: Lock, path: Path, kind: type[Model]) -> Sourced[Model]:
-    """Return the result that a file holds and the step that made it."""
-    step = lock.step_of(path)  # first, to raise an error if the file is not whole
-    return Sourced(read_result(path, kind), step)
 
 
 def recorded(lock: Lock, path: Path) -> Sourced[Any]:

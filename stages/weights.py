@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from deepcovid.fetching import editions, located, mirror_folders
-from deepcovid.files import replacing, sha256_of, write_json
+from deepcovid.files import expanded, replacing, sha256_of, write_json
 from deepcovid.nets import weights
 from deepcovid.nets.features import keep_large_buffers
 from deepcovid.nets.trunks import check_size, write_state
@@ -45,7 +45,7 @@ def get(parameters: Parameters, dataset: str, model: str, target: Path) -> dict[
         with located(remote, mirrors) as (path, record):
             state = weights.load(path, model)
     else:
-        path = weights.file_in(Path(options.source), model)
+        path = weights.file_in(expanded(options.source), model)
         state = weights.load(path, model)
         record = {"origin": "file", "name": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
     write_state(target, model, state)

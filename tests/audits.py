@@ -67,7 +67,7 @@ def about(value, reach=0.05):
 
 def rate_of(value):
     bounds = Bounds(low=value - 0.05, high=value + 0.05)
-    return Rate(value=value, paper=bounds, wilson=bounds)
+    return Rate(value=value, patients=bounds, paper=bounds, wilson=bounds)
 
 
 def run_result(auc):

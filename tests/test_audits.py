@@ -214,7 +214,7 @@ def test_the_verdict_is_five_short_sentences_each_with_its_number():
     sentences = list(verdict(found(external()), "resnet18"))
     assert len(sentences) == 5
     assert all(len(sentence.split()) <= 30 for sentence in sentences)
-    for sentence, number in zip(sentences, ("0.950 (", "0.980 (", "0.550 (", "0.930 (", "+1.000 ("), strict=True):
+    for sentence, number in zip(sentences, ("0.950 (", "0.980 (", "0.550 (", "0.930 (", "+1.00 ("), strict=True):
         assert number in sentence
     patients = changed(CHANGED.nets["resnet18"], parts=None)
     *_, last = verdict(found(external()) | {"changed": changed(CHANGED, nets={"resnet18": patients})}, "resnet18")

@@ -11,12 +11,13 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from deepcovid.audits.changed import FEWEST, OTHER_FRAME, Changed, OfNet, figure, parts, shift
+from deepcovid.audits.changed import OTHER_FRAME, Changed, OfNet, figure, parts, shift
 from deepcovid.drawing.steps import Step
 from deepcovid.images.changes import as_sharp_as, blurred, centre, composed, saved_again, without_margins
 from deepcovid.settings.analyses import EvaluateSettings
 from deepcovid.sources.phantom.population import patient_images, planned
 from deepcovid.sources.phantom.redrawn import Variant, redrawn
+from deepcovid.statistics.bootstrap import FEWEST_PATIENTS
 from stages._changed import of_other_patients
 from tests.phantoms import phantom_source
 
@@ -78,13 +79,13 @@ def test_a_shift_is_the_mean_difference_with_an_interval_over_patients():
 
 
 def test_of_few_patients_there_is_no_interval_and_that_is_said():
-    few = FEWEST - 1
+    few = FEWEST_PATIENTS - 1
     one = shift(np.zeros(few), np.ones(few), PATIENTS[::2][:few], 0.5, SETTINGS)
     assert one.change is None
     found = Changed(recipe="paper", nets={"resnet18": OfNet(shifts={OTHER_FRAME: one})})
     assert list(found.sentences()) == []
     (block,) = found.blocks(Step("changed", "", {}, (), ()))
-    assert block.folded.rows[0][3] == f"fewer than {FEWEST} patients"
+    assert block.folded.rows[0][3] == f"fewer than {FEWEST_PATIENTS} patients"
 
 
 numbers = arrays(np.float64, 40, elements=st.floats(-20, 20))

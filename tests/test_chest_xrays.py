@@ -14,7 +14,7 @@ from deepcovid.nets.chest_xrays import CUT_OFFS, NAME, REMEDY, grey_levels
 from deepcovid.nets.features import extract, normalised
 from deepcovid.nets.trunks import build, read_state, trunk
 from deepcovid.nets.weights import load, random_state
-from deepcovid.nets.zoo import NETS, published_weights_of
+from deepcovid.nets.zoo import NETS
 from deepcovid.settings.analyses import FeatureSettings
 from stages._baselines import weights_of
 from stages.weights import get
@@ -180,7 +180,7 @@ def test_torchvisions_densenet_is_another_net(tmp_path, refused):
 
 
 def test_its_weights_are_not_called_imagenets():
-    assert published_weights_of(NAME) == weights_of("imagenet", NAME) == "chest X-ray weights"
+    assert weights_of("imagenet", NAME) == "chest X-ray weights"
     assert weights_of("imagenet", "densenet121") == "ImageNet weights"
     assert weights_of("random", NAME) == "random weights of the pipeline"
 

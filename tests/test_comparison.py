@@ -126,6 +126,24 @@ def test_inside_says_whether_the_published_value_is_in_our_interval(value):
         assert row.inside == (row.ours.low <= value <= row.ours.high)
 
 
+@pytest.mark.parametrize(
+    ("published", "decimals", "inside"),
+    [(0.6667, 4, True), (0.667, 3, True), (0.67, 2, True), (0.6668, 4, False), (0.7, 2, False), (1, 0, False)],
+)
+def test_a_number_is_compared_at_the_precision_at_which_it_was_published(published, decimals, inside):
+    scores = pd.DataFrame(0.1, index=range(120), columns=["seed_0", "seed_1"])  # right for the 80 of 120 others
+    found = beside([run_of("resnet18", scores)], ("accuracy", "resnet18", published))
+    (row,) = numbers_of(found)
+    assert (row.ours.low, row.ours.high) == pytest.approx((2 / 3, 2 / 3), abs=1e-6)
+    assert (row.decimals, row.digits) == (decimals, max(3, decimals))
+    assert (row.inside, row.over_heads.inside, found.inside) == (inside, inside, int(inside))
+
+
+def test_a_count_is_shown_without_decimals():
+    (row,) = numbers_of(beside([ONE], ("confusion.fp", "resnet18", 100)))
+    assert (row.decimals, row.digits) == (0, 0)
+
+
 def width(estimate):
     return estimate.high - estimate.low
 

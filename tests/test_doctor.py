@@ -207,6 +207,16 @@ def test_a_net_whose_weights_have_no_address_is_named_where_no_mirror_has_them(p
     assert doctor.needs(own, ["xrv_densenet121"], [project])[1] == []
 
 
+def test_a_folder_of_weights_in_the_home_folder_is_found(project, params, monkeypatch):
+    monkeypatch.setenv("HOME", str(project))
+    params["defaults"]["weights"]["source"] = "~/nets"
+    own = validate(params, "params.yaml", NETS).dataset["covid-xray-5k"]
+    assert f"{project}/nets/resnet18.pth, weights" in doctor.needs(own, ["resnet18"], [project])[1]
+    (project / "nets").mkdir()
+    (project / "nets/resnet18.pth").touch()
+    assert not [line for line in doctor.needs(own, ["resnet18"], [project])[1] if "weights" in line]
+
+
 def test_a_mirror_that_is_no_folder_is_named(told, monkeypatch):
     monkeypatch.setenv("DEEPCOVID_MIRROR", "/nowhere")
     status, out = told()

@@ -84,6 +84,16 @@ def test_heads_trained_together_are_what_each_would_be_alone(choices):
             torch.testing.assert_close(trained.bias[index], expected["bias"], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("covid", [3, 10])  # of 20, which are half of them
+def test_balanced_sampling_draws_with_replacement_as_pytorchs_sampler_does(covid):
+    classes = torch.tensor([0] * covid + [1] * (20 - covid))
+    weights = (1 / torch.bincount(classes).double())[classes].tolist()
+    first, second = (torch.Generator().manual_seed(5) for _ in range(2))
+    wanted = list(torch.utils.data.WeightedRandomSampler(weights, 20, generator=first))
+    assert training.drawn(classes, "balanced", second).tolist() == wanted
+    assert len(set(wanted)) < 20
+
+
 @pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
 @pytest.mark.parametrize("choices", [PAPER, RELEASED], ids=["paper", "released"])
 def test_heads_may_look_at_rows_of_their_own(choices):

@@ -14,7 +14,7 @@ from deepcovid import catalogue
 from deepcovid.audits import near_duplicates
 from deepcovid.audits.keypoints import keypoints
 from deepcovid.audits.leakage import KINDS, LISTED, Count, Leaked, Sides, digests, leakage
-from deepcovid.audits.near_duplicates import FEWEST, Seen
+from deepcovid.audits.near_duplicates import FEWEST_POINTS, Seen
 from deepcovid.drawing.steps import Step
 from deepcovid.statistics.estimate import Headline
 
@@ -221,7 +221,7 @@ def test_the_threshold_is_the_highest_that_finds_the_wanted_share_of_the_copies(
     pixels, features = some_images(table)
     near = found_in(table, pixels, features, sensitivity=0.8).near_duplicates.search
     assert (near.set_on, near.copies) == (10, 10)
-    assert near.threshold > FEWEST
+    assert near.threshold > FEWEST_POINTS
     stricter = found_in(table, pixels, features, sensitivity=0.5).near_duplicates.search
     assert stricter.threshold > near.threshold
     # The copies of every second original, by name, set the threshold; the others' say what it finds.
@@ -248,7 +248,7 @@ def test_copies_that_have_little_in_common_with_their_originals_make_no_duplicat
     for row in table.index[table["augmentation_of"] != ""]:
         pixels[row] = clouds(np.random.default_rng(int(row)))
     found = found_in(table, pixels, features)
-    assert found.near_duplicates.search.threshold == FEWEST
+    assert found.near_duplicates.search.threshold == FEWEST_POINTS
     assert found.near_duplicates.search.sensitivity.value == 0
     assert found.pairs == {}
 

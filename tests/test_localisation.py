@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from deepcovid.heatmaps.few_patients import without_intervals_of_few
 from deepcovid.heatmaps.localisation import (
     CENTRE,
     OCCLUSION,
     RANDOM,
     Located,
+    Measures,
     auc,
     baselines,
     heat_inside,
@@ -21,10 +21,10 @@ from deepcovid.heatmaps.localisation import (
     pointing_game,
 )
 from deepcovid.heatmaps.occlusion import Window, occlusion
-from deepcovid.heatmaps.sanity import FEWEST
 from deepcovid.report import tables
 from deepcovid.settings.analyses import EvaluateSettings, FeatureSettings
 from deepcovid.sources.phantom.population import patient_images
+from deepcovid.statistics.bootstrap import FEWEST_PATIENTS
 from deepcovid.statistics.estimate import Estimate, read_result, write_result
 from tests.phantoms import patient, phantom_source
 from tests.radiographs import decode, framed
@@ -88,21 +88,21 @@ def half_masks(images):
 
 
 def test_a_mean_its_interval_and_its_difference_to_the_centre():
-    masks, rng = half_masks(12), np.random.default_rng(0)
-    maps = rng.random((12, 20, 20)).astype(np.float32) + 0.3 * masks
-    patient = pd.Series([f"p{number // 2}" for number in range(12)])
+    masks, rng = half_masks(24), np.random.default_rng(0)
+    maps = rng.random((24, 20, 20)).astype(np.float32) + 0.3 * masks
+    patient = pd.Series([f"p{number // 2}" for number in range(24)])
     found = localised({"heat": maps}, masks, patient, 5, BOOTSTRAP)
-    assert (found.images, found.patients) == (12, 6)
+    assert (found.images, found.patients) == (24, 12)
     assert found.mask_share == pytest.approx(masks.mean(), abs=1e-6)
     assert set(found.methods) == {"heat", CENTRE, RANDOM}
-    centre = baselines(12, 20, 20, 5)["centre"]
+    centre = baselines(24, 20, 20, 5)["centre"]
     for name, of in (("pointing_game", pointing_game), ("heat_inside", heat_inside), ("auc", auc)):
         own, others = (np.array([of(*pair) for pair in zip(part, masks, strict=True)]) for part in (maps, centre))
         got, less = getattr(found.methods["heat"], name), getattr(found.methods["heat"].minus_centre, name)
         assert got.value == pytest.approx(own.mean(), abs=1e-6)
         assert less.value == pytest.approx((own - others).mean(), abs=1e-6)
         # Patients are drawn: here each has two images, so their means are drawn.
-        draws = own.reshape(6, 2).mean(axis=1)[np.random.default_rng(9).integers(0, 6, (4000, 6))].mean(axis=1)
+        draws = own.reshape(12, 2).mean(axis=1)[np.random.default_rng(9).integers(0, 12, (4000, 12))].mean(axis=1)
         np.testing.assert_allclose((got.low, got.high), np.quantile(draws, [0.025, 0.975]), atol=0.03)
         assert less.low <= less.value <= less.high
     assert found.methods[CENTRE].minus_centre is None
@@ -118,22 +118,22 @@ def test_images_of_one_patient_count_as_one_draw():
         area = found.methods[CENTRE].auc
         return found.patients, area.high - area.low
 
-    (few, wide), (many, narrow) = width([f"p{n % 10 // 5}" for n in range(20)]), width([""] * 20)
-    assert (few, many) == (2, 20)
+    (few, wide), (many, narrow) = width([f"p{n % 10}" for n in range(20)]), width([""] * 20)
+    assert (few, many) == (10, 20)
     assert wide > narrow
 
 
 def test_maps_without_positive_heat_are_counted_and_left_out_of_the_share():
-    masks = half_masks(4)
+    masks = half_masks(11)
     maps = np.where(masks, 1, 0).astype(np.float32)
-    maps[3] = -1
-    patient = pd.Series(["a", "b", "c", "d"])
+    maps[10] = -1
+    patient = pd.Series([f"p{number}" for number in range(11)])
     found = localised({"heat": maps}, masks, patient, 0, BOOTSTRAP).methods["heat"]
     assert found.without_heat == 1
     assert found.heat_inside == Estimate(value=1, low=1, high=1)
-    assert found.pointing_game.value == pytest.approx((3 + masks[3].mean()) / 4, abs=1e-6)
+    assert found.pointing_game.value == pytest.approx((10 + masks[10].mean()) / 11, abs=1e-6)
     cold = localised({"heat": np.minimum(maps, 0)}, masks, patient, 0, BOOTSTRAP).methods["heat"]
-    assert cold.without_heat == 4
+    assert cold.without_heat == 11
     assert cold.heat_inside is cold.minus_centre.heat_inside is None
 
 
@@ -141,25 +141,31 @@ def test_one_patient_has_values_but_no_intervals(tmp_path):
     masks = half_masks(2)
     found = localised({"heat": masks.astype(np.float32)}, masks, pd.Series(["a", "a"]), 0, BOOTSTRAP)
     assert found.methods["heat"].auc == 1.0
-    assert "fewer than two patients" in found.skipped
     write_result(tmp_path / "located.json", found)
     assert read_result(tmp_path / "located.json", Located) == found
 
 
-@pytest.mark.parametrize("patients", [FEWEST - 1, FEWEST])
+@pytest.mark.parametrize("patients", [FEWEST_PATIENTS - 1, FEWEST_PATIENTS])
 def test_there_are_intervals_from_ten_patients_on_and_it_is_said_where_there_are_none(patients):
     masks = half_masks(patients)
     maps = np.random.default_rng(0).random(masks.shape, np.float32)
     found = localised({"heat": maps}, masks, pd.Series([f"{one}" for one in range(patients)]), 0, BOOTSTRAP)
-    told = without_intervals_of_few(found)
-    if patients >= FEWEST:
-        assert told == found
-        return
-    assert told.skipped == "fewer than 10 patients, so there are no intervals"
-    assert told.methods["heat"].auc == found.methods["heat"].auc.value
-    assert told.methods["heat"].minus_centre.auc == found.methods["heat"].minus_centre.auc.value
-    named = told.model_copy(update={"methods": {"occlusion": told.methods["heat"]}})
-    assert " to " not in str(tables.located(named).rows)
+    heat, enough = found.methods["heat"], patients >= FEWEST_PATIENTS
+    assert found.skipped == (None if enough else "fewer than 10 patients, so there are no intervals")
+    for measured in (heat, heat.minus_centre):
+        assert {type(getattr(measured, name)) for name in Measures.model_fields} == {Estimate if enough else float}
+    named = found.model_copy(update={"methods": {"occlusion": heat}})
+    assert (" to " in str(tables.located(named).rows)) == enough
+
+
+def test_a_measure_that_few_patients_have_is_without_an_interval():
+    masks, patients = half_masks(12), pd.Series([f"{one}" for one in range(12)])
+    maps = np.random.default_rng(0).random(masks.shape, np.float32)
+    maps[3:] -= 1  # no positive heat
+    heat = localised({"heat": maps}, masks, patients, 0, BOOTSTRAP).methods["heat"]
+    assert heat.without_heat == 9
+    assert isinstance(heat.heat_inside, float)
+    assert isinstance(heat.auc, Estimate)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -186,7 +192,7 @@ def test_noise_is_at_chance_within_its_interval():
 @pytest.fixture(scope="module")
 def phantoms():
     """COVID phantoms of 224 x 224 pixels with their lesions, as (images, masks)."""
-    drawn = [patient_images(phantom_source(), patient(number, "covid"))[0] for number in range(8)]
+    drawn = [patient_images(phantom_source(), patient(number, "covid"))[0] for number in range(10)]
     pairs = [[decode(phantom.file), np.asarray(framed(Image.fromarray(phantom.mask)))] for phantom in drawn]
     return [np.stack(parts) for parts in zip(*pairs, strict=True)]
 

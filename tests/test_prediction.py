@@ -156,7 +156,9 @@ def test_a_file_that_cannot_be_used_is_named(head, tmp_path):
         head.score([tmp_path])
 
 
-@pytest.mark.parametrize("one", ["chest.png", Image.new("L", (50, 50))])
+@pytest.mark.parametrize(
+    "one", ["chest.png", Image.new("L", (50, 50)), np.zeros((50, 40), np.uint8), np.zeros((50, 40, 3), np.uint8)]
+)
 def test_a_single_image_in_place_of_several_is_a_type_error(head, one):
     with pytest.raises(TypeError, match="put it in a list"):
         head.score(one)

@@ -52,7 +52,7 @@ from deepcovid.settings.recipes import Recipe
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.comparison import AgainstPublished, Beside
 from deepcovid.statistics.counts import Confusion
-from deepcovid.statistics.estimate import Estimate
+from deepcovid.statistics.estimate import Bounds, Estimate
 from deepcovid.statistics.paired import AucPair, NetsCompared, Pair, RatePair, SeedPairs
 from deepcovid.statistics.rates import Runs, evaluate
 from deepcovid.statistics.review import review
@@ -212,7 +212,9 @@ REVIEW = review(
     Bootstrap.of(IMAGES, BOOTSTRAP),
     {"test": IMAGES},
 )
-RATES = RatePair(first=0.8, second=0.7, difference=0.1, only_first=4, only_second=1)
+RATES = RatePair(
+    first=0.8, second=0.7, difference=0.1, patients=Bounds(low=0.02, high=0.18), only_first=4, only_second=1
+)
 PAIR = Pair(
     recipe="paper",
     first="resnet18",

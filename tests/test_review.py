@@ -1,5 +1,7 @@
 """What a reviewer asks for: who the images are of, and what the median head reaches in parts of them."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,11 +9,12 @@ from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
 from deepcovid.heads.card import REAL, SYNTHETIC, model_card
+from deepcovid.heads.sides import sides
 from deepcovid.report.review import boxes_of
 from deepcovid.settings.analyses import EvaluateSettings
 from deepcovid.settings.recipes import Recipe
-from deepcovid.statistics.bootstrap import Bootstrap
-from deepcovid.statistics.review import FEWEST, UNKNOWN, groups_of, prior, review, who
+from deepcovid.statistics.bootstrap import FEWEST_PATIENTS, Bootstrap
+from deepcovid.statistics.review import UNKNOWN, groups_of, prior, review, who
 from tests.trained import PAPER, random_head
 
 SETTINGS = EvaluateSettings(bootstrap_samples=300, bootstrap_seed=1)
@@ -83,8 +86,8 @@ def test_each_subgroup_has_the_numbers_of_its_own_images():
                 continue
             patients = rows["patient_id"][group & side].nunique()
             value = right[group & side].mean()
-            assert (rate.value if patients >= FEWEST else rate) == pytest.approx(value, abs=1e-6)
-            if patients >= FEWEST:
+            assert (rate.value if patients >= FEWEST_PATIENTS else rate) == pytest.approx(value, abs=1e-6)
+            if patients >= FEWEST_PATIENTS:
                 assert rate.low <= value <= rate.high
         if own.auc:
             assert own.auc.value == pytest.approx(roc_auc_score(covid[group], score[group]), abs=1e-6)
@@ -128,6 +131,8 @@ def test_the_prior_counts_copies_and_resampling():
     assert prior(table, RECIPE.model_copy(update={"augmented": False})) == 0.3
     assert prior(table, RECIPE.model_copy(update={"augmented": True})) == pytest.approx(120 / 260)
     assert prior(table, RECIPE.model_copy(update={"sampling": "balanced"})) == 0.5
+    apart = RECIPE.model_copy(update={"augmented": True, "selection_on": "validation"})
+    assert prior(table, apart) == catalogue.covid(table[sides(table, apart).train]).mean()
 
 
 def test_the_boxes_of_the_flow_diagram_add_up():
@@ -160,3 +165,14 @@ def test_a_model_card_says_what_the_head_is_and_that_it_is_not_for_patients(synt
     for key, value in head.choices.model_dump().items():
         assert f"- {key}: {value}" in card
     assert head.weights_sha256 in card
+
+
+def test_a_card_counts_only_the_images_that_the_heads_were_trained_on():
+    rows = table_of().assign(split="train", source="a source", licence="CC BY")
+    head = random_head()
+    head = dataclasses.replace(head, choices=head.choices.model_copy(update={"selection_on": "validation"}))
+    trained = rows[sides(rows, head.choices).train]
+    covid = catalogue.covid(trained).sum()
+    card = model_card(head, rows, {"auc": 0.9, "sensitivity": 0.5, "specificity": 0.2}, synthetic=True)
+    assert 0 < len(trained) < len(rows)
+    assert f"| originals | {covid} | {len(trained) - covid} |" in card

@@ -1,4 +1,5 @@
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from deepcovid.nets.features import normalised
 from deepcovid.nets.trunks import OTHERS, build, read_state, trunk, write_state
 from deepcovid.nets.weights import _standardise, load, published_file, random_state
 from deepcovid.nets.zoo import NETS
+from deepcovid.settings.datasets import WeightSettings
 from deepcovid.sources.phantom.population import patient_images
+from stages.weights import get
 from tests.phantoms import patient, phantom_source
 
 IMAGES = torch.rand(4, 3, 224, 224, generator=torch.Generator().manual_seed(0))
@@ -173,6 +176,15 @@ def test_a_missing_weight_file_says_how_to_choose_random_weights(tmp_path):
     with pytest.raises(UserError, match=r"none\.pth.*weights\.source: random"):
         load(tmp_path / "none.pth", "resnet18")
     assert "weights.source: random" in published_file("densenet121", {}, []).remedy
+
+
+def test_weights_in_the_home_folder_are_loaded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    torch.save(build("squeezenet1_1").state_dict(), tmp_path / "squeezenet1_1.pth")
+    settings = WeightSettings(source="~", seed=0, calibration_images=2)
+    record = get(SimpleNamespace(weights=settings), "any", "squeezenet1_1", tmp_path / "own.safetensors")
+    assert (record["origin"], record["name"]) == ("file", "squeezenet1_1.pth")
+    assert (tmp_path / "own.safetensors").is_file()
 
 
 def test_a_dict_that_is_no_state_is_refused_by_name(tmp_path):

@@ -24,7 +24,7 @@ from deepcovid.drawing.tables import Table, spread
 from deepcovid.errors import UserError
 from deepcovid.schema import Strict
 from deepcovid.settings.analyses import EvaluateSettings
-from deepcovid.statistics.bootstrap import Bootstrap
+from deepcovid.statistics.bootstrap import FEWEST_PATIENTS, Bootstrap
 from deepcovid.statistics.counts import Counts
 from deepcovid.statistics.estimate import Estimate, Headline, Number
 from deepcovid.statistics.views import projections
@@ -35,7 +35,6 @@ NEAR_WHITE = 240  # of 255
 AGE = re.compile(r"(\d+(?:\.\d+)?)Y?\+?")  # 65, 065Y as DICOM writes it, 90+
 MAX_CATEGORIES = 250  # the trees tell 255 apart; rarer ones count as one
 TELLING = 0.6  # the AUC from which on a property is told of
-FEWEST = 10  # patients of each class, in training and in test, from which a variable is tried
 Mask = NDArray[np.bool_]
 Scores = dict[str, NDArray[np.float64]]  # by what they were made from, in plain words: (test images), larger for covid
 
@@ -128,7 +127,7 @@ class Acquisition(Audit):
     def headline(self) -> Headline:
         """Return the AUC of all variables together."""
         auc = self.together.auc
-        return Headline(auc=auc.value, auc_low=auc.low, auc_high=auc.high) if auc else Headline()
+        return Headline.of(auc) if auc else Headline()
 
     def ways(self) -> Iterator[Way]:
         """Yield the variables that have an AUC, and all together."""
@@ -340,8 +339,8 @@ def _too_few(table: pd.DataFrame) -> str:
         for label in catalogue.LABELS
         for side, rows in (("training", ~test), ("test", test))
     }
-    few = [f"{number} {name} patients" for name, number in groups.items() if number < FEWEST]
-    return f"known for {', '.join(few)}; needs {FEWEST}" if few else ""
+    few = [f"{number} {name} patients" for name, number in groups.items() if number < FEWEST_PATIENTS]
+    return f"known for {', '.join(few)}; needs {FEWEST_PATIENTS}" if few else ""
 
 
 def _brightness(images: NDArray[np.uint8]) -> NDArray[np.float64]:

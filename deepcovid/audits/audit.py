@@ -1,8 +1,8 @@
 """What every audit offers, so that the page, the README and the metrics need not know which audits there are."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from typing import ClassVar, Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -66,6 +66,14 @@ class AucOverSeeds(Strict):
     def of(cls, areas: Sequence[float]) -> Self:
         """Return the spread of the heads' AUCs."""
         return cls(mean=float(np.mean(areas)), min=min(areas), max=max(areas))
+
+
+Kind = TypeVar("Kind", bound=Audit)
+
+
+def of_kind(found: Mapping[str, Audit], kind: type[Kind]) -> list[Kind]:
+    """Return the results of one audit, in order; `found` are results by name."""
+    return [audit for audit in found.values() if isinstance(audit, kind)]
 
 
 def area(auc: Estimate) -> dict[str, float]:

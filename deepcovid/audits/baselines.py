@@ -102,7 +102,7 @@ class Baselines(Audit):
     def headline(self) -> Headline:
         """Return the highest AUC of a classifier without a trained net."""
         auc = self.best.auc
-        return Headline(auc=auc.value, auc_low=auc.low, auc_high=auc.high)
+        return Headline.of(auc)
 
     def ways(self) -> Iterator[Way]:
         """Yield the classifiers, by rising AUC."""

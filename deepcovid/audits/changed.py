@@ -20,16 +20,16 @@ from deepcovid.drawing.blocks import Block, drawn
 from deepcovid.drawing.marks import BLUE, ORANGE, dot
 from deepcovid.drawing.steps import Step
 from deepcovid.drawing.svg import INK, WIDTH, styled
-from deepcovid.drawing.tables import Table
+from deepcovid.drawing.tables import Table, signed
 from deepcovid.drawing.titles import title_of_recipe
 from deepcovid.nets.zoo import title_of
 from deepcovid.schema import Strict
 from deepcovid.settings.analyses import EvaluateSettings
-from deepcovid.statistics.bootstrap import mean_by_patient
+from deepcovid.statistics.bootstrap import FEWEST_PATIENTS, mean_by_patient
 from deepcovid.statistics.estimate import Estimate, Headline, Number
 
 Numbers = NDArray[np.float64]
-FEWEST = 10  # patients, from which a mean has an interval
+LOG_ODDS_DIGITS = 2  # decimals
 OTHER_FRAME = "COVID-19, the middle kept, the frame of another"  # the change of the headline
 # Its control: as much is cut and pasted.
 LIKE_FRAME = "COVID-19, the middle kept, the frame of another COVID-19 patient"
@@ -43,7 +43,7 @@ class Shift(Strict):
         patients: Number of their patients.
         before: The mean log-odds of COVID-19 of the images as they are.
         change: By how much it moves, on average; the interval is a bootstrap over patients. None where there are fewer
-            than FEWEST.
+            than FEWEST_PATIENTS.
         called_before: How many are called covid as they are.
         called: How many once they are changed.
     """
@@ -112,10 +112,13 @@ class Changed(Audit):
         for model, own in self.nets.items():
             if own.parts:
                 parts = own.parts
+                whole, disease, collection = (
+                    signed(part, LOG_ODDS_DIGITS) for part in (parts.whole, parts.disease, parts.collection)
+                )
                 yield (
-                    f"{title_of(model)} gives {parts.images} COVID-19 test images {_signed(parts.whole)} more log-odds "
-                    "than the same chests without lesions and in the other collection. Of this, the lesions make "
-                    f"{_signed(parts.disease)} and the collection {_signed(parts.collection)}."
+                    f"{title_of(model)} gives {parts.images} COVID-19 test images {whole} more log-odds than the same "
+                    "chests without lesions and in the other collection. Of this, the lesions make "
+                    f"{disease} and the collection {collection}."
                 )
             if OTHER_FRAME in own.shifts and LIKE_FRAME in own.shifts:
                 other, like = own.shifts[OTHER_FRAME], own.shifts[LIKE_FRAME]
@@ -147,7 +150,7 @@ class Changed(Audit):
                     name,
                     f"{shift.images} of {shift.patients}",
                     f"{shift.before:+.2f}",
-                    _signed(shift.change) if shift.change else f"fewer than {FEWEST} patients",
+                    signed(shift.change, LOG_ODDS_DIGITS) if shift.change else f"fewer than {FEWEST_PATIENTS} patients",
                     f"{shift.called_before} to {shift.called}",
                 )
                 for name, shift in own.shifts.items()
@@ -185,7 +188,7 @@ def shift(before: Numbers, after: Numbers, patient: pd.Series, threshold: float,
         threshold: From these log-odds on an image is called covid.
         settings: Number and seed of the bootstrap samples.
     """
-    change = mean_by_patient(after - before, patient, settings, FEWEST)
+    change = mean_by_patient(after - before, patient, settings)
     return Shift(
         images=len(before),
         patients=patient.nunique(),
@@ -199,7 +202,7 @@ def shift(before: Numbers, after: Numbers, patient: pd.Series, threshold: float,
 def parts(
     log_odds: Mapping[tuple[bool, bool], Numbers], patient: pd.Series, settings: EvaluateSettings
 ) -> Parts | None:
-    """Return what of log-odds is of the disease and what of the collection; None for fewer than FEWEST patients.
+    """Return what of log-odds is of the disease and what of the collection; None for fewer than FEWEST_PATIENTS.
 
     Args:
         log_odds: (images) by whether the lesions are there, and whether the image is processed as its own collection.
@@ -208,12 +211,8 @@ def parts(
     """
     both, ill, ours, neither = (log_odds[key] for key in ((True, True), (True, False), (False, True), (False, False)))
     disease, collection = ((both - ours) + (ill - neither)) / 2, ((both - ill) + (ours - neither)) / 2
-    means = [mean_by_patient(values, patient, settings, FEWEST) for values in (both - neither, disease, collection)]
+    means = [mean_by_patient(values, patient, settings) for values in (both - neither, disease, collection)]
     found = [mean for mean in means if isinstance(mean, Estimate)]
     if len(found) < len(means):
         return None
     return Parts(images=len(both), whole=found[0], disease=found[1], collection=found[2])
-
-
-def _signed(change: Estimate) -> str:
-    return f"{change.value:+.2f} ({change.low:+.2f} to {change.high:+.2f})"

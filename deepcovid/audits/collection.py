@@ -35,11 +35,10 @@ from deepcovid.nets.zoo import title_of
 from deepcovid.schema import Strict
 from deepcovid.settings.analyses import EvaluateSettings
 from deepcovid.settings.recipes import Recipe
-from deepcovid.statistics.bootstrap import Bootstrap
+from deepcovid.statistics.bootstrap import FEWEST_PATIENTS, Bootstrap
 from deepcovid.statistics.estimate import Estimate, Headline
 from deepcovid.statistics.intervals import percentile_interval
 
-FEWEST = 10  # patients, from which heads are trained on their images
 FOLDS = 5  # of the cross-validation within the collection
 
 
@@ -105,14 +104,14 @@ class Collection(Audit):
     def headline(self) -> dict[str, Headline]:
         """Return the AUC of each net's heads that never saw COVID-19."""
         found = {model: own.collection.auc for model, own in self.nets.items()}
-        return {model: Headline(auc=auc.value, auc_low=auc.low, auc_high=auc.high) for model, auc in found.items()}
+        return {model: Headline.of(auc) for model, auc in found.items()}
 
     def sentences(self) -> Iterator[str]:
         """Yield what heads reach that never saw COVID-19, a sentence a net, and what can be had in the collection."""
         if not self.nets:
             yield (
-                f"Heads that never saw COVID-19 were not trained: {self.images} has {self.learned} usable images "
-                f"without it, and {FEWEST} are needed."
+                f"Heads that never saw COVID-19 were not trained: the {self.learned} usable images without it of "
+                f"{self.images} are of fewer than {FEWEST_PATIENTS} patients."
             )
             return
         yield (
@@ -151,8 +150,8 @@ class Collection(Audit):
         reading = (
             f"The first heads learned COVID-19. Others learned the {self.learned} images of {self.images} without it "
             f"in its place, or the {self.healthy} healthy ones of these. As a control, others learned {self.similar} "
-            f"images of {self.heads} itself with similar findings. Groups of fewer than {FEWEST} patients are left "
-            "out.",
+            f"images of {self.heads} itself with similar findings. Groups of fewer than {FEWEST_PATIENTS} "
+            "patients are left out.",
             f"Within the collection is another question: COVID-19 against the rest of {self.images}, trained and "
             "tested there.",
         )
@@ -321,14 +320,15 @@ def similar(table: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def _enough(table: pd.DataFrame) -> bool:
-    """Return whether there are training images of covid of FEWEST patients."""
-    return bool(catalogue.patients(table)[catalogue.covid(table) & (table["split"] == "train")].nunique() >= FEWEST)
+    """Return whether there are training images of covid of FEWEST_PATIENTS."""
+    trained = catalogue.covid(table) & (table["split"] == "train")
+    return bool(catalogue.patients(table)[trained].nunique() >= FEWEST_PATIENTS)
 
 
 def folds(rows: pd.DataFrame, seed: int) -> list[NDArray[np.bool_]]:
     """Return the test images of each fold of the cross-validation, (images); none if a class has too few patients."""
     covid, patient = catalogue.covid(rows).to_numpy(), catalogue.patients(rows).to_numpy()
-    if min(len(set(patient[covid])), len(set(patient[~covid]))) < FEWEST:
+    if min(len(set(patient[covid])), len(set(patient[~covid]))) < FEWEST_PATIENTS:
         return []
     splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     numbers = np.arange(len(rows))

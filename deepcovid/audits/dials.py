@@ -21,7 +21,6 @@ from deepcovid.audits.hiding import Square
 from deepcovid.drawing.marks import BLUE, GREEN, ORANGE, PINK, dot
 from deepcovid.drawing.svg import INK, WIDTH, styled
 from deepcovid.heads.scoring import median_head, score
-from deepcovid.heads.sweep import score_each, train_recipes
 from deepcovid.schema import Strict
 from deepcovid.settings.analyses import EvaluateSettings
 from deepcovid.settings.recipes import Recipe
@@ -128,6 +127,8 @@ def cell(
         seed: Seed of the folds of a cross-validation.
         lesion, shortcut: The setting.
     """
+    from deepcovid.heads.sweep import score_each, train_recipes  # imports torch
+
     test = own.table[catalogue.in_test(own.table)]
     within, beyond = (Bootstrap.of(rows, settings) for rows in (test, other.table))
     (heads,) = train_recipes(own.features, own.table, [recipe], seeds).values()

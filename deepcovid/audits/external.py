@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from deepcovid import catalogue
 from deepcovid.audits.audit import Audit
 from deepcovid.audits.enough import by_net
-from deepcovid.audits.parts import FEWEST, Part, across, contrasts, parts_of
+from deepcovid.audits.parts import Part, across, contrasts, parts_of
 from deepcovid.audits.reliability import CALIBRATED, Curves, calibrated
 from deepcovid.audits.unseen import LeftOut
 from deepcovid.drawing.blocks import Block, drawn
@@ -23,7 +23,7 @@ from deepcovid.drawing.titles import title_of_recipe
 from deepcovid.nets.zoo import title_of
 from deepcovid.schema import Strict
 from deepcovid.settings.analyses import EvaluateSettings
-from deepcovid.statistics.bootstrap import Bootstrap
+from deepcovid.statistics.bootstrap import FEWEST_PATIENTS, Bootstrap
 from deepcovid.statistics.calibration import Calibration, calibration
 from deepcovid.statistics.estimate import Estimate, Headline
 from deepcovid.statistics.rates import Mask, RunResult, evaluate, headline
@@ -37,7 +37,7 @@ class ExternalRun(Strict):
     Attributes:
         run: The numbers of all images, of the head that is shown for its own test images too.
         parts: By a name in plain words, those of some of its images alone, COVID-19 against the others, where there
-            are FEWEST patients on each side.
+            are FEWEST_PATIENTS patients on each side.
         across: The same across the collections: healthy images, and COVID-19 against findings that look like it.
         calibration: How well its scores are calibrated.
         inside: Its AUC on the test images of its own data set, as the stage evaluate has it.
@@ -174,8 +174,8 @@ class External(Audit):
         yield Block(caption, (step,), table=table)
         yield Block(
             f"The images of {self.images} in parts, and across the collections, under the recipe "
-            f"“{title_of_recipe(self.recipe)}”. AP Supine counts as AP. A part with fewer than {FEWEST} patients on "
-            "a side is left out.",
+            f"“{title_of_recipe(self.recipe)}”. AP Supine counts as AP. A part with fewer than {FEWEST_PATIENTS} "
+            "patients on a side is left out.",
             (step,),
             table=Table(
                 ("net", "what", "against", "AUC (95 % interval)", "called COVID", "of the others"),

@@ -21,7 +21,7 @@ from deepcovid.drawing.blocks import Block, drawn
 from deepcovid.drawing.marks import NET_COLOURS, reach
 from deepcovid.drawing.steps import Step
 from deepcovid.drawing.svg import INK, WIDTH, styled
-from deepcovid.drawing.tables import Table, spanned, spread
+from deepcovid.drawing.tables import Table, signed, spanned, spread
 from deepcovid.drawing.titles import title_of_recipe
 from deepcovid.errors import UserError
 from deepcovid.heads.scoring import median_head
@@ -82,9 +82,7 @@ class Hidden(Audit):
 
     def headline(self) -> dict[str, Headline]:
         """Return each net's AUC with the told square hidden."""
-        return {
-            model: Headline(auc=auc.value, auc_low=auc.low, auc_high=auc.high) for model, auc in self._told().items()
-        }
+        return {model: Headline.of(auc) for model, auc in self._told().items()}
 
     def sentences(self) -> Iterator[str]:
         """Yield what is reached with the told square hidden."""
@@ -159,7 +157,7 @@ class Hidden(Audit):
                         f"{square.share:g}" if square.share and square.shows in TITLES else "",
                         spread(square.auc),
                         spanned(over),
-                        f"{less.value:+.3f} ({less.low:+.3f} to {less.high:+.3f})" if square.share else "",
+                        signed(less) if square.share else "",
                         *(_percent(_visible(square, what)) for what in known),
                     )
                 )

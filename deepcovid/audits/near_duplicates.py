@@ -36,7 +36,7 @@ from deepcovid.statistics.intervals import wilson_interval
 
 FEWEST_FOUND = 0.5  # share of the copies; a search that finds fewer says nothing of other pairs
 PAIRS = {"covid": "of two COVID images", "others": "with one other at least"}
-FEWEST = 10  # points in which a near-duplicate matches, however little the copies have in common
+FEWEST_POINTS = 10  # points in which a near-duplicate matches, however little the copies have in common
 MOST_FITTED = 20_000  # images that whitening is fitted to; 512 features of each take 82 MB, and their squares as much
 QUERIES = 4096  # images that are whitened, or whose neighbours are looked for, at a time
 BLOCK = 32_768  # images that these neighbours are looked for among at a time
@@ -208,7 +208,7 @@ def near_duplicates(
     shared = np.where(compared, seen.matched(known, "comparing copies"), 0)
     # The neighbours may lose half of the copies that may be missed. A lower threshold makes up for no more than that.
     kept_by_neighbours = min(1.0, compared[setting].mean() / ((1 + sensitivity) / 2))
-    least = max(int(_reached_by(shared[setting], sensitivity * kept_by_neighbours)), FEWEST)
+    least = max(int(_reached_by(shared[setting], sensitivity * kept_by_neighbours)), FEWEST_POINTS)
     near = seen.candidates(originals, test, neighbours)
     found = np.concatenate([part[seen.matched(part, "comparing train and test") >= least] for part in near])
     of_covid = _both_covid(table, found)

@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 from deepcovid import catalogue
 from deepcovid.schema import Strict
 from deepcovid.settings.analyses import EvaluateSettings
-from deepcovid.statistics.bootstrap import Bootstrap
+from deepcovid.statistics.bootstrap import FEWEST_PATIENTS, Bootstrap
 from deepcovid.statistics.estimate import Estimate
 from deepcovid.statistics.views import projections
 
 Mask = NDArray[np.bool_]
-FEWEST = 10  # patients on each side, from which two groups of images are compared
 LIKE_COVID = ("Consolidation", "Lung Opacity", "Pneumonia")  # findings that look like COVID-19 on a radiograph
 
 
@@ -59,7 +58,7 @@ class Contrast:
 def contrasts(
     groups: Mapping[str, tuple[Mask, Mask]], rows: pd.DataFrame, settings: EvaluateSettings
 ) -> dict[str, Contrast]:
-    """Return the contrasts of pairs of groups, by name; one with fewer than FEWEST patients on a side is left out.
+    """Return the contrasts of pairs of groups, by name; one with fewer than FEWEST_PATIENTS on a side is left out.
 
     Args:
         groups: Under the name of each comparison, which images (images) are of its first and of its second group.
@@ -70,7 +69,7 @@ def contrasts(
     return {
         name: Contrast(first, second, patients, settings)
         for name, (first, second) in groups.items()
-        if min(patients[first].nunique(), patients[second].nunique()) >= FEWEST
+        if min(patients[first].nunique(), patients[second].nunique()) >= FEWEST_PATIENTS
     }
 
 

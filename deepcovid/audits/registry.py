@@ -10,7 +10,7 @@ import pandas as pd
 
 from deepcovid.audits import reliability
 from deepcovid.audits.acquisition import Acquisition
-from deepcovid.audits.audit import Audit, area
+from deepcovid.audits.audit import Audit, area, of_kind
 from deepcovid.audits.baselines import Baselines
 from deepcovid.audits.changed import Changed
 from deepcovid.audits.collection import Collection
@@ -51,13 +51,13 @@ def read_results(folder: Path) -> dict[str, Audit]:
 
 def ways_of(found: Mapping[str, Audit]) -> list[Way]:
     """Return what all audits tried to tell the classes apart, highest AUC first."""
-    return highest_first(way for kind in AUDITS.values() for audit in _of(found, kind) for way in audit.ways())
+    return highest_first(way for kind in AUDITS.values() for audit in of_kind(found, kind) for way in audit.ways())
 
 
 def sentences(found: Mapping[str, Audit]) -> Iterator[str]:
     """Yield what the audits of one data set found, in sentences; `found` are results by name, as in `results_of`."""
     for kind in AUDITS.values():
-        own = _of(found, kind)
+        own = of_kind(found, kind)
         if not own and kind.ABSENT:
             yield kind.ABSENT
         for audit in own:
@@ -68,7 +68,7 @@ def curves_of(dataset: str, own: Calibrations | None, found: Mapping[str, Audit]
     """Return all reliability curves: `own` of a data set's test images first, then those that audits measured."""
     curves = {dataset: own.nets} if own else {}
     for kind in AUDITS.values():
-        for audit in _of(found, kind):
+        for audit in of_kind(found, kind):
             curves |= audit.calibrations()
     return curves
 
@@ -79,7 +79,3 @@ def plots_of(dataset: str, own: Calibrations | None, found: Mapping[str, Audit])
     tables["enough"] = pd.DataFrame({"title": way.label, "kind": way.kind, **area(way.auc)} for way in ways_of(found))
     tables["reliability"] = reliability.plot(curves_of(dataset, own, found))
     return {name: pd.DataFrame({"dataset": dataset}, index=table.index).join(table) for name, table in tables.items()}
-
-
-def _of(found: Mapping[str, Audit], kind: type[Audit]) -> list[Audit]:
-    return [audit for audit in found.values() if isinstance(audit, kind)]

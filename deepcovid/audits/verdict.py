@@ -1,17 +1,14 @@
 """What the score means, in five short sentences, in the order in which a reader needs them."""
 
 from collections.abc import Iterator, Mapping
-from typing import TypeVar
 
-from deepcovid.audits.audit import Audit
-from deepcovid.audits.changed import LIKE_FRAME, OTHER_FRAME, Changed
+from deepcovid.audits.audit import Audit, of_kind
+from deepcovid.audits.changed import LIKE_FRAME, LOG_ODDS_DIGITS, OTHER_FRAME, Changed
 from deepcovid.audits.collection import Collection
 from deepcovid.audits.external import External
 from deepcovid.drawing.tables import signed, spread
 from deepcovid.drawing.titles import title_of_recipe
 from deepcovid.nets.zoo import title_of
-
-Kind = TypeVar("Kind", bound=Audit)
 
 
 def verdict(found: Mapping[str, Audit], model: str) -> Iterator[str]:
@@ -22,13 +19,13 @@ def verdict(found: Mapping[str, Audit], model: str) -> Iterator[str]:
         model: The net.
     """
     net = title_of(model)
-    tested = [(external, external.told[model]) for external in _of(found, External) if model in external.told]
+    tested = [(external, external.told[model]) for external in of_kind(found, External) if model in external.told]
     for external, own in tested[:1]:
         yield (
             f"On test images of its own data set, {net} under the recipe “{title_of_recipe(external.recipe)}” "
             f"reaches an AUC of {spread(own.inside)}."
         )
-    for collection in _of(found, Collection):
+    for collection in of_kind(found, Collection):
         if learned := collection.nets.get(model):
             control = f", similar findings {spread(learned.similar.auc)}" if learned.similar else ""
             yield (
@@ -42,13 +39,12 @@ def verdict(found: Mapping[str, Audit], model: str) -> Iterator[str]:
             f"They tell images without COVID-19 of {external.images} from those of their own data set with an AUC of "
             f"{spread(own.collection)}."
         )
-    for changed in _of(found, Changed):
+    for changed in of_kind(found, Changed):
         moved = changed.nets.get(model)
         if moved and moved.parts:
-            yield (
-                f"The disease raises {net}'s log-odds of COVID-19 by {signed(moved.parts.disease)}, the collection by "
-                f"{signed(moved.parts.collection)}."
-            )
+            parts = (moved.parts.disease, moved.parts.collection)
+            disease, place = (signed(part, LOG_ODDS_DIGITS) for part in parts)
+            yield f"The disease raises {net}'s log-odds of COVID-19 by {disease}, the collection by {place}."
         elif moved and OTHER_FRAME in moved.shifts and LIKE_FRAME in moved.shifts:
             other, like = moved.shifts[OTHER_FRAME], moved.shifts[LIKE_FRAME]
             yield (
@@ -56,7 +52,3 @@ def verdict(found: Mapping[str, Audit], model: str) -> Iterator[str]:
                 f"without COVID-19 put around them it finds {other.called}, with that of another COVID-19 patient "
                 f"{like.called}."
             )
-
-
-def _of(found: Mapping[str, Audit], kind: type[Kind]) -> list[Kind]:
-    return [audit for audit in found.values() if isinstance(audit, kind)]

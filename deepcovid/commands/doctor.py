@@ -140,7 +140,7 @@ def needs(dataset: "DatasetSettings", models: Iterable[str], mirrors: Sequence[P
         if (weights := dataset.weights.source) == "imagenet":
             files += [published_file(net, {}, mirrors) for net in models]
         elif weights != "random":
-            paths = [file_in(Path(weights), net) for net in models]
+            paths = [file_in(expanded(weights), net) for net in models]
             lacks += [f"{path}, weights" for path in paths if not path.is_file()]
     downloads = list[str]()
     for file in files:

@@ -39,8 +39,8 @@ def spread(estimate: Estimate, digits: int = 3) -> str:
 
 
 def rate(measure: Rate, digits: int = 3) -> str:
-    """Return a rate and its interval over patients as text; Wilson's, where no other was measured."""
-    return f"{measure.value:.{digits}f} ({bounds(measure.patients or measure.wilson, digits)})"
+    """Return a rate and its interval over patients as text."""
+    return f"{measure.value:.{digits}f} ({bounds(measure.patients, digits)})"
 
 
 def bounds(interval: Bounds | Estimate, digits: int = 3) -> str:
@@ -54,9 +54,10 @@ def spanned(over: Spanning, digits: int = 3) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def signed(difference: Estimate) -> str:
+def signed(difference: Estimate, digits: int = 3) -> str:
     """Return a difference and its interval as text."""
-    return f"{difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})"
+    value, low, high = (f"{one:+.{digits}f}" for one in (difference.value, difference.low, difference.high))
+    return f"{value} ({low} to {high})"
 
 
 def share(value: float) -> str:

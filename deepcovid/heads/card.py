@@ -6,6 +6,7 @@ import pandas as pd
 
 from deepcovid import RESEARCH_ONLY, catalogue
 from deepcovid.heads.head_files import HeadFile
+from deepcovid.heads.sides import sides
 from deepcovid.nets.zoo import title_of
 
 CARD = """
@@ -63,7 +64,7 @@ def model_card(head: HeadFile, table: pd.DataFrame, metrics: Mapping[str, float]
         synthetic: Whether the images are synthetic.
     """
     positive, other = catalogue.LABELS
-    trained = table[catalogue.in_training(table, augmented=head.choices.augmented)]
+    trained = table[sides(table, head.choices).train]
     copied = catalogue.copies(trained)
     parts = {"originals": trained[~copied], "augmented copies": trained[copied]}
     counts = [

@@ -9,7 +9,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +85,7 @@ class _Transform(Strict):
 class _Facts(Strict):
     """The facts that are stored with the tensors."""
 
-    format: Literal[2]
+    format: int
     model: str
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     dataset: Name
@@ -194,23 +194,23 @@ def _checked(path: Path, facts: dict[str, Any], tensors: Tensors) -> HeadFile:
         )
     _check(path, tensors, len(known.seeds))
     return HeadFile(
-        known.model,
-        known.weights_sha256,
-        known.dataset,
-        known.recipe,
-        known.choices,
-        image_size,
-        known.seeds,
-        known.shown,
-        tensors["weight"],
-        tensors["bias"],
-        Gaussian(
-            tensors["training.mean"],
-            tensors["training.axes"],
-            tensors["training.variances"],
-            float(tensors["training.noise"]),
+        model=known.model,
+        weights_sha256=known.weights_sha256,
+        dataset=known.dataset,
+        recipe=known.recipe,
+        choices=known.choices,
+        image_size=image_size,
+        seeds=known.seeds,
+        shown=known.shown,
+        weight=tensors["weight"],
+        bias=tensors["bias"],
+        training=Gaussian(
+            mean=tensors["training.mean"],
+            axes=tensors["training.axes"],
+            variances=tensors["training.variances"],
+            noise=float(tensors["training.noise"]),
         ),
-        float(tensors["threshold"]),
+        threshold=float(tensors["threshold"]),
     )
 
 

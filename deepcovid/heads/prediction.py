@@ -107,7 +107,7 @@ class Head:
             OSError: A file cannot be read.
             TypeError: `images` is a single image instead of several.
         """
-        if isinstance(images, str | os.PathLike | Image.Image):
+        if _is_one(images):
             raise TypeError("images is a single image; put it in a list")
         decoding = (partial(self._decoded, *numbered) for numbered in enumerate(images))
         batches = attempts(decoding, self.batch_size)
@@ -271,6 +271,13 @@ def _whole(attempt: Pixels | UserError | OSError) -> Pixels:
     if isinstance(attempt, Exception):
         raise attempt
     return attempt
+
+
+def _is_one(images: Any) -> bool:
+    """Return whether this is a single image instead of several. An array of several has the images in front."""
+    if isinstance(images, np.ndarray):
+        return images.ndim == 2 or (images.ndim == 3 and images.shape[2] == 3)
+    return isinstance(images, str | os.PathLike | Image.Image)
 
 
 def _content(picture: Picture) -> bytes:

@@ -19,7 +19,7 @@ from torchvision.transforms import v2
 
 from deepcovid.errors import UserError
 from deepcovid.heads.scoring import score
-from deepcovid.heads.training import Data, Heads, drawn, weights_of
+from deepcovid.heads.training import Data, Heads, drawn
 from deepcovid.nets.features import ahead, normalised, same_bytes
 from deepcovid.progress import bar
 from deepcovid.settings.recipes import Recipe
@@ -113,10 +113,9 @@ def _replay(
     heads = Heads(at_rest.features.shape[1], [recipe], seeds, [recipe.sampling], net.device)
     scores = np.full((len(test.pixels), len(seeds)), np.nan)
     kept_from = np.zeros(len(seeds), dtype=int)
-    weights = weights_of(train.classes, recipe.sampling)
     for epoch in range(1, recipe.epochs + 1):
         net.trunk.train(drifts)
-        order = drawn(weights)
+        order = drawn(train.classes, recipe.sampling)
         heads.begin(epoch, train.classes[order].to(net.device).expand(len(seeds), -1))
         batches = order.split(recipe.batch_size)
         boxes = [_boxes(train, batch) if recipe.random_crop else None for batch in batches]

@@ -120,7 +120,7 @@ def train(
     ]
     rows = torch.arange(len(train.classes)).expand(len(seeds), -1) if train.rows is None else train.rows
     draws = [
-        (torch.Generator().manual_seed(seed), weights_of(train.classes[own], sampling))
+        (train.classes[own], sampling, torch.Generator().manual_seed(seed))
         for sampling in samplings
         for seed, own in zip(seeds, rows, strict=True)
     ]
@@ -130,7 +130,7 @@ def train(
         left = [heads for heads in left if not heads.ended(epoch, largest)]
         if not left:
             break
-        drawn_rows = rows.gather(1, torch.stack([drawn(weights, generator) for generator, weights in draws]))
+        drawn_rows = rows.gather(1, torch.stack([drawn(*draw) for draw in draws]))
         for heads in left:
             heads.begin(epoch, train.classes[drawn_rows])
         for batch in drawn_rows.split(recipes[0].batch_size, dim=1):
@@ -144,25 +144,21 @@ def train(
     return [next(made[recipe.optimiser]) for recipe in recipes]
 
 
-def weights_of(classes: Tensor, sampling: str) -> Tensor:
-    """Return the weight with which each image is drawn, (images).
+def drawn(classes: Tensor, sampling: str, generator: torch.Generator | None = None) -> Tensor:
+    """Return the indices of the images of an epoch in the order in which they are used, as many as there are images.
 
-    All weights are 1, or for `balanced` sampling, such that the weights of both classes have the same sum.
+    Under `natural` sampling each image is drawn once. Under `balanced` sampling images are drawn with replacement, both
+    classes equally often, as PyTorch's WeightedRandomSampler does: images of the rare class come again and again.
+
+    Args:
+        classes: (images), indices into LABELS.
+        sampling: natural or balanced.
+        generator: What random numbers are taken from; by default PyTorch's own.
     """
     if sampling == "natural":
-        return torch.ones(len(classes))
-    return 1 / torch.bincount(classes, minlength=len(LABELS)).double()[classes]
-
-
-def drawn(weights: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Return the indices of the images of an epoch in the order in which they are used, as many as there are weights.
-
-    If all weights are equal, each image is drawn once. If not, images are drawn with replacement, as PyTorch's
-    WeightedRandomSampler does, so images of the rare class are drawn again and again.
-    """
-    if (weights == weights[0]).all():
-        return torch.randperm(len(weights), generator=generator)
-    return torch.multinomial(weights, len(weights), replacement=True, generator=generator)
+        return torch.randperm(len(classes), generator=generator)
+    weights = 1 / torch.bincount(classes).double()[classes]
+    return torch.multinomial(weights, len(classes), replacement=True, generator=generator)
 
 
 class Heads:

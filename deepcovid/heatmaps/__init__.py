@@ -6,7 +6,6 @@ grad_cam.py      which places of the last feature map carry the score
 explained.py     the maps of one head, with what they depend on
 sanity.py        do the maps depend on what was learned, and find what counts?
 localisation.py  does the heat lie where the lesions, or the lungs, are?
-few_patients.py  no interval where there are too few patients
 beside.py        do maps of images without COVID-19 look like those of images with it?
 overlays.py      pictures of it
 """

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from deepcovid.heatmaps.localisation import OCCLUSION, Maps, Measure, heat_inside
-from deepcovid.heatmaps.sanity import FEWEST, correlations
+from deepcovid.heatmaps.localisation import OCCLUSION, Maps, heat_inside
+from deepcovid.heatmaps.sanity import Measure, correlations
 from deepcovid.images.changes import centre
 from deepcovid.nets.zoo import title_of
 from deepcovid.schema import Strict
@@ -25,7 +25,7 @@ WITH, OWN, OTHER = "with COVID-19", "without COVID-19, own", "without COVID-19, 
 
 
 class Group(Strict):
-    """The maps of some images; means are over images, with an interval over patients from FEWEST patients on.
+    """The maps of some images; means are over images, with an interval over patients from FEWEST_PATIENTS patients on.
 
     Attributes:
         images: How many there are.
@@ -116,8 +116,8 @@ def groups(mapped: Mapping[str, Mapped], settings: EvaluateSettings) -> dict[str
             means = _means_of_others(covid.maps[method], covid.patients, own.patients)
             square = centre(maps.shape[1], MIDDLE)
             inside = np.array([heat_inside(heat, square) for heat in maps])
-            alike[method] = mean_by_patient(correlations(maps, means), names, settings, FEWEST)
-            middle[method] = mean_by_patient(inside, names, settings, FEWEST)
+            alike[method] = mean_by_patient(correlations(maps, means), names, settings)
+            middle[method] = mean_by_patient(inside, names, settings)
         found[name] = Group(
             images=len(names), patients=names.nunique(), called=int(own.called.sum()), alike=alike, middle=middle
         )

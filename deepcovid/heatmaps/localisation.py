@@ -10,11 +10,11 @@ from sklearn.metrics import roc_auc_score
 
 from deepcovid import catalogue
 from deepcovid.errors import UserError
-from deepcovid.heatmaps.sanity import Sanity
+from deepcovid.heatmaps.sanity import Measure, Sanity
 from deepcovid.schema import Strict
 from deepcovid.settings.analyses import EvaluateSettings
-from deepcovid.statistics.bootstrap import mean_by_patient
-from deepcovid.statistics.estimate import Estimate, Number
+from deepcovid.statistics.bootstrap import FEWEST_PATIENTS, mean_by_patient
+from deepcovid.statistics.estimate import Number
 
 Maps = NDArray[np.float32]
 Masks = NDArray[np.bool_]
@@ -23,13 +23,10 @@ Values = NDArray[np.float64]
 # Two standard deviations reach from the middle to the edge. The pointing game and the AUC ask only for the order of
 # pixels, which is the same at any width; the share of the heat is not.
 CENTRE_DEVIATION = 0.25  # of the side
+NO_INTERVALS = f"fewer than {FEWEST_PATIENTS} patients, so there are no intervals"
 
 
 OCCLUSION, GRAD_CAM, CENTRE, RANDOM = "occlusion", "grad_cam", "centre", "random"
-
-# A mean over images with the 95 % percentile interval of a bootstrap over patients; the mean alone, where there are
-# fewer than two patients.
-Measure = Estimate | Number
 
 
 class Measures(Strict):
@@ -158,7 +155,7 @@ def localised(
         patients=patients,
         mask_share=float(masks.mean()),
         methods=methods,
-        skipped="fewer than two patients, so there are no intervals" if patients < 2 else None,
+        skipped=None if patients >= FEWEST_PATIENTS else NO_INTERVALS,
     )
 
 

@@ -26,12 +26,11 @@ if TYPE_CHECKING:
 
 Maps = NDArray[np.float32]
 Margin = NDArray[np.float32]
-Measure = Estimate | Number
+Measure = Estimate | Number  # a mean over images, with an interval from FEWEST_PATIENTS on
 
 PARTS = 4  # in which a net's weights are made random, from its output to its input
 STEPS = 20  # of deletion and insertion
 HEAD = "the head"
-FEWEST = 10  # patients, from which a mean has an interval
 
 
 class Curve(Strict):
@@ -155,7 +154,7 @@ def sanity(values: pd.DataFrame, settings: EvaluateSettings) -> Sanity | None:
         return None
 
     def mean(rows: pd.DataFrame) -> Measure | None:
-        return mean_by_patient(rows["value"].to_numpy(dtype=np.float64), rows["patient_id"], settings, FEWEST)
+        return mean_by_patient(rows["value"].to_numpy(dtype=np.float64), rows["patient_id"], settings)
 
     compared = values[values["measure"] == "correlation"]
     found: dict[str, dict[str, Measure | None]] = {}

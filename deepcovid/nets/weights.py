@@ -89,7 +89,7 @@ def _load_plain(path: Path, model: str) -> Any:
     try:
         return load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except FileNotFoundError:
-        remedy = own or "or choose random weights with weights.source: random"
+        remedy = own or "correct weights.source, or choose random weights with weights.source: random"
         raise UserError(f"{path}: no such weight file; {remedy}") from None
     except PermissionError:
         raise

@@ -19,15 +19,8 @@ NETS = {
     "squeezenet1_1": Net(title="SqueezeNet 1.1", last_layer="classifier", last_stage="features", averages=True),
     "xrv_densenet121": Net(title="DenseNet-121 (chest X-rays)", last_layer="classifier", last_stage="features"),
 }
-# What the published weights of a net were trained on, where that is not ImageNet.
-TRAINED_ON = {"xrv_densenet121": "chest X-ray"}
 
 
 def title_of(model: str) -> str:
     """Return the paper's name for a net, or `model` itself if the net is not known."""
     return NETS[model].title if model in NETS else model
-
-
-def published_weights_of(model: str) -> str:
-    """Return a few words for a net's published weights: what they were trained on."""
-    return f"{TRAINED_ON.get(model, 'ImageNet')} weights"

@@ -7,15 +7,15 @@ from deepcovid.drawing.steps import Sourced
 from deepcovid.drawing.tables import share
 from deepcovid.heatmaps.beside import MIDDLE, MapsBeside
 from deepcovid.heatmaps.localisation import Located
-from deepcovid.heatmaps.sanity import FEWEST
 from deepcovid.nets.zoo import title_of
 from deepcovid.report import tables
 from deepcovid.report.contents import Contents
 from deepcovid.report.sentences import heat_sentences, places_of, sanity_sentences
+from deepcovid.statistics.bootstrap import FEWEST_PATIENTS
 
 TITLE = "Where does the score come from?"
 INTERVALS = "In brackets are 95 % intervals, a bootstrap over patients."
-NO_INTERVAL = f"There is no interval for fewer than {FEWEST} patients."
+NO_INTERVAL = f"There is no interval for fewer than {FEWEST_PATIENTS} patients."
 MEASURED = (
     "The pointing game asks whether a map's hottest pixel lies inside; ties count by their share. The share of the "
     "heat is that of what raises the score. The AUC is the chance that a pixel inside is hotter than one outside.",

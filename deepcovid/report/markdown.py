@@ -14,7 +14,6 @@ from deepcovid.report.results import Results
 from deepcovid.report.review import of_calibration, of_predictive_values
 from deepcovid.report.sentences import heat_sentences, sanity_sentences
 from deepcovid.statistics.comparison import Beside
-from deepcovid.statistics.precision import decimals_of, digits_of
 from deepcovid.statistics.rates import RunResult
 from deepcovid.statistics.review import Review
 
@@ -87,12 +86,12 @@ def published(numbers: Iterable[Beside]) -> str:
     )
     rows = []
     for row in numbers:
-        digits, over = digits_of(row), row.over_heads
+        digits, over = row.digits, row.over_heads
         rows.append(
             (
                 row.group.replace("-", " "),
                 row.name,
-                f"{row.published:.{decimals_of(row)}f}",
+                f"{row.published:.{row.decimals}f}",
                 title_of(row.model),
                 title_of_recipe(row.recipe),
                 spread(row.ours, digits),

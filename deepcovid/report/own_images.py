@@ -87,14 +87,13 @@ def _numbers(result: OwnImages) -> Section:
         Tile(
             f"{run.sensitivity.value:.3f}",
             "sensitivity",
-            f"{bounds(run.sensitivity.patients or run.sensitivity.wilson)}; {run.confusion.tp:,} of {counts.covid:,} "
+            f"{bounds(run.sensitivity.patients)}; {run.confusion.tp:,} of {counts.covid:,} "
             "COVID-19 images are called so",
         ),
         Tile(
             f"{run.specificity.value:.3f}",
             "specificity",
-            f"{bounds(run.specificity.patients or run.specificity.wilson)}; {run.confusion.tn:,} of {counts.non:,} "
-            "others are called so",
+            f"{bounds(run.specificity.patients)}; {run.confusion.tn:,} of {counts.non:,} others are called so",
         ),
     )
     text = (

@@ -13,8 +13,9 @@ from deepcovid.drawing.titles import title_of_recipe
 from deepcovid.nets.zoo import title_of
 from deepcovid.report.checklists import tallies
 from deepcovid.report.contents import Contents
+from deepcovid.statistics.bootstrap import FEWEST_PATIENTS
 from deepcovid.statistics.estimate import Estimate
-from deepcovid.statistics.review import FEWEST, PREVALENCES, Benefit, Review, Who
+from deepcovid.statistics.review import PREVALENCES, Benefit, Review, Who
 
 KNOWN = 4  # findings that table one names; the others are counted
 
@@ -148,7 +149,8 @@ def subgroups(contents: Contents) -> Section:
     text = (
         "A part of the images says how the score does there, not why. Many parts are small, and many are looked at: "
         "some differ by chance alone. Nothing is claimed here.",
-        f"In brackets are 95 % intervals, a bootstrap over patients; there is none for fewer than {FEWEST} patients.",
+        "In brackets are 95 % intervals, a bootstrap over patients; there is none for fewer than "
+        f"{FEWEST_PATIENTS} patients.",
     )
     blocks = []
     for images, review in contents.reviews.items():

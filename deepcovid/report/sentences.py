@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from deepcovid.audits.external import ExternalRun
 from deepcovid.drawing.tables import spread
 from deepcovid.drawing.titles import title_of_recipe, title_of_rung, title_of_switch, title_of_value
-from deepcovid.heatmaps.localisation import CENTRE, GRAD_CAM, OCCLUSION, Located, Measure, NetHeat, NotLocated
+from deepcovid.heatmaps.localisation import CENTRE, GRAD_CAM, OCCLUSION, Located, NetHeat, NotLocated
+from deepcovid.heatmaps.sanity import Measure
 from deepcovid.ladder.measuring import NetLadder, RungResult
 from deepcovid.nets.zoo import title_of
 from deepcovid.settings.analyses import Detection

@@ -7,15 +7,14 @@ from deepcovid.drawing.steps import Sourced
 from deepcovid.drawing.tables import Table, bounds, rate, share, signed, spanned, spread
 from deepcovid.drawing.titles import title_of_recipe, title_of_rung, title_of_switch
 from deepcovid.heatmaps.beside import MapsBeside
-from deepcovid.heatmaps.localisation import CENTRE, GRAD_CAM, OCCLUSION, RANDOM, Located, Measure
-from deepcovid.heatmaps.sanity import Sanity
+from deepcovid.heatmaps.localisation import CENTRE, GRAD_CAM, OCCLUSION, RANDOM, Located
+from deepcovid.heatmaps.sanity import Measure, Sanity
 from deepcovid.ladder.measuring import NetLadder, RungResult
 from deepcovid.nets.zoo import title_of
 from deepcovid.report.contents import ShownRun
 from deepcovid.report.figures import HEADLINE_TITLES, published_label
 from deepcovid.statistics.comparison import Beside, OverHeads
 from deepcovid.statistics.paired import Pair, RatePair
-from deepcovid.statistics.precision import decimals_of, digits_of
 from deepcovid.statistics.uncertainty import RunSources, Source, Sources
 
 
@@ -77,12 +76,12 @@ def published(numbers: Iterable[Beside]) -> Table:
     rows, above = [], []
     for number in numbers:
         source = [text for text in (number.source, *number.note.split("; ")) if text]
-        digits = digits_of(number)
+        digits = number.digits
         rows.append(
             (
                 published_label(number),
                 "\n".join(text for text in source if text not in above) or "as above",
-                f"{number.published:.{decimals_of(number)}f}",
+                f"{number.published:.{number.decimals}f}",
                 spread(number.ours, digits),
                 _range(number.over_heads, digits) if number.over_heads else "",
                 f"{number.difference:+.{digits}f}",
@@ -116,7 +115,7 @@ def nets(pairs: Iterable[Pair]) -> Table:
 
 
 def _rates(pair: RatePair) -> str:
-    return f"{pair.difference:+.3f}" + (f" ({bounds(pair.patients)})" if pair.patients else "")
+    return f"{pair.difference:+.3f} ({bounds(pair.patients)})"
 
 
 def uncertainty(runs: Iterable[tuple[str, RunSources]]) -> Table:

@@ -33,7 +33,7 @@ class FeatureSettings(Strict):
 
 
 class EvaluateSettings(Strict):
-    """The bootstrap behind the interval of the AUC."""
+    """The bootstrap over patients behind every interval over patients."""
 
     bootstrap_samples: Annotated[int, Field(ge=100, le=10000)]
     bootstrap_seed: Seed
@@ -74,7 +74,7 @@ class AuditSettings(Strict):
         recipe: Recipe of the heads that the audits and the calibration are about.
         near_duplicate_sensitivity: Share of the augmented copies that is to be found by their originals; it sets from
             how many matched points on a pair is a near-duplicate.
-        seed: Seed of the random weights of untrained nets.
+        seed: Seed of all random choices of the audits: weights of untrained nets, partners of changed images, folds.
         hidden_share: The hidden square whose AUC is the headline; each data set's `hiding.hidden` has it.
         calibration_bins: Bins of the reliability curve.
     """

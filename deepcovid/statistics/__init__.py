@@ -11,8 +11,7 @@ roc_bands.py    a band about a ROC curve
 calibration.py  is a share p of the images scored p covid?
 clinical.py     predictive values, net benefit, calibration at another prevalence
 review.py       what a reviewer asks for: table one, subgroups, and what is in clinical.py
-comparison.py   our runs beside published numbers
-precision.py    the same, as precisely as the numbers were published
+comparison.py   our runs beside published numbers, as precisely as these were published
 paired.py       net against net on the same test images
 further.py      what epochs past the cap of a replay could have brought
 uncertainty.py  how far headlines move with the patients, the split and the seed

@@ -18,6 +18,7 @@ from deepcovid.statistics.intervals import auc_interval, percentile_interval
 Mask = NDArray[np.bool_]
 Numbers = NDArray[np.float64]
 NEAR_ONE = 0.99
+FEWEST_PATIENTS = 10  # of fewer, nothing is said that would need an interval
 
 
 class Bootstrap:
@@ -137,26 +138,23 @@ class Bootstrap:
         return counted(self.positive), counted(~self.positive)
 
 
-def mean_by_patient(
-    values: Numbers, patient: pd.Series, settings: EvaluateSettings, fewest: int = 2
-) -> Estimate | float | None:
+def mean_by_patient(values: Numbers, patient: pd.Series, settings: EvaluateSettings) -> Estimate | float | None:
     """Return the mean of `values` (images) with a bootstrap over patients.
 
     Args:
         values: What is averaged; where it is not a number, the image does not count.
         patient: (images), who each image is of, none blank.
         settings: Number and seed of the samples.
-        fewest: Patients, from which there is an interval.
 
     Returns:
-        The mean alone where there are fewer patients, None where no image counts.
+        The mean alone where there are fewer than FEWEST_PATIENTS, None where no image counts.
     """
     known = ~np.isnan(values)
     if not known.any():
         return None
     mean = float(values[known].mean())
     by_patient = pd.Series(values[known]).groupby(patient[known].to_numpy(), sort=False).agg(["sum", "count"])
-    if len(by_patient) < fewest:
+    if len(by_patient) < FEWEST_PATIENTS:
         return mean
     interval = bootstrap(
         (by_patient["sum"].to_numpy(), by_patient["count"].to_numpy()),

@@ -21,6 +21,7 @@ from deepcovid.statistics.published import AT_98, Group, PublishedNumber
 from deepcovid.statistics.rates import SENSITIVITY_WANTED, Mask, at_sensitivity, rates, units_of
 from deepcovid.statistics.runs import Run
 
+FEWEST_DECIMALS = 2  # of a rate: 0.9 in a YAML file may have been 90 %
 FOLLOWING = ("accuracy", "confusion.fn", "confusion.tn")  # from the other two counts of a confusion matrix
 
 
@@ -80,6 +81,16 @@ class Beside(Strict):
     def counts_images(self) -> bool:
         """Whether the number is a count of images, not a rate or an area."""
         return self.metric.startswith("confusion.")
+
+    @property
+    def decimals(self) -> int:
+        """To how many decimals the number was published: see `decimals_of`."""
+        return decimals_of(self.published)
+
+    @property
+    def digits(self) -> int:
+        """With how many decimals ours is shown beside it: none of a count, three of others, or as many as it has."""
+        return 0 if self.counts_images else max(3, self.decimals)
 
 
 class AgainstPublished(Strict):
@@ -317,5 +328,17 @@ def _over_patients(metric: str, value: float, ours: _Ours, counts: Counts) -> In
     return low * images, high * images
 
 
-def _within(value: float, low: float, high: float) -> bool:
-    return low - 1e-9 <= value <= high + 1e-9
+def decimals_of(published: float) -> int:
+    """Return to how many decimals a number was published; whole numbers, which are exact, have none."""
+    written = f"{published:.12f}".rstrip("0").partition(".")[2]
+    return max(FEWEST_DECIMALS, len(written)) if written else 0
+
+
+def _within(published: float, low: float, high: float) -> bool:
+    """Return whether a published number, before it was rounded, may lie from `low` to `high`.
+
+    A published 0.9677 stands for anything that rounds to it. So our 0.967742 agrees with it.
+    """
+    places = decimals_of(published)
+    slack = 0.5 * 10**-places if places else 0.0
+    return low - slack - 1e-9 <= published <= high + slack + 1e-9

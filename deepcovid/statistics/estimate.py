@@ -79,6 +79,11 @@ class Headline(Strict):
     fp: int | None = None
     tn: int | None = None
 
+    @classmethod
+    def of(cls, auc: Estimate) -> Self:
+        """Return the headline of what has an AUC alone."""
+        return cls(auc=auc.value, auc_low=auc.low, auc_high=auc.high)
+
 
 Model = TypeVar("Model", bound=Strict)
 

@@ -40,7 +40,7 @@ class RatePair(Strict):
     first: Number
     second: Number
     difference: Number
-    patients: Bounds | None = None
+    patients: Bounds
     only_first: int
     only_second: int
 

@@ -34,7 +34,7 @@ class Rate(Strict):
     """
 
     value: Number
-    patients: Bounds | None = None
+    patients: Bounds
     paper: Bounds
     wilson: Bounds
 
@@ -102,7 +102,7 @@ class RunResult(Strict):
         n_test: Test images.
         over_seeds: The spread over all heads.
         shown: The head whose numbers these are. None where it is the one that is shown elsewhere, on other people's
-            images; and in a result of before, which shows the first seed's.
+            images.
         further: What epochs past the cap of a replay could have brought; None where there is no cap.
     """
 

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from deepcovid import catalogue
+from deepcovid.heads.sides import sides
 from deepcovid.passes.forked import at_once
 from deepcovid.schema import Strict
 from deepcovid.settings.recipes import Recipe
-from deepcovid.statistics.bootstrap import Bootstrap
+from deepcovid.statistics.bootstrap import FEWEST_PATIENTS, Bootstrap
 from deepcovid.statistics.clinical import (
     Fit,
     calibration_in_the_large,
@@ -29,7 +30,6 @@ from deepcovid.statistics.views import projections
 Mask = NDArray[np.bool_]
 Score = NDArray[np.float64]
 
-FEWEST = 10  # patients of a class, from which a number has an interval
 PREVALENCES = (0.01, 0.05, 0.2)  # at which predictive values are given
 THRESHOLDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)  # probabilities from which on one would act
 AGES = ((0, 40, "under 40"), (40, 60, "40 to 59"), (60, 80, "60 to 79"), (80, np.inf, "80 and over"))  # years
@@ -65,7 +65,7 @@ class Who(Strict):
 
 class Subgroup(Strict):
     """What the median head reaches on a part of the images. Intervals are bootstraps over patients; there is none for
-    fewer than FEWEST patients.
+    fewer than FEWEST_PATIENTS patients.
 
     Attributes:
         covid: COVID-19 images.
@@ -117,7 +117,7 @@ class Recalibration(Strict):
         trained: Share of COVID-19 among the images that were trained on, as often as they were drawn.
         tested: Share among these.
         intercept: What is to be added to all log-odds (calibration in the large); the interval allows for patients.
-            None for fewer than FEWEST patients.
+            None for fewer than FEWEST_PATIENTS patients.
         slope: What they are to be multiplied with. None there too, and where the scores tell the classes apart
             completely or are all alike.
     """
@@ -242,7 +242,7 @@ def prior(table: pd.DataFrame, recipe: Recipe) -> float:
     """
     if recipe.sampling == "balanced":
         return 0.5
-    return float(catalogue.covid(table[catalogue.in_training(table, augmented=recipe.augmented)]).mean())
+    return float(catalogue.covid(table[sides(table, recipe).train]).mean())
 
 
 def groups_of(rows: pd.DataFrame) -> dict[str, Mask]:
@@ -273,14 +273,14 @@ def _subgroup(group: Mask, score: Score, cut_off: float, patients: pd.Series, bo
             return None
         right = (score >= cut_off) == side
         value = float(right[own].mean())
-        if counts[side] < FEWEST:
+        if counts[side] < FEWEST_PATIENTS:
             return value
         weights = bootstrap.weights[own]
         drawn = (weights.T @ right[own])[weights.any(axis=0)] / weights.sum(axis=0)[weights.any(axis=0)]
         return Estimate.of(value, rate_interval(value, drawn, counts[side]))
 
     auc = None
-    if min(counts.values()) >= FEWEST:
+    if min(counts.values()) >= FEWEST_PATIENTS:
         auc = bootstrap.among(group, (counts[True], counts[False])).auc_estimate(score[group])
     return Subgroup(
         covid=int(sides[True].sum()),
@@ -332,7 +332,7 @@ def _benefit(score: Score, trained: float, bootstrap: Bootstrap) -> dict[str, Be
 
 def _recalibration(score: Score, trained: float, positive: Mask, patients: pd.Series) -> Recalibration:
     tested = float(positive.mean())
-    if patients.nunique() < FEWEST:
+    if patients.nunique() < FEWEST_PATIENTS:
         return Recalibration(trained=trained, tested=tested)
     reset = with_prior(score, trained, tested)
     slope = calibration_slope(reset, positive, patients)
