@@ -389,8 +389,8 @@ def test_a_test_set_without_a_test_image_is_refused(trained, refused):
 def test_the_option_images_takes_a_test_set(trained):
     assert run([sys.executable, "-m", "stages.resolve"], trained).returncode == 0
     options = ["--dataset", "phantom", "--images", "cohort"]
-    result = run([sys.executable, "-m", "stages.external_features", *options], trained)
+    result = run([sys.executable, "-m", "stages.external", *options], trained)
     assert (result.returncode, result.stderr) == (1, "error: --images cohort: not known; known are cohen\n")
-    shown = " ".join(run([sys.executable, "-m", "stages.external_features", "--help"], trained).stdout.split())
+    shown = " ".join(run([sys.executable, "-m", "stages.external", "--help"], trained).stdout.split())
     assert "a name from params.yaml, `dataset`" in shown
     assert "--dataset phantom --images cohen" in shown
