@@ -46,6 +46,7 @@ from deepcovid.report.sentences import (
     heat_sentences,
     in_one_sentence,
     sanity_sentences,
+    whole_nets,
 )
 from deepcovid.settings.analyses import Detection, EvaluateSettings
 from deepcovid.settings.recipes import Recipe
@@ -563,6 +564,7 @@ def test_of_every_committed_result_sentences_are_short_and_say_no_key(dataset):
     ladders = results.result(dataset, "ladder").nets
     said = [*sentences(found), *(text for net in ALL_NETS for text in verdict(found, net))]
     said += [text for net, part in ladders.items() for text in finding(title_of(net), part)]
+    said += whole_nets([rung for part in ladders.values() for rung in part.rungs.values()])
     said += claim_sentences(results.result(dataset, "nets"), dataset, papers_images=dataset == "covid-xray-5k")
     for name in results.names(dataset, "heatmaps/*"):
         own = results.result(dataset, name)
@@ -826,6 +828,41 @@ def test_a_net_alone_without_ladder_replay_or_comparison_has_a_page_that_says_so
 
 def test_a_net_without_a_ladder_is_named(least):
     assert "Not run on this data set: the ladder of ResNet18." in least
+
+
+@pytest.mark.parametrize(
+    ("heads", "epochs", "over", "capped"),
+    [
+        (10, 150, "over initial weights only: all heads share one order of the images and the same crops.", False),
+        (20, 150, "over 2 runs: each has its own order of the images and its own crops. The heads of a run", False),
+        (10, 21, "over initial weights only: ", True),
+        (30, 21, "over 3 runs: ", True),
+    ],
+)
+def test_of_whole_nets_the_ladder_says_what_their_interval_is_over_and_that_they_had_fewer_epochs(
+    heads, epochs, over, capped
+):
+    frozen = rung("up", 0, "failed-reproduction").model_copy(update={"heads": 10, "seeds": 10, "epochs": 150})
+    whole = frozen.model_copy(update={"net": "replayed", "heads": heads, "epochs": epochs})
+    drawn, interval = whole_nets([whole, frozen])
+    assert "a hollow one of heads on the whole net" in drawn
+    assert ("On the whole net at most 21 epochs were run, on a frozen one up to 150." in drawn) == capped
+    assert ("epochs" in drawn) == capped
+    assert interval.startswith(f"On the whole net the interval is {over}")
+    assert ("initial weights only" in interval) == (heads == 10)
+    assert list(whole_nets([frozen])) == []
+
+
+def test_the_ladder_says_nothing_of_whole_nets_where_none_was_run(page):
+    said = list(whole_nets(list(LADDER.rungs.values())))
+    assert len(said) == 2
+    assert all(text in page.text for text in said)
+    frozen = {name: own for name, own in LADDER.rungs.items() if own.net == "frozen"}
+    ladders = Ladders(nets={"resnet18": LADDER.model_copy(update={"rungs": frozen})})
+    text = text_of(few_contents(ladder=Sourced(ladders, step("ladder@phantom"))))
+    assert "On a frozen net the interval is over seeds: each has other initial weights" in text
+    assert "On the whole net" not in text
+    assert "hollow" not in text
 
 
 def test_one_recipe_of_another_name_has_a_page():

@@ -18,7 +18,7 @@ from deepcovid.report.audit import audit
 from deepcovid.report.contents import FAILED, PAPER, Contents, ShownRun, failed_of
 from deepcovid.report.details import MEDIAN_HEAD, evaluated, nets, numbers, parameters, provenance, published
 from deepcovid.report.heatmaps import heatmaps
-from deepcovid.report.sentences import below_the_bar, detects, in_one_sentence
+from deepcovid.report.sentences import below_the_bar, detects, in_one_sentence, whole_nets
 from deepcovid.report.test_sets import external_of, test_sets
 from deepcovid.settings.analyses import Detection
 from deepcovid.statistics.published import AT_98
@@ -196,13 +196,13 @@ def _originals(contents: Contents) -> str:
 
 def ladder(contents: Contents) -> Section:
     """A figure per net: one switch at a time, up and down."""
+    ladders = contents.ladder.value.nets.values() if contents.ladder else ()
     text = (
         "A rung flips one switch and keeps those flipped before it: from the settings of the failed reproduction up to "
         "the paper's, and back down. Collapsed are heads that call every test image alike.",
-        "A dot is the mean over seeds, its bar the 95 % interval over seeds. A filled dot is a head on a frozen net, a "
-        "hollow one a head on the whole net.",
-        "On the whole net fewer epochs were run; the table says how many. There the interval is over initial weights "
-        "only: the order of the images and the crops are those of the same few runs.",
+        "A dot is the mean over heads, its bar the 95 % interval of that mean. On a frozen net the interval is over "
+        "seeds: each has other initial weights and another order of the images.",
+        *whole_nets([rung for part in ladders for rung in part.rungs.values()]),
         "The table also has what a rung adds to the one below. That interval is a bootstrap over patients.",
     )
     if contents.ladder is None:

@@ -130,6 +130,33 @@ def _rung(title: str, rung: RungResult) -> str:
     )
 
 
+def whole_nets(rungs: Sequence[RungResult]) -> Iterator[str]:
+    """Yield two paragraphs on how to read the rungs of whole nets; none where no rung is of a whole net.
+
+    The first says how they are drawn and, if they were trained for fewer epochs than frozen nets, for how many. The
+    second says what their interval is over: see `deepcovid.statistics.rates.units_of`.
+    """
+    whole = [rung for rung in rungs if rung.net == "replayed"]
+    if not whole:
+        return
+    text = "A filled dot is of heads on a frozen net, a hollow one of heads on the whole net."
+    epochs, longest = (max(rung.epochs for rung in part) for part in (whole, rungs))
+    if epochs < longest:
+        text += f" On the whole net at most {epochs} epochs were run, on a frozen one up to {longest}."
+    yield text
+    runs = max(rung.heads // rung.seeds for rung in whole)
+    if runs > 1:
+        yield (
+            f"On the whole net the interval is over {runs} runs: each has its own order of the images and its own "
+            "crops. The heads of a run differ in their initial weights; together they count once."
+        )
+    else:
+        yield (
+            "On the whole net the interval is over initial weights only: all heads share one order of the images and "
+            "the same crops."
+        )
+
+
 def _some(count: int, heads: int) -> str:
     return "all" if count == heads else f"{count}" if count else "none"
 
