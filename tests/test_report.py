@@ -793,6 +793,15 @@ def test_what_was_measured_is_in_the_tables(page):
     assert "a" * 64 in page.text
 
 
+def test_the_table_of_all_runs_says_which_intervals_it_shows(html):
+    section = Page(html[html.index('<section id="numbers">') : html.index('<section id="provenance">')]).text
+    assert "Intervals are 95 %, a bootstrap over patients." in section
+    assert "For a rate of 0 or 1 the interval is Wilson's, and for an AUC of 0.99 or more Newcombe's" in section
+    for made in all_contents().runs:
+        for own in (made.result.sensitivity, made.result.specificity):
+            assert f"{own.value:.3f} ({own.patients.low:.3f} to {own.patients.high:.3f})" in section
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 9])
 def test_every_published_point_is_on_the_roc_curve_and_in_its_legend(count):
     marks = [figures.Point(f"point {place}", 0.9 - place / 20, 0.98) for place in range(count)]

@@ -7,6 +7,7 @@ from deepcovid.drawing.steps import Step
 from deepcovid.images.put_aside import put_aside
 from deepcovid.report import figures, tables
 from deepcovid.report.contents import Contents, ShownRun
+from deepcovid.statistics.bootstrap import NEAR_ONE
 
 MEDIAN_HEAD = "Numbers and curves are those of the median head."
 
@@ -52,8 +53,9 @@ def numbers(contents: Contents) -> Section:
     """Every run's numbers."""
     ordered = [run for model in contents.models for run in contents.of_model(model)]
     caption = (
-        "Every run. Intervals are 95 %: a bootstrap over patients for the AUC, Wilson's for the rates. Collapsed heads "
-        "call every test image alike. " + MEDIAN_HEAD
+        "Every run. Intervals are 95 %, a bootstrap over patients. For a rate of 0 or 1 the interval is Wilson's, and "
+        f"for an AUC of {NEAR_ONE} or more Newcombe's, each with the number of patients. Collapsed heads call every "
+        f"test image alike. {MEDIAN_HEAD}"
     )
     return Section("numbers", "All runs", blocks=(Block(caption, evaluated(ordered), table=tables.runs(ordered)),))
 
