@@ -111,7 +111,7 @@ def report(parameters: Parameters, dataset: str) -> None:
         checklists=read_checklists(paths.CHECKLISTS),
     )
     failed = failed_of(contents)
-    if failed and contents.main_model in ladder.value.nets:
+    if failed:
         climbed = ladder.value.nets[contents.main_model]
         share = trained_share(counted["split"].value, counted["images"].value, parameters.recipe[failed.recipe])
         contents = replace(contents, cause=tuple(cause(failed, parameters.recipe[failed.recipe], climbed, share)))

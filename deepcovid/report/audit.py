@@ -2,16 +2,12 @@
 
 from deepcovid.audits import enough, reliability
 from deepcovid.audits.registry import curves_of, sentences, ways_of
-from deepcovid.drawing.blocks import NOT_RUN, Block, Section
+from deepcovid.drawing.blocks import Block, Section
 from deepcovid.report.contents import Contents
-
-TITLE = "How far can the scores be trusted?"
 
 
 def audit(contents: Contents) -> Section:
     """What one needs to know to reach which AUC, what the audits found in sentences, then each audit's own blocks."""
-    if not contents.audits:
-        return Section("audit", TITLE, notes=(NOT_RUN.format("audits"),))
     text = (
         "The COVID-19 images of the paper come from one collection and the others from another. Whatever differs "
         "between two collections tells their images apart: machines, views, sizes, labels in the corners, who was ill. "
@@ -19,16 +15,12 @@ def audit(contents: Contents) -> Section:
     )
     found = {name: part.value for name, part in contents.audits.items()}
     steps = tuple(part.step for part in contents.audits.values())
-    blocks = []
-    ways = ways_of(found)
-    if ways:
-        tried = tuple(part.step for part in contents.audits.values() if any(part.value.ways()))
-        blocks.append(enough.block(ways, tried))
+    tried = tuple(part.step for part in contents.audits.values() if any(part.value.ways()))
+    blocks = [enough.block(ways_of(found), tried)]
     blocks.append(Block("Computed from the audits.", steps, sentences=tuple(sentences(found))))
     blocks += [block for part in contents.audits.values() for block in part.value.blocks(part.step)]
-    if contents.calibration:
-        own, measured = contents.calibration, [part for part in contents.audits.values() if part.value.calibrations()]
-        curves = curves_of(contents.dataset, own.value, found)
-        steps = (own.step, *(part.step for part in measured))
-        blocks.append(reliability.block(curves, own.value.recipe, steps))
-    return Section("audit", TITLE, text, tuple(blocks))
+    own, measured = contents.calibration, [part for part in contents.audits.values() if part.value.calibrations()]
+    curves = curves_of(contents.dataset, own.value, found)
+    steps = (own.step, *(part.step for part in measured))
+    blocks.append(reliability.block(curves, own.value.recipe, steps))
+    return Section("audit", "How far can the scores be trusted?", text, tuple(blocks))

@@ -82,14 +82,14 @@ class Contents:
         bootstrap: Samples and seed for the bands of the ROC curves.
         findings: By net, what the ladder says in sentences.
         cause: Why the main net's failed reproduction fails, in sentences; none where the log does not show it.
-        ladder: The ladder of each net; a net may be missing.
+        ladder: The ladder of each net.
         published: Published numbers beside ours.
         published_matrices: By source, confusion matrices that were published of the main net on as many test images.
-        nets: The paired differences between nets.
+        nets: The paired differences between nets; none of a net alone.
         nets_sentences: What the comparison of the nets says.
-        audits: By name, what the audits found, as deepcovid.audits.registry.results_of names it. Empty where none ran.
-        uncertainty: What moves the headlines of each run, and how far; None where that was not measured.
-        calibration: How the data set's own scores are calibrated; None where that was not measured.
+        audits: By name, what the audits found, as deepcovid.audits.registry.results_of names it.
+        uncertainty: What moves the headlines of each run, and how far.
+        calibration: How the data set's own scores are calibrated.
         heatmaps: By net, whether its heat lies in lesions and in lungs; empty where no heat maps were made.
         tested: By test set, a run a net of the recipe that the test tells of, on the images of the test set.
         beside: Maps of images with and without COVID-19, and a PNG file of the mean maps; one a net and test set.
@@ -114,24 +114,24 @@ class Contents:
     recipes: Mapping[str, Mapping[str, Any]]
     steps: tuple[Step, ...]
     command: str
-    findings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    findings: Mapping[str, tuple[str, ...]]
+    ladder: Sourced[Ladders]
+    published: Sourced[AgainstPublished]
+    nets: Sourced[NetsCompared]
+    nets_sentences: tuple[str, ...]
+    audits: Mapping[str, Sourced[Audit]]
+    uncertainty: Sourced[Uncertainty]
+    calibration: Sourced[Calibrations]
+    reviews: Mapping[str, Sourced[Review]]
+    counted: Mapping[str, Sourced[Any]]
+    put_aside: Mapping[str, Sourced[Mapping[str, str]]]
+    checklists: Checklists
     cause: tuple[str, ...] = ()
-    ladder: Sourced[Ladders] | None = None
-    published: Sourced[AgainstPublished] | None = None
     published_matrices: Mapping[str, Confusion] = field(default_factory=dict)
-    nets: Sourced[NetsCompared] | None = None
-    nets_sentences: tuple[str, ...] = ()
-    audits: Mapping[str, Sourced[Audit]] = field(default_factory=dict)
-    uncertainty: Sourced[Uncertainty] | None = None
-    calibration: Sourced[Calibrations] | None = None
     heatmaps: Mapping[str, Sourced[NetHeat]] = field(default_factory=dict)
     tested: Mapping[str, tuple[MeasuredRun, ...]] = field(default_factory=dict)
     beside: tuple[tuple[Sourced[MapsBeside], Sourced[bytes]], ...] = ()
     heatmap_pictures: Mapping[str, Sourced[bytes]] = field(default_factory=dict)
-    reviews: Mapping[str, Sourced[Review]] = field(default_factory=dict)
-    counted: Mapping[str, Sourced[Any]] = field(default_factory=dict)
-    put_aside: Mapping[str, Sourced[Mapping[str, str]]] = field(default_factory=dict)
-    checklists: Checklists | None = None
     models: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:

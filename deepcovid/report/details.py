@@ -15,8 +15,6 @@ MEDIAN_HEAD = "Numbers and curves are those of the median head."
 def published(contents: Contents) -> Section:
     """Ours beside what others report."""
     title = "Against published numbers"
-    if contents.published is None:
-        return Section("published", title, notes=(NOT_RUN.format("comparison with published numbers"),))
     value, steps = contents.published.value, (contents.published.step,)
     text = f"In {value.inside} of {value.compared} comparisons the published number lies inside our 95 % interval."
     if value.of_other_test_images:
@@ -36,17 +34,18 @@ def published(contents: Contents) -> Section:
 def nets(contents: Contents) -> Section:
     """Paired differences between nets, and what they say of the paper's claim."""
     title = "Is one net better than another?"
-    if contents.nets is None or not contents.nets.value.pairs:
+    if not contents.nets.value.pairs:
         return Section("nets", title, notes=(NOT_RUN.format("paired comparison of nets"),))
     caption = (
         "Paired differences on the same test images, rates at the cut-off, each with a bootstrap over patients. These "
         "are estimates; the one comparison that is tested stands above."
     )
     steps = (contents.nets.step,)
-    blocks = [Block(caption, steps, table=tables.nets(contents.nets.value.pairs.values()))]
-    if contents.nets_sentences:
-        blocks.insert(0, Block("Computed from the table below.", steps, sentences=contents.nets_sentences))
-    return Section("nets", title, blocks=tuple(blocks))
+    blocks = (
+        Block("Computed from the table below.", steps, sentences=contents.nets_sentences),
+        Block(caption, steps, table=tables.nets(contents.nets.value.pairs.values())),
+    )
+    return Section("nets", title, blocks=blocks)
 
 
 def numbers(contents: Contents) -> Section:

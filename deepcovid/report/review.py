@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from deepcovid.drawing.blocks import NOT_RUN, Block, Section, drawn
+from deepcovid.drawing.blocks import Block, Section, drawn
 from deepcovid.drawing.marks import NET_COLOURS
 from deepcovid.drawing.svg import FAINT, INK, PAGE, WIDTH, styled
 from deepcovid.drawing.tables import Table, share, spread
@@ -27,9 +27,6 @@ def sections(contents: Contents) -> list[Section]:
 
 def flow(contents: Contents) -> Section:
     """From the listed images to those that were trained and tested on."""
-    title = "Which images went in?"
-    if not contents.counted:
-        return Section("flow", title, notes=(NOT_RUN.format("counts of images"),))
     kept = {name: part.value for name, part in contents.counted.items()}
     boxes = boxes_of(kept)
     alt = "Flow of images. " + "; ".join(f"{name}: {text}" for name, text in boxes.items()).replace("\n", ", ")
@@ -38,7 +35,7 @@ def flow(contents: Contents) -> Section:
         "fell away, and why."
     )
     steps = tuple(part.step for part in contents.counted.values())
-    return Section("flow", title, blocks=(drawn(_flow(boxes), "flow", alt, caption, steps),))
+    return Section("flow", "Which images went in?", blocks=(drawn(_flow(boxes), "flow", alt, caption, steps),))
 
 
 def boxes_of(counted: Mapping[str, Any]) -> dict[str, str]:
@@ -104,14 +101,11 @@ def _flow(boxes: Mapping[str, str]) -> Figure:
 
 def table_one(contents: Contents) -> Section:
     """Who the images are of."""
-    title = "Who are the images of?"
     people = {
         f"{images}: {part}" if images == contents.dataset else part: own
         for images, review in contents.reviews.items()
         for part, own in review.value.who.items()
     }
-    if not people:
-        return Section("who", title, notes=(NOT_RUN.format("table of characteristics"),))
     caption = (
         "Table one. Counts are of images; augmented copies are not counted. Ages are the median with the quartiles, of "
         f"the images whose age is known. Of the findings the {KNOWN} most frequent are named."
@@ -126,7 +120,7 @@ def table_one(contents: Contents) -> Section:
         for name, own in people.items()
     ]
     table = Table(("images", "images of patients", "age, years", "sex", "view", "finding"), rows, names=6)
-    return Section("who", title, blocks=(Block(caption, _steps(contents), table=table),))
+    return Section("who", "Who are the images of?", blocks=(Block(caption, _steps(contents), table=table),))
 
 
 def _age(own: Who) -> str:
@@ -229,8 +223,6 @@ def benefit(contents: Contents) -> Section:
     blocks = []
     for images, review in contents.reviews.items():
         nets = {model: own.benefit for model, own in review.value.nets.items()}
-        if not nets:
-            continue
         caption = (
             f"Net benefit on the test images of {images}, at their own prevalence; scores had their prior reset to it. "
             "Bars are 95 % intervals, a bootstrap over patients. Dashed: acting on everybody; the zero line: on nobody."
@@ -304,9 +296,6 @@ def of_calibration(reviews: Mapping[str, Review]) -> Table:
 
 def checklists(contents: Contents) -> Section:
     """What reporting checklists ask for, and who reports it."""
-    title = "What do reporting checklists ask for?"
-    if contents.checklists is None:
-        return Section("checklists", title, notes=(NOT_RUN.format("checklists"),))
     blocks, counts = [], tallies(contents.checklists)
     for name, own in contents.checklists.checklists.items():
         counted = " and ".join(
@@ -322,7 +311,7 @@ def checklists(contents: Contents) -> Section:
         "What the paper reports is judged from notes on it, where these say; unknown means that they do not say. The "
         "wording of the items is ours.",
     )
-    return Section("checklists", title, text, tuple(blocks))
+    return Section("checklists", "What do reporting checklists ask for?", text, tuple(blocks))
 
 
 def _values_of(contents: Contents) -> dict[str, Review]:

@@ -80,7 +80,7 @@ def answer(contents: Contents) -> Section:
     said = in_one_sentence(
         failed.result if failed else None,
         best[0].result if best else None,
-        contents.ladder.value.nets.get(contents.main_model) if contents.ladder else None,
+        contents.ladder.value.nets[contents.main_model],
         [(part.value.images, part.value.told[contents.main_model]) for part in outside if part.value.recipe == PAPER],
     )
     steps = tuple(run.evaluated for run in shown) + tuple(part.step for part in outside)
@@ -98,14 +98,14 @@ def answer(contents: Contents) -> Section:
     return Section("answer", "The answer in one sentence", blocks=tuple(blocks))
 
 
-def detection_of(contents: Contents) -> Detection | None:
-    """Return what a head must reach to detect, as the ladder has it; None where there is no ladder."""
-    return next((part.detection for part in contents.ladder.value.nets.values()), None) if contents.ladder else None
+def detection_of(contents: Contents) -> Detection:
+    """Return what a head must reach to detect, as the ladder has it."""
+    return contents.ladder.value.nets[contents.main_model].detection
 
 
-def _tiles(title: str, result: RunResult, collapsed: str, wanted: Detection | None) -> tuple[Tile, Tile, Tile]:
+def _tiles(title: str, result: RunResult, collapsed: str, wanted: Detection) -> tuple[Tile, Tile, Tile]:
     found = f"{result.confusion.tp} of {result.n_test.covid}"
-    short = "; the head does not detect" if wanted and not detects(result, wanted) else ""
+    short = "" if detects(result, wanted) else "; the head does not detect"
     return (
         Tile(collapsed, title, "trained heads call every test image alike"),
         Tile(f"{result.auc.value:.3f}", title, f"AUC; 95 % interval {bounds(result.auc)}"),
@@ -127,14 +127,13 @@ def failure(contents: Contents) -> Section:
         f"the row. {MEDIAN_HEAD}"
     )
     steps = evaluated(main)
-    if told and contents.published:
+    if told:
         steps = (contents.published.step, *steps)
     alt = f"Confusion matrices of {net}. " + "; ".join(_in_words(run) for run in main)
     columns = min(len(matrices), 4)
     figure = figures.confusions(matrices, columns, min(2.6, WIDTH / columns))
     blocks = [drawn(figure, "confusion-main", alt, caption, steps)]
-    wanted = detection_of(contents)
-    said = tuple(below_the_bar([(run.title, run.result) for run in main], wanted)) if wanted else ()
+    said = tuple(below_the_bar([(run.title, run.result) for run in main], detection_of(contents)))
     if said:
         blocks.append(Block("Which median heads do not detect.", evaluated(main), sentences=said))
     notes = [
@@ -147,9 +146,6 @@ def failure(contents: Contents) -> Section:
 
 def cause(contents: Contents) -> Section:
     """Why it fails, which switch repairs it, and how many heads do what."""
-    title = "Why it fails, and what repairs it"
-    if not contents.ladder or contents.main_model not in contents.findings:
-        return Section("cause", title, notes=(NOT_RUN.format("ladder"),))
     blocks, failed = [], failed_of(contents)
     if contents.cause and failed:
         caption = f"Why. Computed from the training log of {failed.net}, {failed.title}, and from the ladder."
@@ -159,7 +155,7 @@ def cause(contents: Contents) -> Section:
     )
     sentences = contents.findings[contents.main_model]
     blocks.append(Block(caption, (contents.ladder.step,), sentences=sentences))
-    return Section("cause", title, blocks=tuple(blocks))
+    return Section("cause", "Why it fails, and what repairs it", blocks=tuple(blocks))
 
 
 def meaning(contents: Contents) -> Section:
@@ -196,23 +192,17 @@ def _originals(contents: Contents) -> str:
 
 def ladder(contents: Contents) -> Section:
     """A figure per net: one switch at a time, up and down."""
-    ladders = contents.ladder.value.nets.values() if contents.ladder else ()
+    ladders, step, blocks = contents.ladder.value.nets, contents.ladder.step, []
     text = (
         "A rung flips one switch and keeps those flipped before it: from the settings of the failed reproduction up to "
         "the paper's, and back down. Collapsed are heads that call every test image alike.",
         "A dot is the mean over heads, its bar the 95 % interval of that mean. On a frozen net the interval is over "
         "seeds: each has other initial weights and another order of the images.",
-        *whole_nets([rung for part in ladders for rung in part.rungs.values()]),
+        *whole_nets([rung for part in ladders.values() for rung in part.rungs.values()]),
         "The table also has what a rung adds to the one below. That interval is a bootstrap over patients.",
     )
-    if contents.ladder is None:
-        return Section("ladder", "The ladder", text, notes=(NOT_RUN.format("ladder"),))
-    blocks, notes = [], []
     for model in contents.models:
-        part = contents.ladder.value.nets.get(model)
-        if part is None:
-            notes.append(NOT_RUN.format(f"ladder of {title_of(model)}"))
-            continue
+        part = ladders[model]
         rungs, net = list(part.rungs.values()), title_of(model)
         caption = (
             f"{net}, one switch at a time, over {max(rung.seeds for rung in rungs)} seeds. Of all {part.combinations} "
@@ -222,18 +212,17 @@ def ladder(contents: Contents) -> Section:
             f"{title_of_rung(rung.rung)}: AUC {rung.auc.value:.3f}" for rung in rungs
         )
         figure, table = figures.ladder(rungs), tables.ladder(rungs)
-        blocks.append(drawn(figure, f"ladder-{model}", alt, caption, (contents.ladder.step,), table))
+        blocks.append(drawn(figure, f"ladder-{model}", alt, caption, (step,), table))
         if part.effects:
             caption = (
                 f"{net}: what each switch adds to the heads' mean on frozen features, from the failure to the paper. "
                 "It depends on what was flipped before, so this is the mean over all orders (the Shapley value), in "
                 "brackets the least and the most."
             )
-            blocks.append(Block(caption, (contents.ladder.step,), table=tables.effects(part)))
-        if model != contents.main_model and model in contents.findings:
-            sentences = contents.findings[model]
-            blocks.append(Block("Computed from this ladder.", (contents.ladder.step,), sentences=sentences))
-    return Section("ladder", "The ladder, switch by switch", text, tuple(blocks), tuple(notes))
+            blocks.append(Block(caption, (step,), table=tables.effects(part)))
+        if model != contents.main_model:
+            blocks.append(Block("Computed from this ladder.", (step,), sentences=contents.findings[model]))
+    return Section("ladder", "The ladder, switch by switch", text, tuple(blocks))
 
 
 def confusion(contents: Contents) -> Section:
@@ -254,10 +243,9 @@ def confusion(contents: Contents) -> Section:
 
 def published_points(contents: Contents) -> list[figures.Point]:
     """Return what others published as a specificity at a sensitivity of 98 % under the paper's recipe."""
-    numbers = contents.published.value.numbers.values() if contents.published else ()
     return [
         figures.Point(f"{number.group}, {number.published_for}", number.published, SENSITIVITY_WANTED)
-        for number in numbers
+        for number in contents.published.value.numbers.values()
         if number.metric == AT_98 and number.recipe == PAPER
     ]
 
@@ -274,7 +262,7 @@ def roc(contents: Contents) -> Section:
             "dots are at the cut-off. " + MEDIAN_HEAD
         )
         alt = "ROC curves. " + "; ".join(f"{run.net}: AUC {run.result.auc.value:.3f}" for run in best)
-        if marks and contents.published:
+        if marks:
             caption += " The dark marks are published, at a sensitivity of 98 %."
             steps = (*steps, contents.published.step)
         blocks.append(drawn(figure, "roc-nets", alt, caption, steps))
@@ -334,9 +322,6 @@ def training(contents: Contents) -> Section:
 
 def how_sure(contents: Contents) -> Section:
     """How far the headlines move with the patients, the split, the seed and the run."""
-    title = "How sure are these numbers?"
-    if contents.uncertainty is None:
-        return Section("sure", title, notes=(NOT_RUN.format("training on other splits"),))
     found, steps, main = contents.uncertainty.value.runs, (contents.uncertainty.step,), contents.main_model
     rows = [(f"{run.net}\n{figures.stacked(run.title)}", found[f"{run.model}-{run.recipe}"]) for run in contents.runs]
     shown = [row for row, run in zip(rows, contents.runs, strict=True) if run.recipe == PAPER or run.model == main]
@@ -361,7 +346,7 @@ def how_sure(contents: Contents) -> Section:
     alt = "; ".join(f"{name}: AUC {own.auc.value:.3f}".replace("\n", ", ") for name, own in shown)
     table = tables.uncertainty((name.replace("\n", " "), own) for name, own in rows)
     block = drawn(figures.uncertainty(shown), "sure", f"Intervals of each number. {alt}", caption, steps, table)
-    return Section("sure", title, text, (block, *chosen))
+    return Section("sure", "How sure are these numbers?", text, (block, *chosen))
 
 
 def _by_recipe(contents: Contents) -> dict[str, list[ShownRun]]:

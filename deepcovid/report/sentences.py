@@ -18,7 +18,7 @@ from deepcovid.statistics.rates import RunResult
 def in_one_sentence(
     failed: RunResult | None,
     best: RunResult | None,
-    ladder: NetLadder | None,
+    ladder: NetLadder,
     outside: Sequence[tuple[str, ExternalRun]],
 ) -> str:
     """Return the answer to the page's question, of what was measured; blank where nothing was.
@@ -32,7 +32,7 @@ def in_one_sentence(
     parts = []
     if failed:
         parts.append(f"the failure returns in {failed.collapsed_heads or 'none'} of {failed.over_seeds.heads} heads")
-    if failed and failed.collapsed_heads and ladder and ladder.smallest and ladder.smallest[0]:
+    if failed and failed.collapsed_heads and ladder.smallest and ladder.smallest[0]:
         *others, last = (title_of_switch(switch) for switch in ladder.smallest[0])
         parts.append(f"changing the {' and '.join([', '.join(others), last] if others else [last])} repairs it")
     if best:
