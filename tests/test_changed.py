@@ -135,6 +135,9 @@ def test_the_figure_has_a_row_per_change_and_per_part():
         "of the disease",
         "of the collection",
     ]
+    assert [text.get_text() for text in axis.texts] == ["-1.00", "+0.00", "+0.00"]
+    (empty,) = figure(OfNet(shifts={})).axes
+    assert [*empty.get_yticklabels(), *empty.texts] == []
     found = Changed(recipe="paper", nets={"resnet18": own})
     (first,) = found.sentences()
     assert "the lesions make +0.00 (+0.00 to +0.00) and the collection +0.00" in first

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from deepcovid.audits.audit import Audit
 from deepcovid.drawing.blocks import Block, drawn
-from deepcovid.drawing.marks import BLUE, ORANGE, dot
+from deepcovid.drawing.marks import BLUE, ORANGE, Row, rows_of_dots
 from deepcovid.drawing.steps import Step
-from deepcovid.drawing.svg import INK, WIDTH, styled
+from deepcovid.drawing.svg import WIDTH, styled
 from deepcovid.drawing.tables import Table, signed
 from deepcovid.drawing.titles import title_of_recipe
 from deepcovid.nets.zoo import title_of
@@ -167,14 +167,12 @@ def figure(own: OfNet) -> Figure:
         shown |= {"of the disease": own.parts.disease, "of the collection": own.parts.collection}
     drawing = Figure(figsize=(WIDTH, 0.28 * len(shown) + 0.9), layout="constrained")
     axis = drawing.subplots()
-    for row, (name, change) in enumerate(shown.items()):
-        dot(axis, change, row, BLUE if name in own.shifts else ORANGE)
-        axis.text(1.01, row, f"{change.value:+.2f}", va="center", fontsize=7.5, transform=axis.get_yaxis_transform())
-    axis.axvline(0, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
-    axis.set_yticks(range(len(shown)), list(shown))
-    axis.set(ylim=(len(shown) - 0.4, -0.6), xlabel="change of the log-odds of COVID-19, 95 % interval")
-    axis.tick_params(left=False)
-    axis.spines["left"].set_visible(False)
+    rows = [
+        Row(place, name, change, BLUE if name in own.shifts else ORANGE)
+        for place, (name, change) in enumerate(shown.items())
+    ]
+    rows_of_dots(axis, rows, 0, "+.2f")
+    axis.set_xlabel("change of the log-odds of COVID-19, 95 % interval")
     return drawing
 
 

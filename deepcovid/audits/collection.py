@@ -24,7 +24,7 @@ from deepcovid.audits.enough import WITHOUT, Way
 from deepcovid.audits.parts import LIKE_COVID
 from deepcovid.audits.unseen import trained_on
 from deepcovid.drawing.blocks import Block, drawn
-from deepcovid.drawing.marks import BLUE, GREEN, ORANGE, PINK, dot, reach
+from deepcovid.drawing.marks import BLUE, GREEN, ORANGE, PINK, Row, reach, rows_of_dots
 from deepcovid.drawing.steps import Step
 from deepcovid.drawing.svg import INK, WIDTH, styled
 from deepcovid.drawing.tables import Table, signed, spread
@@ -194,27 +194,17 @@ def _areas(own: OfNet) -> tuple[Estimate | None, ...]:
 @styled
 def figure(nets: Mapping[str, OfNet]) -> Figure:
     """Draw the rows of ROWS for each net, where there is something in them."""
-    labels: list[tuple[float, str]] = []
-    shown = {
-        model: [row for row in zip(_areas(own), ROWS.items(), strict=True) if row[0]] for model, own in nets.items()
-    }
-    rows = sum(len(part) + 1 for part in shown.values())
-    drawing = Figure(figsize=(WIDTH, 0.2 * rows + 0.8), layout="constrained")
-    axis, row = drawing.subplots(), 0
-    for model, part in shown.items():
-        for place, (area, (name, colour)) in enumerate(part):
-            assert area
-            labels.append((row, f"{title_of(model)}, {name}" if place == 0 else name))
-            dot(axis, area, row, colour)
-            axis.text(1.01, row, f"{area.value:.3f}", va="center", fontsize=7.5, transform=axis.get_yaxis_transform())
-            row += 1
-        row += 1
-    axis.axvline(0.5, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
-    axis.set_yticks([row for row, _ in labels], [label for _, label in labels])
-    limits = reach(area for own in nets.values() for area in _areas(own) if area)
-    axis.set(ylim=(rows - 1.4, -0.6), xlabel="AUC, 95 % interval", xlim=limits)
-    axis.tick_params(left=False)
-    axis.spines["left"].set_visible(False)
+    rows: list[Row] = []
+    place = 0
+    for model, own in nets.items():
+        shown = [(area, *row) for area, row in zip(_areas(own), ROWS.items(), strict=True) if area]
+        for number, (area, name, colour) in enumerate(shown):
+            rows.append(Row(place + number, name if number else f"{title_of(model)}, {name}", area, colour))
+        place += len(shown) + 1
+    drawing = Figure(figsize=(WIDTH, 0.2 * place + 0.8), layout="constrained")
+    axis = drawing.subplots()
+    rows_of_dots(axis, rows, 0.5)
+    axis.set(xlabel="AUC, 95 % interval", xlim=reach(row.estimate for row in rows))
     return drawing
 
 

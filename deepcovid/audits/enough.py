@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from deepcovid.drawing.blocks import Block, drawn
-from deepcovid.drawing.marks import BLUE, GREEN, ORANGE, PINK, RED, dot, reach
+from deepcovid.drawing.marks import BLUE, GREEN, ORANGE, PINK, RED, Row, reach, rows_of_dots
 from deepcovid.drawing.steps import Step
-from deepcovid.drawing.svg import INK, WIDTH, styled
+from deepcovid.drawing.svg import WIDTH, styled
 from deepcovid.drawing.tables import Table, spread
 from deepcovid.nets.zoo import title_of
 from deepcovid.statistics.counts import Counts
@@ -87,14 +87,9 @@ def figure(ways: Sequence[Way]) -> Figure:
     """Draw a row per way, in the order given."""
     drawing = Figure(figsize=(WIDTH, 0.235 * len(ways) + 0.95), layout="constrained")
     axis = drawing.subplots()
-    for place, way in enumerate(ways):
-        dot(axis, way.auc, place, KINDS[way.kind][0])
-        axis.text(1.01, place, f"{way.auc.value:.3f}", va="center", fontsize=7.5, transform=axis.get_yaxis_transform())
-    axis.axvline(0.5, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
-    axis.set_yticks(range(len(ways)), [way.label for way in ways])
-    axis.set(ylim=(len(ways) - 0.4, -0.6), xlabel="AUC, 95 % interval", xlim=reach(way.auc for way in ways))
-    axis.tick_params(left=False)
-    axis.spines["left"].set_visible(False)
+    rows = [Row(place, way.label, way.auc, KINDS[way.kind][0]) for place, way in enumerate(ways)]
+    rows_of_dots(axis, rows, 0.5)
+    axis.set(xlabel="AUC, 95 % interval", xlim=reach(way.auc for way in ways))
     shown = [kind for kind in KINDS if any(way.kind == kind for way in ways)]
     handles = [Line2D([], [], marker="o", color=KINDS[kind][0], label=KINDS[kind][1]) for kind in shown]
     drawing.legend(handles=handles, loc="outside upper left", ncols=2, fontsize=8)

@@ -15,9 +15,9 @@ from deepcovid.audits.parts import Part, across, contrasts, parts_of
 from deepcovid.audits.reliability import CALIBRATED, Curves, calibrated
 from deepcovid.audits.unseen import LeftOut
 from deepcovid.drawing.blocks import Block, drawn
-from deepcovid.drawing.marks import BLUE, ORANGE, PINK, dot, reach
+from deepcovid.drawing.marks import BLUE, ORANGE, PINK, Row, reach, rows_of_dots
 from deepcovid.drawing.steps import Step
-from deepcovid.drawing.svg import INK, WIDTH, styled
+from deepcovid.drawing.svg import WIDTH, styled
 from deepcovid.drawing.tables import Table, rate, spread
 from deepcovid.drawing.titles import title_of_recipe
 from deepcovid.nets.zoo import title_of
@@ -202,19 +202,13 @@ def figure(told: Mapping[str, ExternalRun]) -> Figure:
     areas = {model: (own.inside, own.run.auc, own.collection) for model, own in told.items()}
     drawing = Figure(figsize=(WIDTH, 0.72 * len(told) + 1.0), layout="constrained")
     axis = drawing.subplots()
-    labels = []
-    for number, (model, own) in enumerate(areas.items()):
-        for place, (area, (name, colour)) in enumerate(zip(own, PLACES.items(), strict=True)):
-            row = 4 * number + place
-            dot(axis, area, row, colour)
-            axis.text(1.01, row, f"{area.value:.3f}", va="center", fontsize=7.5, transform=axis.get_yaxis_transform())
-            labels.append((row, f"{title_of(model)}, {name}" if place == 0 else name))
-    axis.axvline(0.5, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
-    axis.set_yticks([row for row, _ in labels], [label for _, label in labels])
-    limits = reach(area for own in areas.values() for area in own)
-    axis.set(ylim=(4 * len(told) - 1.4, -0.6), xlabel="AUC, 95 % interval", xlim=limits)
-    axis.tick_params(left=False)
-    axis.spines["left"].set_visible(False)
+    rows = [
+        Row(4 * number + place, f"{title_of(model)}, {name}" if place == 0 else name, area, colour)
+        for number, (model, own) in enumerate(areas.items())
+        for place, (area, (name, colour)) in enumerate(zip(own, PLACES.items(), strict=True))
+    ]
+    rows_of_dots(axis, rows, 0.5)
+    axis.set(xlabel="AUC, 95 % interval", xlim=reach(row.estimate for row in rows))
     return drawing
 
 

@@ -1,12 +1,13 @@
 """Colours and marks that the figures share."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import cycle
+from typing import NamedTuple
 
 from matplotlib.axes import Axes
 
-from deepcovid.drawing.svg import PAGE
+from deepcovid.drawing.svg import INK, PAGE
 from deepcovid.nets.zoo import NETS
 from deepcovid.statistics.estimate import Estimate
 
@@ -21,6 +22,35 @@ def dot(axis: Axes, estimate: Estimate, place: float, colour: str, *, hollow: bo
     axis.plot([estimate.low, estimate.high], [place, place], color=colour, linewidth=2, alpha=0.45, zorder=2)
     face = PAGE if hollow else colour
     axis.plot(estimate.value, place, "o", color=colour, markerfacecolor=face, markersize=5, zorder=3)
+
+
+class Row(NamedTuple):
+    """A number with its interval in a figure of rows: how far down it stands, and what is written to its left."""
+
+    place: float
+    label: str
+    estimate: Estimate
+    colour: str
+
+
+def rows_of_dots(axis: Axes, rows: Sequence[Row], dashed: float, digits: str = ".3f") -> None:
+    """Draw a dot in each row, with the number itself to its right.
+
+    Args:
+        axis: What to draw on. Its label and its limits from left to right are left to the caller.
+        rows: From the top down; there may be none.
+        dashed: Where a dashed line stands, such as the value of guessing.
+        digits: How the numbers are written, in the language of `format`.
+    """
+    for row in rows:
+        dot(axis, row.estimate, row.place, row.colour)
+        text, across = f"{row.estimate.value:{digits}}", axis.get_yaxis_transform()
+        axis.text(1.01, row.place, text, va="center", fontsize=7.5, transform=across)
+    axis.axvline(dashed, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
+    axis.set_yticks([row.place for row in rows], [row.label for row in rows])
+    axis.set_ylim(max((row.place for row in rows), default=-1) + 0.6, -0.6)
+    axis.tick_params(left=False)
+    axis.spines["left"].set_visible(False)
 
 
 def reach(areas: Iterable[Estimate]) -> tuple[float, float]:
