@@ -202,7 +202,7 @@ def test_an_audit_of_the_registry_is_told_without_further_edits(monkeypatch, tmp
     assert [*results_of(["cohen"])][-1] == "machines"
     assert said(results).endswith("The machine's maker tells 0.98.")
     assert "maker of the machine" in [way.title for way in ways_of(results)]
-    assert plots_of("phantom", None, results)["machines"]["auc"].tolist() == [0.98]
+    assert plots_of("phantom", CALIBRATION, results)["machines"]["auc"].tolist() == [0.98]
     write_result(tmp_path / "machines.json", machines)
     assert read_results(tmp_path) == {"machines": machines}
     (tmp_path / "machines.json").write_text("{}")

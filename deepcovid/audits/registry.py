@@ -64,16 +64,16 @@ def sentences(found: Mapping[str, Audit]) -> Iterator[str]:
             yield from audit.sentences()
 
 
-def curves_of(dataset: str, own: Calibrations | None, found: Mapping[str, Audit]) -> Curves:
+def curves_of(dataset: str, own: Calibrations, found: Mapping[str, Audit]) -> Curves:
     """Return all reliability curves: `own` of a data set's test images first, then those that audits measured."""
-    curves = {dataset: own.nets} if own else {}
+    curves = {dataset: own.nets}
     for kind in AUDITS.values():
         for audit in of_kind(found, kind):
             curves |= audit.calibrations()
     return curves
 
 
-def plots_of(dataset: str, own: Calibrations | None, found: Mapping[str, Audit]) -> dict[str, pd.DataFrame]:
+def plots_of(dataset: str, own: Calibrations, found: Mapping[str, Audit]) -> dict[str, pd.DataFrame]:
     """Return the tables of the interactive plots, by the name of the plot, with the data set as first column."""
     tables = {name: table for audit in found.values() for name, table in audit.plots().items()}
     tables["enough"] = pd.DataFrame({"title": way.label, "kind": way.kind, **area(way.auc)} for way in ways_of(found))
