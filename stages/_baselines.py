@@ -17,6 +17,7 @@ from deepcovid.audits.baselines import (
     best_of,
     figures,
     fitted_scores,
+    weights_of,
 )
 from deepcovid.audits.headers import common_short_side, headers
 from deepcovid.heads.scoring import median_head
@@ -33,7 +34,6 @@ from stages._pixels import read_pixels
 from stages.runs import read_score_table
 
 BATCH = 64  # images read at a time; bounds memory
-TRAINED_ON = {"xrv_densenet121": "chest X-ray"}  # what published weights were trained on, where not ImageNet
 
 
 def baselines(parameters: Parameters, dataset: str) -> None:
@@ -78,9 +78,3 @@ def baselines(parameters: Parameters, dataset: str) -> None:
         found[model] = own.model_copy(update={"above_best": difference})
     _audit.write(taken, dataset, "acquisition")
     _audit.write(Baselines(recipe=recipe, baselines=found, best=best, short_side=short_side), dataset, "baselines")
-
-
-def weights_of(source: str, model: str) -> str:
-    """Return a net's weights in a few words; `source` is the data set's `weights.source`."""
-    known = {"random": "random weights of the pipeline", "imagenet": f"{TRAINED_ON.get(model, 'ImageNet')} weights"}
-    return known.get(source, "weights of a file")

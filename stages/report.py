@@ -121,7 +121,10 @@ def report(parameters: Parameters, dataset: str) -> None:
 
 
 def trained_share(split: dict[str, Any], images: dict[str, Any], recipe: Recipe) -> float:
-    """Return the share of COVID-19 among the images that a recipe draws for training.
+    """Return about the share of COVID-19 among the images that a recipe draws for training.
+
+    Images that were put aside, and patients that are set apart for the selection, count too: there are few of the
+    first, and of the second as large a share of either class.
 
     Args:
         split: Counts of images by class, from results/<data set>/split.json.

@@ -9,6 +9,7 @@ import torch
 import torchxrayvision
 from safetensors.torch import save_file
 
+from deepcovid.audits.baselines import weights_of
 from deepcovid.drawing.marks import NET_COLOURS
 from deepcovid.nets.chest_xrays import CUT_OFFS, NAME, REMEDY, grey_levels
 from deepcovid.nets.features import extract, normalised
@@ -16,7 +17,6 @@ from deepcovid.nets.trunks import build, read_state, trunk
 from deepcovid.nets.weights import load, random_state
 from deepcovid.nets.zoo import NETS
 from deepcovid.settings.analyses import FeatureSettings
-from stages._baselines import weights_of
 from stages.weights import get
 from tests.checkouts import ROOT, parameters
 

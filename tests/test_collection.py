@@ -140,7 +140,7 @@ def test_the_stage_says_that_there_are_too_few_images(trained):  # noqa: F811
     found = read_result(paths.results("phantom", "collection-cohen"), Collection)
     assert (found.learned, found.nets) == (4, {})
     (said,) = found.sentences()
-    assert "not trained: the 4 usable images without it of cohen are of fewer than 10 patients." in said
+    assert "not trained: cohen has 4 usable images without it, of fewer than 10 patients." in said
     assert list((trained / "metrics/audits/phantom/from-cohen").iterdir()) == []
 
 

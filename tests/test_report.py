@@ -279,6 +279,7 @@ def all_contents(**changes):
         },
         ladder=climbed(NETS),
         published=Sourced(PUBLISHED, step("evaluate@phantom")),
+        published_matrices={},
         nets=Sourced(NETS_COMPARED, step("evaluate@phantom")),
         nets_sentences=("ResNet18 is better by 0.1.",),
         audits=audited(audits.external()),
@@ -514,7 +515,7 @@ def test_heat_without_a_value_or_an_interval_is_told_without():
     own = net.model_copy(update={"lesions": net.lesions.model_copy(update={"methods": methods})})
     _, heat, auc = heat_sentences(own)
     assert "an unknown share of the heat lies inside" in heat
-    assert "tells whether it lies inside with an AUC of 0.64; the blob's is 0.72" in auc
+    assert "the AUC, is 0.64. For the blob it is 0.72" in auc
     found = {"heatmaps": {"resnet18": Sourced(own, step("localisation@phantom-resnet18"))}}
     assert auc in text_of(few_contents(**found))
 

@@ -131,8 +131,20 @@ def test_the_prior_counts_copies_and_resampling():
     assert prior(table, RECIPE.model_copy(update={"augmented": False})) == 0.3
     assert prior(table, RECIPE.model_copy(update={"augmented": True})) == pytest.approx(120 / 260)
     assert prior(table, RECIPE.model_copy(update={"sampling": "balanced"})) == 0.5
-    apart = RECIPE.model_copy(update={"augmented": True, "selection_on": "validation"})
-    assert prior(table, apart) == catalogue.covid(table[sides(table, apart).train]).mean()
+
+
+def test_the_prior_leaves_out_the_patients_that_are_set_apart():
+    covid = [patient for patient in range(20) for _ in range(1 + 9 * (patient < 4))]  # some have ten images
+    labels = ["covid"] * len(covid) + ["non"] * 100
+    patients = [f"covid {number}" for number in covid] + [f"non {number}" for number in range(100)]
+    names = [f"image {number}" for number in range(len(labels))]
+    table = pd.DataFrame({"image_id": names, "label": labels, "patient_id": patients, "split": "train"})
+    table["augmentation_of"] = ""
+    apart = RECIPE.model_copy(update={"augmented": False, "selection_on": "validation"})
+    own = sides(table, apart).train
+    trained = table[own]
+    assert prior(table, apart) == (trained["label"] == "covid").sum() / len(trained)
+    assert prior(table, apart) != pytest.approx(len(covid) / len(table), abs=1e-3)
 
 
 def test_the_boxes_of_the_flow_diagram_add_up():

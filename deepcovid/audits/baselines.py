@@ -29,6 +29,7 @@ from deepcovid.statistics.estimate import Estimate, Headline
 from deepcovid.statistics.intervals import pivotal_interval
 
 GREY_LEVELS, BINS = 256, 32
+TRAINED_ON = {"xrv_densenet121": "chest X-ray"}  # what a net's published weights were trained on, where not ImageNet
 FRAME_BLOCK = 8  # pixels, the width of the frame and the side of its blocks
 ITERATIONS = 5000  # enough for the solver to converge; scikit-learn's 100 are not
 
@@ -132,6 +133,12 @@ class Baselines(Audit):
 
     def _rising(self) -> list[tuple[str, Baseline]]:
         return sorted(self.baselines.items(), key=lambda item: (item[1].auc.value, item[0]))
+
+
+def weights_of(source: str, model: str) -> str:
+    """Return a net's weights in a few words; `source` is the data set's `weights.source`."""
+    known = {"random": "random weights of the pipeline", "imagenet": f"{TRAINED_ON.get(model, 'ImageNet')} weights"}
+    return known.get(source, "weights of a file")
 
 
 def sharpness(grey: Grey) -> Numbers:

@@ -110,8 +110,8 @@ class Collection(Audit):
         """Yield what heads reach that never saw COVID-19, a sentence a net, and what can be had in the collection."""
         if not self.nets:
             yield (
-                f"Heads that never saw COVID-19 were not trained: the {self.learned} usable images without it of "
-                f"{self.images} are of fewer than {FEWEST_PATIENTS} patients."
+                f"Heads that never saw COVID-19 were not trained: {self.images} has {self.learned} usable images "
+                f"without it, of fewer than {FEWEST_PATIENTS} patients."
             )
             return
         yield (

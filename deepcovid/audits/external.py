@@ -37,7 +37,7 @@ class ExternalRun(Strict):
     Attributes:
         run: The numbers of all images, of the head that is shown for its own test images too.
         parts: By a name in plain words, those of some of its images alone, COVID-19 against the others, where there
-            are FEWEST_PATIENTS patients on each side.
+            are FEWEST_PATIENTS on each side.
         across: The same across the collections: healthy images, and COVID-19 against findings that look like it.
         calibration: How well its scores are calibrated.
         inside: Its AUC on the test images of its own data set, as the stage evaluate has it.

@@ -25,7 +25,7 @@ WITH, OWN, OTHER = "with COVID-19", "without COVID-19, own", "without COVID-19, 
 
 
 class Group(Strict):
-    """The maps of some images; means are over images, with an interval over patients from FEWEST_PATIENTS patients on.
+    """The maps of some images; means are over images, with an interval over patients from FEWEST_PATIENTS on.
 
     Attributes:
         images: How many there are.

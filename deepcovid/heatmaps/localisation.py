@@ -13,7 +13,7 @@ from deepcovid.errors import UserError
 from deepcovid.heatmaps.sanity import Measure, Sanity
 from deepcovid.schema import Strict
 from deepcovid.settings.analyses import EvaluateSettings
-from deepcovid.statistics.bootstrap import FEWEST_PATIENTS, mean_by_patient
+from deepcovid.statistics.bootstrap import mean_by_patient
 from deepcovid.statistics.estimate import Number
 
 Maps = NDArray[np.float32]
@@ -23,7 +23,6 @@ Values = NDArray[np.float64]
 # Two standard deviations reach from the middle to the edge. The pointing game and the AUC ask only for the order of
 # pixels, which is the same at any width; the share of the heat is not.
 CENTRE_DEVIATION = 0.25  # of the side
-NO_INTERVALS = f"fewer than {FEWEST_PATIENTS} patients, so there are no intervals"
 
 
 OCCLUSION, GRAD_CAM, CENTRE, RANDOM = "occlusion", "grad_cam", "centre", "random"
@@ -60,14 +59,12 @@ class Located(Strict):
         patients: How many patients they are of.
         mask_share: The masks' mean share of the image, which is what chance reaches.
         methods: What each kind of map reaches, under its name.
-        skipped: Why there are no intervals; None where there are.
     """
 
     images: int
     patients: int
     mask_share: Number
     methods: dict[str, Method]
-    skipped: str | None = None
 
 
 class NotLocated(Strict):
@@ -155,7 +152,6 @@ def localised(
         patients=patients,
         mask_share=float(masks.mean()),
         methods=methods,
-        skipped=None if patients >= FEWEST_PATIENTS else NO_INTERVALS,
     )
 
 

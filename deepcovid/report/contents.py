@@ -126,12 +126,12 @@ class Contents:
     counted: Mapping[str, Sourced[Any]]
     put_aside: Mapping[str, Sourced[Mapping[str, str]]]
     checklists: Checklists
+    published_matrices: Mapping[str, Confusion]
+    heatmaps: Mapping[str, Sourced[NetHeat]]
+    tested: Mapping[str, tuple[MeasuredRun, ...]]
+    beside: tuple[tuple[Sourced[MapsBeside], Sourced[bytes]], ...]
+    heatmap_pictures: Mapping[str, Sourced[bytes]]
     cause: tuple[str, ...] = ()
-    published_matrices: Mapping[str, Confusion] = field(default_factory=dict)
-    heatmaps: Mapping[str, Sourced[NetHeat]] = field(default_factory=dict)
-    tested: Mapping[str, tuple[MeasuredRun, ...]] = field(default_factory=dict)
-    beside: tuple[tuple[Sourced[MapsBeside], Sourced[bytes]], ...] = ()
-    heatmap_pictures: Mapping[str, Sourced[bytes]] = field(default_factory=dict)
     models: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:

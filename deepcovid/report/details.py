@@ -16,7 +16,10 @@ def published(contents: Contents) -> Section:
     """Ours beside what others report."""
     title = "Against published numbers"
     value, steps = contents.published.value, (contents.published.step,)
-    text = f"In {value.inside} of {value.compared} comparisons the published number lies inside our 95 % interval."
+    text = (
+        f"In {value.inside} of {value.compared} comparisons the published number, before it was rounded, may lie inside "
+        "our 95 % interval."
+    )
     if value.of_other_test_images:
         text += f" {value.of_other_test_images} more were measured on other test images and are not counted."
     if not value.numbers:
@@ -53,8 +56,8 @@ def numbers(contents: Contents) -> Section:
     ordered = [run for model in contents.models for run in contents.of_model(model)]
     caption = (
         "Every run. Intervals are 95 %, a bootstrap over patients. For a rate of 0 or 1 the interval is Wilson's, and "
-        f"for an AUC of {NEAR_ONE} or more Newcombe's, each with the number of patients. Collapsed heads call every "
-        f"test image alike. {MEDIAN_HEAD}"
+        f"for an AUC of {NEAR_ONE} or more Newcombe's, both computed from numbers of patients instead of images. "
+        f"Collapsed heads call every test image alike. {MEDIAN_HEAD}"
     )
     return Section("numbers", "All runs", blocks=(Block(caption, evaluated(ordered), table=tables.runs(ordered)),))
 

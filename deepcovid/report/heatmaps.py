@@ -51,7 +51,7 @@ def heatmaps(contents: Contents) -> Section:
         title = title_of(net.value.model)
         for words, part in places_of(net.value):
             if isinstance(part, Located):
-                caption = f"{title}: does the heat lie in {words}? {NO_INTERVAL if part.skipped else INTERVALS}"
+                caption = f"{title}: does the heat lie in {words}? {INTERVALS} {NO_INTERVAL}"
                 blocks.append(Block(caption, (net.step,), table=tables.located(part), reading=MEASURED))
             else:
                 notes.append(f"{title}, heat in {words}: not measured; {part.skipped}.")

@@ -85,8 +85,10 @@ def answer(contents: Contents) -> Section:
     )
     steps = tuple(run.evaluated for run in shown) + tuple(part.step for part in outside)
     if said:
-        apart = "".join(f" No head was trained on images of {part.value.images}." for part in outside[:1])
-        blocks.append(Block(f"Computed from the numbers below.{apart}", steps, sentences=(said,)))
+        caption = "Computed from the numbers below. What repairs it was tried on a frozen net."
+        if outside:
+            caption += f" Of {outside[0].value.images} only patients count whom these heads were not trained on."
+        blocks.append(Block(caption, steps, sentences=(said,)))
     tiles = [tile for run in shown for tile in _tiles(run.title, run.result, tables.collapsed(run), wanted)]
     for part in outside:
         own = part.value.told[contents.main_model].run

@@ -223,8 +223,8 @@ def heat_sentences(net: NetHeat) -> Iterator[str]:
             f"{_percent(centre.heat_inside)}."
         )
         yield (
-            f"The heat of a pixel tells whether it lies inside with an AUC of {_area(own.auc)}; the blob's is "
-            f"{_area(centre.auc)}, Grad-CAM's {_area(grad_cam.auc)}."
+            f"The chance that a pixel inside is hotter than one outside, the AUC, is {_area(own.auc)}. For the blob "
+            f"it is {_area(centre.auc)}, for Grad-CAM {_area(grad_cam.auc)}."
         )
 
 

@@ -18,7 +18,7 @@ from deepcovid.statistics.intervals import auc_interval, percentile_interval
 Mask = NDArray[np.bool_]
 Numbers = NDArray[np.float64]
 NEAR_ONE = 0.99
-FEWEST_PATIENTS = 10  # of fewer, nothing is said that would need an interval
+FEWEST_PATIENTS = 10  # a number over fewer is left out, or told without an interval
 
 
 class Bootstrap:

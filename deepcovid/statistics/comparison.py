@@ -26,7 +26,7 @@ FOLLOWING = ("accuracy", "confusion.fn", "confusion.tn")  # from the other two c
 
 
 class OverHeads(Strict):
-    """One of our numbers over the heads of a run, and whether the published value lies in that range."""
+    """One of our numbers over the heads of a run, and whether the published value may lie in that range."""
 
     heads: int
     min: Number
@@ -51,7 +51,7 @@ class Beside(Strict):
         varies: What this interval is over.
         over_heads: The range over heads; None where there is one head.
         difference: ours - published.
-        inside: Whether the published value lies in our interval.
+        inside: Whether the published value, before it was rounded, may lie in our interval.
         same_test_counts: False where the source's test images are certainly others.
         note: What the source's numbers leave open; blank if nothing.
     """
@@ -99,7 +99,7 @@ class AgainstPublished(Strict):
     Attributes:
         compared: Numbers that were measured on as many images as ours. Of a confusion matrix two are counted, since the
             rest of it and the accuracy follow from these.
-        inside: Those of them whose published value lies in our interval.
+        inside: Those of them whose published value may lie in our interval.
         of_other_test_images: Numbers that were measured on other test images.
         not_run: Published numbers whose run there is none of.
         numbers: The numbers, each under its `key`.

@@ -65,7 +65,7 @@ class Who(Strict):
 
 class Subgroup(Strict):
     """What the median head reaches on a part of the images. Intervals are bootstraps over patients; there is none for
-    fewer than FEWEST_PATIENTS patients.
+    fewer than FEWEST_PATIENTS.
 
     Attributes:
         covid: COVID-19 images.
@@ -117,7 +117,7 @@ class Recalibration(Strict):
         trained: Share of COVID-19 among the images that were trained on, as often as they were drawn.
         tested: Share among these.
         intercept: What is to be added to all log-odds (calibration in the large); the interval allows for patients.
-            None for fewer than FEWEST_PATIENTS patients.
+            None for fewer than FEWEST_PATIENTS.
         slope: What they are to be multiplied with. None there too, and where the scores tell the classes apart
             completely or are all alike.
     """
