@@ -17,8 +17,8 @@ def published(contents: Contents) -> Section:
     title = "Against published numbers"
     value, steps = contents.published.value, (contents.published.step,)
     text = (
-        f"In {value.inside} of {value.compared} comparisons the published number, before it was rounded, may lie inside "
-        "our 95 % interval."
+        f"In {value.inside} of {value.compared} comparisons the published number, before it was rounded, may lie "
+        "inside our 95 % interval."
     )
     if value.of_other_test_images:
         text += f" {value.of_other_test_images} more were measured on other test images and are not counted."
