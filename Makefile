@@ -3,7 +3,7 @@
 # make lint    run ruff and mypy
 # make check   run the pipeline, compare its results with the committed ones, run the tests that run the pipeline
 # make real    make the committed results on real images; needs DEEPCOVID_MIRROR=FOLDER; leaves params.yaml as it was
-# make replays train on whole nets as the released script does, on phantoms: ten minutes
+# make replays train on whole nets as the released script does, on phantoms: twenty minutes
 # make dials   run the audits on phantoms whose truth is set by two dials: a quarter of an hour
 # make attack  kill the pipeline, damage its files, mutate its inputs, and record what happens: about an hour
 # make picture draw the README's picture, docs/report.png, from the report on phantom; needs Chromium or Chrome on PATH
