@@ -158,7 +158,7 @@ def test_the_smallest_sets_are_found_and_named(settings, detecting, smallest, se
     assert sentence in text
     fails = part.smallest != [[]]
     assert text.startswith("A head detects if it finds 50 % of the COVID-19 images, and clears 50 % of the others")
-    counts = "all call every image alike and none detects" if fails else "none call every image alike and 5 detect"
+    counts = "all call every image alike and none detects" if fails else "none calls every image alike and 5 detect"
     assert f"the ladder starts from 5 heads, one a seed: {counts}." in text
     assert f"Of 128 combinations of the switches, {part.detecting} make every head detect." in text
 
@@ -179,7 +179,7 @@ def test_runs_on_the_whole_net_are_told_with_their_epochs_and_serve_every_cut_of
     text = " ".join(finding("ResNet18", part))
     heads = "has 4 heads (2 seeds in each of 2 runs): "
     assert f"ResNet18, failed reproduction, whole net, {heads}all call every image alike and none detects." in text
-    assert f"ResNet18, released code, whole net, {heads}none call every image alike and 4 detect." in text
+    assert f"ResNet18, released code, whole net, {heads}none calls every image alike and 4 detect." in text
 
 
 def test_the_table_has_what_was_promised_of_each_rung(settings):
@@ -258,7 +258,7 @@ def test_an_effect_is_the_mean_over_all_orders_and_the_effects_add_up(values):
     [
         (
             True,
-            "The authors' remedy, sampling set to balanced, is enough by itself: none of 5 heads call every image",
+            "The authors' remedy, sampling set to balanced, is enough by itself: none of 5 heads calls every image",
         ),
         (False, "The authors' remedy, sampling set to balanced, is not enough by itself: all of 5 heads call every"),
     ],

@@ -804,7 +804,10 @@ def test_what_was_measured_is_in_the_tables(page):
     assert contents.findings["resnet18"][0] in page.text
     assert contents.nets_sentences[0] in page.text
     assert "0.715" in page.text
-    assert "In 1 of 2 comparisons the published number, before it was rounded, may lie inside our 95 % interval." in page.text
+    assert (
+        "In 1 of 2 comparisons the published number, before it was rounded, may lie inside our 95 % interval."
+        in page.text
+    )
     assert "a" * 64 in page.text
 
 

@@ -90,14 +90,14 @@ def finding(title: str, ladder: NetLadder) -> Iterator[str]:
             yield _rung(title, rung)
     yield (
         f"With {title} as a frozen net, the ladder starts from {frozen.heads} heads, one a seed: "
-        f"{_some(frozen.collapsed, frozen.heads)} call every image alike and {_few(frozen.detecting)}."
+        f"{_some(frozen.collapsed, frozen.heads)} every image alike and {_few(frozen.detecting)}."
     )
     yield f"Of {ladder.combinations} combinations of the switches, {ladder.detecting} make every head detect."
     for name, counts in ladder.remedies.items():
         enough = "is" if counts.detecting == counts.heads else "is not"
         yield (
             f"The authors' remedy, {_set(name)}, {enough} enough by itself: "
-            f"{_some(counts.collapsed, counts.heads)} of {counts.heads} heads call every image alike and "
+            f"{_some(counts.collapsed, counts.heads, f' of {counts.heads} heads')} every image alike and "
             f"{_few(counts.detecting)}."
         )
 
@@ -126,7 +126,7 @@ def _rung(title: str, rung: RungResult) -> str:
     heads = f"{rung.seeds} seeds in each of {runs} runs" if runs > 1 else "one a seed"
     return (
         f"{title}, {title_of_rung(rung.rung)}, has {rung.heads} heads ({heads}): "
-        f"{_some(rung.collapsed_heads, rung.heads)} call every image alike and {_few(rung.detecting_heads)}."
+        f"{_some(rung.collapsed_heads, rung.heads)} every image alike and {_few(rung.detecting_heads)}."
     )
 
 
@@ -157,8 +157,11 @@ def whole_nets(rungs: Sequence[RungResult]) -> Iterator[str]:
         )
 
 
-def _some(count: int, heads: int) -> str:
-    return "all" if count == heads else f"{count}" if count else "none"
+def _some(count: int, heads: int, of: str = "") -> str:
+    """Return `all call`, `2 call`, `1 calls` or `none calls`, with `of` before the verb."""
+    if count == heads:
+        return f"all{of} call"
+    return f"{count or 'none'}{of} call{'s' * (count <= 1)}"
 
 
 def _few(count: int) -> str:
