@@ -269,7 +269,7 @@ def test_a_damaged_output_is_refused_in_a_line_that_names_it(study, stage, path,
 
 
 def test_a_whole_study_is_read(study):
-    for stage in (split, augment, evaluate_stage, ladder_stage, external, heatmaps, localisation, plots):
+    for stage in (split, augment, evaluate_stage, ladder_stage, external, heatmaps, localisation):
         started(stage, study)
     assert paths.results("phantom", f"heatmaps/{MODEL}").is_file()
 
