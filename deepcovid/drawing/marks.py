@@ -38,7 +38,7 @@ def rows_of_dots(axis: Axes, rows: Sequence[Row], dashed: float, digits: str = "
 
     Args:
         axis: What to draw on. Its label and its limits from left to right are left to the caller.
-        rows: From the top down; there may be none.
+        rows: The rows, from the top down; there may be none.
         dashed: Where a dashed line stands, such as the value of guessing.
         digits: How the numbers are written, in the language of `format`.
     """
