@@ -53,7 +53,7 @@ def further(log: pd.DataFrame, left_out: int) -> Further:
     """Return what epochs past the cap could have brought.
 
     Args:
-        log: A row per head and epoch, as deepcovid.heads.replay writes it; FEWEST_EPOCHS epochs or more.
+        log: A row per head and epoch, as deepcovid.heads.replay writes it; FEWEST_EPOCHS or more.
         left_out: How many epochs the recipe has past those of the log, one or more.
     """
     heads = [name for name in ("seed", "run") if name in log]
