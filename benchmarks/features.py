@@ -91,11 +91,11 @@ def main() -> None:
         record("features" if on_cpu else "features_cuda", found)
 
 
-def write_pixels(path: Path, images: int) -> Path:
+def write_pixels(path: Path, images: int, side: int = 224) -> Path:
     rng = np.random.default_rng(0)
-    with ArrayWriter(path, (224, 224, 1), np.uint8) as writer:
+    with ArrayWriter(path, (side, side, 1), np.uint8) as writer:
         for _ in range(images):
-            writer.append(rng.integers(0, 256, (1, 224, 224, 1), dtype=np.uint8))
+            writer.append(rng.integers(0, 256, (1, side, side, 1), dtype=np.uint8))
     return path
 
 

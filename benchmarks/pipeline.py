@@ -3,7 +3,8 @@
     python -m benchmarks.pipeline [--parts fresh changes] [--record]
 
 The committed state is cloned into a temporary folder, with an empty cache. There the commands run that the README gives
-a new user, in the environment of this process. This takes a quarter of an hour. Run it by hand only.
+a new user, in the environment of this process. Machines differ, so one bare pass of the nets is timed too, in the same
+run, as a yardstick. This takes half an hour. Run it by hand only.
 """
 
 import argparse
@@ -20,8 +21,14 @@ from typing import Any
 from joblib import cpu_count
 
 from benchmarks._record import record
+from benchmarks.features import bare_rate, write_pixels
+from deepcovid.nets.features import keep_large_buffers
+from deepcovid.nets.trunks import build, trunk
+from deepcovid.settings.analyses import FeatureSettings
+from stages._resolved import read_settings
 from tests.checkouts import PATH
 
+YARDSTICK = {"images": 5640, "side": 96}  # about as many images as the study draws; the side in pixels
 PARTS = ("fresh", "changes")
 RECIPE = "recipe.failed-reproduction"
 CHANGES = {  # each with the file of which `dvc metrics diff` shows lines
@@ -44,7 +51,9 @@ def main() -> None:
         fresh, again = seconds("dvc repro", clone), seconds("dvc repro", clone)
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9  # of the largest process
         print(f"dvc repro {fresh:.0f} s, at most {peak:.2f} GB a process; again {again:.1f} s", flush=True)
-        values: dict[str, Any] = {"cores": cpu_count()}
+        bare = bare_seconds(Path(folder))
+        print(f"one bare pass of the nets over {YARDSTICK['images']} images {bare:.0f} s", flush=True)
+        values: dict[str, Any] = {"cores": cpu_count(), "yardstick": YARDSTICK | {"seconds": bare}}
         if "fresh" in options.parts:
             values |= {"fresh": {"minutes": fresh / 60, "peak_gb": peak}, "again": {"seconds": again}}
         for name, (command, file) in CHANGES.items() if "changes" in options.parts else ():
@@ -56,6 +65,15 @@ def main() -> None:
             shell("git", "checkout", "--quiet", "params.yaml", folder=clone)
     if options.record:
         record("pipeline", values)
+
+
+def bare_seconds(folder: Path) -> float:
+    """Return how long the study's nets take for the yardstick's images once, with nothing but the nets at work."""
+    keep_large_buffers()
+    settings = FeatureSettings(device="cpu", precision="fp32", batch_size=32)
+    pixels = write_pixels(folder / "pixels.npy", settings.batch_size, YARDSTICK["side"])
+    images, nets = YARDSTICK["images"], [trunk(name, build(name).state_dict()) for name in read_settings().models]
+    return sum(images / bare_rate(net, pixels, settings, images) for net in nets)
 
 
 def seconds(command: str, folder: Path) -> float:
