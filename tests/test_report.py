@@ -703,6 +703,16 @@ def test_the_answer_is_one_sentence_of_what_was_measured():
     assert in_one_sentence(None, None, LADDER, []) == ""
 
 
+def test_the_caption_of_the_answer_speaks_of_a_repair_only_where_the_sentence_names_one():
+    one = one_run("resnet18", "failed-reproduction")
+    alike = one.result.over_seeds.collapsed.model_copy(update={"mean": None, "max": 1.0})
+    over_seeds = one.result.over_seeds.model_copy(update={"collapsed": alike})
+    failing = dataclasses.replace(one, result=one.result.model_copy(update={"over_seeds": over_seeds}))
+    for run, expected in ((one, False), (failing, True)):
+        (block,) = (part for part in sections.answer(few_contents(runs=(run,))).blocks if part.sentences)
+        assert (" repairs it" in block.sentences[0]) == ("repairs it was tried" in block.caption) == expected
+
+
 def test_a_test_set_has_its_card_matrix_curve_and_histogram(html, page):
     text = " ".join(Page(html[html.index('<section id="answer">') : html.index('<section id="failure">')]).words)
     assert "paper's text, tested on elsewhere" in " ".join(text.split())

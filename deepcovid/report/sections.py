@@ -18,7 +18,7 @@ from deepcovid.report.audit import audit
 from deepcovid.report.contents import FAILED, PAPER, Contents, ShownRun, failed_of
 from deepcovid.report.details import MEDIAN_HEAD, evaluated, nets, numbers, parameters, provenance, published
 from deepcovid.report.heatmaps import heatmaps
-from deepcovid.report.sentences import below_the_bar, detects, in_one_sentence, whole_nets
+from deepcovid.report.sentences import below_the_bar, detects, in_one_sentence, what_repairs, whole_nets
 from deepcovid.report.test_sets import external_of, test_sets
 from deepcovid.settings.analyses import Detection
 from deepcovid.statistics.published import AT_98
@@ -77,15 +77,18 @@ def answer(contents: Contents) -> Section:
     outside = [part for part in external_of(contents) if contents.main_model in part.value.told]
     wanted = detection_of(contents)
     blocks = []
+    reproduced, climbed = failed.result if failed else None, contents.ladder.value.nets[contents.main_model]
     said = in_one_sentence(
-        failed.result if failed else None,
+        reproduced,
         best[0].result if best else None,
-        contents.ladder.value.nets[contents.main_model],
+        climbed,
         [(part.value.images, part.value.told[contents.main_model]) for part in outside if part.value.recipe == PAPER],
     )
     steps = tuple(run.evaluated for run in shown) + tuple(part.step for part in outside)
     if said:
-        caption = "Computed from the numbers below. What repairs it was tried on a frozen net."
+        caption = "Computed from the numbers below."
+        if what_repairs(reproduced, climbed):
+            caption += " What repairs it was tried on a frozen net."
         if outside:
             caption += f" Of {outside[0].value.images} only patients count whom these heads were not trained on."
         blocks.append(Block(caption, steps, sentences=(said,)))

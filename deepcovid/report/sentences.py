@@ -32,15 +32,27 @@ def in_one_sentence(
     parts = []
     if failed:
         parts.append(f"the failure returns in {failed.collapsed_heads or 'none'} of {failed.over_seeds.heads} heads")
-    if failed and failed.collapsed_heads and ladder.smallest and ladder.smallest[0]:
-        *others, last = (title_of_switch(switch) for switch in ladder.smallest[0])
-        parts.append(f"changing the {' and '.join([', '.join(others), last] if others else [last])} repairs it")
+    if repair := what_repairs(failed, ladder):
+        parts.append(f"changing the {repair} repairs it")
     if best:
         reached = f"the paper's recipe reaches an AUC of {best.auc.value:.3f}"
         reached += "".join(f", but {own.run.auc.value:.3f} on {images}" for images, own in outside[:1])
         parts.append(reached)
     text = ", and ".join([", ".join(parts[:-1]), *parts[-1:]]) if len(parts) > 1 else "".join(parts)
     return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def what_repairs(failed: RunResult | None, ladder: NetLadder) -> str:
+    """Return the switches whose change repairs the failure; blank where no head fails, or no set of switches does.
+
+    Args:
+        failed: The failed reproduction.
+        ladder: What the ladder measured of the same net.
+    """
+    if not failed or not failed.collapsed_heads or not ladder.smallest or not ladder.smallest[0]:
+        return ""
+    *others, last = (title_of_switch(switch) for switch in ladder.smallest[0])
+    return " and ".join([", ".join(others), last] if others else [last])
 
 
 def detects(result: RunResult, wanted: Detection) -> bool:
