@@ -103,6 +103,12 @@ def one_run(model, recipe, *, replayed=False):
 MEASURED = Estimate(value=0.6, low=0.5, high=0.7)
 
 
+def failing(result):
+    """The result, but that every head calls all images alike."""
+    alike = result.over_seeds.collapsed.model_copy(update={"mean": None, "max": 1.0})
+    return result.model_copy(update={"over_seeds": result.over_seeds.model_copy(update={"collapsed": alike})})
+
+
 def rung(direction, number, label, net="frozen"):
     added = Estimate(value=0.05, low=0.01, high=0.09)
     return RungResult(
@@ -690,8 +696,7 @@ def test_the_answer_is_one_sentence_of_what_was_measured():
     text = in_one_sentence(run, run, LADDER, [("cohen", found)])
     assert len(text.split()) <= 30
     assert text.startswith("The failure returns in none of 2 heads, and ")  # so that nothing is to be repaired
-    alike = run.over_seeds.collapsed.model_copy(update={"mean": None, "max": 1.0})
-    failed = run.model_copy(update={"over_seeds": run.over_seeds.model_copy(update={"collapsed": alike})})
+    failed = failing(run)
     told = in_one_sentence(failed, run, LADDER, [("cohen", found)])
     assert told.startswith("The failure returns in 2 of 2 heads, changing the augmented copies repairs it, and ")
     more = LADDER.model_copy(update={"smallest": [["schedule", "optimiser", "sampling"]]})
@@ -705,10 +710,7 @@ def test_the_answer_is_one_sentence_of_what_was_measured():
 
 def test_the_caption_of_the_answer_speaks_of_a_repair_only_where_the_sentence_names_one():
     one = one_run("resnet18", "failed-reproduction")
-    alike = one.result.over_seeds.collapsed.model_copy(update={"mean": None, "max": 1.0})
-    over_seeds = one.result.over_seeds.model_copy(update={"collapsed": alike})
-    failing = dataclasses.replace(one, result=one.result.model_copy(update={"over_seeds": over_seeds}))
-    for run, expected in ((one, False), (failing, True)):
+    for run, expected in ((one, False), (dataclasses.replace(one, result=failing(one.result)), True)):
         (block,) = (part for part in sections.answer(few_contents(runs=(run,))).blocks if part.sentences)
         assert (" repairs it" in block.sentences[0]) == ("repairs it was tried" in block.caption) == expected
 
