@@ -6,7 +6,6 @@ A contact sheet shows what the images look like. DVC keeps it, because no image 
 from functools import partial
 
 import pandas as pd
-import torch
 
 from deepcovid import catalogue
 from deepcovid.arrays import load_array
@@ -46,8 +45,8 @@ def augment(parameters: Parameters, dataset: str) -> None:
         listed, count, columns = unfinished / "images.csv", len(table), list(table.columns)
         catalogue.write(listed, table)
         del table  # from here on its rows are read as they are needed
-        threads, copied = torch.get_num_threads(), () if test_only else SIDES
-        whole = ImagePass(Known.of(listed), count, raw, size, parameters.augment, copied, threads)
+        copied = () if test_only else SIDES
+        whole = ImagePass(Known.of(listed), count, raw, size, parameters.augment, copied)
         parts = run("images", [whole], f"{dataset}, images")
         forget_archives()
         pixels_path, table_path = (paths.data(dataset, name) for name in ("pixels.npy", "images.csv"))

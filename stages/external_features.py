@@ -6,14 +6,12 @@ of the size they know. The resampling is bilinear and antialiased, as in decodin
 
 from functools import partial
 
-import torch
-
 from deepcovid import catalogue
 from deepcovid.audits.unseen import candidates
 from deepcovid.errors import UserError
 from deepcovid.files import Known, replacing
 from deepcovid.images.resizing import resized
-from deepcovid.nets.features import FeaturePass
+from deepcovid.nets.features import FeaturePass, on_cuda
 from deepcovid.parameters import Parameters
 from deepcovid.passes.shards import passing, write_array
 from stages import _run, paths
@@ -30,11 +28,12 @@ def external_features(parameters: Parameters, dataset: str, images: str) -> None
     pixels, wanted = Known.of(paths.data(images, "pixels.npy")), table.index.isin(rows.index)
     view, unfinished = partial(resized, size=parameters.image_size), paths.unfinished("external", dataset, images)
     target = paths.external_features(dataset, images)
-    with passing(unfinished, partial(versions_of, "external_features")) as run, replacing(target) as folder:
+    versions = partial(versions_of, "external_features")
+    with passing(unfinished, versions, alone=on_cuda(options)) as run, replacing(target) as folder:
         folder.mkdir()
         for model in parameters.models:
             weights = Known.of(paths.weights(dataset, model))
-            own = FeaturePass(weights, pixels, len(table), options, torch.get_num_threads(), wanted, view)
+            own = FeaturePass(weights, pixels, len(table), options, wanted, view)
             write_array(folder / f"{model}.npy", run(model, [own], f"{model} on {images}"))
 
 

@@ -8,13 +8,12 @@ which has not learned from any picture, sees every image too.
 from functools import partial
 
 import numpy as np
-import torch
 
 from deepcovid import catalogue
 from deepcovid.arrays import load_array
 from deepcovid.audits.hiding import hide, squares
 from deepcovid.files import Known, read_csv, replacing
-from deepcovid.nets.features import FeaturePass, View
+from deepcovid.nets.features import FeaturePass, View, on_cuda
 from deepcovid.nets.trunks import write_state
 from deepcovid.nets.weights import random_state
 from deepcovid.parameters import Parameters
@@ -34,11 +33,12 @@ def features(parameters: Parameters, dataset: str, model: str) -> None:
     load_array(spare, (copies, size, size, None), np.uint8, names)
 
     def seen_by(weights: Known, pixels: Known, rows: int, view: View | None = None) -> FeaturePass:
-        return FeaturePass(weights, pixels, rows, parameters.features, torch.get_num_threads(), view=view)
+        return FeaturePass(weights, pixels, rows, parameters.features, view=view)
 
     weights, pixels = Known.of(paths.weights(dataset, model)), Known.of(paths.data(dataset, "pixels.npy"))
     target, unfinished = paths.features(dataset, model).parent, paths.unfinished("features", dataset, model)
-    with passing(unfinished, partial(versions_of, "features")) as run, replacing(target) as folder:
+    versions, alone = partial(versions_of, "features"), on_cuda(parameters.features)
+    with passing(unfinished, versions, alone=alone) as run, replacing(target) as folder:
         folder.mkdir()
         write_array(folder / "images.npy", run("images", [seen_by(weights, pixels, images)], f"{model}, images"))
         seen = seen_by(weights, Known.of(spare), copies)

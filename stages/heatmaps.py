@@ -9,6 +9,7 @@ from deepcovid.arrays import ArrayWriter, load_array
 from deepcovid.files import Known, replacing, write_csv
 from deepcovid.heads.scoring import heads_of
 from deepcovid.heatmaps.selection import choose
+from deepcovid.nets.features import on_cuda
 from deepcovid.nets.trunks import read_state, trunk
 from deepcovid.parameters import Parameters
 from deepcovid.passes.shards import passing
@@ -36,7 +37,8 @@ def heatmaps(parameters: Parameters, dataset: str, model: str) -> None:
     images, weights = pixels[places], paths.weights(dataset, model)
     net, unfinished = trunk(*read_state(weights)), paths.unfinished("heatmaps", dataset, model)
     known = Known.of(weights), Known.of(paths.data(dataset, "pixels.npy"))
-    with passing(unfinished, partial(versions_of, "heatmaps")) as run, replacing(target) as folder:
+    versions, alone = partial(versions_of, "heatmaps"), on_cuda(parameters.features)
+    with passing(unfinished, versions, alone=alone) as run, replacing(target) as folder:
         folder.mkdir()
         write_csv(folder / "images.csv", chosen, digits=17)
         for name, found in explained.maps_in_shards(run, *known, places, images.shape[1:3]).items():

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 
 ROOT = Path(__file__).parent.parent
-ALL_CORES = 2  # threads of a net, whatever the tests' own
 
 
 def versions():

@@ -59,10 +59,10 @@ class Explained:
         self, run: Run, weights: Known, pixels: Known, places: list[int], shape: tuple[int, int]
     ) -> dict[str, Iterator[NDArray[np.float32]]]:
         """Return the maps that `maps` returns, made by passes; the arguments after `run` are as for `OcclusionPass`."""
-        shared, threads = (weights, pixels, places), torch.get_num_threads()
+        shared = weights, pixels, places
         score = partial(self.score, margin=self.margin)
-        views = OcclusionPass(*shared, shape, score, self.window, self.settings, threads)
-        cams = GradCamPass(self.model, *shared, self.margin, self.settings, threads)
+        views = OcclusionPass(*shared, shape, score, self.window, self.settings)
+        cams = GradCamPass(self.model, *shared, self.margin, self.settings)
         return {
             OCCLUSION: occlusion_maps(run(OCCLUSION, [views], f"{self.model}, occlusion"), self.window, *shape),
             GRAD_CAM: chain.from_iterable(run(GRAD_CAM, [cams], f"{self.model}, Grad-CAM")),

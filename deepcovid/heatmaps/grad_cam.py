@@ -61,7 +61,6 @@ class GradCamPass(NamedTuple):
         images: Which of them get maps.
         margin: (features), the head's weight of covid less that of non.
         settings: Device, precision and batch size.
-        threads: On how many threads torch works on a CPU.
     """
 
     model: str
@@ -70,7 +69,6 @@ class GradCamPass(NamedTuple):
     images: list[int]
     margin: NDArray[np.float32]
     settings: FeatureSettings
-    threads: int
 
     @property
     def rows(self) -> int:
@@ -88,6 +86,6 @@ class GradCamPass(NamedTuple):
         Raises:
             UserError: As `grad_cam`; or weights or pixels are not what they were.
         """
-        net = net_in_worker(self.weights, self.settings, self.threads)
+        net = net_in_worker(self.weights, self.settings)
         images = load_array(self.pixels.checked())[self.images[start:stop]]
         return np.stack(list(grad_cam(self.model, net, images, self.margin, self.settings)))

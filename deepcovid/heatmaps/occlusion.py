@@ -92,7 +92,6 @@ class OcclusionPass(NamedTuple):
         score: A function that turns features (batch, features) into P(covid) (batch).
         window: What slides over them.
         settings: Device, precision and batch size.
-        threads: On how many threads torch works on a CPU.
     """
 
     weights: Known
@@ -102,7 +101,6 @@ class OcclusionPass(NamedTuple):
     score: Score
     window: Window
     settings: FeatureSettings
-    threads: int
 
     @property
     def rows(self) -> int:
@@ -120,7 +118,7 @@ class OcclusionPass(NamedTuple):
         Raises:
             UserError: As `occlusion`; or weights or pixels are not what they were.
         """
-        net, each = net_in_worker(self.weights, self.settings, self.threads), views(self.window, *self.shape)
+        net, each = net_in_worker(self.weights, self.settings), views(self.window, *self.shape)
         first = start // each
         images = load_array(self.pixels.checked())[self.images[first : -(-stop // each)]]
         passed = first * each

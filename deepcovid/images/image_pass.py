@@ -32,7 +32,6 @@ class ImagePass(NamedTuple):
         size: Side of the images, pixels.
         augment: How copies are made.
         splits: The splits whose COVID originals get copies.
-        threads: Number of images that a process decodes at a time.
     """
 
     table: Known
@@ -41,7 +40,6 @@ class ImagePass(NamedTuple):
     size: int
     augment: AugmentSettings
     splits: tuple[str, ...]
-    threads: int
 
     @property
     def batch_size(self) -> int:
@@ -54,7 +52,7 @@ class ImagePass(NamedTuple):
         rows, framing = _rows_of(self.table)(start, stop), resize_and_crop(self.size)
         names: list[tuple[int, str, str]] = []
         images = []
-        for place, attempt in enumerate(attempts(rows, self.raw, framing, self.threads)):
+        for place, attempt in enumerate(attempts(rows, self.raw, framing, threads=1)):
             row, reason = rows[place], ""
             if isinstance(attempt, UserError):
                 attempt, reason = np.zeros((self.size, self.size), np.uint8), str(attempt)

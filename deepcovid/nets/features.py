@@ -84,6 +84,15 @@ def on_device(net: nn.Module, settings: FeatureSettings) -> tuple[nn.Module, tor
     return net.to(device, dtype).to(memory_format=torch.channels_last), device, dtype  # type: ignore[call-overload]
 
 
+def on_cuda(settings: FeatureSettings) -> bool:
+    """Return whether nets run on CUDA.
+
+    Raises:
+        UserError: The device does not exist.
+    """
+    return choose_device(settings.device).type == "cuda"
+
+
 def same_bytes() -> None:
     """Let CUDA give the same bytes on every run, in the precision that was asked for (TF32 would be less)."""
     torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
@@ -110,8 +119,6 @@ class FeaturePass(NamedTuple):
         pixels: File of the images, uint8 (images, side, side, 1 or 3).
         rows: Number of images.
         settings: Device, precision and batch size.
-        threads: Number of torch's threads on a CPU. The last bits of a feature depend on it, so all workers use the
-            same number.
         wanted: (images), true for each image that the net is to see; None for all. Batches are cut before the other
             images are left out, so some may be smaller.
         view: Function that changes a batch of images before the net sees it; None for no change.
@@ -121,7 +128,6 @@ class FeaturePass(NamedTuple):
     pixels: Known
     rows: int
     settings: FeatureSettings
-    threads: int
     wanted: NDArray[np.bool_] | None = None
     view: View | None = None
 
@@ -136,7 +142,7 @@ class FeaturePass(NamedTuple):
         Raises:
             UserError: See `extract`. Also if the file of the weights or of the pixels has changed.
         """
-        net = net_in_worker(self.weights, self.settings, self.threads)
+        net = net_in_worker(self.weights, self.settings)
         with closing(ahead(self._batches(start, stop))) as images:  # ends its thread, even on an error
             features = list(extract(net, images, self.settings))
         return np.concatenate(features) if features else np.empty(0, np.float32)
@@ -150,14 +156,16 @@ class FeaturePass(NamedTuple):
                 yield self.view(batch) if self.view else batch
 
 
-def net_in_worker(weights: Known, settings: FeatureSettings, threads: int) -> nn.Module:
-    """Return a net for `extract` in a worker process, and set the number of torch's threads there.
+def net_in_worker(weights: Known, settings: FeatureSettings) -> nn.Module:
+    """Return a net for `extract` in a worker process, which works on one thread from now on.
+
+    Each core has a worker, and threads of a net would wait for each other. The last bits of a feature depend on the
+    number of threads, so they are now the same on any number of cores.
 
     Raises:
         UserError: The file of the weights has changed.
     """
-    if torch.get_num_threads() != threads:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     return _net(weights, settings)
 
 
@@ -173,6 +181,8 @@ def choose_device(name: str) -> torch.device:
     Raises:
         UserError: CUDA was asked for, but is not available.
     """
+    if name == "cpu":  # CUDA is not asked: it would complain in a forked process
+        return torch.device("cpu")
     available = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
         return torch.device("cuda" if available else "cpu")

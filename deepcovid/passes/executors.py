@@ -2,11 +2,11 @@
 
 Environment variables choose, because no result depends on the choice:
 
-    DEEPCOVID_EXECUTOR      one (the default): this process, one piece after another; trainings of heads in forked ones
-                            loky: processes on this machine
+    DEEPCOVID_EXECUTOR      fork (the default): processes on this machine, forked from this one
+                            loky: processes on this machine that start anew
                             dask: workers of the cluster whose scheduler DASK_SCHEDULER_ADDRESS names
-    DEEPCOVID_WORKERS       number of loky's processes, by default one for each core. If only this variable is set,
-                            loky is used.
+    DEEPCOVID_WORKERS       number of processes on this machine: by default one for each core, if there are two
+                            gigabytes of memory for each. If it is one, this process does the work.
 
 A worker on another machine runs its own copy of the code, with its own packages. Before each piece, their versions are
 compared with those of the process that hands the pieces out. If they differ, the worker refuses the piece.
@@ -27,17 +27,19 @@ from typing import Any, Protocol, TypeVar
 from joblib import Parallel, cpu_count, delayed
 
 from deepcovid.errors import UserError, reason_of
-from deepcovid.passes.forked import Share, at_once
+from deepcovid.passes.forked import Share, as_they_end
 from deepcovid.progress import warn
 
 EXECUTOR, WORKERS, ADDRESS = "DEEPCOVID_EXECUTOR", "DEEPCOVID_WORKERS", "DASK_SCHEDULER_ADDRESS"
-ONE, LOKY, DASK = EXECUTORS = ("one", "loky", "dask")
+FORK, LOKY, DASK = EXECUTORS = ("fork", "loky", "dask")
 DEATHS = 3  # so many workers that die in a row, with no piece done in between, are an error
 PATIENCE = 60  # seconds to wait for the first worker of a cluster
+MEMORY = 2 * 2**30  # bytes for each process on this machine: at 224 pixels, ResNet50 takes 1.6 GB for 32 images
 INSTALL = "python -m pip install -c constraints.txt dask distributed"
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
+Result = TypeVar("Result", bound=tuple[Any, ...])
 Versions = dict[str, str]  # of the code and of each package, by name
 # The wanted versions, the pickled function that returns a worker's versions, a number, and the pickled work.
 Piece = tuple[Versions, bytes, int, bytes]
@@ -58,24 +60,24 @@ class Executor(Protocol):
 
 
 @contextmanager
-def executor(versions: Callable[[], Versions]) -> Iterator[Executor]:
+def executor(versions: Callable[[], Versions], *, alone: bool = False) -> Iterator[Executor]:
     """Yield the executor that the environment names.
 
     Args:
         versions: Returns the versions that workers must agree on. It is pickled, since each worker calls it too.
+        alone: Whether this process does the work in place of forked ones. CUDA cannot be used in those.
 
     Raises:
         UserError: A variable has a value that is not allowed, dask is not installed, or its scheduler cannot be
             reached.
     """
-    workers = _workers()
-    name = os.environ.get(EXECUTOR) or (LOKY if workers else ONE)
+    processes, name = _processes(), os.environ.get(EXECUTOR) or FORK
     if name not in EXECUTORS:
         raise UserError(f"{EXECUTOR} is {name!r}, but it may be {', '.join(EXECUTORS)}; set it to one of these")
-    if name == ONE:
-        yield _one_after_the_other
+    if name == FORK:
+        yield partial(_by_forked, 1 if alone else processes)
     elif name == LOKY:
-        yield partial(_by_workers, partial(_on_this_machine, workers or cpu_count()), versions)
+        yield partial(_by_workers, partial(_by_loky, processes), versions)
     else:
         with _cluster() as hand_out:
             yield partial(_by_workers, hand_out, versions)
@@ -85,17 +87,14 @@ def executor(versions: Callable[[], Versions]) -> Iterator[Executor]:
 def sharing(versions: Callable[[], Versions]) -> Iterator[Share]:
     """Yield a function that calls functions and returns what each returns; the environment says where they are called.
 
-    By default this machine's cores share them out (`deepcovid.passes.forked.at_once`). For any other executor they are
-    pickled.
-
     Args:
         versions: What workers must agree on, as for `executor`.
 
     Raises:
-        UserError: As `executor` and what it yields do, or a process died.
+        UserError: As `executor` and what it yields do.
     """
     with executor(versions) as execute:
-        yield at_once if execute is _one_after_the_other else partial(_all, execute)
+        yield partial(_all, execute)
 
 
 def _all(execute: Executor, calls: Sequence[Callable[[], Any]]) -> list[Any]:
@@ -103,19 +102,23 @@ def _all(execute: Executor, calls: Sequence[Callable[[], Any]]) -> list[Any]:
     return [results[number] for number in range(len(calls))]
 
 
-def _workers() -> int | None:
-    """Return the number in DEEPCOVID_WORKERS, or None where it is not set."""
+def _processes() -> int:
+    """Return how many processes on this machine do the work."""
     text = os.environ.get(WORKERS)
     if not text:
-        return None
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return max(1, min(cpu_count(), memory // MEMORY))
     if not (text.isascii() and text.isdigit() and int(text)):
         raise UserError(f"{WORKERS} is {text!r}, which is not a positive whole number; set it to one, or unset it")
     return int(text)
 
 
-def _one_after_the_other(work: Callable[[Item], Value], items: Sequence[Item]) -> Generator[tuple[int, Value]]:
-    for number, item in enumerate(items):
-        yield number, work(item)
+def _by_forked(processes: int, work: Callable[[Item], Value], items: Sequence[Item]) -> Generator[tuple[int, Value]]:
+    def begin(left: list[tuple[int, Item]]) -> Generator[tuple[int, Value]]:
+        for place, value in as_they_end([partial(work, item) for _, item in left], processes):
+            yield left[place][0], value
+
+    yield from _despite_deaths(begin, dict(enumerate(enumerate(items))))
 
 
 def _by_workers(
@@ -130,16 +133,30 @@ def _by_workers(
             yield number, value
 
 
-def _on_this_machine(workers: int, job: Job, pieces: Sequence[Piece]) -> Generator[Done]:
-    left, deaths = {piece[2]: piece for piece in pieces}, 0
-    while left:
-        parallel = Parallel(workers, backend=LOKY, batch_size=1, pre_dispatch="all", return_as="generator_unordered")
-        results = parallel(delayed(job)(*piece) for piece in left.values())
+def _by_loky(processes: int, job: Job, pieces: Sequence[Piece]) -> Generator[Done]:
+    def begin(left: list[Piece]) -> Generator[Done]:
+        parallel = Parallel(processes, backend=LOKY, batch_size=1, pre_dispatch="all", return_as="generator_unordered")
+        results = parallel(delayed(job)(*piece) for piece in left)
         try:
-            for done in results:
-                del left[done[0]]
-                deaths = 0
-                yield done
+            yield from results
+        finally:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # joblib warns if work is cancelled
+                results.close()
+
+    yield from _despite_deaths(begin, {piece[2]: piece for piece in pieces})
+
+
+def _despite_deaths(begin: Callable[[list[Item]], Generator[Result]], items: dict[int, Item]) -> Generator[Result]:
+    """Yield what `begin` yields for items, which starts with the item's number; begin again where a worker died."""
+    left, deaths = dict(items), 0
+    while left:
+        try:
+            with closing(begin(list(left.values()))) as results:
+                for done in results:
+                    del left[done[0]]
+                    deaths = 0
+                    yield done
         except BrokenProcessPool:  # all pieces that were handed out are lost
             deaths += 1
             if deaths == DEATHS:
@@ -147,10 +164,6 @@ def _on_this_machine(workers: int, job: Job, pieces: Sequence[Piece]) -> Generat
                     f"{deaths} workers died one after the other, probably for lack of memory; set {WORKERS} lower"
                 ) from None
             warn("a worker died; another one does its work again")
-        finally:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # joblib warns if work is cancelled
-                results.close()
 
 
 def _in_worker() -> Job:

@@ -1,7 +1,7 @@
 """Functions called at the same time, in forked processes, which start with all that this process has loaded."""
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
 from multiprocessing import active_children, get_context
@@ -12,27 +12,48 @@ from joblib import cpu_count
 from deepcovid.errors import UserError
 
 Value = TypeVar("Value")
-Share = Callable[[Sequence[Callable[[], Any]]], list[Any]]  # what `at_once` is, or another that calls them elsewhere
+Share = Callable[[Sequence[Callable[[], Any]]], list[Any]]  # `at_once`, or what `executors.sharing` yields
 
 
 def at_once(calls: Sequence[Callable[[], Value]]) -> list[Value]:
     """Call the functions on all cores and return what each of them returns, in order.
 
-    One process is forked for each core. It knows the functions and their arguments, so nothing is sent to it or
-    imported again. With one core, or one function, this process makes the calls itself. If this process is stopped,
-    the others end too, whatever they are doing.
+    With one core, or one function, this process makes the calls itself.
 
     Raises:
         UserError: A process died.
     """
-    workers = min(len(calls), cpu_count())
-    if workers <= 1:
-        return [call() for call in calls]
-    with ProcessPoolExecutor(workers, get_context("fork"), _hold, (calls,)) as pool:
+    try:
+        results = dict(as_they_end(calls, min(len(calls), cpu_count())))
+    except BrokenProcessPool:
+        raise UserError("a process died, probably for lack of memory; end other programs") from None
+    return [results[number] for number in range(len(calls))]
+
+
+def as_they_end(calls: Sequence[Callable[[], Value]], processes: int) -> Generator[tuple[int, Value]]:
+    """Call the functions at the same time; yield each one's number and what it returns, as soon as it ends.
+
+    A forked process knows the functions and their arguments, so nothing is sent to it or imported again. If this
+    process is stopped, the others end too, whatever they are doing.
+
+    Args:
+        calls: The functions.
+        processes: How many processes are forked. If it is one, this process makes the calls itself.
+
+    Raises:
+        BrokenProcessPool: A process died.
+    """
+    if processes <= 1:
+        for number, call in enumerate(calls):
+            yield number, call()
+        return
+    with ProcessPoolExecutor(processes, get_context("fork"), _hold, (calls,)) as pool:
         try:
-            return list(pool.map(_call, range(len(calls))))
+            waiting = {pool.submit(_call, number): number for number in range(len(calls))}
+            for done in as_completed(waiting):
+                yield waiting.pop(done), done.result()  # only those that wait are held, for results may be large
         except BrokenProcessPool:
-            raise UserError("a process died, probably for lack of memory; end other programs") from None
+            raise
         except BaseException:
             for process in active_children():
                 process.terminate()

@@ -95,7 +95,7 @@ class Kept(Sequence[NDArray[Any]]):
 
 
 @contextmanager
-def passing(folder: Path, versions: Callable[[], Versions]) -> Iterator[Run]:
+def passing(folder: Path, versions: Callable[[], Versions], *, alone: bool = False) -> Iterator[Run]:
     """Yield a function that runs passes; the environment says who does the work (executors.py).
 
     Finished shards are kept in `folder`, even if the block raises or the process is killed. The next run then uses
@@ -105,11 +105,12 @@ def passing(folder: Path, versions: Callable[[], Versions]) -> Iterator[Run]:
     Args:
         folder: A folder for this block alone. The block may keep files of its own in it.
         versions: Returns the versions of the code and the packages that the work depends on. Each worker calls it too.
+        alone: See `executor`.
 
     Raises:
         UserError: See `executor` and `Executor`.
     """
-    with executor(versions) as execute:
+    with executor(versions, alone=alone) as execute:
         yield partial(_run, folder, versions(), execute)
     shutil.rmtree(folder, ignore_errors=True)
 
