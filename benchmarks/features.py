@@ -4,16 +4,15 @@
         [--batch-size 32] [--precision fp32] [--record]
 
 For the bare rate, one batch goes through the same net again and again. The batch is already normalised and on the
-device, in the best memory layout, with the allocator's settings of deepcovid.nets.features. A pass reads images from a
-file, makes features in shards, writes these and joins them. It is timed for images as they are, for images whose middle
-is hidden, and for two processes with half the threads each. Those need several shards, of eight batches each, to share
-out. All of them take turns, since machines are shared; the numbers to look at are the ratios. On CUDA the rate at which
-all cores decode images is measured too, and the numbers are kept by net, precision and batch size in a file of their
-own. Run it by hand only: as a test it would fail on a busy machine.
+device, in the best memory layout, with the allocator's settings of deepcovid.nets.features; on a CPU, all cores share
+its work. A pass reads images from a file, makes features in shards, writes these and joins them. On a CPU each core has
+a process of its own, so several shards are needed, of eight batches each. A pass is timed for images as they are, and
+for images whose middle is hidden. All of them take turns, since machines are shared; the numbers to look at are the
+ratios. On CUDA the rate at which all cores decode images is measured too, and the numbers are kept by net, precision
+and batch size in a file of their own. Run it by hand only: as a test it would fail on a busy machine.
 """
 
 import argparse
-import os
 import resource
 import statistics
 import time
@@ -36,7 +35,6 @@ from deepcovid.files import Known
 from deepcovid.nets.features import FeaturePass, choose_device, keep_large_buffers, normalised, on_device
 from deepcovid.nets.trunks import build, trunk, write_state
 from deepcovid.nets.zoo import NETS
-from deepcovid.passes.executors import EXECUTOR, LOKY, ONE, WORKERS
 from deepcovid.passes.shards import passing, write_array
 from deepcovid.settings.analyses import FeatureSettings
 
@@ -56,26 +54,25 @@ def main() -> None:
     options = parser.parse_args()
     settings = FeatureSettings(device=options.device, precision=options.precision, batch_size=options.batch_size)
     keep_large_buffers()
-    state, threads = build(options.model).state_dict(), torch.get_num_threads()
+    state = build(options.model).state_dict()
     net = trunk(options.model, state)
     on_cpu = choose_device(options.device).type == "cpu"
     with TemporaryDirectory() as name:
         folder = Path(name)
         pixels, weights = write_pixels(folder / "pixels.npy", options.images), folder / "net.safetensors"
         write_state(weights, options.model, state)
-        plain = FeaturePass(Known.of(weights), Known.of(pixels), options.images, settings, threads)
-        kinds = {"pass": (plain, ONE), "hidden": (plain._replace(view=partial(hide, square=SQUARE)), ONE)}
-        kinds["two_processes"] = plain._replace(threads=max(threads // 2, 1)), LOKY
+        plain = FeaturePass(Known.of(weights), Known.of(pixels), options.images, settings)
+        kinds = {"pass": plain, "hidden": plain._replace(view=partial(hide, square=SQUARE))}
         ways: dict[str, Callable[[], float]] = {"bare": lambda: bare_rate(net, pixels, settings, options.images)}
-        ways |= {kind: partial(pass_rate, folder, own, where) for kind, (own, where) in kinds.items()}
+        ways |= {kind: partial(pass_rate, folder, own, alone=not on_cpu) for kind, own in kinds.items()}
         for way in ways.values():  # warm up
             way()
         rounds = [{kind: way() for kind, way in ways.items()} for _ in range(options.rounds)]
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    memory = resource.getrusage(resource.RUSAGE_CHILDREN if on_cpu else resource.RUSAGE_SELF).ru_maxrss / 2**20
     values = {kind: statistics.median(one[kind] for one in rounds) for kind in ways}
     print(
         f"{options.model}, {options.images} images, batch {options.batch_size}, {options.precision}, "
-        f"{choose_device(options.device)}; peak memory {memory:.2f} GiB"
+        f"{choose_device(options.device)}; peak memory of a process {memory:.2f} GiB"
     )
     for kind, rate in values.items():
         print(f"{kind:14} {rate:6.1f} images/s, {rate / values['bare']:.3f} of the bare rate")
@@ -112,7 +109,6 @@ def bare_rate(net: torch.nn.Module, pixels: Path, settings: FeatureSettings, ima
 
 
 def decoding_rate(images: int) -> float:
-    os.environ[EXECUTOR] = ONE
     with TemporaryDirectory() as folder, chdir(folder):
         scale.draw(folder, images, scale.FILE_SIDE)
         scale.write_catalogue(folder, images)
@@ -122,10 +118,9 @@ def decoding_rate(images: int) -> float:
         return images / (time.perf_counter() - start)
 
 
-def pass_rate(folder: Path, own: FeaturePass, where: str) -> float:
-    os.environ[EXECUTOR], os.environ[WORKERS] = where, "2"
+def pass_rate(folder: Path, own: FeaturePass, *, alone: bool) -> float:
     start = time.perf_counter()
-    with passing(folder / "unfinished", dict) as run:
+    with passing(folder / "unfinished", dict, alone=alone) as run:
         write_array(folder / "features.npy", run("images", [own], "images"))
     return own.rows / (time.perf_counter() - start)
 

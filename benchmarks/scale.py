@@ -25,13 +25,13 @@ from time import process_time
 from typing import Any
 
 import numpy as np
-from joblib import cpu_count
 from PIL import Image
 
 import stages  # noqa: F401  # sets passive waiting of threads, as in a stage
 from benchmarks._record import FOLDER, record
 from deepcovid import catalogue
 from deepcovid.archives import Archive, add_member
+from deepcovid.passes.executors import WORKERS
 from deepcovid.sources import chexpert
 
 # Pixels: the side of most images here, and in a real study the side of a decoded image and of a file.
@@ -108,6 +108,7 @@ def slope(sizes: dict[str, dict[str, float]]) -> dict[str, float]:
 
 def of_this_process(part: str, rows: int, side: int) -> dict[str, float]:
     """Run a part in the working folder; return the seconds of its code without imports, and the process's memory."""
+    os.environ[WORKERS] = "1"  # this process, whose time and memory are measured
     work = PARTS[part](rows, side)  # imports what it needs
     start = process_time()
     work()
@@ -213,9 +214,7 @@ def decode(rows: int, side: int) -> Work:
     def work() -> None:
         columns = list(catalogue.read(Path("split.csv")).columns)
         with passing(Path("unfinished"), dict) as run:
-            whole = ImagePass(
-                Known.of(Path("split.csv")), rows, Path().absolute(), side, copies, ("train",), cpu_count()
-            )
+            whole = ImagePass(Known.of(Path("split.csv")), rows, Path().absolute(), side, copies, ("train",))
             parts = run("images", [whole], "images")
             forget_archives()
             made_images = usable(made(Path("split.csv"), parts, ("train",)), {})
@@ -227,8 +226,6 @@ def decode(rows: int, side: int) -> Work:
 
 def features(rows: int, _side: int) -> Work:
     """Run ResNet18 over the first images, as the stage features does."""
-    import torch
-
     from deepcovid.files import Known
     from deepcovid.nets.features import FeaturePass
     from deepcovid.nets.trunks import build, write_state
@@ -241,7 +238,7 @@ def features(rows: int, _side: int) -> Work:
         write_state(Path("weights.safetensors"), "resnet18", build("resnet18").state_dict())
         weights, pixels = Known.of(Path("weights.safetensors")), Known.of(Path("pixels.npy"))
         with passing(Path("unfinished"), dict) as run:
-            whole = FeaturePass(weights, pixels, rows, settings, torch.get_num_threads())
+            whole = FeaturePass(weights, pixels, rows, settings)
             write_array(Path("features.npy"), run("features", [whole], "features"))
 
     return work
