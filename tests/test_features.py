@@ -66,7 +66,7 @@ def test_a_pass_sees_the_wanted_images_in_order_and_no_empty_batch(tmp_path_fact
     path = tmp_path_factory.mktemp("wanted") / "pixels.npy"
     np.save(path, np.arange(len(wanted), dtype=np.uint8))
     settings = SETTINGS.model_copy(update={"batch_size": size})
-    own = FeaturePass(Known.of(path), Known.of(path), len(wanted), settings, 1, wanted, view=np.negative)
+    own = FeaturePass(Known.of(path), Known.of(path), len(wanted), settings, wanted, view=np.negative)
     half = size * (len(wanted) // size // 2)
     got = [*own._batches(0, half), *own._batches(half, len(wanted))]
     assert all(len(batch) for batch in got)
