@@ -33,7 +33,14 @@ from benchmarks._record import record
 from deepcovid.arrays import ArrayWriter, batches
 from deepcovid.audits.hiding import Square, hide
 from deepcovid.files import Known
-from deepcovid.nets.features import FeaturePass, choose_device, keep_large_buffers, normalised, on_device
+from deepcovid.nets.features import (
+    FeaturePass,
+    choose_device,
+    keep_large_buffers,
+    normalised,
+    on_cuda,
+    on_device,
+)
 from deepcovid.nets.trunks import build, trunk, write_state
 from deepcovid.nets.zoo import NETS
 from deepcovid.passes.shards import passing, write_array
@@ -57,7 +64,7 @@ def main() -> None:
     keep_large_buffers()
     state = build(options.model).state_dict()
     net = trunk(options.model, state)
-    on_cpu = choose_device(options.device).type == "cpu"
+    on_cpu = not on_cuda(settings)
     with TemporaryDirectory() as name:
         folder = Path(name)
         pixels, weights = write_pixels(folder / "pixels.npy", options.images), folder / "net.safetensors"

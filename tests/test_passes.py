@@ -354,19 +354,23 @@ def test_an_executor_that_is_none_is_refused(monkeypatch, tmp_path, refused):
     assert not (tmp_path / "log").exists()
 
 
+@pytest.mark.parametrize("name", [None, "loky"])
 @pytest.mark.parametrize(
-    ("workers", "gigabytes", "processes"), [("7", 1, 7), (None, 64, 3), (None, 5, 2), (None, 1, 1)]
+    ("workers", "gigabytes", "processes"), [("7", 1, 7), ("1", 64, 1), (None, 64, 3), (None, 5, 2), (None, 1, 1)]
 )
-def test_processes_are_as_many_as_asked_for_or_as_cores_and_memory_allow(workers, gigabytes, processes, monkeypatch):
+def test_processes_are_as_many_as_asked_for_or_as_cores_and_memory_allow(
+    name, workers, gigabytes, processes, monkeypatch
+):
     asked = []
     monkeypatch.setattr(executors, "cpu_count", lambda: 3)
     monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": gigabytes << 20, "SC_PAGE_SIZE": 1 << 10}.get)
-    monkeypatch.setattr(executors, "as_they_end", lambda calls, processes: asked.append(processes) or iter(()))
-    monkeypatch.setattr(executors, "_despite_deaths", lambda begin, _: begin([]))
-    if workers:
-        monkeypatch.setenv(executors.WORKERS, workers)
+    for function in ("_by_forked", "_by_loky"):
+        monkeypatch.setattr(executors, function, lambda processes, *_: asked.append(processes))
+    for variable, value in ((executors.EXECUTOR, name), (executors.WORKERS, workers)):
+        if value:
+            monkeypatch.setenv(variable, value)
     with executor(versions) as found:
-        list(found(None, []))
+        (found.args[0] if name else found)(None, [])
     assert asked == [processes]
 
 
