@@ -631,11 +631,13 @@ def test_why_it_fails_is_said_only_where_the_log_and_the_ladder_show_it(monkeypa
     assert "From epoch 21 on, a thousandth" in rate
     assert selection.startswith("Selection by accuracy keeps the first epoch, because calling every image non-COVID")
     assert "75.00 % of the time" in selection
-    assert argmax.startswith("That accuracy takes the more probable class, so the cut-off that counts is 0.5.")
-    assert "Calls are made at 0.2" in argmax
+    assert argmax.startswith("For that accuracy an image counts as COVID from a score of 0.5 on; in the end")
+    assert argmax.endswith("called COVID from 0.2 on.")
     assert "not enough by itself" in alone
     said = " ".join(cause(*cause_of(flat, settings, smallest=[("augmented",)])))
     assert "learning rate" not in said  # no repair changes the schedule
+    both = list(cause(*cause_of(flat, settings, smallest=[("schedule",), ("augmented",)])))
+    assert both[1].endswith("enough too, on a frozen net, is augmented copies switched on.")
     assert "not enough by itself" not in " ".join(cause(*cause_of(flat, settings, smallest=[("selection",)])))
     assert "dies" not in " ".join(cause(*cause_of([[0.75] * 9] * 2, settings)))  # it ended before
     assert list(cause(*cause_of(flat, settings, "paper"))) == []
@@ -699,6 +701,9 @@ def test_the_answer_is_one_sentence_of_what_was_measured():
     failed = failing(run)
     told = in_one_sentence(failed, run, LADDER, [("cohen", found)])
     assert told.startswith("The failure returns in 2 of 2 heads, changing the augmented copies repairs it, and ")
+    either = LADDER.model_copy(update={"smallest": [["augmented"], ["schedule", "sampling"], ["cut_off"]]})
+    repair = "changing the augmented copies (or the learning-rate schedule and sampling) repairs it"
+    assert f", {repair}, and " in in_one_sentence(failed, run, either, [("cohen", found)])
     more = LADDER.model_copy(update={"smallest": [["schedule", "optimiser", "sampling"]]})
     many = in_one_sentence(failed, run, more, [("cohen", found)])
     assert ", changing the learning-rate schedule, optimiser and sampling repairs it, and " in many

@@ -1,4 +1,4 @@
-"""What the score means, in five short sentences, in the order in which a reader needs them."""
+"""What the score means, in a few short sentences, in the order in which a reader needs them."""
 
 from collections.abc import Iterator, Mapping
 
@@ -25,20 +25,22 @@ def verdict(found: Mapping[str, Audit], model: str) -> Iterator[str]:
             f"On test images of its own data set, {net} under the recipe “{title_of_recipe(external.recipe)}” "
             f"reaches an AUC of {spread(own.inside)}."
         )
-    for collection in of_kind(found, Collection):
-        if learned := collection.nets.get(model):
-            control = f", similar findings {spread(learned.similar.auc)}" if learned.similar else ""
-            yield (
-                f"Heads that learned images of {collection.images} without COVID-19 as if they had it reach "
-                f"{spread(learned.collection.auc)}; those that learned COVID-19 reach "
-                f"{learned.covid.auc.value:.3f}{control}."
-            )
+    learned = {audit.images: audit.nets[model] for audit in of_kind(found, Collection) if model in audit.nets}
     for external, own in tested:
-        yield f"On {external.images}, the heads of {net} that saw COVID-19 reach {spread(own.run.auc)}."
+        within = learned[external.images].within if external.images in learned else None
+        beside = f", and heads trained there, on other patients, {spread(within)}" if within else ""
+        yield f"On {external.images} the same heads reach {spread(own.run.auc)}{beside}."
         yield (
-            f"They tell images without COVID-19 of {external.images} from those of their own data set with an AUC of "
-            f"{spread(own.collection)}."
+            f"The same heads tell images without COVID-19 of {external.images} from those of their own data set with "
+            f"an AUC of {spread(own.collection)}."
         )
+    for images, heads in learned.items():
+        yield (
+            f"Heads that learned images without COVID-19 of {images} in its place find the real COVID-19 with an AUC "
+            f"of {spread(heads.collection.auc)}."
+        )
+        others = f"; similar findings give {spread(heads.similar.auc)}" if heads.similar else ""
+        yield f"As controls, COVID-19 images without their copies give {heads.covid.auc.value:.3f}{others}."
     for changed in of_kind(found, Changed):
         moved = changed.nets.get(model)
         if moved and moved.parts:
@@ -48,7 +50,6 @@ def verdict(found: Mapping[str, Audit], model: str) -> Iterator[str]:
         elif moved and OTHER_FRAME in moved.shifts and LIKE_FRAME in moved.shifts:
             other, like = moved.shifts[OTHER_FRAME], moved.shifts[LIKE_FRAME]
             yield (
-                f"{net} finds {other.called_before} of {other.images} COVID-19 images. With the frame of an image "
-                f"without COVID-19 put around them it finds {other.called}, with that of another COVID-19 patient "
-                f"{like.called}."
+                f"{net} finds {other.called_before} of {other.images} COVID-19 images. With their middle pasted into "
+                f"images without COVID-19 it finds {other.called}, into those of other COVID-19 patients {like.called}."
             )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from deepcovid.heads.schedules import factor
 from deepcovid.ladder.measuring import NetLadder
 from deepcovid.report.contents import ShownRun
+from deepcovid.report.sentences import repairs
 from deepcovid.settings.recipes import Recipe
 
 DEAD = 1e-3  # of the learning rate at the start
@@ -43,6 +44,10 @@ def cause(run: ShownRun, recipe: Recipe, ladder: NetLadder, share: float) -> Ite
             "The learning rate dies before a head has left its prior, which is to give every image the more frequent "
             f"answer. From epoch {dead} on, a thousandth of the rate is left."
         )
+        told = zip(repairs(ladder), ladder.smallest, strict=True)
+        others = [words for words, switches in told if "schedule" not in switches]
+        if others:
+            yield f"It need not be repaired there: enough too, on a frozen net, is {'; or '.join(others)}."
     if recipe.selection == "best-accuracy" and recipe.selection_on == "test":
         kept = log.loc[heads.idxmax(), "epoch"]
         if kept.nunique() == 1:
@@ -53,8 +58,8 @@ def cause(run: ShownRun, recipe: Recipe, ladder: NetLadder, share: float) -> Ite
             )
             if recipe.cut_off != MOST_PROBABLE:
                 yield (
-                    f"That accuracy takes the more probable class, so the cut-off that counts is {MOST_PROBABLE:g}. "
-                    f"Calls are made at {recipe.cut_off:g}, which the selection never sees."
+                    f"For that accuracy an image counts as COVID from a score of {MOST_PROBABLE:g} on; in the end it "
+                    f"is called COVID from {recipe.cut_off:g} on."
                 )
         if ladder.smallest and ["selection"] not in ladder.smallest and ladder.smallest != [[]]:
             yield "To select another epoch is not enough by itself: the ladder below tried it on a frozen net."

@@ -13,7 +13,7 @@ from deepcovid.errors import UserError, reason_of
 from deepcovid.nets.zoo import title_of
 from deepcovid.report import markdown
 from deepcovid.report.results import Results
-from deepcovid.report.sentences import claim_sentences, finding, smallest
+from deepcovid.report.sentences import claim_sentences, finding, smallest, what_detects
 
 EACH_DATASET = "results.md.j2"  # the template of which there is a page for each data set
 TABLES = (
@@ -59,7 +59,8 @@ def pages(templates: Path, results: Results, facts: Mapping[str, Any]) -> Iterat
     environment.globals |= {"result": results.result, "has": results.has, "run": results.run, "rung": results.rung}
     environment.globals |= {name: partial(getattr(markdown, name), results) for name in TABLES}
     environment.globals |= {"ladder": markdown.ladder, "published": markdown.published}
-    environment.globals |= {"finding": finding, "smallest": smallest, "claims": claim_sentences, **facts}
+    environment.globals |= {"finding": finding, "smallest": smallest, "claims": claim_sentences}
+    environment.globals |= {"what_detects": what_detects, **facts}
     for path in sorted(templates.glob("*.md.j2")):
         if path.name == EACH_DATASET:
             for dataset in results.datasets():

@@ -18,7 +18,7 @@ from deepcovid.report.audit import audit
 from deepcovid.report.contents import FAILED, PAPER, Contents, ShownRun, failed_of
 from deepcovid.report.details import MEDIAN_HEAD, evaluated, nets, numbers, parameters, provenance, published
 from deepcovid.report.heatmaps import heatmaps
-from deepcovid.report.sentences import below_the_bar, detects, in_one_sentence, what_repairs, whole_nets
+from deepcovid.report.sentences import below_the_bar, detects, in_one_sentence, what_detects, what_repairs, whole_nets
 from deepcovid.report.test_sets import external_of, test_sets
 from deepcovid.settings.analyses import Detection
 from deepcovid.statistics.published import AT_98
@@ -158,7 +158,7 @@ def cause(contents: Contents) -> Section:
     caption = (
         "What repairs it. Computed from the ladder, which flips one switch, a choice of the recipe, after another."
     )
-    sentences = contents.findings[contents.main_model]
+    sentences = (what_detects(detection_of(contents)), *contents.findings[contents.main_model])
     blocks.append(Block(caption, (contents.ladder.step,), sentences=sentences))
     return Section("cause", "Why it fails, and what repairs it", blocks=tuple(blocks))
 

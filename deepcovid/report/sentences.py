@@ -45,13 +45,19 @@ def in_one_sentence(
 def what_repairs(failed: RunResult | None, ladder: NetLadder) -> str:
     """Return the switches whose change repairs the failure; blank where no head fails, or no set of switches does.
 
+    Of several smallest sets of switches the first two are named.
+
     Args:
         failed: The failed reproduction.
         ladder: What the ladder measured of the same net.
     """
     if not failed or not failed.collapsed_heads or not ladder.smallest or not ladder.smallest[0]:
         return ""
-    *others, last = (title_of_switch(switch) for switch in ladder.smallest[0])
+    return " (or the ".join(_all_of(subset) for subset in ladder.smallest[:2]) + ")" * (len(ladder.smallest) > 1)
+
+
+def _all_of(switches: Sequence[str]) -> str:
+    *others, last = (title_of_switch(switch) for switch in switches)
     return " and ".join([", ".join(others), last] if others else [last])
 
 
@@ -83,13 +89,17 @@ def below_the_bar(runs: Sequence[tuple[str, RunResult]], wanted: Detection) -> I
         )
 
 
-def finding(title: str, ladder: NetLadder) -> Iterator[str]:
-    """Yield, for the net called `title`, which switches make its heads detect, and how many heads do what."""
-    frozen, wanted = ladder.frozen_failure, ladder.detection
-    yield (
+def what_detects(wanted: Detection) -> str:
+    """Return what a head must reach to detect."""
+    return (
         f"A head detects if it finds {100 * wanted.sensitivity:.0f} % of the COVID-19 images, and clears "
         f"{100 * wanted.specificity:.0f} % of the others, at least."
     )
+
+
+def finding(title: str, ladder: NetLadder) -> Iterator[str]:
+    """Yield, for the net called `title`, which switches make its heads detect, and how many heads do what."""
+    frozen = ladder.frozen_failure
     if not ladder.detecting:
         yield f"No set of the {len(ladder.switches)} switches makes every head of {title} detect on a frozen net."
     elif not ladder.smallest[0]:
