@@ -39,8 +39,8 @@ def verdict(found: Mapping[str, Audit], model: str) -> Iterator[str]:
             f"Heads that learned images without COVID-19 of {images} in its place find the real COVID-19 with an AUC "
             f"of {spread(heads.collection.auc)}."
         )
-        others = f"; similar findings give {spread(heads.similar.auc)}" if heads.similar else ""
-        yield f"As controls, COVID-19 images without their copies give {heads.covid.auc.value:.3f}{others}."
+        others = f", those that learned similar findings {spread(heads.similar.auc)}" if heads.similar else ""
+        yield f"Heads that learned COVID-19 without copies reach {heads.covid.auc.value:.3f}{others}."
     for changed in of_kind(found, Changed):
         moved = changed.nets.get(model)
         if moved and moved.parts:

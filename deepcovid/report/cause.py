@@ -41,13 +41,13 @@ def cause(run: ShownRun, recipe: Recipe, ladder: NetLadder, share: float) -> Ite
     dead = next((epoch for epoch in sorted(log["epoch"].unique()) if factor(recipe.schedule, epoch) <= DEAD * 1.01), 0)
     if dead and any("schedule" in subset for subset in ladder.smallest):
         yield (
-            "The learning rate dies before a head has left its prior, which is to give every image the more frequent "
-            f"answer. From epoch {dead} on, a thousandth of the rate is left."
+            f"The learning rate dies early: from epoch {dead} on, a thousandth of it is left. A constant one is a "
+            "repair, or a part of one, as the ladder shows."
         )
         told = zip(repairs(ladder), ladder.smallest, strict=True)
         others = [words for words, switches in told if "schedule" not in switches]
         if others:
-            yield f"It need not be repaired there: enough too, on a frozen net, is {'; or '.join(others)}."
+            yield f"Another repair leaves it as it is: {'; or '.join(others)}."
     if recipe.selection == "best-accuracy" and recipe.selection_on == "test":
         kept = log.loc[heads.idxmax(), "epoch"]
         if kept.nunique() == 1:
@@ -56,6 +56,10 @@ def cause(run: ShownRun, recipe: Recipe, ladder: NetLadder, share: float) -> Ite
                 f"Selection by accuracy keeps {epoch}, because calling every image non-COVID is already right "
                 f"{_percent(majority)} of the time. No later epoch of the {heads.ngroups} heads is right more often."
             )
+            first, last = (
+                log.loc[rows, "test_auc"].mean() for rows in (heads.idxmax(), log["epoch"].eq(log["epoch"].max()))
+            )
+            yield f"The mean AUC of the heads is {first:.3f} then, and {last:.3f} after the last epoch."
             if recipe.cut_off != MOST_PROBABLE:
                 yield (
                     f"For that accuracy an image counts as COVID from a score of {MOST_PROBABLE:g} on; in the end it "
@@ -81,8 +85,8 @@ def _upside_down(run: ShownRun, share: float) -> Iterator[str]:
         f"in training, {share:.3f}."
     )
     yield (
-        "So far they have learned only that it is rare. That lowers the score of an image the more, the stronger its "
-        "features are, whatever it shows."
+        "A head that has learned only that it is rare does so. To learn it lowers the score of an image the more, the "
+        "stronger its features are, whatever it shows."
     )
 
 

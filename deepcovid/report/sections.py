@@ -24,6 +24,8 @@ from deepcovid.settings.analyses import Detection
 from deepcovid.statistics.published import AT_98
 from deepcovid.statistics.rates import SENSITIVITY_WANTED, RunResult
 
+SYNTHETIC = " On this page the images are synthetic, and the nets have random weights in the place of ImageNet's."
+
 
 def sections(contents: Contents) -> list[Section]:
     """Return the page's sections: the story, then the details, folded.
@@ -57,7 +59,9 @@ def question(contents: Contents) -> Section:
         "The question",
         (
             "Deep-COVID (Minaee and others, Medical Image Analysis 65:101794, 2020) tells chest X-rays of COVID-19 "
-            "patients from others. It takes nets trained on ImageNet and trains only their last layer, the head.",
+            "patients from others. It takes nets trained on ImageNet and trains only their last layer, the head."
+            + SYNTHETIC
+            * contents.synthetic,
             "Can the paper be rerun? Why did a public attempt, with the code that the authors released, find every "
             "image Non-COVID? And what does a good score mean?",
             "A recipe is one set of training choices, such as the paper's text or the released code; a switch is one "
@@ -87,6 +91,8 @@ def answer(contents: Contents) -> Section:
     steps = tuple(run.evaluated for run in shown) + tuple(part.step for part in outside)
     if said:
         caption = "Computed from the numbers below."
+        if failed:
+            caption += f" The failure is of heads on a {'whole' if failed.replayed else 'frozen'} net."
         if what_repairs(reproduced, climbed):
             caption += " What repairs it was tried on a frozen net."
         if outside:

@@ -239,12 +239,12 @@ def heat_sentences(net: NetHeat) -> Iterator[str]:
             continue
         own, centre, grad_cam = (part.methods[name] for name in (OCCLUSION, CENTRE, GRAD_CAM))
         yield (
-            f"In {part.images} COVID images that {title_of(net.model)} detects, {words} cover "
-            f"{100 * part.mask_share:.0f} % of the image; the occlusion map is hottest there "
+            f"In the {part.images} COVID images that {title_of(net.model)} detects and where they are marked, {words} "
+            f"cover {100 * part.mask_share:.0f} % of the image; the occlusion map is hottest there "
             f"{_percent(own.pointing_game)} of the time."
         )
         yield (
-            f"{_percent(own.heat_inside)} of the heat lies inside; of a blob in the centre, "
+            f"{_percent(own.heat_inside)} of the heat lies there; of a blob in the centre, "
             f"{_percent(centre.heat_inside)}."
         )
         yield (
