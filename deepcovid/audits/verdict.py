@@ -36,8 +36,8 @@ def verdict(found: Mapping[str, Audit], model: str) -> Iterator[str]:
         )
     for images, heads in learned.items():
         yield (
-            f"Heads that learned images without COVID-19 of {images} in its place find the real COVID-19 with an AUC "
-            f"of {spread(heads.collection.auc)}."
+            f"Heads that learned images of {images} without COVID-19 in place of those with it find the real ones with "
+            f"an AUC of {spread(heads.collection.auc)}."
         )
         others = f", those that learned similar findings {spread(heads.similar.auc)}" if heads.similar else ""
         yield f"Heads that learned COVID-19 without copies reach {heads.covid.auc.value:.3f}{others}."
