@@ -27,7 +27,7 @@ $(READY): requirements.txt requirements-dev.txt constraints.txt pyproject.toml
 
 repro: $(READY)
 	dvc repro
-	@echo "The report is data/phantom/report.html. What git holds and fits was not run again; dvc repro -f runs it too."
+	@echo "The report is data/phantom/report.html. What git held and fitted was not run again; dvc repro -f runs all."
 
 # All tests of a file run in one worker, so that what they share is made only once.
 test: $(READY)

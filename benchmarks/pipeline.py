@@ -1,10 +1,10 @@
-"""How long the study on phantoms takes from a fresh clone, a second time, and after one recipe or the images changed.
+"""How long the study on phantoms takes from a fresh clone, a second time, after a change, and with all its checks.
 
-    python -m benchmarks.pipeline [--parts fresh changes] [--record]
+    python -m benchmarks.pipeline [--parts fresh check changes] [--record]
 
 The committed state is cloned into a temporary folder, with an empty cache. There the commands run that the README gives
 a new user, in the environment of this process. Machines differ, so one bare pass of the nets is timed beside the fresh
-run, as a yardstick. This takes half an hour. Run it by hand only.
+run, as a yardstick. This takes three quarters of an hour. Run it by hand only.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from stages._resolved import read_settings
 from tests.checkouts import PATH
 
 YARDSTICK = {"images": 5640, "side": 96}  # about as many images as the study draws; the side in pixels
-PARTS = ("fresh", "changes")
+PARTS = ("fresh", "check", "changes")
 RECIPE = "recipe.failed-reproduction"
 CHANGES = {  # each with the file of which `dvc metrics diff` shows lines
     "recipe": (
@@ -57,6 +57,12 @@ def main() -> None:
             print(f"one bare pass of the nets over {YARDSTICK['images']} images {bare:.0f} s", flush=True)
             values |= {"fresh": {"minutes": fresh / 60, "peak_gb": peak}, "again": {"seconds": again}}
             values |= {"yardstick": YARDSTICK | {"seconds": bare}}  # with `fresh` only: both are of one run
+        if "check" in options.parts:
+            start = time.perf_counter()
+            *_, said = shell("deepcovid", "check", folder=clone).splitlines()
+            shell("python", "-m", "pytest", "-m", "pipeline", folder=clone)
+            values["check"] = {"minutes": (fresh + time.perf_counter() - start) / 60, "says": said}
+            print(f"with the checks {values['check']['minutes']:.1f} min: {said}", flush=True)
         for name, (command, file) in CHANGES.items() if "changes" in options.parts else ():
             took = seconds(command, clone)
             diff = shell("dvc", "metrics", "diff", folder=clone)
