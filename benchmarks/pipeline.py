@@ -48,27 +48,30 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         clone = Path(folder) / "clone"
         shell("git", "clone", "--quiet", str(Path.cwd()), str(clone), folder=Path.cwd())
-        fresh, again = seconds("dvc repro", clone), seconds("dvc repro", clone)
+        fresh, _ = timed("dvc repro", clone)
+        again, lines = timed("dvc repro", clone)
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9  # of the largest process
         print(f"dvc repro {fresh:.0f} s, at most {peak:.2f} GB a process; again {again:.1f} s", flush=True)
         values: dict[str, Any] = {"cores": cpu_count()}
         if "fresh" in options.parts:
             bare = bare_seconds(Path(folder))
             print(f"one bare pass of the nets over {YARDSTICK['images']} images {bare:.0f} s", flush=True)
-            values |= {"fresh": {"minutes": fresh / 60, "peak_gb": peak}, "again": {"seconds": again}}
-            values |= {"yardstick": YARDSTICK | {"seconds": bare}}  # with `fresh` only: both are of one run
+            values["fresh"] = {"minutes": fresh / 60, "peak_gb": peak}
+            values["again"] = {"seconds": again, "says": next(line for line in lines[::-1] if "Stage" in line)}
+            values["yardstick"] = YARDSTICK | {"seconds": bare}  # with `fresh` only: both are of one run
         if "check" in options.parts:
-            start = time.perf_counter()
-            *_, said = shell("deepcovid", "check", folder=clone).splitlines()
-            shell("python", "-m", "pytest", "-m", "pipeline", folder=clone)
-            values["check"] = {"minutes": (fresh + time.perf_counter() - start) / 60, "says": said}
-            print(f"with the checks {values['check']['minutes']:.1f} min: {said}", flush=True)
+            compared, lines = timed("deepcovid check", clone)
+            tested, _ = timed("python -m pytest -m pipeline", clone)
+            values["check"] = {"minutes": (fresh + compared + tested) / 60, "says": lines[-1]}
+            print(f"with the checks {values['check']['minutes']:.1f} min: {lines[-1]}", flush=True)
+        if "changes" in options.parts:
+            _, lines = timed("dvc metrics show", clone)
+            values["metrics"] = rows(lines, "Path", *(file for _, file in CHANGES.values()))
         for name, (command, file) in CHANGES.items() if "changes" in options.parts else ():
-            took = seconds(command, clone)
-            diff = shell("dvc", "metrics", "diff", folder=clone)
-            lines = [re.sub(r" {2,}", "  ", line.split("/")[-1]) for line in diff.splitlines() if file in line]
-            values[name] = {"command": command, "seconds": took, "diff": lines}
-            print(f"{command} {took:.0f} s\n" + "\n".join(lines), flush=True)
+            took, said = timed(command, clone)
+            _, lines = timed("dvc metrics diff", clone)
+            values[name] = {"command": command, "seconds": took, "says": said[-1], "diff": rows(lines, file)}
+            print(f"{command} {took:.0f} s", *values[name]["diff"], sep="\n", flush=True)
             shell("git", "checkout", "--quiet", "params.yaml", folder=clone)
     if options.record:
         record("pipeline", values)
@@ -83,10 +86,17 @@ def bare_seconds(folder: Path) -> float:
     return sum(images / bare_rate(net, pixels, settings, images) for net in nets)
 
 
-def seconds(command: str, folder: Path) -> float:
+def timed(command: str, folder: Path) -> tuple[float, list[str]]:
+    """Return how many seconds a command takes, and the lines that it prints."""
     start = time.perf_counter()
-    shell(*command.split(), folder=folder)
-    return time.perf_counter() - start
+    printed = shell(*command.split(), folder=folder)
+    return time.perf_counter() - start, printed.splitlines()
+
+
+def rows(lines: list[str], *wanted: str) -> list[str]:
+    """Return those lines of a table of DVC's that hold a wanted text, without folders, and narrow."""
+    shown = (line for line in lines if any(text in line for text in wanted))
+    return [re.sub(r" {2,}", "  ", line.split("/")[-1]) for line in shown]
 
 
 def shell(*command: str, folder: Path) -> str:
