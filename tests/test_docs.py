@@ -57,7 +57,7 @@ def test_no_number_in_prose_is_typed(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_paragraph_is_longer_than_sixty_words(page):
     parts = re.split(r"\n\s*\n", re.sub(r"```.*?```", "", text_of(page), flags=re.DOTALL))
-    prose = (part for part in parts if not part.lstrip().startswith(("|", "    ", "<", "- ", "#")))
+    prose = (part for part in parts if not part.lstrip("\n").startswith(("|", "    ", "<", "- ", "#")))
     assert [part for part in prose if len(part.split()) > 60] == []
 
 
