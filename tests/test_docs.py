@@ -57,12 +57,17 @@ def test_no_number_in_prose_is_typed(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_paragraph_is_longer_than_sixty_words(page):
     parts = re.split(r"\n\s*\n", re.sub(r"```.*?```", "", text_of(page), flags=re.DOTALL))
-    prose = (part for part in parts if not part.lstrip("\n").startswith(("|", "    ", "<", "- ", "#")))
+    prose = (part for part in parts if not part.lstrip().startswith(("|", "    ", "<", "- ", "#")))
     assert [part for part in prose if len(part.split()) > 60] == []
 
 
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_bytes()) <= 8192
+
+
+def test_the_readme_shows_what_make_repro_says_at_its_end():
+    (said,) = re.findall(r'^\t@echo "(The report .*)"$', text_of(ROOT / "Makefile"), re.MULTILINE)
+    assert f"\n        {said}\n" in text_of(ROOT / "README.md")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
