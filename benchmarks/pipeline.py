@@ -67,12 +67,12 @@ def main() -> None:
         if "changes" in options.parts:
             _, lines = timed("dvc metrics show", clone)
             values["metrics"] = rows(lines, "Path", *(file for _, file in CHANGES.values()))
-        for name, (command, file) in CHANGES.items() if "changes" in options.parts else ():
-            took, said = timed(command, clone)
-            _, lines = timed("dvc metrics diff", clone)
-            values[name] = {"command": command, "seconds": took, "says": said[-1], "diff": rows(lines, file)}
-            print(f"{command} {took:.0f} s", *values[name]["diff"], sep="\n", flush=True)
-            shell("git", "checkout", "--quiet", "params.yaml", folder=clone)
+            for name, (command, file) in CHANGES.items():
+                took, said = timed(command, clone)
+                _, lines = timed("dvc metrics diff", clone)
+                values[name] = {"command": command, "seconds": took, "says": said[-1], "diff": rows(lines, file)}
+                print(f"{command} {took:.0f} s", *values[name]["diff"], sep="\n", flush=True)
+                shell("git", "checkout", "--quiet", "params.yaml", folder=clone)
     if options.record:
         record("pipeline", values)
 
