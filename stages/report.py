@@ -82,6 +82,7 @@ def report(parameters: Parameters, dataset: str) -> None:
     contents = Contents(
         dataset=dataset,
         synthetic=synthetic,
+        random_weights=parameters.weights.source == "random",
         runs=tuple(shown_runs),
         bootstrap=parameters.evaluate,
         provenance=provenance,

@@ -271,6 +271,7 @@ def all_contents(**changes):
     contents = Contents(
         dataset="phantom",
         synthetic=True,
+        random_weights=True,
         runs=tuple(runs),
         bootstrap=BOOTSTRAP,
         provenance=provenance,
@@ -687,6 +688,15 @@ def test_a_head_that_finds_some_images_and_too_few_is_said_not_to_detect():
     enough = some.model_copy(update={"sensitivity": result.sensitivity.model_copy(update={"value": 0.5})})
     assert list(below_the_bar([("x", enough)], wanted)) == []
     assert list(below_the_bar([("x", some.model_copy(update={"collapsed": 1}))], wanted)) == []
+
+
+@pytest.mark.parametrize("random_weights", [True, False])
+def test_the_page_says_where_nets_have_random_weights(random_weights):
+    net = Results(ROOT / "results").result("phantom", "heatmaps/resnet18")
+    heatmaps = {"resnet18": Sourced(net, step("localisation@phantom-resnet18"))}
+    text = text_of(few_contents(random_weights=random_weights, heatmaps=heatmaps))
+    for said in ("nets have random weights in the place of ImageNet's", "have random weights to begin with"):
+        assert (said in text) == random_weights
 
 
 def test_the_figure_of_the_detector_without_covid_says_why_its_auc_differs():

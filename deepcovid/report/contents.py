@@ -78,6 +78,7 @@ class Contents:
     Attributes:
         dataset: Name of the data set.
         synthetic: True where the images were drawn, so that the numbers say nothing about COVID-19.
+        random_weights: True where the nets have random weights in the place of trained ones.
         runs: One per net and recipe, in the order in which they are to be shown; replayed ones among them.
         bootstrap: Samples and seed for the bands of the ROC curves.
         findings: By net, what the ladder says in sentences.
@@ -107,6 +108,7 @@ class Contents:
 
     dataset: str
     synthetic: bool
+    random_weights: bool
     runs: tuple[ShownRun, ...]
     bootstrap: EvaluateSettings
     provenance: Mapping[str, Sourced[Any]]

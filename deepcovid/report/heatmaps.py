@@ -57,8 +57,8 @@ def heatmaps(contents: Contents) -> Section:
                 notes.append(f"{title}, heat in {words}: not measured; {part.skipped}.")
         if net.value.sanity:
             caption = f"{title}: what the maps depend on."
-            if contents.synthetic:
-                caption += " Nets on synthetic images have random weights to begin with."
+            if contents.random_weights:
+                caption += " The nets have random weights to begin with."
             blocks.append(Block(caption, (net.step,), table=tables.sanity(net.value.sanity), reading=CHECKED))
     blocks += [block for pair in contents.beside for block in _beside(*pair)]
     return Section("heatmaps", TITLE, text, tuple(blocks), tuple(notes))

@@ -24,8 +24,6 @@ from deepcovid.settings.analyses import Detection
 from deepcovid.statistics.published import AT_98
 from deepcovid.statistics.rates import SENSITIVITY_WANTED, RunResult
 
-SYNTHETIC = " On this page the images are synthetic, and the nets have random weights in the place of ImageNet's."
-
 
 def sections(contents: Contents) -> list[Section]:
     """Return the page's sections: the story, then the details, folded.
@@ -54,14 +52,14 @@ def sections(contents: Contents) -> list[Section]:
 
 def question(contents: Contents) -> Section:
     """The question, and the words that the page needs."""
+    here = " On this page the nets have random weights in the place of ImageNet's." if contents.random_weights else ""
     return Section(
         "question",
         "The question",
         (
             "Deep-COVID (Minaee and others, Medical Image Analysis 65:101794, 2020) tells chest X-rays of COVID-19 "
             "patients from others. It takes nets trained on ImageNet and trains only their last layer, the head."
-            + SYNTHETIC
-            * contents.synthetic,
+            f"{here}",
             "Can the paper be rerun? Why did a public attempt, with the code that the authors released, find every "
             "image Non-COVID? And what does a good score mean?",
             "A recipe is one set of training choices, such as the paper's text or the released code; a switch is one "
