@@ -77,6 +77,11 @@ def of_net(dataset: str, what: str, model: str) -> Path:
     return data(dataset, f"{what}/frozen/{model}")
 
 
+def remembered(dataset: str) -> Path:
+    """Return the folder in which `train` remembers what it trained; neither DVC nor git keeps it."""
+    return data(dataset, "remembered").absolute()
+
+
 def replayed(dataset: str, model: str, recipe: str, what: str) -> Path:
     """Return a table that a replay wrote, `scores` or `log`, kept by git."""
     return REPLAYED / dataset / f"{model}-{recipe}-{what}.csv"

@@ -1,30 +1,33 @@
-"""Train a net's heads, one per recipe and seed, on its features, and score the test images with them.
+"""Train heads on each net's features, one per recipe and seed, and score the test images with them.
 
 Heads are then trained again on other splits by patient, to see how far the numbers depend on the split. If a recipe
 chooses the epoch on the test images, it is also chosen on one half of them, and the heads are tested on either half.
+
+What was trained is remembered in data/<data set>/remembered: heads are not trained again while their net's features,
+their recipe and the code are as they were. Remove that folder to train all of them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from deepcovid import catalogue
 from deepcovid.errors import REMAKE, UserError
-from deepcovid.files import read_csv, replacing, write_csv
+from deepcovid.files import read_csv, replacing, sha256_of, write_csv
 from deepcovid.heads.card import model_card
-from deepcovid.heads.halves import by_halves, halves
+from deepcovid.heads.halves import by_halves
 from deepcovid.heads.head_files import HeadFile, sha256_of_weights, write_head
-from deepcovid.heads.outliers import fit_with_threshold
-from deepcovid.heads.resplit import SplitScores, resplit, split_jobs
+from deepcovid.heads.of_net import Tables, jobs_of_net
+from deepcovid.heads.resplit import SplitScores
 from deepcovid.heads.scoring import median_head, score, score_table
-from deepcovid.heads.sweep import joined, training_jobs
+from deepcovid.heads.sweep import joined
 from deepcovid.parameters import Parameters
 from deepcovid.passes.executors import sharing
-from deepcovid.passes.forked import by_name
+from deepcovid.passes.forked import at_once, by_name
+from deepcovid.passes.remembered import remembering
 from deepcovid.settings.recipes import Recipe
 from deepcovid.statistics.comparison import metrics_of
 from stages import _run, paths
@@ -33,26 +36,42 @@ from stages._fingerprints import versions_of
 from stages._pixels import read_pixels
 
 
-def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
-    table, seeds = catalogue.read(paths.data(dataset, "images.csv")), parameters.seeds
+def train_stage(parameters: Parameters, dataset: str) -> None:
+    listed = paths.data(dataset, "images.csv"), paths.spare_copies(dataset) / "images.csv"
+    table = catalogue.read(listed[0])
     read_pixels(dataset, parameters.image_size, len(table))  # raises an error if their size is another
-    features, spare = read_features(dataset, model, len(table)), spare_rows(dataset, table)
-    copies = read_features(dataset, model, len(spare), "spare")
-    weights = sha256_of_weights(paths.weights(dataset, model), model)
-    in_test, originals = catalogue.in_test(table), catalogue.in_training(table, augmented=False)
-    positive = catalogue.covid(table[in_test]).to_numpy()
-    seen, parts = np.asarray(features[originals.to_numpy()]), halves(table, parameters.trained.values())
-    jobs: dict[str, Sequence[Callable[[], Any]]] = {
-        "splits": jobs_of_other_splits(parameters, table, features, spare, copies),
-        "own": training_jobs(features, table, parameters.trained.values(), seeds, parts=parts),
-        "outliers": [partial(fit_with_threshold, seen, table[originals], parameters.outliers)],
-    }
-    with sharing(partial(versions_of, "train")) as share:
+    spare, recipes = spare_rows(listed[1], table), parameters.trained.values()
+    own = parameters.augment.source == "generated"
+    tables = Tables.of(table, spare, recipes, parameters.resplits, own=own)
+    jobs: dict[tuple[str, str], list[Callable[[], Any]]] = {}
+    versions = partial(versions_of, "train")
+    with sharing(versions) as share, remembering(paths.remembered(dataset), versions()) as remembered:
+        for model in parameters.models:
+            features = read_features(dataset, model, len(table)), read_features(dataset, model, len(spare), "spare")
+            known = [sha256_of(path) for path in (*listed, *features_of(dataset, model))], own
+            of_net = jobs_of_net(*features, tables, recipes, parameters.seeds, parameters.outliers, known, remembered)
+            jobs |= {(model, what): calls for what, calls in of_net.items()}
         done = by_name(share, jobs)
-    trained = joined(done["own"])
+    write = partial(write_net, parameters, dataset, tables)
+    at_once([partial(write, model, {what: done[model, what] for what in of_net}) for model in parameters.models])
+
+
+def features_of(dataset: str, model: str) -> list[Path]:
+    """Return the files of a net's features that heads are trained on."""
+    return [paths.features(dataset, model, of) for of in ("images", "spare")]
+
+
+def write_net(
+    parameters: Parameters, dataset: str, tables: Tables, model: str, done: Mapping[str, Sequence[Any]]
+) -> None:
+    """Write a net's heads, scores and logs, and what heads reach on other splits; `done` is what its jobs returned."""
+    table, seeds = tables.images, parameters.seeds
+    features, weights = read_features(dataset, model, len(table)), paths.weights(dataset, model)
+    in_test = catalogue.in_test(table)
+    positive = catalogue.covid(table[in_test]).to_numpy()
+    trained, ((gaussian, threshold),) = joined(done["own"]), done["outliers"]
     on_others = on_other_splits(parameters.trained, joined(done["splits"]))
-    on_halves = by_halves(parameters.trained, trained, features, table, parts)
-    ((gaussian, threshold),) = done["outliers"]
+    on_halves = by_halves(parameters.trained, trained, features, table, tables.halves)
     folders = [paths.of_net(dataset, what, model) for what in ("heads", "scores", "training")]
     with (
         replacing(folders[0]) as heads,
@@ -64,11 +83,11 @@ def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
             folder.mkdir()
         for name, recipe in parameters.trained.items():
             own = trained[recipe.without_cut_off()]
-            weight, bias = own.weight.numpy(), own.bias.numpy()
+            weight, bias = own.weight, own.bias
             values = score(features[in_test.to_numpy()], weight, bias)
             head = HeadFile(
                 model=model,
-                weights_sha256=weights,
+                weights_sha256=sha256_of_weights(weights, model),
                 dataset=dataset,
                 recipe=name,
                 choices=recipe,
@@ -91,44 +110,19 @@ def train_stage(parameters: Parameters, dataset: str, model: str) -> None:
         write_csv(again / paths.resplit(dataset, model, "halves").name, on_halves)
 
 
-def spare_rows(dataset: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Return catalogue rows for the spare copies, which the catalogue does not list; `table` has their originals.
+def spare_rows(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """Return catalogue rows for the spare copies in the table `path`. The catalogue has only their originals.
 
     Raises:
-        UserError: The table of the spare copies is damaged, or names an original that is not in `table`.
+        UserError: That table is damaged, or names an original that is not in the catalogue `table`.
     """
-    path = paths.spare_copies(dataset) / "images.csv"
     names = read_csv(path, ("image_id", "augmentation_of"), dtype=str, keep_default_na=False)
     if not names["augmentation_of"].isin(table["image_id"]).all():
         raise UserError(f"{path}: damaged (names an image that images.csv does not); {REMAKE}")
     return table.set_index("image_id").loc[names["augmentation_of"]].reset_index(drop=True).assign(**names)
 
 
-def jobs_of_other_splits(
-    parameters: Parameters,
-    table: pd.DataFrame,
-    images: NDArray[np.float32],
-    spare: pd.DataFrame,
-    copies: NDArray[np.float32],
-) -> list[Callable[[], SplitScores]]:
-    """Return functions without arguments that train heads on other splits and score the test images there.
-
-    Args:
-        parameters: What the data set runs with.
-        table: Its catalogue (rows).
-        images: A net's features of the images in the catalogue (rows, features).
-        spare: Catalogue rows of the spare copies (copies).
-        copies: The net's features of the spare copies (copies, features).
-    """
-    own = parameters.augment.source == "generated"  # not every image has published copies, nor equally many
-    used = table if own else table[catalogue.originals(table)]
-    drawn = resplit(pd.concat([used, spare], ignore_index=True), parameters.resplits)
-    splits = dict(zip(parameters.resplits, drawn, strict=True))
-    features = np.concatenate([images[used.index], copies])
-    return split_jobs(features, splits, parameters.trained.values(), parameters.seeds[0])
-
-
-def on_other_splits(recipes: Mapping[str, Recipe], scores: SplitScores) -> pd.DataFrame:
+def on_other_splits(recipes: Mapping[str, Recipe], scores: Mapping[Recipe, SplitScores]) -> pd.DataFrame:
     """Return what heads reached on other splits, a row per recipe and split."""
     return pd.DataFrame(
         {"recipe": name, "split": split} | metrics_of(*scored, recipe.cut_off)

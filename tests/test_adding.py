@@ -72,4 +72,4 @@ def test_the_data_set_and_the_audit_run_from_the_start_to_the_sentence(followed)
 def test_dvc_knows_what_was_added(followed):
     result = run([sys.executable, "-m", "dvc", "stage", "list", "--name-only"], followed)
     names = result.stdout.split()
-    assert {"features@phantom-alexnet", "train@phantom-alexnet", "brightness@phantom"} <= set(names), result.stderr
+    assert {"features@phantom-alexnet", "brightness@phantom"} <= set(names), result.stderr

@@ -58,8 +58,8 @@ def study(tmp_path_factory):
             for stage in (download, split, augment):
                 stage(parameters(dataset), dataset)
         weights_stage(own, "phantom")
-        for stage in (features, train_stage):
-            stage(own, *NET)
+        features(own, *NET)
+        train_stage(own, "phantom")
         replay_stage(own, *NET, REPLAYED)
         evaluate_stage(own, "phantom")
         ladder_stage(own, "phantom")
@@ -244,7 +244,7 @@ def started(stage, own):
     if stage is plots:
         return stage(read_settings())
     options = {
-        **dict.fromkeys((features, train_stage, heatmaps, localisation), (MODEL,)),
+        **dict.fromkeys((features, heatmaps, localisation), (MODEL,)),
         **dict.fromkeys((external_features, external, collection), (OTHERS,)),
         heatmaps_beside: (MODEL, OTHERS),
         replay_stage: (MODEL, REPLAYED),

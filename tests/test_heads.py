@@ -80,8 +80,8 @@ def test_heads_trained_together_are_what_each_would_be_alone(choices):
     for choices, trained in zip([recipe, *others], together, strict=True):
         for index, seed in enumerate([5, 0, 9]):
             expected = alone(train, test, choices, seed)
-            torch.testing.assert_close(trained.weight[index].T, expected["weight"], rtol=1e-4, atol=1e-6)
-            torch.testing.assert_close(trained.bias[index], expected["bias"], rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(trained.weight[index].T, expected["weight"], rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(trained.bias[index], expected["bias"], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("covid", [3, 10])  # of 20, which are half of them
@@ -110,7 +110,7 @@ def test_heads_may_look_at_rows_of_their_own(choices):
                 for part in (train, test)
             ]
             expected = alone(*parts, own, seed)
-            torch.testing.assert_close(trained.weight[index].T, expected["weight"], rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(trained.weight[index].T, expected["weight"], rtol=1e-4, atol=1e-6)
 
 
 def test_selection_may_look_at_other_images_than_the_test():
@@ -119,7 +119,7 @@ def test_selection_may_look_at_other_images_than_the_test():
     (trained,) = training.train(train, test, [recipe], [3, 8], selected_on=apart)
     (expected,) = training.train(train, apart, [recipe], [3, 8])
     (on_test,) = training.train(train, test, [recipe], [3, 8])
-    assert torch.equal(trained.weight, expected.weight)
+    assert np.array_equal(trained.weight, expected.weight)
     pd.testing.assert_frame_equal(trained.log, on_test.log)  # the log is of the test images
 
 
@@ -132,8 +132,8 @@ def test_heads_of_two_optimisers_share_batches_and_are_what_each_would_be_alone(
     train, test = data(130, 0), data(90, 1)
     for recipe, together in zip(recipes, training.train(train, test, recipes, [5, 0]), strict=True):
         (alone,) = training.train(train, test, [recipe], [5, 0])
-        torch.testing.assert_close(together.weight, alone.weight, rtol=1e-5, atol=1e-7)
-        torch.testing.assert_close(together.bias, alone.bias, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(together.weight, alone.weight, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(together.bias, alone.bias, rtol=1e-5, atol=1e-7)
         pd.testing.assert_frame_equal(together.log, alone.log, rtol=1e-4)
 
 
@@ -152,8 +152,8 @@ def test_the_epoch_may_be_chosen_on_parts_of_the_test_too():
     for (weight, bias), part in zip(trained.by_part, parts, strict=True):
         chosen_on = training.Data(test.features[part], test.classes[part])
         (expected,) = training.train(train, chosen_on, recipes[:1], [3, 8])
-        assert torch.equal(weight, expected.weight)
-        assert torch.equal(bias, expected.bias)
+        assert np.array_equal(weight, expected.weight)
+        assert np.array_equal(bias, expected.bias)
 
 
 def test_training_repeats_to_the_bit_and_leaves_the_global_generator_alone():
@@ -161,9 +161,9 @@ def test_training_repeats_to_the_bit_and_leaves_the_global_generator_alone():
     torch.manual_seed(0)
     state = torch.get_rng_state()
     (first,), (second,) = (training.train(data(60, 0), data(40, 1), [recipe], [1, 2]) for _ in range(2))
-    assert torch.equal(first.weight, second.weight)
+    assert np.array_equal(first.weight, second.weight)
     assert torch.equal(state, torch.get_rng_state())
-    assert not torch.equal(first.weight[0], first.weight[1])
+    assert not np.array_equal(first.weight[0], first.weight[1])
 
 
 def test_the_log_has_a_row_per_seed_and_epoch_and_the_loss_falls():
@@ -193,8 +193,8 @@ def test_epochs_that_are_left_out_would_have_changed_nothing(monkeypatch, moment
     whole = training.train(data(130, 0), data(90, 1), recipes, seeds)
     assert 0.2 * taken[0] < steps < 0.7 * taken[0]
     for own, expected in zip(short, whole, strict=True):
-        assert torch.equal(own.weight, expected.weight)
-        assert torch.equal(own.bias, expected.bias)
+        assert np.array_equal(own.weight, expected.weight)
+        assert np.array_equal(own.bias, expected.bias)
         pd.testing.assert_frame_equal(own.log, expected.log)
 
 
@@ -209,7 +209,7 @@ def test_heads_whose_learning_rate_stays_are_trained_to_the_end(monkeypatch):
 def test_a_learning_rate_that_moves_nothing_is_trained_for_an_epoch():
     recipe = Recipe.model_validate(RELEASED | {"learning_rate": 1e-20, "schedule": {"kind": "constant"}})
     (trained,) = training.train(data(130, 0), data(90, 1), [recipe], [3])
-    torch.testing.assert_close(trained.weight[0].T, untrained(seed=3).weight)
+    np.testing.assert_allclose(trained.weight[0].T, untrained(seed=3), rtol=1e-6)
     assert trained.log["epoch"].tolist() == list(range(1, recipe.epochs + 1))
 
 
@@ -230,8 +230,8 @@ def test_the_best_accuracy_of_the_log_is_the_kept_heads():
     recipe = Recipe.model_validate(RELEASED)
     test = data(90, 1)
     (trained,) = training.train(data(130, 0), test, [recipe], [3])
-    kept = ((test.features @ trained.weight[0] + trained.bias[0]).argmax(1) == test.classes).float().mean()
-    assert kept == pytest.approx(trained.log["test_accuracy"].max())
+    kept = (test.features.numpy() @ trained.weight[0] + trained.bias[0]).argmax(1) == test.classes.numpy()
+    assert kept.mean() == pytest.approx(trained.log["test_accuracy"].max())
 
 
 def test_the_first_epoch_is_kept_even_if_every_epoch_gets_every_image_wrong():
@@ -241,10 +241,10 @@ def test_the_first_epoch_is_kept_even_if_every_epoch_gets_every_image_wrong():
     (trained,) = training.train(train, wrong, [recipe], [3])
     (first,) = training.train(train, wrong, [recipe.model_copy(update={"epochs": 1})], [3])
     assert (trained.log["test_accuracy"] == 0).all()
-    assert torch.equal(trained.weight, first.weight)
-    assert not torch.equal(trained.weight[0], untrained(seed=3).weight.T)
+    assert np.array_equal(trained.weight, first.weight)
+    assert not np.array_equal(trained.weight[0], untrained(seed=3).T)
 
 
 def untrained(seed):
     torch.manual_seed(seed)
-    return nn.Linear(8, 2)
+    return nn.Linear(8, 2).weight.detach().numpy()

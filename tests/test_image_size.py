@@ -56,8 +56,8 @@ def made(tmp_path_factory):
         own = parameters()
         for stage in (download, split, augment, weights_stage):
             stage(own, "phantom")
-        for stage in (features, train_stage):
-            stage(own, "phantom", MODEL)
+        features(own, "phantom", MODEL)
+        train_stage(own, "phantom")
         replay_stage(own, "phantom", MODEL, CROPPED)
         hand_on(own, "phantom")
         for stage in (heatmaps, localisation):
@@ -145,7 +145,7 @@ def test_predict_takes_the_size_from_the_head_its_window_too(here, tmp_path, cap
     [
         lambda own: weights_stage(own, "phantom"),
         lambda own: features(own, "phantom", MODEL),
-        lambda own: train_stage(own, "phantom", MODEL),
+        lambda own: train_stage(own, "phantom"),
         lambda own: replay_stage(own, "phantom", MODEL, CROPPED),
         lambda own: heatmaps(own, "phantom", MODEL),
     ],

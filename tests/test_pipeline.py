@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 import sys
 import zipfile
 from pathlib import Path
@@ -115,7 +116,8 @@ def test_the_default_matrix_starts_few_processes():
 def test_the_same_commands_twice_give_the_same_bytes(repository):
     before = kept_by_git(repository)
     assert len(before) > 10
-    assert "train@phantom-resnet18" in ran(dvc(repository, "repro", "--force"))
+    shutil.rmtree(repository / "data/phantom/remembered")  # so that heads are trained again
+    assert "train@phantom" in ran(dvc(repository, "repro", "--force"))
     assert kept_by_git(repository) == before
     assert git(repository, "status", "--porcelain", "dvc.lock") == ""
 
@@ -124,8 +126,8 @@ def test_another_recipe_reruns_its_heads_only_and_the_change_shows(repository, p
     before = scores(repository)
     result = dvc(repository, "exp", "run", "-S", "recipe.paper.epochs=2")
     assert ran(result) == {
-        *(f"train@phantom-{net}" for net in NETS),
-        *(f"{stage}@phantom" for stage in ("evaluate", "ladder", "audits", "report")),  # no net sees all images again
+        # no net sees all images again
+        *(f"{stage}@phantom" for stage in ("train", "evaluate", "ladder", "audits", "report")),
         *(f"{stage}@phantom-resnet18" for stage in ("heatmaps", "localisation")),
         "heatmaps-beside@phantom-resnet18-phantom-external",
         *(f"{stage}@phantom-phantom-external" for stage in ("external", "collection")),
@@ -148,7 +150,7 @@ def test_a_switch_of_the_failed_reproduction_shows_its_runs_alone_in_the_metrics
     switches = ("augmented=true", "learning_rate=0.1")
     options = [part for switch in switches for part in ("-S", f"++recipe.failed-reproduction.{switch}")]
     result = dvc(repository, "exp", "run", *options)
-    assert {f"train@phantom-{net}" for net in NETS} <= ran(result)
+    assert "train@phantom" in ran(result)
     printed = dvc(repository, "metrics", "diff").stdout.splitlines()
     rows = [line.split()[0] for line in printed if line.startswith("metrics/")]
     assert 1 <= len(rows) <= len(printed) <= 50

@@ -256,8 +256,8 @@ def pipeline(tmp_path_factory):
         patch.chdir(folder)
         for stage in (download, split, augment, weights_stage):
             stage(parameters(), "phantom")
-        for stage in (features, train_stage):
-            stage(parameters(), "phantom", MODEL)
+        features(parameters(), "phantom", MODEL)
+        train_stage(parameters(), "phantom")
     return folder / "data/phantom"
 
 

@@ -101,7 +101,7 @@ def test_without_crops_and_drift_a_replay_is_training_on_frozen_features(trunk):
     replayed = replay(Net(trunk, torch.device("cpu"), "fp32"), train, test, recipe, [4], run=4)
     frozen = [training.Data(trunk(normalised(torch.stack(part.pixels))), part.classes) for part in (train, test)]
     (trained,) = training.train(*frozen, [recipe], [4])
-    expected = score(frozen[1].features.numpy(), trained.weight.numpy(), trained.bias.numpy())
+    expected = score(frozen[1].features.numpy(), trained.weight, trained.bias)
     np.testing.assert_allclose(replayed.scores, expected, atol=1e-5)
     np.testing.assert_allclose(replayed.log["loss"], trained.log["loss"], rtol=1e-4)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from deepcovid import catalogue
 from deepcovid.heads import training
-from deepcovid.heads.resplit import resplit, split_jobs
+from deepcovid.heads.resplit import on_splits, resplit
 from deepcovid.heads.scoring import score
 from deepcovid.heads.sides import sides
 from deepcovid.settings.recipes import Recipe
@@ -73,15 +73,13 @@ def test_heads_of_all_splits_are_what_each_would_be_alone(choices, change):
     features = (rng.standard_normal((len(table), 6)) + 0.6 * covid[:, None]).astype(np.float32)
     recipe = Recipe.model_validate(choices | change)
     splits = dict(zip([3, 8, 5], resplit(table, [3, 8, 5]), strict=True))
-    (job,) = split_jobs(features, splits, [recipe], seed=4)
-    found = job()
-    assert list(found) == [recipe.without_cut_off()]
-    assert set(found[recipe.without_cut_off()]) == {3, 8, 5}
-    for number, (positive, own) in found[recipe.without_cut_off()].items():
+    found = on_splits(features, splits, recipe, seed=4)
+    assert set(found) == {3, 8, 5}
+    for number, (positive, own) in found.items():
         rows = [side.to_numpy() for side in sides(splits[number], recipe)]
         train, test, selected_on = (training.Data.of(features[part], table["label"][part]) for part in rows)
         (alone,) = training.train(train, test, [recipe], [4], selected_on=selected_on)
-        expected = score(features[rows[1]], alone.weight.numpy(), alone.bias.numpy())[:, 0]
+        expected = score(features[rows[1]], alone.weight, alone.bias)[:, 0]
         np.testing.assert_allclose(own, expected, atol=1e-5)
         assert positive.tolist() == covid[rows[1]].tolist()
 
@@ -113,6 +111,5 @@ def test_the_seeds_of_torch_are_left_alone():
     state = torch.get_rng_state()
     table = table_of()
     splits = dict(zip([0, 1], resplit(table, [0, 1]), strict=True))
-    (job,) = split_jobs(np.zeros((len(table), 3), np.float32), splits, [Recipe.model_validate(PAPER)], 0)
-    job()
+    on_splits(np.zeros((len(table), 3), np.float32), splits, Recipe.model_validate(PAPER), 0)
     assert torch.equal(state, torch.get_rng_state())

@@ -58,7 +58,7 @@ class Study:
         (trained,) = train_recipes(features, table, [self.own.trained["paper"]], [0, 1]).values()
 
         def scored(vectors):
-            return score(vectors, trained.weight.numpy(), trained.bias.numpy())
+            return score(vectors, trained.weight, trained.bias)
 
         test = catalogue.in_test(table)
         own = score_table(table[test], scored(features[test.to_numpy()]), ["seed_0", "seed_1"])

@@ -132,7 +132,7 @@ def cell(
     test = own.table[catalogue.in_test(own.table)]
     within, beyond = (Bootstrap.of(rows, settings) for rows in (test, other.table))
     (heads,) = train_recipes(own.features, own.table, [recipe], seeds).values()
-    weight, bias = heads.weight.numpy(), heads.bias.numpy()
+    weight, bias = heads.weight, heads.bias
     everywhere = [score(part, weight, bias) for part in (own.features[test.index], other.features)]
     shown = median_head(everywhere[0], within.positive)
     inside, outside = (part[:, shown] for part in everywhere)

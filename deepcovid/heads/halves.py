@@ -51,9 +51,11 @@ def by_halves(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _area(features: NDArray[np.float32], positive: Tensor, weight: Tensor, bias: Tensor) -> NDArray[np.float64]:
+def _area(
+    features: NDArray[np.float32], positive: Tensor, weight: NDArray[np.float32], bias: NDArray[np.float32]
+) -> NDArray[np.float64]:
     """Return the AUC of each head, (seeds)."""
-    scores = torch.tensor(score(features, weight.numpy(), bias.numpy()))
+    scores = torch.tensor(score(features, weight, bias))
     areas: NDArray[np.float64] = auc(scores[None], positive)[0].double().numpy()
     return areas
 

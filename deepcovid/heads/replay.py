@@ -129,7 +129,7 @@ def _replay(
         kept = heads.select(test_data, selection)[:, 0].cpu().numpy()
         if kept.any():
             (now,) = heads.trained()
-            weight, bias = now.weight.numpy()[kept], now.bias.numpy()[kept]
+            weight, bias = now.weight[kept], now.bias[kept]
             scores[:, kept] = score(test_data.features.cpu().numpy(), weight, bias)
             kept_from[kept] = epoch
     (trained,) = heads.trained()

@@ -1,7 +1,6 @@
 """Heads trained again on other splits, to see how far a number depends on who is trained on and who is tested."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -13,14 +12,13 @@ from deepcovid import catalogue
 from deepcovid.heads import training
 from deepcovid.heads.scoring import score
 from deepcovid.heads.sides import sides
-from deepcovid.heads.sweep import groups_of
 from deepcovid.progress import track
 from deepcovid.settings.datasets import Counts, SplitSettings
 from deepcovid.settings.recipes import Recipe
 from deepcovid.splitting import split_images
 
-# By recipe without its cut-off, then by the split's seed: which of its test images have COVID-19, and their P(covid).
-SplitScores = dict[Recipe, dict[int, tuple[NDArray[np.bool_], NDArray[np.float64]]]]
+# By the split's seed: which of its test images have COVID-19, and their P(covid).
+SplitScores = dict[int, tuple[NDArray[np.bool_], NDArray[np.float64]]]
 
 
 def resplit(table: pd.DataFrame, seeds: Sequence[int]) -> list[pd.DataFrame]:
@@ -44,35 +42,27 @@ def resplit(table: pd.DataFrame, seeds: Sequence[int]) -> list[pd.DataFrame]:
     return found
 
 
-def split_jobs(
-    features: NDArray[np.float32], splits: Mapping[int, pd.DataFrame], recipes: Iterable[Recipe], seed: int
-) -> list[Callable[[], SplitScores]]:
-    """Return functions without arguments that train and score heads of each recipe on each split; `joined` joins them.
+@training.one_thread()
+def on_splits(
+    features: NDArray[np.float32], splits: Mapping[int, pd.DataFrame], recipe: Recipe, seed: int
+) -> SplitScores:
+    """Return the test images' scores by heads that are trained on each split.
 
     Args:
         features: A net's, of all rows (rows, features).
         splits: What `resplit` returned, each split under its seed.
-        recipes: Frozen-feature recipes only.
+        recipe: A frozen-feature recipe.
         seed: Seed of the initial weights, the same on every split.
     """
-    return [partial(_scores, features, splits, group, seed) for group in groups_of(recipes)]
-
-
-@training.one_thread()
-def _scores(
-    features: NDArray[np.float32], splits: Mapping[int, pd.DataFrame], group: list[Recipe], seed: int
-) -> SplitScores:
-    whole = training.Data.of(features, next(iter(splits.values()))["label"])
-    found: SplitScores = {recipe: {} for recipe in group}
-    for numbers, rows in _alike(splits, group[0]):
+    whole, found = training.Data.of(features, next(iter(splits.values()))["label"]), {}
+    for numbers, rows in _alike(splits, recipe):
         train, test, selected_on = (training.Data(whole.features, whole.classes, part) for part in rows)
-        trained = training.train(train, test, group, [seed] * len(numbers), selected_on=selected_on, logged=False)
-        for recipe, heads in zip(group, trained, strict=True):
-            for place, number in enumerate(numbers):
-                tested, one = rows[1][place].numpy(), slice(place, place + 1)
-                scores = score(features[tested], heads.weight[one].numpy(), heads.bias[one].numpy())
-                positive = catalogue.covid(splits[number]).to_numpy()[tested]
-                found[recipe][number] = positive, scores[:, 0]
+        again = [seed] * len(numbers)
+        (heads,) = training.train(train, test, [recipe], again, selected_on=selected_on, logged=False)
+        for place, number in enumerate(numbers):
+            tested, one = rows[1][place].numpy(), slice(place, place + 1)
+            scores = score(features[tested], heads.weight[one], heads.bias[one])
+            found[number] = catalogue.covid(splits[number]).to_numpy()[tested], scores[:, 0]
     return found
 
 

@@ -53,10 +53,10 @@ class Trained:
             for: weight and bias as above. It is empty if the recipe does not choose on the test images.
     """
 
-    weight: Tensor
-    bias: Tensor
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
     log: pd.DataFrame
-    by_part: tuple[tuple[Tensor, Tensor], ...] = ()
+    by_part: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -362,8 +362,9 @@ class Heads:
         results, seeds = [], len(self._seeds) // len(self._samplings)
         for index, recipe in enumerate(self._recipes):
             first = self._samplings.index(recipe.sampling) * seeds
-            weight, bias = (value[first : first + seeds, self._recipe == index].cpu() for value in self._kept)
-            kept = [(weight[:, choice].transpose(1, 2), bias[:, choice, :, 0]) for choice in range(weight.shape[1])]
+            own = (value[first : first + seeds, self._recipe == index] for value in self._kept)
+            weight, bias = (value.cpu().numpy() for value in own)
+            kept = [(weight[:, choice].swapaxes(1, 2), bias[:, choice, :, 0]) for choice in range(weight.shape[1])]
             rows = log[(log["recipe"] == index) & log["stream"].between(first, first + seeds - 1)]
             rows = rows[rows["epoch"] <= recipe.epochs].drop(columns=["recipe", "stream"])
             results.append(Trained(*kept[0], rows.reset_index(drop=True), tuple(kept[1:])))

@@ -11,6 +11,7 @@ from joblib import cpu_count
 
 from deepcovid.errors import UserError
 
+Name = TypeVar("Name")
 Value = TypeVar("Value")
 Share = Callable[[Sequence[Callable[[], Any]]], list[Any]]  # `at_once`, or what `executors.sharing` yields
 
@@ -60,7 +61,7 @@ def as_they_end(calls: Sequence[Callable[[], Value]], processes: int) -> Generat
             raise
 
 
-def by_name(share: Share, calls: Mapping[str, Sequence[Callable[[], Any]]]) -> dict[str, list[Any]]:
+def by_name(share: Share, calls: Mapping[Name, Sequence[Callable[[], Any]]]) -> dict[Name, list[Any]]:
     """Let `share` call all functions at the same time; return what those under each name return."""
     results = iter(share(list(chain(*calls.values()))))
     return {name: list(islice(results, len(own))) for name, own in calls.items()}

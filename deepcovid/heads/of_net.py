@@ -1,0 +1,100 @@
+"""All that is trained on the features of one net: its heads, heads on other splits, and the distance of outliers."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from deepcovid import catalogue
+from deepcovid.heads.gaussian import Gaussian
+from deepcovid.heads.halves import halves
+from deepcovid.heads.outliers import fit_with_threshold
+from deepcovid.heads.resplit import SplitScores, on_splits, resplit
+from deepcovid.heads.sweep import training_jobs
+from deepcovid.passes.remembered import Remembered
+from deepcovid.settings.analyses import OutlierSettings
+from deepcovid.settings.recipes import Recipe
+
+
+class Tables(NamedTuple):
+    """What all nets share.
+
+    Attributes:
+        images: The catalogue.
+        halves: What `halves` returned.
+        divided: Rows of `images` that other splits divide.
+        splits: These rows and the spare copies, as `resplit` divided them, by the seed of the split.
+    """
+
+    images: pd.DataFrame
+    halves: NDArray[np.intp] | None
+    divided: NDArray[np.intp]
+    splits: dict[int, pd.DataFrame]
+
+    @classmethod
+    def of(
+        cls, images: pd.DataFrame, spare: pd.DataFrame, recipes: Iterable[Recipe], seeds: Sequence[int], *, own: bool
+    ) -> Self:
+        """Return them for a catalogue, rows of spare copies, the recipes, and the seeds of other splits.
+
+        `own` says whether all copies are ours. Published ones are not divided anew: not every image has them, nor
+        equally many.
+        """
+        divided = np.arange(len(images)) if own else np.flatnonzero(catalogue.originals(images))
+        drawn = resplit(pd.concat([images.iloc[divided], spare], ignore_index=True), seeds)
+        return cls(images, halves(images, recipes), divided, dict(zip(seeds, drawn, strict=True)))
+
+
+def jobs_of_net(
+    features: NDArray[np.float32],
+    copies: NDArray[np.float32],
+    tables: Tables,
+    recipes: Iterable[Recipe],
+    seeds: list[int],
+    outliers: OutlierSettings,
+    known: Any,
+    remembered: Remembered,
+) -> dict[str, list[Callable[[], Any]]]:
+    """Return what there is to train on a net's features, as functions without arguments.
+
+    Each recipe is trained by itself, so that its heads depend on no other recipe, not even in the last bit.
+
+    Args:
+        features: Of the images (images, features).
+        copies: Of the spare copies (copies, features).
+        tables: What all nets share.
+        recipes: Frozen-feature recipes only.
+        seeds: One head is trained per seed. On other splits there is a head for the first one only.
+        outliers: When an image counts as unlike the training images.
+        known: Something that differs if features or tables do, such as hashes of their files.
+        remembered: Makes a function remember what it returned.
+
+    Returns:
+        own: functions that return {recipe: Trained}.
+        splits: functions that return {recipe: SplitScores}.
+        outliers: one function, which returns what `fit_with_threshold` does.
+    """
+    jobs: dict[str, list[Callable[[], Any]]] = {"splits": [], "own": []}
+    for recipe in dict.fromkeys(recipe.without_cut_off() for recipe in recipes):
+        again = partial(_on_splits, features, copies, tables, recipe, seeds[0])
+        jobs["splits"].append(remembered(again, known, recipe, seeds[0], list(tables.splits)))
+        parts = tables.halves if recipe.chooses_on_the_test else None
+        (own,) = training_jobs(features, tables.images, [recipe], seeds, parts=parts)
+        jobs["own"].append(remembered(own, known, recipe, seeds))
+    fitted = partial(_fit, features, tables.images, outliers)
+    return jobs | {"outliers": [remembered(fitted, known, outliers)]}
+
+
+def _on_splits(
+    features: NDArray[np.float32], copies: NDArray[np.float32], tables: Tables, recipe: Recipe, seed: int
+) -> dict[Recipe, SplitScores]:
+    divided = np.concatenate([features[tables.divided], copies])
+    return {recipe: on_splits(divided, tables.splits, recipe, seed)}
+
+
+def _fit(features: NDArray[np.float32], table: pd.DataFrame, settings: OutlierSettings) -> tuple[Gaussian, float]:
+    originals = catalogue.in_training(table, augmented=False)
+    return fit_with_threshold(np.asarray(features[originals.to_numpy()]), table[originals], settings)
