@@ -24,7 +24,7 @@ FOLDERS = {
     "plots/tables",
     "provenance/${item.dataset}/weights",
     "results/${item.dataset}/curves/runs",
-    "results/${item.dataset}/resplit/${item.model}",
+    "results/${item.dataset}/resplit",
     "results/${item.dataset}/external-${item.images}",
 }
 

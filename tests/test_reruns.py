@@ -29,9 +29,6 @@ TRAINING = {"train", "ladder", "audits", "collection"}  # under the paper's reci
 INSIDE = {
     "/weights": [f"{net}.safetensors" for net in ("resnet18", "squeezenet1_1")],
     "/handed_on/explained": ["resnet18/head.safetensors"],
-    "/features/": ["images.npy", "spare.npy"],
-    "/heads/frozen/": ["paper.safetensors"],
-    "/scores/frozen/": ["paper.csv"],
 }
 
 
