@@ -1,7 +1,7 @@
 # make repro   set up the environment and run the whole pipeline on synthetic images
-# make test    set up the environment and run the tests, without those that run the pipeline
+# make test    set up the environment and run the tests, without those that take long
 # make lint    run ruff and mypy
-# make check   run the pipeline, compare its results with the committed ones, run the tests that run the pipeline
+# make check   run the pipeline, compare its results with the committed ones, run the tests that take long
 # make real    make the committed results on real images; needs DEEPCOVID_MIRROR=FOLDER; leaves params.yaml as it was
 # make replays train on whole nets as the released script does, on phantoms: twenty minutes
 # make dials   run the audits on phantoms whose truth is set by two dials: a quarter of an hour
@@ -43,7 +43,7 @@ check: $(READY)
 	touch .venv/.check
 	dvc repro
 	python -m deepcovid check --since .venv/.check
-	python -m pytest -m pipeline
+	python -m pytest -n 2 --dist loadfile -m pipeline
 
 # `dvc exp run -S` writes its values into params.yaml. However the runs end, KEEPING puts the file back.
 KEEPING := cp params.yaml .venv/params.yaml; trap 'cp .venv/params.yaml params.yaml' EXIT; trap 'exit 130' INT TERM;

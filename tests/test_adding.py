@@ -8,6 +8,8 @@ import pytest
 
 from tests.checkouts import ROOT, copy_of_checkout, run
 
+pytestmark = pytest.mark.pipeline
+
 PAGE = (ROOT / "docs/adding.md").read_text("utf-8")
 SECTIONS = {part.split("\n")[0]: part for part in PAGE.split("\n## ")[1:]}
 BLOCK = re.compile(r"^In `([^`]+)`(?:, (below|above) `([^`]+)`)?:\n\n```\w+\n(.*?)```$", re.DOTALL | re.MULTILINE)

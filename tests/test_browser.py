@@ -5,6 +5,8 @@ from PIL import Image
 
 from tests.browser import executable, screenshot, visit
 
+pytestmark = pytest.mark.pipeline
+
 
 @pytest.fixture
 def page(tmp_path):

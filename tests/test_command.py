@@ -514,6 +514,7 @@ def test_a_very_large_image_and_letters_without_a_glyph_give_no_warning_of_a_lib
     assert "  large.png: 10000 x 10000 pixels, more than any radiograph" in err
 
 
+@pytest.mark.pipeline
 @pytest.mark.skipif(
     not shutil.which("setpriv") or os.geteuid(), reason="root reads everything unless it lets go of that"
 )
@@ -554,6 +555,7 @@ def test_a_head_that_cannot_be_read_is_one_line_or_a_traceback_if_asked_for(fold
         predict("images", own_head=other)
 
 
+@pytest.mark.pipeline
 def test_a_closed_pipe_is_no_traceback(folder, head):
     for number in range(40):
         (folder / f"images/{number}.jpg").write_bytes(jpeg(number))
@@ -564,6 +566,7 @@ def test_a_closed_pipe_is_no_traceback(folder, head):
     assert "Exception ignored" not in result.stderr
 
 
+@pytest.mark.pipeline
 def test_an_interrupt_is_one_line_and_leaves_no_half_written_file(folder, head):
     arguments = ["predict", *["images"] * 400, "--head", str(head), "--csv", "scores.csv", "--device", "cpu"]
     process = subprocess.Popen(

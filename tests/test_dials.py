@@ -30,6 +30,7 @@ def turned(tmp_path_factory):
     return folder
 
 
+@pytest.mark.pipeline
 def test_every_setting_has_a_cell_with_what_is_read_there(turned):
     found = read_result(turned / "results/phantom/dials.json", Dials)
     assert (found.model, found.recipe, found.hidden_share) == ("resnet18", "paper", 0.75)

@@ -347,6 +347,7 @@ def test_the_stage_refuses_images_that_are_all_trained_on(trained, refused):
         external(parameters(), "phantom", "cohen")
 
 
+@pytest.mark.pipeline
 def test_a_test_set_of_the_training_patients_is_refused(trained, refused):
     """Phantoms of the training's own seed are the same patients; of another seed they are others."""
 
@@ -386,6 +387,7 @@ def test_a_test_set_without_a_test_image_is_refused(trained, refused):
         external_features(parameters(), "phantom", "cohen")
 
 
+@pytest.mark.pipeline
 def test_the_option_images_takes_a_test_set(trained):
     assert run([sys.executable, "-m", "stages.resolve"], trained).returncode == 0
     options = ["--dataset", "phantom", "--images", "cohort"]

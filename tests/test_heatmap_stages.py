@@ -34,6 +34,8 @@ from tests.checkouts import copy_of_checkout, edit_params, parameters
 from tests.phantoms import counts, phantom_source
 from tests.trained import random_head
 
+pytestmark = pytest.mark.pipeline
+
 MODEL = "squeezenet1_1"
 SIDE, WINDOW, STRIDE = 96, 48, 24  # pixels; nine places of the window
 SCORES = paths.handed_on("phantom", "explained") / MODEL / "scores.csv"

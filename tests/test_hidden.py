@@ -184,6 +184,7 @@ def phantoms():
     return table, np.stack(pixels)[..., None]
 
 
+@pytest.mark.pipeline
 def test_the_audit_sees_a_planted_shortcut_and_none_where_none_is(phantoms, recipe):
     """A white strip, as of text, in the corner of each COVID image, far from the square that hides the lungs."""
     table, pixels = phantoms

@@ -33,6 +33,8 @@ from stages.train import train_stage
 from stages.weights import weights_stage
 from tests.checkouts import copy_of_checkout, edit_params, parameters, smaller
 
+pytestmark = pytest.mark.pipeline
+
 MODEL, CROPPED, SIZE = "squeezenet1_1", "failed-reproduction-cropped", 96
 
 

@@ -43,6 +43,8 @@ from tests.test_resplit import RELEASED, table_of
 from tests.trained import PAPER, random_head
 
 ROWS = 20  # in shards of eight
+# Processes that start anew take seconds to load torch.
+EXECUTORS = ["fork", *(pytest.param(name, marks=pytest.mark.pipeline) for name in ("loky", "dask"))]
 FEATURES = FeatureSettings(device="cpu", precision="fp32", batch_size=4)
 
 
@@ -59,7 +61,7 @@ def dask_address(tmp_path_factory):
         yield address
 
 
-@pytest.fixture(params=["fork", "loky", "dask"])
+@pytest.fixture(params=EXECUTORS)
 def chosen(request, monkeypatch):
     """The name of each executor in turn, chosen as users do."""
     choose(monkeypatch, request.param, request.param == "dask" and request.getfixturevalue("dask_address"))
@@ -231,7 +233,7 @@ def test_heads_are_the_same_bytes_whoever_trains_them(chosen):
         assert np.array_equal(scores, score(test, heads.weight, heads.bias))
 
 
-@pytest.mark.parametrize("name", ["fork", "loky", "dask"])
+@pytest.mark.parametrize("name", EXECUTORS)
 def test_a_worker_that_dies_is_replaced_and_its_shard_done_again(name, tmp_path, monkeypatch, request):
     choose(monkeypatch, name, name == "dask" and request.getfixturevalue("dask_address"))
     dying = Squares(ROWS, tmp_path, dies_at=8)
@@ -239,7 +241,7 @@ def test_a_worker_that_dies_is_replaced_and_its_shard_done_again(name, tmp_path,
     assert dying.log().count(8) == 2
 
 
-@pytest.mark.parametrize("name", ["fork", "loky", "dask"])
+@pytest.mark.parametrize("name", EXECUTORS)
 def test_where_workers_die_at_a_shard_again_and_again_it_says_so(name, tmp_path, monkeypatch, request, refused):
     choose(monkeypatch, name, name == "dask" and request.getfixturevalue("dask_address"))
     with refused("workers died", "lack of memory"):
@@ -381,6 +383,7 @@ def test_where_dask_is_not_installed_it_says_how(monkeypatch, refused):
         pass
 
 
+@pytest.mark.pipeline
 def test_dask_wants_the_address_of_a_scheduler_that_answers(monkeypatch, refused):
     pytest.importorskip("distributed", reason="dask is not installed")
     import dask
@@ -396,6 +399,7 @@ def test_dask_wants_the_address_of_a_scheduler_that_answers(monkeypatch, refused
         gc.collect()  # a client that is collected while the next one starts would wait for a lock that this one holds
 
 
+@pytest.mark.pipeline
 def test_a_cluster_without_workers_is_not_waited_for_in_silence(tmp_path, monkeypatch, refused):
     monkeypatch.setattr(executors, "PATIENCE", 1)
     with cluster(tmp_path, workers=0) as (address, _):
@@ -404,6 +408,7 @@ def test_a_cluster_without_workers_is_not_waited_for_in_silence(tmp_path, monkey
             write(tmp_path, Squares(ROWS, tmp_path))
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize(
     ("theirs", "said"),
     [
@@ -420,6 +425,7 @@ def test_workers_of_other_versions_are_refused_before_they_do_anything(theirs, s
     assert not (tmp_path / "log").exists()
 
 
+@pytest.mark.pipeline
 def test_workers_without_the_code_are_refused(dask_address, tmp_path, monkeypatch, refused):
     choose(monkeypatch, "dask", dask_address)
     other = tmp_path / "only_here.py"
@@ -443,6 +449,7 @@ def test_a_worker_that_sees_another_file_or_none_is_refused(change, images, chos
         run("images", [whole], "images")
 
 
+@pytest.mark.pipeline
 def test_a_scheduler_that_dies_is_one_line_and_what_is_finished_is_kept(tmp_path, monkeypatch, refused):
     with cluster(tmp_path) as (address, processes):
         choose(monkeypatch, "dask", address)
@@ -468,6 +475,7 @@ def test_an_error_that_is_no_users_keeps_its_own_kind(chosen, tmp_path):
         write(tmp_path, Squares(ROWS, tmp_path, factor={}))
 
 
+@pytest.mark.pipeline
 def test_what_a_worker_says_is_one_line_with_its_machine(tmp_path, monkeypatch, refused):
     choose(monkeypatch, "loky")
     with refused("worker on ", "nowhere/log: "):

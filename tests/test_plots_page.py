@@ -16,6 +16,8 @@ from tests.checkouts import PATH, ROOT, copy_of_checkout, run
 from tests.vega import marks
 from tools import plots_page
 
+pytestmark = pytest.mark.pipeline
+
 PLOTS = YAML(typ="safe").load(ROOT / "dvc.yaml")["plots"]
 PARAMS = YAML(typ="safe").load(ROOT / "params.yaml")
 TITLES = {next(iter(item)) for item in PLOTS if isinstance(item, dict)}

@@ -983,6 +983,7 @@ def results(checkout, tmp_path):
     return checkout
 
 
+@pytest.mark.pipeline
 def test_the_stage_writes_the_page_with_the_hashes_of_dvc_lock(results):
     first = stage(results, "report", "--dataset", "phantom")
     assert first.returncode == 0, first.stderr
@@ -1065,6 +1066,7 @@ def test_the_template_and_the_style_are_package_data():
     assert {path.name for path in packaged} == {"report.html.j2", "style.css"}
 
 
+@pytest.mark.pipeline
 def test_in_a_browser_the_page_shows_its_pictures_and_tables_and_asks_nobody_for_anything(tmp_path, html):
     count = """<script>addEventListener("load", () => {
         for (const details of document.querySelectorAll("details")) details.open = true;
