@@ -7,6 +7,8 @@ from torch import nn
 from deepcovid.nets.trunks import build, check_line, check_size, classes_of, trunk
 from deepcovid.nets.zoo import NETS
 from deepcovid.settings.analyses import Net
+from stages.weights import weights_stage
+from tests.checkouts import parameters
 
 IMAGES = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
 # Nets that are in torchvision and not in the zoo, with a right line, and their number of features.
@@ -106,10 +108,10 @@ def test_a_wrong_line_is_refused_in_one_sentence(refused, monkeypatch, model, la
         check_line(model, line)
 
 
-def test_a_stage_refuses_a_net_whose_line_is_wrong(refused, monkeypatch):
+def test_the_first_stage_that_uses_nets_refuses_one_whose_line_is_wrong(refused, monkeypatch):
     monkeypatch.setitem(NETS, "resnet18", Net(title="ResNet18", last_layer="fc", last_stage="fc"))
     with refused("the net resnet18: last_stage is 'fc', whose output, 1000 numbers an image, has no spatial grid"):
-        trunk("resnet18", build("resnet18").state_dict())
+        weights_stage(parameters(), "phantom")
 
 
 def test_a_net_in_which_the_last_layer_stands_aside_is_refused(refused, monkeypatch):

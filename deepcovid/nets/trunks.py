@@ -36,11 +36,15 @@ def trunk(model: str, state: State) -> nn.Module:
 
     It maps images (batch, 3, side, side) to features (batch, channels): the channels that enter the last layer,
     averaged over the image. For SqueezeNet, whose last layer is a convolution, see `deepcovid/heads/training.py`.
+
+    Args:
+        model: A net of the zoo, whose line is right (`check_line`).
+        state: Its weights.
     """
-    net, line = build(model), NETS[model]
-    check_line(model, line)
-    net.load_state_dict(state)
-    _replace_last_layer(net, line)
+    with torch.device("meta"):  # to draw initial weights would take longer than all the rest
+        net = build(model)
+    net.to_empty(device="cpu").load_state_dict(state)
+    _replace_last_layer(net, NETS[model])
     return net.eval().requires_grad_(False)
 
 

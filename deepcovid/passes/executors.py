@@ -27,7 +27,7 @@ from typing import Any, Protocol, TypeVar
 from joblib import Parallel, cpu_count, delayed
 
 from deepcovid.errors import UserError, reason_of
-from deepcovid.passes.forked import Share, as_they_end
+from deepcovid.passes.forked import Share, as_they_end, in_order
 from deepcovid.progress import warn
 
 EXECUTOR, WORKERS, ADDRESS = "DEEPCOVID_EXECUTOR", "DEEPCOVID_WORKERS", "DASK_SCHEDULER_ADDRESS"
@@ -98,8 +98,7 @@ def sharing(versions: Callable[[], Versions]) -> Iterator[Share]:
 
 
 def _all(execute: Executor, calls: Sequence[Callable[[], Any]]) -> list[Any]:
-    results = dict(execute(operator.call, calls))
-    return [results[number] for number in range(len(calls))]
+    return in_order(execute(operator.call, calls))
 
 
 def _processes() -> int:
@@ -118,7 +117,7 @@ def _by_forked(processes: int, work: Callable[[Item], Value], items: Sequence[It
         for place, value in as_they_end([partial(work, item) for _, item in left], processes):
             yield left[place][0], value
 
-    yield from _despite_deaths(begin, dict(enumerate(enumerate(items))))
+    yield from _despite_deaths(begin, {number: (number, item) for number, item in enumerate(items)})
 
 
 def _by_workers(

@@ -1,6 +1,6 @@
 """Functions called at the same time, in forked processes, which start with all that this process has loaded."""
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
@@ -25,10 +25,9 @@ def at_once(calls: Sequence[Callable[[], Value]]) -> list[Value]:
         UserError: A process died.
     """
     try:
-        results = dict(as_they_end(calls, min(len(calls), cpu_count())))
+        return in_order(as_they_end(calls, min(len(calls), cpu_count())))
     except BrokenProcessPool:
         raise UserError("a process died, probably for lack of memory; end other programs") from None
-    return [results[number] for number in range(len(calls))]
 
 
 def as_they_end(calls: Sequence[Callable[[], Value]], processes: int) -> Generator[tuple[int, Value]]:
@@ -59,6 +58,12 @@ def as_they_end(calls: Sequence[Callable[[], Value]], processes: int) -> Generat
             for process in active_children():
                 process.terminate()
             raise
+
+
+def in_order(results: Iterable[tuple[int, Value]]) -> list[Value]:
+    """Return values by their numbers, which are all of those from zero on."""
+    found = dict(results)
+    return [found[number] for number in range(len(found))]
 
 
 def by_name(share: Share, calls: Mapping[Name, Sequence[Callable[[], Any]]]) -> dict[Name, list[Any]]:
