@@ -61,7 +61,7 @@ def main() -> None:
             values["yardstick"] = YARDSTICK | {"seconds": bare}  # with `fresh` only: both are of one run
         if "check" in options.parts:
             compared, lines = timed("deepcovid check", clone)
-            tested, _ = timed("python -m pytest -m pipeline", clone)
+            tested, _ = timed("python -m pytest -n 2 --dist loadfile -m pipeline", clone)
             values["check"] = {"minutes": (fresh + compared + tested) / 60, "says": lines[-1]}
             print(f"with the checks {values['check']['minutes']:.1f} min: {lines[-1]}", flush=True)
         if "changes" in options.parts:

@@ -48,11 +48,13 @@ def test_every_setting_has_a_cell_with_what_is_read_there(turned):
         assert cell.lesions_visible is None or 0 < cell.lesions_visible < 1
 
 
+@pytest.mark.pipeline
 def test_sharpness_tells_the_collections_where_the_shortcut_is_on(turned):
     cells = read_result(turned / "results/phantom/dials.json", Dials).cells
     assert cells["shortcut-2/lesion-0"].simple["sharpness"].inside.value > 0.8
 
 
+@pytest.mark.pipeline
 def test_the_figure_has_a_panel_a_reading_and_stands_in_a_file(turned):
     assert (turned / "plots/dials/phantom.png").read_bytes().startswith(b"\x89PNG")
     drawing = figure(read_result(turned / "results/phantom/dials.json", Dials))

@@ -61,7 +61,10 @@ def make(folder, *arguments, **environment):
 
 
 def test_check_runs_the_pipeline_compares_its_results_and_runs_the_tests_of_the_pipeline(folder):
-    assert make(folder, "check") == (0, ["repro", "-m deepcovid check --since .venv/.check", "-m pytest -m pipeline"])
+    assert make(folder, "check") == (
+        0,
+        ["repro", "-m deepcovid check --since .venv/.check", "-m pytest -n 2 --dist loadfile -m pipeline"],
+    )
 
 
 def test_a_repro_that_fails_ends_check(folder):
