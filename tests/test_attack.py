@@ -102,6 +102,7 @@ def skipping(path):
     return pd.read_csv(path, on_bad_lines="skip", encoding_errors="replace")
 
 
+@pytest.mark.pipeline
 def test_the_inputs_are_mutated_and_refused_in_one_line():
     done = attack(inputs=64)
     assert done.returncode == 0, done.stdout + done.stderr

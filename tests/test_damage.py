@@ -34,6 +34,8 @@ from stages.train import train_stage
 from stages.weights import weights_stage
 from tests.checkouts import copy_of_checkout, edit_params, parameters, smaller
 
+pytestmark = pytest.mark.pipeline
+
 MODEL, REPLAYED, OTHERS = "squeezenet1_1", "failed-reproduction-replayed", "phantom-external"
 NET = ("phantom", MODEL)
 

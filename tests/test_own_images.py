@@ -123,6 +123,7 @@ def test_intervals_are_by_patient_and_an_image_of_nobody_is_a_patient_of_its_own
     assert f"warning: Images whose patient is not known: {IMAGES}." in err
 
 
+@pytest.mark.pipeline
 def test_the_stages_of_the_pipeline_reach_the_same(ward, test, head, params):
     """The table's rows, the images put aside, the scores and every number: decided once, by the same functions."""
     (ward / "ward/ct.dcm").write_bytes(dicom(noise(), Modality="CT"))
@@ -287,6 +288,7 @@ def test_a_full_disk_leaves_no_half_of_the_folder(ward, test, monkeypatch):
     assert sorted(path.name for path in ward.iterdir()) == ["ward", "ward.csv"]
 
 
+@pytest.mark.pipeline
 def test_the_page_is_one_file_in_the_reports_look_and_fits_a_telephone(ward, test):
     (ward / "ward").rename(ward / "a-ward-with-a-long-name-without-any-blanks-in-it")
     assert test("-o", "out", images="a-ward-with-a-long-name-without-any-blanks-in-it")[0] == 0

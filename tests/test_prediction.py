@@ -261,6 +261,7 @@ def pipeline(tmp_path_factory):
     return folder / "data/phantom"
 
 
+@pytest.mark.pipeline
 def test_the_raw_files_get_the_scores_that_the_pipeline_gave_them(pipeline):
     table = pd.read_csv(pipeline / "images.csv", keep_default_na=False).query("split == 'test'")
     with zipfile.ZipFile(pipeline / "raw/phantom.zip") as archive:
@@ -273,6 +274,7 @@ def test_the_raw_files_get_the_scores_that_the_pipeline_gave_them(pipeline):
     np.testing.assert_allclose(predicted["score_max"], written[["seed_0", "seed_1"]].max(axis=1), atol=1e-5)
 
 
+@pytest.mark.pipeline
 def test_noise_is_unlike_the_training_images_and_test_images_are_like_them(pipeline):
     rows = (pd.read_csv(pipeline / "images.csv")["split"] == "test").to_numpy()
     head = load_head(pipeline / f"heads/frozen/{MODEL}/paper.safetensors", device="cpu")
