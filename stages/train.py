@@ -7,7 +7,7 @@ What was trained is remembered in data/<data set>/remembered: heads are not trai
 their recipe and the code are as they were. Remove that folder to train all of them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,8 @@ from deepcovid.heads.resplit import SplitScores
 from deepcovid.heads.scoring import median_head, score, score_table
 from deepcovid.heads.sweep import joined
 from deepcovid.parameters import Parameters
-from deepcovid.passes.executors import sharing
-from deepcovid.passes.forked import at_once, by_name
-from deepcovid.passes.remembered import remembering
+from deepcovid.passes.forked import at_once
+from deepcovid.passes.remembered import Job, remembering
 from deepcovid.settings.recipes import Recipe
 from deepcovid.statistics.comparison import metrics_of
 from stages import _run, paths
@@ -43,15 +42,14 @@ def train_stage(parameters: Parameters, dataset: str) -> None:
     spare, recipes = spare_rows(listed[1], table), parameters.trained.values()
     own = parameters.augment.source == "generated"
     tables = Tables.of(table, spare, recipes, parameters.resplits, own=own)
-    jobs: dict[tuple[str, str], list[Callable[[], Any]]] = {}
-    versions = partial(versions_of, "train")
-    with sharing(versions) as share, remembering(paths.remembered(dataset), versions()) as remembered:
-        for model in parameters.models:
-            features = read_features(dataset, model, len(table)), read_features(dataset, model, len(spare), "spare")
-            known = [sha256_of(path) for path in (*listed, *features_of(dataset, model))], own
-            of_net = jobs_of_net(*features, tables, recipes, parameters.seeds, parameters.outliers, known, remembered)
-            jobs |= {(model, what): calls for what, calls in of_net.items()}
-        done = by_name(share, jobs)
+    jobs: dict[tuple[str, str], list[Job]] = {}
+    for model in parameters.models:
+        features = read_features(dataset, model, len(table)), read_features(dataset, model, len(spare), "spare")
+        known = [sha256_of(path) for path in (*listed, *features_of(dataset, model))], own
+        of_net = jobs_of_net(*features, tables, recipes, parameters.seeds, parameters.outliers, known)
+        jobs |= {(model, what): parts for what, parts in of_net.items()}
+    with remembering(paths.remembered(dataset), partial(versions_of, "train")) as do:
+        done = do(jobs)
     write = partial(write_net, parameters, dataset, tables)
     at_once([partial(write, model, {what: done[model, what] for what in of_net}) for model in parameters.models])
 

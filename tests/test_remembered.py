@@ -1,14 +1,15 @@
 """Work is done once for all that it is known by, whatever process does it."""
 
+import errno
 import operator
 from functools import partial
 
+import joblib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepcovid.passes.executors import sharing
-from deepcovid.passes.remembered import remembering
+from deepcovid.passes.remembered import Job, remembering
 
 VERSIONS = {"code": "1", "numpy": "2"}
 
@@ -22,8 +23,8 @@ def noted(path, value):
 
 def asked(folder, value, *known_by, versions=VERSIONS):
     """Return what remembered work returns, and how often the work itself was done so far."""
-    with remembering(folder / "remembered", versions) as remembered:
-        found = remembered(partial(noted, folder / "notes", value), *known_by)()
+    with remembering(folder / "remembered", partial(dict, versions)) as do:
+        ((found,),) = do({"here": [Job(partial(noted, folder / "notes", value), known_by)]}).values()
     return found, len((folder / "notes").read_text().splitlines())
 
 
@@ -57,19 +58,31 @@ def test_a_damaged_result_is_made_again(tmp_path):
     assert asked(tmp_path, "value", "key") == ("value", 2)
 
 
-def test_work_that_fails_is_not_remembered(tmp_path):
-    with pytest.raises(ZeroDivisionError), remembering(tmp_path, VERSIONS) as remembered:
-        remembered(partial(operator.truediv, 1, 0), "key")()
-    with remembering(tmp_path, VERSIONS) as remembered:
-        assert remembered(partial(operator.truediv, 4, 2), "key")() == 2
+def test_what_was_done_before_a_failure_is_remembered_and_the_failure_is_not(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEEPCOVID_WORKERS", "1")  # one job after the other
+    good = Job(partial(noted, tmp_path / "notes", 1), ("good",))
+    with pytest.raises(ZeroDivisionError), remembering(tmp_path / "remembered", partial(dict, VERSIONS)) as do:
+        do({"here": [good, Job(partial(operator.truediv, 1, 0), ("other",))]})
+    with remembering(tmp_path / "remembered", partial(dict, VERSIONS)) as do:
+        assert do({"here": [good, Job(partial(operator.truediv, 4, 2), ("other",))]}) == {"here": [1, 2]}
+    assert (tmp_path / "notes").read_text() == "1\n"
+
+
+def test_where_nothing_can_be_remembered_each_job_is_done_once_all_the_same(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(joblib.numpy_pickle, "dump", full)
+    with pytest.warns(Warning, match="Unable to cache to disk"):
+        assert asked(tmp_path, "value", "key") == ("value", 1)
 
 
 @pytest.mark.parametrize("executor", ["fork", "loky"])
-def test_other_processes_remember_too(tmp_path, monkeypatch, executor):
+def test_what_other_processes_do_is_remembered_too(tmp_path, monkeypatch, executor):
     monkeypatch.setenv("DEEPCOVID_EXECUTOR", executor)
     monkeypatch.setenv("DEEPCOVID_WORKERS", "2")
-    for _ in range(2):
-        with sharing(partial(dict, VERSIONS)) as share, remembering(tmp_path / "remembered", VERSIONS) as remembered:
-            jobs = [remembered(partial(noted, tmp_path / "notes", value), value) for value in range(4)]
-            assert share(jobs) == [0, 1, 2, 3]
+    for values in ([0, 1, 2], [0, 3, 1, 2]):
+        jobs = {value: [Job(partial(noted, tmp_path / "notes", value), (value,))] for value in values}
+        with remembering(tmp_path / "remembered", partial(dict, VERSIONS)) as do:
+            assert do(jobs) == {value: [value] for value in values}
     assert sorted((tmp_path / "notes").read_text().split()) == ["0", "1", "2", "3"]

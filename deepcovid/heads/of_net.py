@@ -1,6 +1,6 @@
 """All that is trained on the features of one net: its heads, heads on other splits, and the distance of outliers."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Self
 
@@ -14,7 +14,7 @@ from deepcovid.heads.halves import halves
 from deepcovid.heads.outliers import fit_with_threshold
 from deepcovid.heads.resplit import SplitScores, on_splits, resplit
 from deepcovid.heads.sweep import training_jobs
-from deepcovid.passes.remembered import Remembered
+from deepcovid.passes.remembered import Job
 from deepcovid.settings.analyses import OutlierSettings
 from deepcovid.settings.recipes import Recipe
 
@@ -56,9 +56,8 @@ def jobs_of_net(
     seeds: list[int],
     outliers: OutlierSettings,
     known: Any,
-    remembered: Remembered,
-) -> dict[str, list[Callable[[], Any]]]:
-    """Return what there is to train on a net's features, as functions without arguments.
+) -> dict[str, list[Job]]:
+    """Return what there is to train on a net's features.
 
     Each recipe is trained by itself, so that its heads depend on no other recipe, not even in the last bit.
 
@@ -70,22 +69,21 @@ def jobs_of_net(
         seeds: One head is trained per seed. On other splits there is a head for the first one only.
         outliers: When an image counts as unlike the training images.
         known: Something that differs if features or tables do, such as hashes of their files.
-        remembered: Makes a function remember what it returned.
 
     Returns:
-        own: functions that return {recipe: Trained}.
-        splits: functions that return {recipe: SplitScores}.
-        outliers: one function, which returns what `fit_with_threshold` does.
+        own: jobs that return {recipe: Trained}.
+        splits: jobs that return {recipe: SplitScores}.
+        outliers: one job, which returns what `fit_with_threshold` does.
     """
-    jobs: dict[str, list[Callable[[], Any]]] = {"splits": [], "own": []}
+    jobs: dict[str, list[Job]] = {"splits": [], "own": []}
     for recipe in dict.fromkeys(recipe.without_cut_off() for recipe in recipes):
         again = partial(_on_splits, features, copies, tables, recipe, seeds[0])
-        jobs["splits"].append(remembered(again, known, recipe, seeds[0], list(tables.splits)))
+        jobs["splits"].append(Job(again, ("splits", known, recipe, seeds[0], list(tables.splits))))
         parts = tables.halves if recipe.chooses_on_the_test else None
         (own,) = training_jobs(features, tables.images, [recipe], seeds, parts=parts)
-        jobs["own"].append(remembered(own, known, recipe, seeds))
+        jobs["own"].append(Job(own, ("own", known, recipe, seeds)))
     fitted = partial(_fit, features, tables.images, outliers)
-    return jobs | {"outliers": [remembered(fitted, known, outliers)]}
+    return jobs | {"outliers": [Job(fitted, ("outliers", known, outliers))]}
 
 
 def _on_splits(

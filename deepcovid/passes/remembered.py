@@ -1,48 +1,73 @@
-"""Work whose results are remembered from run to run, so that work on the same input is not done again."""
+"""Jobs whose results are remembered from run to run, so that those on the same input are not done again."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import joblib
 
-from deepcovid.passes.executors import Versions
+from deepcovid.passes.executors import Executor, Versions, executor
 
-Value = TypeVar("Value")
+Name = TypeVar("Name")
 LIMIT = 2**30  # bytes of results; beyond it, those that have not been used for longest are forgotten
 
 
-class Remembered(Protocol):
+class Job(NamedTuple):
+    """Work, as a function without arguments, and all that its result depends on besides the versions."""
+
+    work: Callable[[], Any]
+    known_by: tuple[Any, ...]
+
+
+class Do(Protocol):
     """The function that `remembering` yields."""
 
-    def __call__(self, work: Callable[[], Value], *known_by: Any) -> Callable[[], Value]:
-        """Return a function that gives what `work` returns, and calls it only if its result is not remembered.
-
-        Args:
-            work: What to do. Its result is pickled.
-            known_by: All that the result depends on, besides the versions.
-        """
+    def __call__(self, jobs: Mapping[Name, Sequence[Job]]) -> dict[Name, list[Any]]:
+        """Return what the jobs under each name return. Those that are not remembered are done at the same time."""
 
 
 @contextmanager
-def remembering(folder: Path, versions: Versions) -> Iterator[Remembered]:
-    """Yield a function that makes work remember its result in `folder`, also if it is done by another process.
+def remembering(folder: Path, versions: Callable[[], Versions]) -> Iterator[Do]:
+    """Yield a function that does jobs; the environment says where (executors.py).
+
+    This process alone reads and writes `folder`. A result is remembered as soon as its job ends, so that not all is
+    lost if the process is killed.
 
     Args:
-        folder: Where the results are kept, as pickles of our own. They are forgotten if it is removed.
-        versions: The versions of the code and the packages that the work depends on.
+        folder: Where results are kept, as pickles of our own. To forget them, remove it.
+        versions: As for `executor`. Results of other versions are not used.
+
+    Raises:
+        UserError: As `executor` and what it yields do.
     """
     memory = joblib.Memory(folder, verbose=0)
-    recall = memory.cache(_result, ignore=["work"])
-
-    def remembered(work: Callable[[], Value], *known_by: Any) -> Callable[[], Value]:
-        return partial(recall, (versions, *known_by), work)
-
-    yield remembered
+    recalled = memory.cache(_recalled, ignore=["make"])
+    with executor(versions) as execute:
+        yield partial(_do, recalled, versions(), execute)
     memory.reduce_size(bytes_limit=LIMIT)
 
 
-def _result(known_by: tuple[Any, ...], work: Callable[[], Value]) -> Value:
-    return work()
+def _do(
+    recalled: Any, versions: Versions, execute: Executor, jobs: Mapping[Name, Sequence[Job]]
+) -> dict[Name, list[Any]]:
+    all_jobs = [(name, job, (versions, *job.known_by)) for name, own in jobs.items() for job in own]
+    left = [place for place, (_, _, key) in enumerate(all_jobs) if not recalled.check_call_in_cache(key, None)]
+    made: dict[int, Any] = {}
+    with closing(execute(operator.call, [all_jobs[place][1].work for place in left])) as results:
+        for number, value in results:
+            made[left[number]] = recalled(all_jobs[left[number]][2], partial(_same, value))
+    found: dict[Name, list[Any]] = {name: [] for name in jobs}
+    for place, (name, job, key) in enumerate(all_jobs):
+        found[name].append(made[place] if place in made else recalled(key, job.work))
+    return found
+
+
+def _recalled(known_by: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    return make()
+
+
+def _same(value: Any) -> Any:
+    return value
