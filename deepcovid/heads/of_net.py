@@ -62,8 +62,8 @@ def jobs_of_net(
     Each recipe is trained by itself, so that its heads depend on no other recipe, not even in the last bit.
 
     Args:
-        features: Of the images (images, features).
-        copies: Of the spare copies (copies, features).
+        features: The net's features of the images (images, features).
+        copies: Its features of the spare copies (copies, features).
         tables: What all nets share.
         recipes: Frozen-feature recipes only.
         seeds: One head is trained per seed. On other splits there is a head for the first one only.
