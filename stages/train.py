@@ -25,7 +25,7 @@ from deepcovid.heads.resplit import SplitScores
 from deepcovid.heads.scoring import median_head, score, score_table
 from deepcovid.heads.sweep import joined
 from deepcovid.parameters import Parameters
-from deepcovid.passes.forked import at_once
+from deepcovid.passes.forked import at_once, by_name
 from deepcovid.passes.remembered import Job, remembering
 from deepcovid.settings.recipes import Recipe
 from deepcovid.statistics.comparison import metrics_of
@@ -42,29 +42,29 @@ def train_stage(parameters: Parameters, dataset: str) -> None:
     spare, recipes = spare_rows(listed[1], table), parameters.trained.values()
     own = parameters.augment.source == "generated"
     tables = Tables.of(table, spare, recipes, parameters.resplits, own=own)
+    weights = {model: sha256_of_weights(paths.weights(dataset, model), model) for model in parameters.models}
+    of_tables = [*map(sha256_of, listed), own]
     jobs: dict[tuple[str, str], list[Job]] = {}
     for model in parameters.models:
         features = read_features(dataset, model, len(table)), read_features(dataset, model, len(spare), "spare")
-        known = [sha256_of(path) for path in (*listed, *features_of(dataset, model))], own
+        known = [*of_tables, *(sha256_of(paths.features(dataset, model, of)) for of in ("images", "spare"))]
         of_net = jobs_of_net(*features, tables, recipes, parameters.seeds, parameters.outliers, known)
         jobs |= {(model, what): parts for what, parts in of_net.items()}
-    with remembering(paths.remembered(dataset), partial(versions_of, "train")) as do:
-        done = do(jobs)
+    with remembering(paths.remembered(dataset), partial(versions_of, "train")) as share:
+        done = by_name(share, jobs)
     write = partial(write_net, parameters, dataset, tables)
-    at_once([partial(write, model, {what: done[model, what] for what in of_net}) for model in parameters.models])
-
-
-def features_of(dataset: str, model: str) -> list[Path]:
-    """Return the files of a net's features that heads are trained on."""
-    return [paths.features(dataset, model, of) for of in ("images", "spare")]
+    at_once([partial(write, model, weights[model], {what: done[model, what] for what in of_net}) for model in weights])
 
 
 def write_net(
-    parameters: Parameters, dataset: str, tables: Tables, model: str, done: Mapping[str, Sequence[Any]]
+    parameters: Parameters, dataset: str, tables: Tables, model: str, weights: str, done: Mapping[str, Sequence[Any]]
 ) -> None:
-    """Write a net's heads, scores and logs, and what heads reach on other splits; `done` is what its jobs returned."""
+    """Write a net's heads, scores and logs, and what heads reach on other splits.
+
+    `weights` is the hash of the net's weights, and `done` is what its jobs returned.
+    """
     table, seeds = tables.images, parameters.seeds
-    features, weights = read_features(dataset, model, len(table)), paths.weights(dataset, model)
+    features = read_features(dataset, model, len(table))
     in_test = catalogue.in_test(table)
     positive = catalogue.covid(table[in_test]).to_numpy()
     trained, ((gaussian, threshold),) = joined(done["own"]), done["outliers"]
@@ -81,19 +81,18 @@ def write_net(
             folder.mkdir()
         for name, recipe in parameters.trained.items():
             own = trained[recipe.without_cut_off()]
-            weight, bias = own.weight, own.bias
-            values = score(features[in_test.to_numpy()], weight, bias)
+            values = score(features[in_test.to_numpy()], own.weight, own.bias)
             head = HeadFile(
                 model=model,
-                weights_sha256=sha256_of_weights(weights, model),
+                weights_sha256=weights,
                 dataset=dataset,
                 recipe=name,
                 choices=recipe,
                 image_size=parameters.image_size,
                 seeds=seeds,
                 shown=median_head(values, positive),
-                weight=weight,
-                bias=bias,
+                weight=own.weight,
+                bias=own.bias,
                 training=gaussian,
                 threshold=threshold,
             )

@@ -23,8 +23,8 @@ def noted(path, value):
 
 def asked(folder, value, *known_by, versions=VERSIONS):
     """Return what remembered work returns, and how often the work itself was done so far."""
-    with remembering(folder / "remembered", partial(dict, versions)) as do:
-        ((found,),) = do({"here": [Job(partial(noted, folder / "notes", value), known_by)]}).values()
+    with remembering(folder / "remembered", partial(dict, versions)) as share:
+        (found,) = share([Job(partial(noted, folder / "notes", value), known_by)])
     return found, len((folder / "notes").read_text().splitlines())
 
 
@@ -61,10 +61,10 @@ def test_a_damaged_result_is_made_again(tmp_path):
 def test_what_was_done_before_a_failure_is_remembered_and_the_failure_is_not(tmp_path, monkeypatch):
     monkeypatch.setenv("DEEPCOVID_WORKERS", "1")  # one job after the other
     good = Job(partial(noted, tmp_path / "notes", 1), ("good",))
-    with pytest.raises(ZeroDivisionError), remembering(tmp_path / "remembered", partial(dict, VERSIONS)) as do:
-        do({"here": [good, Job(partial(operator.truediv, 1, 0), ("other",))]})
-    with remembering(tmp_path / "remembered", partial(dict, VERSIONS)) as do:
-        assert do({"here": [good, Job(partial(operator.truediv, 4, 2), ("other",))]}) == {"here": [1, 2]}
+    with pytest.raises(ZeroDivisionError), remembering(tmp_path / "remembered", partial(dict, VERSIONS)) as share:
+        share([good, Job(partial(operator.truediv, 1, 0), ("other",))])
+    with remembering(tmp_path / "remembered", partial(dict, VERSIONS)) as share:
+        assert share([good, Job(partial(operator.truediv, 4, 2), ("other",))]) == [1, 2]
     assert (tmp_path / "notes").read_text() == "1\n"
 
 
@@ -82,7 +82,7 @@ def test_what_other_processes_do_is_remembered_too(tmp_path, monkeypatch, execut
     monkeypatch.setenv("DEEPCOVID_EXECUTOR", executor)
     monkeypatch.setenv("DEEPCOVID_WORKERS", "2")
     for values in ([0, 1, 2], [0, 3, 1, 2]):
-        jobs = {value: [Job(partial(noted, tmp_path / "notes", value), (value,))] for value in values}
-        with remembering(tmp_path / "remembered", partial(dict, VERSIONS)) as do:
-            assert do(jobs) == {value: [value] for value in values}
+        jobs = [Job(partial(noted, tmp_path / "notes", value), (value,)) for value in values]
+        with remembering(tmp_path / "remembered", partial(dict, VERSIONS)) as share:
+            assert share(jobs) == values
     assert sorted((tmp_path / "notes").read_text().split()) == ["0", "1", "2", "3"]
