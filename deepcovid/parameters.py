@@ -3,7 +3,7 @@
 `Settings` is the file as its author wrote it, `Parameters` every value that one data set runs with.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import product
 from typing import Annotated, Any, Self
 
@@ -82,8 +82,8 @@ class Parameters(DatasetSettings, Shared):
         nets: Every net that a list names, `models` first.
         audit_passes: The passes of each of these nets for the audits; None where no audit runs it.
         trained: Recipes of heads on frozen features, by name.
+        cut_offs: Of each of these recipes, the score from which on it calls an image covid.
         replayed: Recipes of heads on whole nets, by name.
-        runs: Every net under every recipe that it runs under, by `<net>-<recipe>`; those on whole nets last.
         replayed_models: Nets that are trained as a whole; may be empty.
         audited_models: Nets of the audits that run a net; may be empty.
         heatmapped_models: Nets whose scores are traced to places; may be empty.
@@ -96,14 +96,32 @@ class Parameters(DatasetSettings, Shared):
     nets: dict[Name, NetParameters]
     audit_passes: dict[Name, AuditPasses | None]
     trained: dict[Name, Recipe]
+    cut_offs: dict[Name, float]
     replayed: dict[Name, Recipe]
-    runs: dict[str, RunParameters]
     replayed_models: list[Name]
     audited_models: list[Name]
     heatmapped_models: list[Name]
     test_sets: list[Name]
     ladder_recipes: dict[Name, Recipe]
     heatmap_recipe: Name
+
+    @property
+    def frozen_runs(self) -> dict[str, RunParameters]:
+        """Every net under every recipe of heads on frozen features, by `<net>-<recipe>`."""
+        return _by_name(self.models, self.cut_offs, whole_net=False)
+
+    @property
+    def runs(self) -> dict[str, RunParameters]:
+        """Every net under every recipe that it runs under, by `<net>-<recipe>`; those on whole nets last."""
+        cut_offs = {name: recipe.cut_off for name, recipe in self.replayed.items()}
+        return self.frozen_runs | _by_name(self.replayed_models, cut_offs, whole_net=True)
+
+
+def _by_name(models: Iterable[str], cut_offs: Mapping[str, float], *, whole_net: bool) -> dict[str, RunParameters]:
+    return {
+        f"{model}-{recipe}": RunParameters(model=model, recipe=recipe, whole_net=whole_net, cut_off=cut_off)
+        for model, (recipe, cut_off) in product(models, cut_offs.items())
+    }
 
 
 class Settings(Shared):
@@ -223,7 +241,6 @@ class Settings(Shared):
         def running(models: list[str]) -> list[str]:
             return [name for name in models if name in self.models]
 
-        pairs = [*product(self.models, self.recipes), *product(running(self.replayed_models), self.replays)]
         on_ladder = (self.ladder.bottom, self.ladder.top, *self.ladder.asides)
         return Parameters(
             **{name: getattr(own, name) for name in DatasetSettings.model_fields},
@@ -232,16 +249,8 @@ class Settings(Shared):
             nets={name: NetParameters(net=nets[name], runs=name in self.models) for name in dict.fromkeys(named)},
             audit_passes={name: passes if name in running(self.audited_models) else None for name in named},
             trained={name: self.recipe[name] for name in self.recipes},
+            cut_offs={name: self.recipe[name].cut_off for name in self.recipes},
             replayed={name: self.recipe[name] for name in self.replays},
-            runs={
-                f"{model}-{recipe}": RunParameters(
-                    model=model,
-                    recipe=recipe,
-                    whole_net=self.recipe[recipe].whole_net,
-                    cut_off=self.recipe[recipe].cut_off,
-                )
-                for model, recipe in pairs
-            },
             replayed_models=running(self.replayed_models),
             audited_models=running(self.audited_models),
             heatmapped_models=running(self.heatmapped_models),

@@ -119,8 +119,8 @@ def read_halves(dataset: str, model: str) -> pd.DataFrame:
 
 def check_heads(parameters: Parameters, dataset: str) -> None:
     """Raise UserError if a head file that is handed on is damaged."""
-    for run in parameters.runs.values():
-        if not run.whole_net and run.recipe in (parameters.audit.recipe, parameters.heatmap_recipe):
+    for run in parameters.frozen_runs.values():
+        if run.recipe in (parameters.audit.recipe, parameters.heatmap_recipe):
             read_head(paths.head(dataset, run), (dataset, run.model, run.recipe))
 
 

@@ -23,7 +23,7 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
     left = ~seen.any(axis=1).to_numpy()
     check_images(test[left], left_out(seen), f"--images {images}")
     inside = read_result(paths.results(dataset, "runs"), Runs).runs
-    own_test = read_scores(dataset, parameters.runs[f"{parameters.models[0]}-{parameters.audit.recipe}"], own)
+    own_test = read_scores(dataset, parameters.frozen_runs[f"{parameters.models[0]}-{parameters.audit.recipe}"], own)
     own_test["finding"] = own_test["image_id"].map(own.set_index("image_id")["finding"]).fillna("")
     at_home = trained_on(test[left], own[catalogue.in_test(own)])["same_image"].to_numpy()
     outside = Outside(test[left], own_test, at_home, parameters.evaluate)
@@ -32,8 +32,8 @@ def external(parameters: Parameters, dataset: str, images: str) -> None:
     shown_scores, seeds, told = {}, {}, parameters.audit.recipe
     for model in parameters.models:
         features, nets[model] = read_external_features(dataset, images, model, len(test)), {}
-        for name, run in parameters.runs.items():
-            if run.model != model or run.whole_net:
+        for name, run in parameters.frozen_runs.items():
+            if run.model != model:
                 continue
             file = paths.head(dataset, run)
             head = read_head(file, (dataset, model, run.recipe))

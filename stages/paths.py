@@ -79,7 +79,7 @@ def of_net(dataset: str, what: str, model: str) -> Path:
 
 def remembered(dataset: str) -> Path:
     """Return the folder in which `train` remembers what it trained; neither DVC nor git keeps it."""
-    return data(dataset, "remembered").absolute()
+    return data(dataset, "remembered")
 
 
 def replayed(dataset: str, model: str, recipe: str, what: str) -> Path:

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from deepcovid.parameters import Parameters
 from tests.checkouts import ROOT, copy_of_checkout, run
 
 pytestmark = pytest.mark.pipeline
@@ -50,7 +51,7 @@ def test_the_places_to_touch_are_few(what, most):
 def test_the_net_and_the_recipe_are_run(followed):
     resolved = json.loads((followed / "resolved/phantom.json").read_text())["parameters"]
     assert resolved["nets"]["alexnet"]["net"]["title"] == "AlexNet"
-    assert "alexnet-originals-only" in resolved["runs"]
+    assert "alexnet-originals-only" in Parameters.model_validate(resolved).runs
     assert resolved["recipe"]["originals-only"] == resolved["recipe"]["paper"] | {"augmented": False}
     code = "from deepcovid.nets.trunks import build, trunk; import torch; net = build('alexnet'); "
     code += "print(trunk('alexnet', net.state_dict())(torch.zeros(2, 3, 224, 224)).shape)"

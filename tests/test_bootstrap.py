@@ -26,7 +26,7 @@ def test_specificity_is_that_of_the_resampled_images(case, wanted, data):
     weights = data.draw(image_weights(positive))
     resampled = [np.repeat(np.arange(len(score)), sample.astype(int)) for sample in weights.T]
     expected = [at_sensitivity(positive[rows], score[rows], wanted).specificity for rows in resampled]
-    assert Bootstrap(positive, weights).specificity(score, wanted) == pytest.approx(expected, abs=1e-9)
+    assert Bootstrap(positive, weights).by_level(score).specificity(wanted) == pytest.approx(expected, abs=1e-9)
 
 
 @given(case=labelled_scores(), data=st.data())
@@ -127,3 +127,18 @@ def test_means_are_those_of_the_resampled_images(case, data):
     weights = data.draw(image_weights(positive))
     expected = [[np.average(score, weights=sample)] for sample in weights.T]
     assert Bootstrap(positive, weights).mean(score[:, None]) == pytest.approx(np.array(expected))
+
+
+@given(case=labelled_scores(), data=st.data())
+def test_a_part_of_the_images_has_the_means_and_the_auc_of_its_own(case, data):
+    positive, score = case
+    weights = data.draw(image_weights(positive))
+    among = np.array(data.draw(st.lists(st.booleans(), min_size=len(score), max_size=len(score))))
+    bootstrap, own = Bootstrap(positive, weights), weights[among]
+    drawn = own.sum(axis=0) > 0
+    means = bootstrap.mean(score[:, None], among)
+    assert np.isnan(means[~drawn]).all()
+    assert means[drawn, 0] == pytest.approx(np.array([np.average(score[among], weights=each) for each in own.T[drawn]]))
+    both = (own[positive[among]].sum(axis=0) > 0) & (own[~positive[among]].sum(axis=0) > 0)
+    expected = [roc_auc_score(positive[among], score[among], sample_weight=each) for each in own.T[both]]
+    assert bootstrap.by_level(score, among).auc() == pytest.approx(np.array(expected), abs=1e-9)

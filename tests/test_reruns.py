@@ -14,6 +14,7 @@ import pytest
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
+from deepcovid.parameters import Parameters
 from stages import _fingerprints
 from tests.checkouts import PATH, ROOT, copy_of_checkout, edit_params, run
 
@@ -202,7 +203,10 @@ def test_naming_nets_alone_passes_over_the_lists_that_name_others(edited, pipeli
     assert resolved["models"] == ["squeezenet1_1"]
     assert resolved["audited_models"] == resolved["heatmapped_models"] == []
     assert not resolved["nets"]["resnet18"]["runs"]
-    assert set(resolved["runs"]) == {"squeezenet1_1-paper", "squeezenet1_1-failed-reproduction"}
+    assert set(Parameters.model_validate(resolved).runs) == {
+        "squeezenet1_1-paper",
+        "squeezenet1_1-failed-reproduction",
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """A bootstrap over patients: test images drawn again and again, to see how far a number depends on who is tested."""
 
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -69,19 +69,9 @@ class Bootstrap:
         """Draw from rows of a catalogue or a score table, covid being positive: see `over_patients`."""
         return cls.over_patients(catalogue.covid(rows).to_numpy(), rows["patient_id"], settings)
 
-    def among(self, rows: Mask, patients: tuple[int, int]) -> "Bootstrap":
-        """Return the same samples of some of the images, `rows` (images); samples without one of the classes are left
-        out. `patients` is how many positive and negative ones they are of."""
-        positive, weights = self.positive[rows], self.weights[rows]
-        usable = (weights[positive].sum(axis=0) > 0) & (weights[~positive].sum(axis=0) > 0)
-        return Bootstrap(positive, weights[:, usable], patients)
-
     def auc(self, score: Numbers) -> Numbers:
-        """Return the AUC of `score` (images) on each sample, as (samples): the chance that a positive outscores a
-        negative, ties counting half (Mann-Whitney)."""
-        positives, negatives = self.by_level(score)
-        below = np.cumsum(negatives, axis=0) - negatives / 2
-        return np.asarray((positives * below).sum(axis=0) / (positives.sum(axis=0) * negatives.sum(axis=0)))
+        """Return the AUC of `score` (images) on each sample: see `Levels.auc`."""
+        return self.by_level(score).auc()
 
     def area(self, score: Numbers) -> float:
         """Return the AUC of `score` (images) on all images."""
@@ -91,43 +81,47 @@ class Bootstrap:
         """Return the AUC of `score` (images), with its interval."""
         return self.with_interval(self.area(score), self.auc(score))
 
-    def with_interval(self, area: float, drawn: Numbers) -> Estimate:
+    def auc_estimate_among(self, rows: Mask, score: Numbers, patients: tuple[int, int]) -> Estimate:
+        """Return the AUC of `score` (images) among some of the images, `rows` (images), with its interval.
+
+        `patients` is how many positive and negative ones these images are of. Samples without one of the classes are
+        left out.
+        """
+        area = float(roc_auc_score(self.positive[rows], score[rows]))
+        return self.with_interval(area, self.by_level(score, rows).auc(), patients)
+
+    def with_interval(self, area: float, drawn: Numbers, patients: tuple[int, int] | None = None) -> Estimate:
         """Return an AUC with the percentile interval of what was `drawn` of it (samples).
 
-        Near 1 the samples have hardly any spread: from NEAR_ONE on the interval is Newcombe's, over patients.
+        Near 1 the samples have hardly any spread: from NEAR_ONE on the interval is Newcombe's, over `patients`, how
+        many positive and negative ones there are; all if left out.
         """
         near_one = area >= NEAR_ONE
-        return Estimate.of(area, auc_interval(area, *self.patients) if near_one else percentile_interval(drawn))
-
-    def specificity(self, score: Numbers, sensitivity: float) -> Numbers:
-        """Return the specificity at the highest threshold whose sensitivity is at least `sensitivity`, as (samples).
-
-        Each sample reads off its own threshold, so that its chance counts too.
-        """
-        positives, negatives = (part[::-1] for part in self.by_level(score))
-        found = np.cumsum(positives, axis=0) / positives.sum(axis=0)
-        threshold = np.argmax(found >= sensitivity, axis=0)
-        called = np.take_along_axis(np.cumsum(negatives, axis=0), threshold[None], axis=0)[0]
-        return np.asarray(1 - called / negatives.sum(axis=0))
+        interval = auc_interval(area, *(patients or self.patients)) if near_one else percentile_interval(drawn)
+        return Estimate.of(area, interval)
 
     def mean(self, values: NDArray[Any], among: Mask | None = None) -> Numbers:
         """Return the mean of `values` (images, columns) on each sample, as (samples, columns).
 
         Args:
             values: What is averaged.
-            among: (images), those that count; all if left out.
+            among: (images), those that count; all if left out. Where a sample has none of them, the mean is not a
+                number.
         """
-        weights = self.weights if among is None else self.weights[among]
-        counted = values if among is None else values[among]
-        return np.asarray((weights.T @ counted) / weights.sum(axis=0)[:, None])
+        if among is None:
+            return np.asarray((self.weights.T @ values) / self.weights.sum(axis=0)[:, None])
+        # Those that do not count are set to 0: this is faster than a copy of the weights of those that do.
+        totals = self.weights.T @ np.column_stack([among, values * among[:, None]]).astype(float)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(totals[:, 1:] / totals[:, :1])
 
-    def by_level(self, score: Numbers) -> tuple[Numbers, Numbers]:
-        """Return how many positives and how many negatives of each sample have scores of each level: (levels, samples).
+    def by_level(self, score: Numbers, among: Mask | None = None) -> "Levels":
+        """Return how many images of each sample have `score` (images) of each level.
 
-        Levels rise. The odd ones are the distinct scores of positives, the even ones lie below, between and above them.
-        No ranking of images depends on more.
+        Only those in `among` (images) count; all if left out.
         """
-        distinct = np.unique(score[self.positive])
+        sides = [side if among is None else side & among for side in (self.positive, ~self.positive)]
+        distinct = np.unique(score[sides[0]])
         level = np.searchsorted(distinct, score, "left") + np.searchsorted(distinct, score, "right")
         shape = 2 * len(distinct) + 1, len(score)
 
@@ -135,7 +129,40 @@ class Bootstrap:
             images = np.flatnonzero(side)
             return np.asarray(csr_array((np.ones(len(images)), (level[images], images)), shape) @ self.weights)
 
-        return counted(self.positive), counted(~self.positive)
+        return Levels(*map(counted, sides))
+
+
+class Levels(NamedTuple):
+    """How many images of each bootstrap sample have scores of each level.
+
+    Levels rise. The odd ones are the distinct scores of positives, the even ones lie below, between and above them. No
+    ranking of images depends on more.
+
+    Attributes:
+        positives: (levels, samples).
+        negatives: (levels, samples).
+    """
+
+    positives: Numbers
+    negatives: Numbers
+
+    def auc(self) -> Numbers:
+        """Return the AUC on each sample that has both classes, as (samples): the chance that a positive outscores a
+        negative, ties counting half (Mann-Whitney)."""
+        below = np.cumsum(self.negatives, axis=0) - self.negatives / 2
+        pairs = self.positives.sum(axis=0) * self.negatives.sum(axis=0)
+        return np.asarray((self.positives * below).sum(axis=0)[pairs > 0] / pairs[pairs > 0])
+
+    def specificity(self, sensitivity: float) -> Numbers:
+        """Return the specificity at the highest threshold whose sensitivity is at least `sensitivity`, as (samples).
+
+        Each sample reads off its own threshold, so that its chance counts too.
+        """
+        positives, negatives = (part[::-1] for part in self)
+        found = np.cumsum(positives, axis=0) / positives.sum(axis=0)
+        threshold = np.argmax(found >= sensitivity, axis=0)
+        called = np.take_along_axis(np.cumsum(negatives, axis=0), threshold[None], axis=0)[0]
+        return np.asarray(1 - called / negatives.sum(axis=0))
 
 
 def mean_by_patient(values: Numbers, patient: pd.Series, settings: EvaluateSettings) -> Estimate | float | None:

@@ -175,14 +175,15 @@ def metrics_of(positive: Mask, score: NDArray[np.float64], cut_off: float) -> di
 def _draws(run: Run, bootstrap: Bootstrap) -> dict[str, NDArray[np.float64]]:
     """Return the same of the run's shown head on each bootstrap sample; counts are of as many images as there are."""
     called, counts = run.called()[:, None], Counts.of(run.positive)
+    levels = bootstrap.by_level(run.score)
     sensitivity = bootstrap.mean(called, run.positive)[:, 0]
     specificity = 1 - bootstrap.mean(called, ~run.positive)[:, 0]
     return {
-        "auc": bootstrap.auc(run.score),
+        "auc": levels.auc(),
         "accuracy": (counts.covid * sensitivity + counts.non * specificity) / (counts.covid + counts.non),
         "sensitivity": sensitivity,
         "specificity": specificity,
-        AT_98: bootstrap.specificity(run.score, SENSITIVITY_WANTED),
+        AT_98: levels.specificity(SENSITIVITY_WANTED),
         "confusion.tp": counts.covid * sensitivity,
         "confusion.fn": counts.covid * (1 - sensitivity),
         "confusion.fp": counts.non * (1 - specificity),

@@ -1,6 +1,6 @@
 """What a reviewer asks for: who the images are of, what scores reach in parts of them, and what they would be worth."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Annotated
 
@@ -275,13 +275,12 @@ def _subgroup(group: Mask, score: Score, cut_off: float, patients: pd.Series, bo
         value = float(right[own].mean())
         if counts[side] < FEWEST_PATIENTS:
             return value
-        weights = bootstrap.weights[own]
-        drawn = (weights.T @ right[own])[weights.any(axis=0)] / weights.sum(axis=0)[weights.any(axis=0)]
-        return Estimate.of(value, rate_interval(value, drawn, counts[side]))
+        drawn = bootstrap.mean(right[:, None], own)[:, 0]
+        return Estimate.of(value, rate_interval(value, drawn[~np.isnan(drawn)], counts[side]))
 
     auc = None
     if min(counts.values()) >= FEWEST_PATIENTS:
-        auc = bootstrap.among(group, (counts[True], counts[False])).auc_estimate(score[group])
+        auc = bootstrap.auc_estimate_among(group, score, (counts[True], counts[False]))
     return Subgroup(
         covid=int(sides[True].sum()),
         covid_patients=counts[True],
@@ -293,18 +292,18 @@ def _subgroup(group: Mask, score: Score, cut_off: float, patients: pd.Series, bo
     )
 
 
-def _rates(score: Score, cut_off: float, bootstrap: Bootstrap) -> tuple[Score, Score]:
-    """Return sensitivity and specificity (1 + samples): of all images first, then of each sample."""
-    called, positive = score >= cut_off, bootstrap.positive
-    found = []
-    for side, right in ((positive, called), (~positive, ~called)):
-        drawn = bootstrap.mean(right[:, None], side)[:, 0]
-        found.append(np.concatenate([[right[side].mean()], drawn]))
-    return found[0], found[1]
+def _rates(score: Score, cut_offs: Sequence[float], bootstrap: Bootstrap) -> list[tuple[Score, Score]]:
+    """Return sensitivity and specificity at each cut-off (1 + samples): of all images first, then of each sample."""
+    called, positive = score[:, None] >= np.array(cut_offs), bootstrap.positive
+    sensitivity, specificity = (
+        np.vstack([right[side].mean(axis=0), bootstrap.mean(right, side)]).T
+        for side, right in ((positive, called), (~positive, ~called))
+    )
+    return list(zip(sensitivity, specificity, strict=True))
 
 
 def _predictive(score: Score, cut_off: float, bootstrap: Bootstrap) -> dict[str, PredictiveValues]:
-    rates, found = _rates(score, cut_off, bootstrap), {}
+    (rates,), found = _rates(score, [cut_off], bootstrap), {}
     for prevalence in PREVALENCES:
         positive, negative = predictive_values(*rates, prevalence)
         found[f"{prevalence:g}"] = PredictiveValues(positive=_estimate(positive), negative=_estimate(negative))
@@ -321,8 +320,8 @@ def _estimate(values: Score) -> Estimate | None:
 def _benefit(score: Score, trained: float, bootstrap: Bootstrap) -> dict[str, Benefit]:
     prevalence = float(bootstrap.positive.mean())
     reset, found = with_prior(score, trained, prevalence), {}
-    for threshold in THRESHOLDS:
-        values = net_benefit(*_rates(reset, threshold, bootstrap), prevalence, threshold)
+    for threshold, rates in zip(THRESHOLDS, _rates(reset, THRESHOLDS, bootstrap), strict=True):
+        values = net_benefit(*rates, prevalence, threshold)
         everybody = net_benefit(np.array(1.0), np.array(0.0), prevalence, threshold)
         found[f"{threshold:g}"] = Benefit(
             head=Estimate.of(float(values[0]), percentile_interval(values[1:])), everybody=float(everybody)
