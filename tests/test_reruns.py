@@ -4,6 +4,7 @@ The stubs run once. After an edit `resolve` runs, and DVC says which stages' own
 many modules are tried, their fingerprints are compared instead: each stage tracks its own (tests/test_dvc_yaml.py).
 """
 
+import inspect
 import json
 import re
 import shlex
@@ -285,7 +286,7 @@ def test_what_a_stage_reads_of_the_parameters_is_what_it_tracks():
             for module in _fingerprints.modules_of(script)
             if module.startswith("stages.") and "._r" not in module
         ]
-        read = {part for module in ours for part in parameters_read(module)}
+        read = {key for module in ours for part in parameters_read(module) for key in behind(part)}
         (tracked,) = (keys for entry in stage["params"] for path, keys in entry.items() if "images" not in path)
         keys = {key.split(".")[1] for key in tracked if key.startswith("parameters.")}
         # A net's line is tracked by the stages that look it up in the zoo.
@@ -293,6 +294,14 @@ def test_what_a_stage_reads_of_the_parameters_is_what_it_tracks():
         apart = {"nets"} | ({"filter", "split"} if name == "dials" else set())
         assert keys - apart == read - apart, name
         assert {f"code.{script}", f"packages.{script}"} <= set(tracked), name
+
+
+def behind(part):
+    """The keys that a part of the parameters is made from: itself, unless it is a property."""
+    made = getattr(Parameters, part, None)
+    if not isinstance(made, property):
+        return {part}
+    return {key for own in re.findall(r"\bself\.(\w+)", inspect.getsource(made.fget)) for key in behind(own)}
 
 
 def parameters_read(module):
