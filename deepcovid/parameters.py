@@ -82,7 +82,8 @@ class Parameters(DatasetSettings, Shared):
         nets: Every net that a list names, `models` first.
         audit_passes: The passes of each of these nets for the audits; None where no audit runs it.
         trained: Recipes of heads on frozen features, by name.
-        cut_offs: Of each of these recipes, the score from which on it calls an image covid.
+        cut_offs: Of each of these recipes, the score from which on it calls an image covid. It stands here too, so that
+            a stage that only uses heads can track it without the rest of the recipe.
         replayed: Recipes of heads on whole nets, by name.
         replayed_models: Nets that are trained as a whole; may be empty.
         audited_models: Nets of the audits that run a net; may be empty.
