@@ -38,11 +38,16 @@ def saved(points, path):
     return path
 
 
+def both(images):
+    """The keypoints of images, and those of all of them mirrored."""
+    return keypoints(images, np.ones(len(images), bool))
+
+
 def compared(first, second, folder):
     """The points in which two images match, the first as it is or mirrored."""
     pair = np.array([[0, 0]])
-    other = saved(keypoints(second[None, ..., None])[0], folder / "other.npy")
-    sides = (saved(side, folder / "side.npy") for side in keypoints(first[None, ..., None]))
+    other = saved(both(second[None, ..., None])[0], folder / "other.npy")
+    sides = (saved(side, folder / "side.npy") for side in both(first[None, ..., None]))
     return max(int(matched_points(side, other, pair, "")[0]) for side in sides)
 
 
@@ -55,7 +60,7 @@ def test_an_altered_picture_shares_many_points_and_another_one_hardly_any(alter,
 
 def test_an_even_image_has_no_points_and_matches_nothing(tmp_path):
     even = np.full((SIDE, SIDE), 7, np.uint8)
-    straight, mirrored = keypoints(np.stack([even, picture(0)])[..., None])
+    straight, mirrored = both(np.stack([even, picture(0)])[..., None])
     assert straight["number"][0] == mirrored["number"][0] == 0
     path = saved(straight, tmp_path / "points.npy")
     pairs = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
@@ -64,16 +69,24 @@ def test_an_even_image_has_no_points_and_matches_nothing(tmp_path):
 
 def test_colour_and_grey_and_batches_and_one_by_one_are_the_same():
     images = np.stack([picture(seed) for seed in range(3)])
-    together = keypoints(images[..., None])
-    coloured = [keypoints(image[None, ..., None].repeat(3, axis=-1)) for image in images]
+    together = both(images[..., None])
+    coloured = [both(image[None, ..., None].repeat(3, axis=-1)) for image in images]
     for side, parts in zip(together, zip(*coloured, strict=True), strict=True):
         np.testing.assert_array_equal(side, np.concatenate(parts))
     assert together[0]["places"].shape == (3, POINTS, 2)
 
 
+def test_only_the_images_that_are_named_are_looked_at_mirrored():
+    images, some = np.stack([picture(seed) for seed in range(3)])[..., None], np.array([False, True, False])
+    (straight, mirrored), (all_straight, all_mirrored) = keypoints(images, some), both(images)
+    np.testing.assert_array_equal(straight, all_straight)
+    np.testing.assert_array_equal(mirrored[some], all_mirrored[some])
+    assert not mirrored["number"][~some].any()
+
+
 def test_pairs_are_compared_in_their_order_whatever_the_chunks(monkeypatch, tmp_path):
     images = np.stack([picture(0), picture(1), picture(0) // 2])[..., None]
-    points = saved(keypoints(images)[0], tmp_path / "points.npy")
+    points = saved(both(images)[0], tmp_path / "points.npy")
     pairs = np.array([[0, 1], [0, 2], [1, 2], [2, 0], [1, 1]])
     whole = matched_points(points, points, pairs, "")
     monkeypatch.setattr("deepcovid.audits.keypoints.CHUNK", 2)

@@ -227,7 +227,7 @@ def test_the_threshold_is_the_highest_that_finds_the_wanted_share_of_the_copies(
     # The copies of every second original, by name, set the threshold; the others' say what it finds.
     order = sorted(f"train {number}" for number in range(20))
     files = [tmp_path / f"{name}.npy" for name in ("straight", "mirrored")]
-    for file, points in zip(files, keypoints(pixels), strict=True):
+    for file, points in zip(files, keypoints(pixels, np.ones(len(pixels), bool)), strict=True):
         np.save(file, points)
     seen = Seen(np.arange(len(table)), tmp_path / "vectors.npy", *files)
     pairs = np.array([[row_of(table, name), row_of(table, f"copy of {name.split()[1]}")] for name in order])

@@ -4,6 +4,7 @@ Keypoints of the two (SIFT, Lowe 2004) are paired by their descriptors, and thos
 carries over (RANSAC, Fischler and Bolles 1981). Two radiographs of different patients share hardly any.
 """
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -30,14 +31,21 @@ Rows = NDArray[np.intp]
 Vectors = NDArray[np.float32]
 
 
-def keypoints(images: NDArray[np.uint8]) -> tuple[Keypoints, Keypoints]:
-    """Return the keypoints of images (images, height, width, 1 or 3), and those of the images mirrored."""
+def keypoints(images: NDArray[np.uint8], mirrored: NDArray[np.bool_]) -> tuple[Keypoints, Keypoints]:
+    """Return the keypoints of images, and those of the images mirrored.
+
+    Args:
+        images: (images, height, width, 1 or 3).
+        mirrored: (images), which of them are looked at mirrored too. Of the others, no point is returned there.
+    """
     grey = images.mean(axis=-1).round().astype(np.uint8)
     cv2.setNumThreads(1)  # the images are shared out here; threads of its own beneath gain nothing
     with ThreadPoolExecutor(cpu_count()) as pool:
-        both = list(pool.map(_detected, grey)), list(pool.map(_detected, np.ascontiguousarray(grey[:, :, ::-1])))
-    straight, mirrored = (_packed(found) for found in both)
-    return straight, mirrored
+        straight = pool.map(_detected, grey)
+        turned = pool.map(_detected, np.ascontiguousarray(grey[mirrored, :, ::-1]))
+        packed = _packed(straight, len(grey)), np.zeros(len(grey), KEYPOINTS)
+        packed[1][mirrored] = _packed(turned, int(mirrored.sum()))
+    return packed
 
 
 def matched_points(first: Path, second: Path, pairs: Rows, title: str) -> Rows:
@@ -61,8 +69,8 @@ def _detected(grey: NDArray[np.uint8]) -> tuple[Vectors, Vectors]:
     return np.array([point.pt for point in found[:POINTS]], np.float32), descriptors[:POINTS]
 
 
-def _packed(found: list[tuple[Vectors, Vectors]]) -> Keypoints:
-    packed = np.zeros(len(found), KEYPOINTS)
+def _packed(found: Iterable[tuple[Vectors, Vectors]], images: int) -> Keypoints:
+    packed = np.zeros(images, KEYPOINTS)
     for image, (places, descriptors) in zip(packed, found, strict=True):
         image["number"] = len(places)
         image["places"][: len(places)] = places

@@ -235,7 +235,8 @@ def leakage(
     # Ordered by name, so that the order of the rows changes no digit of the result.
     order = np.argsort(table["image_id"].to_numpy(str))
     seen = Seen(order, *(scratch / f"{name}.npy" for name in ("vectors", "straight", "mirrored")))
-    table = table.assign(pixels=_look(pixels, len(table), seen)).iloc[order].reset_index(drop=True)
+    mirrored = (catalogue.in_training(table, augmented=True) & catalogue.originals(table)).to_numpy()
+    table = table.assign(pixels=_look(pixels, mirrored, seen)).iloc[order].reset_index(drop=True)
     original = catalogue.originals(table).to_numpy()
     train, test = _rows(catalogue.in_training(table, augmented=True)), _rows(catalogue.in_test(table))
     originals = train[original[train]]
@@ -287,17 +288,18 @@ def digests(batches: Iterable[NDArray[np.uint8]]) -> list[str]:
     return [hashlib.sha256(image.tobytes()).hexdigest() for batch in batches for image in batch]
 
 
-def _look(batches: Iterable[NDArray[np.uint8]], images: int, seen: Seen) -> list[str]:
-    """Write the keypoints of each image, and of each mirrored, and return the images' digests."""
-    names = []
+def _look(batches: Iterable[NDArray[np.uint8]], mirrored: NDArray[np.bool_], seen: Seen) -> list[str]:
+    """Write the keypoints of each image, and of the `mirrored` ones (images), and return the images' digests."""
+    names: list[str] = []
     with (
         ArrayWriter(seen.straight, (), KEYPOINTS) as straight,
-        ArrayWriter(seen.mirrored, (), KEYPOINTS) as mirrored,
-        bar("looking for keypoints", total=images) as progress,
+        ArrayWriter(seen.mirrored, (), KEYPOINTS) as turned,
+        bar("looking for keypoints", total=len(mirrored)) as progress,
     ):
         for batch in batches:
+            own = mirrored[len(names) : len(names) + len(batch)]
             names += digests([batch])
-            for writer, found in zip((straight, mirrored), keypoints(batch), strict=True):
+            for writer, found in zip((straight, turned), keypoints(batch, own), strict=True):
                 writer.append(found)
             progress.update(len(batch))
     return names

@@ -136,7 +136,7 @@ class Seen(NamedTuple):
         order: (images), where in the files each row of the catalogue is.
         vectors: (images, features), as `whitened` wrote them.
         straight: The images' keypoints.
-        mirrored: Those of the images mirrored.
+        mirrored: Those of the training originals mirrored.
     """
 
     order: Rows
@@ -145,7 +145,7 @@ class Seen(NamedTuple):
     mirrored: Path
 
     def matched(self, pairs: Rows, title: str) -> Rows:
-        """Return in how many points the images of pairs (pairs, 2) match, either as it is or mirrored."""
+        """Return in how many points the images of pairs (pairs, 2) match, the first, an original, mirrored or not."""
         pairs = self.order[pairs]
         sides = [matched_points(side, self.straight, pairs, title) for side in (self.straight, self.mirrored)]
         return np.maximum(*sides)
