@@ -69,26 +69,26 @@ class Bootstrap:
         """Draw from rows of a catalogue or a score table, covid being positive: see `over_patients`."""
         return cls.over_patients(catalogue.covid(rows).to_numpy(), rows["patient_id"], settings)
 
-    def auc(self, score: Numbers) -> Numbers:
-        """Return the AUC of `score` (images) on each sample: see `Levels.auc`."""
-        return self.by_level(score).auc()
+    def auc(self, score: Numbers, among: Mask | None = None) -> Numbers:
+        """Return the AUC of `score` (images) on each sample: see `by_level` and `Levels.auc`."""
+        return self.by_level(score, among).auc()
 
-    def area(self, score: Numbers) -> float:
-        """Return the AUC of `score` (images) on all images."""
-        return float(roc_auc_score(self.positive, score))
+    def area(self, score: Numbers, among: Mask | None = None) -> float:
+        """Return the AUC of `score` (images) on all images, or on those in `among` (images)."""
+        images = slice(None) if among is None else among
+        return float(roc_auc_score(self.positive[images], score[images]))
 
-    def auc_estimate(self, score: Numbers) -> Estimate:
-        """Return the AUC of `score` (images), with its interval."""
-        return self.with_interval(self.area(score), self.auc(score))
+    def auc_estimate(
+        self, score: Numbers, among: Mask | None = None, patients: tuple[int, int] | None = None
+    ) -> Estimate:
+        """Return the AUC of `score` (images), with its interval.
 
-    def auc_estimate_among(self, rows: Mask, score: Numbers, patients: tuple[int, int]) -> Estimate:
-        """Return the AUC of `score` (images) among some of the images, `rows` (images), with its interval.
-
-        `patients` is how many positive and negative ones these images are of. Samples without one of the classes are
-        left out.
+        Args:
+            score: Of all images.
+            among: (images), those that count; all if left out. Samples without one of the classes are left out.
+            patients: How many positive and negative patients these images are of; see `with_interval`.
         """
-        area = float(roc_auc_score(self.positive[rows], score[rows]))
-        return self.with_interval(area, self.by_level(score, rows).auc(), patients)
+        return self.with_interval(self.area(score, among), self.auc(score, among), patients)
 
     def with_interval(self, area: float, drawn: Numbers, patients: tuple[int, int] | None = None) -> Estimate:
         """Return an AUC with the percentile interval of what was `drawn` of it (samples).

@@ -280,7 +280,7 @@ def _subgroup(group: Mask, score: Score, cut_off: float, patients: pd.Series, bo
 
     auc = None
     if min(counts.values()) >= FEWEST_PATIENTS:
-        auc = bootstrap.auc_estimate_among(group, score, (counts[True], counts[False]))
+        auc = bootstrap.auc_estimate(score, group, (counts[True], counts[False]))
     return Subgroup(
         covid=int(sides[True].sum()),
         covid_patients=counts[True],
