@@ -19,7 +19,7 @@ from benchmarks._record import record
 from benchmarks.pipeline import shell
 from deepcovid import catalogue
 
-OWN, USED = "folder", ("images.csv", "heads", "scores", "weights")
+OWN, USED = "folder", ("images.csv", "heads", "scores", "training", "weights")
 STAGES = ("download", "split", "augment")
 
 
@@ -44,8 +44,8 @@ def main() -> None:
         command = seconds(clone, "deepcovid", "test", images, "--table", table, "--head", head, "-o", clone / "tested")
         stages = seconds(clone, "stages.resolve")
         stages += sum(seconds(clone, f"stages.{stage}", "--dataset", OWN) for stage in STAGES)
-        for stage in ("external_features", "external"):
-            stages += seconds(clone, f"stages.{stage}", "--dataset", "phantom", "--images", OWN)
+        stages += seconds(clone, "stages.external_features", "--dataset", "phantom", "--images", OWN)
+        stages += seconds(clone, "stages.evaluate", "--dataset", "phantom")
     print(f"{len(rows)} images: deepcovid test {command:.0f} s, the stages {stages:.0f} s")
     if options.record:
         record("own_images", {"images": len(rows), "command": {"seconds": command}, "stages": {"seconds": stages}})

@@ -3,7 +3,7 @@
 `Settings` is the file as its author wrote it, `Parameters` every value that one data set runs with.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import product
 from typing import Annotated, Any, Self
 
@@ -27,6 +27,11 @@ from deepcovid.settings.types import Name, Names, Seed, distinct
 
 SomeNames = Annotated[list[Name], AfterValidator(distinct)]
 Values = dict[str, Any]
+
+
+def main_of(models: Sequence[str]) -> str:
+    """Return ResNet18, the net of the failed reproduction, or the first net where it was not run."""
+    return "resnet18" if "resnet18" in models else models[0]
 
 
 class AuditPasses(Strict):
@@ -89,6 +94,8 @@ class Parameters(DatasetSettings, Shared):
         audited_models: Nets of the audits that run a net; may be empty.
         heatmapped_models: Nets whose scores are traced to places; may be empty.
         test_sets: Data sets that heads are tested on only.
+        retrained_models: Nets whose heads are trained again, for the ladder and without COVID-19: the main one (see
+            `main_of`), and those replayed or audited.
         ladder_recipes: Recipes that the ladder names, by name.
         heatmap_recipe: Recipe of the heads whose scores are traced to places.
     """
@@ -103,6 +110,7 @@ class Parameters(DatasetSettings, Shared):
     audited_models: list[Name]
     heatmapped_models: list[Name]
     test_sets: list[Name]
+    retrained_models: list[Name]
     ladder_recipes: dict[Name, Recipe]
     heatmap_recipe: Name
 
@@ -242,6 +250,7 @@ class Settings(Shared):
         def running(models: list[str]) -> list[str]:
             return [name for name in models if name in self.models]
 
+        retrained = {main_of(self.models), *self.replayed_models, *self.audited_models}
         on_ladder = (self.ladder.bottom, self.ladder.top, *self.ladder.asides)
         return Parameters(
             **{name: getattr(own, name) for name in DatasetSettings.model_fields},
@@ -256,6 +265,7 @@ class Settings(Shared):
             audited_models=running(self.audited_models),
             heatmapped_models=running(self.heatmapped_models),
             test_sets=self.test_sets,
+            retrained_models=[name for name in self.models if name in retrained],
             ladder_recipes={name: self.recipe[name] for name in on_ladder},
             heatmap_recipe=self.heatmaps.recipe,
         )

@@ -1,10 +1,12 @@
-"""Reads the features that the stages features and external_features wrote."""
+"""Reads what the stages features and external_features wrote."""
 
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from deepcovid import catalogue
 from deepcovid.arrays import load_array
 from deepcovid.errors import REMAKE, UserError
 from stages import paths
@@ -20,14 +22,19 @@ def read_features(dataset: str, model: str, count: int, of: str = "images") -> N
     return _read(paths.features(dataset, model, of), count, table)
 
 
+def read_external(dataset: str, images: str) -> pd.DataFrame:
+    """Return the catalogue of the test images of the set `images` that nets of `dataset` were shown."""
+    return catalogue.read(paths.external_features(dataset, images) / "images.csv")
+
+
 def read_external_features(dataset: str, images: str, model: str, count: int) -> NDArray[np.float32]:
     """Return the features (images, features) that a net of `dataset` gives `count` test images of the set `images`.
 
     Raises:
         UserError: The file is damaged, or has features of another number of images.
     """
-    path = paths.external_features(dataset, images) / f"{model}.npy"
-    return _read(path, count, paths.data(images, "images.csv"))
+    folder = paths.external_features(dataset, images)
+    return _read(folder / f"{model}.npy", count, folder / "images.csv")
 
 
 def _read(path: Path, count: int, table: Path) -> NDArray[np.float32]:

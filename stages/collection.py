@@ -2,23 +2,21 @@
 
 from deepcovid import catalogue
 from deepcovid.audits.collection import Collection, check, collection_of_net, healthy, learned, similar
-from deepcovid.audits.unseen import candidates
 from deepcovid.parameters import Parameters
 from deepcovid.progress import track
 from deepcovid.statistics.bootstrap import FEWEST_PATIENTS
 from stages import _audit, _run, paths
-from stages._features import read_external_features, read_features
+from stages._features import read_external, read_external_features, read_features
 
 
 def collection(parameters: Parameters, dataset: str, images: str) -> None:
-    table, rows = (catalogue.read(paths.data(name, "images.csv")) for name in (dataset, images))
-    rows = candidates(rows)
+    table, rows = catalogue.read(paths.data(dataset, "images.csv")), read_external(dataset, images)
     features = {  # of both data sets; read first, because this raises an error if a table is not whole
         model: (
             read_features(dataset, model, len(table)),
             read_external_features(dataset, images, model, len(rows)),
         )
-        for model in parameters.models
+        for model in parameters.retrained_models
     }
     check(rows, f"--images {images}")
     taken = learned(rows, table)
@@ -26,7 +24,7 @@ def collection(parameters: Parameters, dataset: str, images: str) -> None:
     settings = parameters.seeds, parameters.evaluate, parameters.audit.seed
     nets = {}
     enough = catalogue.patients(rows)[taken.rows].nunique() >= FEWEST_PATIENTS
-    models = parameters.models if enough else []
+    models = parameters.retrained_models if enough else []
     for model in track(models, "training without COVID-19", unit="nets"):
         own, other = features[model]
         nets[model] = collection_of_net((table, own), (rows, other), taken.rows, recipe, *settings)
@@ -40,7 +38,7 @@ def collection(parameters: Parameters, dataset: str, images: str) -> None:
         left_out=taken.left_out,
         nets=nets,
     )
-    _audit.write(found, dataset, f"collection-{images}", f"from-{images}")
+    _audit.write(found, dataset, f"collection/{images}", f"from/{images}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Measure how well each run's scores tell COVID-19 from the rest; compare with published numbers and between nets.
+"""Measure how well each run's scores tell COVID-19 from the rest, here and on other people's images.
 
-The stage also writes the tables behind the plots, which are those of the median heads, and what a reviewer asks for.
+They are compared with published numbers and between nets. The stage also writes the tables behind the plots, which are
+those of the median heads, and what a reviewer asks for.
 """
 
 import shutil
@@ -29,7 +30,8 @@ from deepcovid.statistics.rates import Runs, evaluate, headline, units_of
 from deepcovid.statistics.review import Review, prior, review
 from deepcovid.statistics.runs import Run
 from deepcovid.statistics.uncertainty import uncertainty
-from stages import _run, paths
+from stages import _audit, _run, paths
+from stages._external import Elsewhere, external
 from stages._resolved import read_published
 from stages.runs import head_names, read_log, read_run
 
@@ -60,6 +62,7 @@ def evaluate_stage(parameters: Parameters, dataset: str) -> None:
     }
     measured = measure(list(runs.values()), splits, bootstrap)
     groups = read_published().of(dataset)
+    elsewhere = {images: external(parameters, dataset, images, runs, results) for images in parameters.test_sets}
 
     with replacing(paths.metrics(dataset)) as folder:
         folder.mkdir()
@@ -71,6 +74,7 @@ def evaluate_stage(parameters: Parameters, dataset: str) -> None:
     write_result(paths.results(dataset, "nets"), between_nets(measured))
     write_result(paths.results(dataset, "uncertainty"), uncertainty(measured, pd.concat(halves)))
     write_result(paths.results(dataset, "review"), reviewed(parameters, table, runs, bootstrap))
+    write_elsewhere(dataset, elsewhere)
     write_curves(dataset, runs, logs)
     hand_on(parameters, dataset)
 
@@ -145,6 +149,19 @@ def hand_on(parameters: Parameters, dataset: str) -> None:
                 shutil.copyfile(paths.scores(dataset, run), folder / f"{run.model}-{run.recipe}.csv")
                 if name == "audited" and run.model in parameters.audited_models:
                     shutil.copyfile(paths.head(dataset, run), folder / f"{run.model}-{run.recipe}.safetensors")
+
+
+def write_elsewhere(dataset: str, found: Mapping[str, Elsewhere]) -> None:
+    """Write what the heads reach on each set of other people's images."""
+    with replacing(paths.elsewhere(dataset)) as folder, replacing(paths.audit_metrics(dataset) / "on") as metrics:
+        folder.mkdir()
+        metrics.mkdir()
+        for images, own in found.items():
+            _audit.write_headline(own.external, metrics / images)
+            write_result(folder / f"{images}.json", own.external)
+            write_result(folder / images / "review.json", own.review)
+            for model, table in own.scores.items():
+                write_csv(folder / images / f"{model}.csv", table)
 
 
 def write_curves(dataset: str, runs: Mapping[str, Run], logs: Mapping[str, pd.DataFrame]) -> None:

@@ -1,7 +1,8 @@
 """Turn the test images of another data set into feature vectors, with each net of this data set.
 
 If they were decoded at another image_size, they are resized to this data set's size, so that nets and heads see images
-of the size they know. The resampling is bilinear and antialiased, as in decoding.
+of the size they know. The resampling is bilinear and antialiased, as in decoding. The rows of these images in the
+catalogue are handed on, too.
 """
 
 from functools import partial
@@ -31,6 +32,7 @@ def external_features(parameters: Parameters, dataset: str, images: str) -> None
     versions = partial(versions_of, "external_features")
     with passing(unfinished, versions, alone=on_cuda(options)) as run, replacing(target) as folder:
         folder.mkdir()
+        catalogue.write(folder / "images.csv", rows)
         for model in parameters.models:
             weights = Known.of(paths.weights(dataset, model))
             own = FeaturePass(weights, pixels, len(table), options, wanted, view)

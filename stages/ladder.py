@@ -24,9 +24,9 @@ from stages.runs import read_score_table
 def ladder_stage(parameters: Parameters, dataset: str) -> None:
     table = catalogue.read(paths.data(dataset, "images.csv"))
     ladders, rung_rows, combination_rows, named = {}, [], [], parameters.ladder_recipes
-    whole = {model: replayed(parameters, dataset, model, table) for model in parameters.models}
+    whole = {model: replayed(parameters, dataset, model, table) for model in parameters.retrained_models}
     jobs = {}
-    for model in parameters.models:
+    for model in parameters.retrained_models:
         chosen = [rung.recipe for rung in rungs(parameters.ladder, named, whole[model])]
         chosen += subsets(parameters.ladder, named).values()
         frozen = [recipe for recipe in chosen if not recipe.whole_net]
@@ -34,7 +34,7 @@ def ladder_stage(parameters: Parameters, dataset: str) -> None:
     bootstrap = Bootstrap.of(table[catalogue.in_test(table)], parameters.evaluate)
     with sharing(partial(versions_of, "ladder")) as share:
         done = by_name(share, jobs)
-    for model in parameters.models:
+    for model in parameters.retrained_models:
         scores = whole[model] | joined(done[model])
         own = measured(parameters.ladder, named, scores, bootstrap, parameters.replay.epochs)
         ladders[model], known = own.ladder, {"dataset": dataset, "model": model}

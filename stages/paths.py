@@ -49,7 +49,7 @@ def features(dataset: str, model: str, of: str = "images") -> Path:
 
 
 def external_features(dataset: str, images: str) -> Path:
-    """Return the folder of the nets' features of the test images of another data set, `images`: <net>.npy."""
+    """Return the folder of the test images of another data set: images.csv, and the nets' features, <net>.npy."""
     return data(dataset, f"external/{images}")
 
 
@@ -120,9 +120,12 @@ def resplit(dataset: str, model: str, what: str) -> Path:
     return RESULTS / dataset / "resplit" / model / f"{what}.csv"
 
 
-def scores_elsewhere(dataset: str, images: str) -> Path:
-    """Return the folder of the scores of another data set's test images, one table per net, kept by git."""
-    return RESULTS / dataset / f"external-{images}"
+def elsewhere(dataset: str) -> Path:
+    """Return the folder of what heads reach on other people's images, kept by git.
+
+    For each test set it has <images>.json, and in <images>/ a table of scores per net, <net>.csv, and review.json.
+    """
+    return RESULTS / dataset / "external"
 
 
 def curves(dataset: str) -> Path:

@@ -6,8 +6,7 @@ import pandas as pd
 
 from deepcovid.audits.registry import plots_of, results_of
 from deepcovid.files import read_csv, replacing, write_csv
-from deepcovid.parameters import Settings
-from deepcovid.report.contents import main_of
+from deepcovid.parameters import Settings, main_of
 from deepcovid.statistics.calibration import Calibrations
 from deepcovid.statistics.estimate import read_result
 from deepcovid.statistics.published import Published

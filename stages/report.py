@@ -13,10 +13,10 @@ from deepcovid.heatmaps.beside import MapsBeside
 from deepcovid.heatmaps.localisation import NetHeat
 from deepcovid.ladder.measuring import Ladders
 from deepcovid.nets.zoo import title_of
-from deepcovid.parameters import Parameters, RunParameters, Shared
+from deepcovid.parameters import Parameters, RunParameters, Shared, main_of
 from deepcovid.report.cause import cause
 from deepcovid.report.checklists import read_checklists
-from deepcovid.report.contents import Contents, MeasuredRun, ShownRun, failed_of, main_of
+from deepcovid.report.contents import Contents, MeasuredRun, ShownRun, failed_of
 from deepcovid.report.page import render, render_review
 from deepcovid.report.sentences import claim_sentences, finding
 from deepcovid.settings.datasets import DatasetSettings
@@ -74,7 +74,7 @@ def report(parameters: Parameters, dataset: str) -> None:
     steps += [step for run in shown_runs for step in (run.trained, run.evaluated)]
     synthetic, papers_images = parameters.source.kind == "phantom", parameters.source.kind == "covid-xray-5k"
     reviews = {
-        name: sourced(lock, paths.results(dataset, "review" if name == dataset else f"review-{name}"), Review)
+        name: sourced(lock, paths.results(dataset, "review" if name == dataset else f"external/{name}/review"), Review)
         for name in (dataset, *parameters.test_sets)
     }
     counted = {name: recorded(lock, paths.results(dataset, name)) for name in ("filter", "split", "images")}
@@ -159,7 +159,7 @@ def shown_run(lock: Lock, dataset: str, run: RunParameters, result: RunResult, e
 def tested_runs(lock: Lock, dataset: str, external: External) -> Iterator[MeasuredRun]:
     """Yield the run of each net in a test on other people's images, with its scores of these images."""
     for model, own in external.told.items():
-        path = paths.scores_elsewhere(dataset, external.images) / f"{model}.csv"
+        path = paths.elsewhere(dataset) / external.images / f"{model}.csv"
         lock.step_of(path)  # first, to raise an error if the file is not whole
         scores = read_score_table(path, external.images)
         yield MeasuredRun(model, external.recipe, own.run.cut_off, scores, own.run)

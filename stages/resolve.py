@@ -24,7 +24,9 @@ def resolve(settings: Settings) -> None:
     for folder in paths.UNFINISHED.glob("*/*/*"):  # left by stopped work that no stage will finish
         if folder.parent.name not in settings.dataset or folder.name not in {*settings.dataset, *NETS}:
             shutil.rmtree(folder)
-    paths.REPLAYED.mkdir(parents=True, exist_ok=True)  # stages read this folder, even before a replay
+    # Stages read these folders, even where there is no replay and no test set.
+    for folder in (paths.REPLAYED, *(paths.data(dataset, "external") for dataset in settings.datasets)):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def check_own_images(settings: Settings, dataset: str) -> None:

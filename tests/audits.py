@@ -290,8 +290,8 @@ CHANGED = changed.Changed(
 def found(*tests):
     """What the audits found, by name, with `tests` on other people's images."""
     own = {"leakage": LEAKAGE, "acquisition": ACQUISITION, "baselines": BASELINES, "hidden": HIDDEN, "changed": CHANGED}
-    own |= {f"collection-{test.images}": without_covid(test.images) for test in tests}
-    return own | {f"external-{test.images}": test for test in tests}
+    own |= {f"collection/{test.images}": without_covid(test.images) for test in tests}
+    return own | {f"external/{test.images}": test for test in tests}
 
 
 class Machines(audit.Audit):

@@ -137,11 +137,11 @@ def test_the_stage_says_that_there_are_too_few_images(trained):  # noqa: F811
     path.parent.mkdir(parents=True)
     np.save(path, np.zeros((len(catalogue.read(paths.data("phantom", "images.csv"))), FEATURES), np.float32))
     collection(parameters(), "phantom", "cohen")
-    found = read_result(paths.results("phantom", "collection-cohen"), Collection)
+    found = read_result(paths.results("phantom", "collection/cohen"), Collection)
     assert (found.learned, found.nets) == (4, {})
     (said,) = found.sentences()
     assert "not trained: cohen has 4 usable images without it, of fewer than 10 patients." in said
-    assert list((trained / "metrics/audits/phantom/from-cohen").iterdir()) == []
+    assert list((trained / "metrics/audits/phantom/from/cohen").iterdir()) == []
 
 
 def test_what_was_found_is_told():

@@ -19,7 +19,6 @@ from stages.augment import augment
 from stages.collection import collection
 from stages.download import download
 from stages.evaluate import evaluate_stage
-from stages.external import external
 from stages.external_features import external_features
 from stages.features import features
 from stages.heatmaps import heatmaps
@@ -63,9 +62,9 @@ def study(tmp_path_factory):
         features(own, *NET)
         train_stage(own, "phantom")
         replay_stage(own, *NET, REPLAYED)
+        external_features(own, "phantom", OTHERS)
         evaluate_stage(own, "phantom")
         ladder_stage(own, "phantom")
-        external_features(own, "phantom", OTHERS)
         heatmaps(own, *NET)
         made = [path for name in ("data", "provenance", "results") for path in Path(name).rglob("*") if path.is_file()]
         outs = [{"path": str(path), "md5": digest_of(path), "size": path.stat().st_size} for path in made]
@@ -148,6 +147,9 @@ READ = {
         f"results/phantom/resplit/{MODEL}/splits.csv": NUMBERS,
         f"results/phantom/resplit/{MODEL}/halves.csv": (empty, cut, garbled, in_words),
         DATA / f"heads/frozen/{MODEL}/paper.safetensors": FLOATS,
+        DATA / f"weights/{MODEL}.safetensors": FLOATS,
+        DATA / f"external/{OTHERS}/images.csv": TABLE,
+        DATA / f"external/{OTHERS}/{MODEL}.npy": ARRAY,
     },
     ladder_stage: {
         DATA / "images.csv": TABLE,
@@ -181,17 +183,8 @@ READ = {
         THEIRS / "pixels.npy": ARRAY,
         DATA / f"weights/{MODEL}.safetensors": FLOATS,
     },
-    external: {
-        THEIRS / "images.csv": TABLE,
-        DATA / "images.csv": TABLE,
-        DATA / f"external/{OTHERS}/{MODEL}.npy": ARRAY,
-        DATA / f"heads/frozen/{MODEL}/paper.safetensors": FLOATS,
-        SCORES: NUMBERS,
-        DATA / f"weights/{MODEL}.safetensors": FLOATS,
-        "results/phantom/runs.json": JSON,
-    },
     collection: {
-        THEIRS / "images.csv": TABLE,
+        DATA / f"external/{OTHERS}/images.csv": TABLE,
         DATA / "images.csv": TABLE,
         DATA / f"external/{OTHERS}/{MODEL}.npy": ARRAY,
         DATA / f"features/{MODEL}/images.npy": FLOATS,
@@ -247,7 +240,7 @@ def started(stage, own):
         return stage(read_settings())
     options = {
         **dict.fromkeys((features, heatmaps, localisation), (MODEL,)),
-        **dict.fromkeys((external_features, external, collection), (OTHERS,)),
+        **dict.fromkeys((external_features, collection), (OTHERS,)),
         heatmaps_beside: (MODEL, OTHERS),
         replay_stage: (MODEL, REPLAYED),
     }
@@ -271,7 +264,7 @@ def test_a_damaged_output_is_refused_in_a_line_that_names_it(study, stage, path,
 
 
 def test_a_whole_study_is_read(study):
-    for stage in (split, augment, evaluate_stage, ladder_stage, external, heatmaps, localisation):
+    for stage in (split, augment, evaluate_stage, ladder_stage, heatmaps, localisation):
         started(stage, study)
     assert paths.results("phantom", f"heatmaps/{MODEL}").is_file()
 

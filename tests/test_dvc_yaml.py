@@ -25,7 +25,7 @@ FOLDERS = {
     "provenance/${item.dataset}/weights",
     "results/${item.dataset}/curves/runs",
     "results/${item.dataset}/resplit",
-    "results/${item.dataset}/external-${item.images}",
+    "results/${item.dataset}/external",
 }
 
 

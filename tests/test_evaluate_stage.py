@@ -44,7 +44,8 @@ def parameters(checkout, monkeypatch):
     """
 
     def edit(values):
-        values["models"], values["recipes"], values["replays"] = ["squeezenet1_0", "resnet18"], ["paper"], []
+        values["models"], values["recipes"] = ["squeezenet1_0", "resnet18"], ["paper"]
+        values["replays"] = values["test_sets"] = []
         values["evaluate"]["bootstrap_samples"] = 100
         values["audit"]["calibration_bins"] = 4
 
@@ -104,6 +105,15 @@ def test_every_run_has_its_numbers_and_a_headline_in_the_folder_of_metrics(param
         assert result.confusion.tp == (covid & (table["seed_4"] >= 0.5)).sum()  # the recipe's cut-off
         assert result.over_seeds.heads == 2
         assert read_result(paths.metrics(DATASET) / f"{name}.json", Headline) == headline(result)
+
+
+def test_a_test_set_that_is_no_longer_named_leaves_no_result(parameters):
+    folders = paths.elsewhere(DATASET), paths.audit_metrics(DATASET) / "on"
+    for folder in folders:
+        (folder / "cohen").mkdir(parents=True)
+        (folder / "cohen/resnet18.csv").touch()
+    evaluate_stage(parameters, DATASET)
+    assert [list(folder.iterdir()) for folder in folders] == [[], []]
 
 
 def test_what_a_reviewer_asks_for_is_of_the_median_heads_and_of_their_own_images(parameters):

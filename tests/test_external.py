@@ -12,20 +12,21 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from deepcovid import catalogue
 from deepcovid.audits.external import Collections, External, Outside
 from deepcovid.audits.parts import across, contrasts, parts_of
-from deepcovid.audits.unseen import LeftOut, check_images, left_out, trained_on
-from deepcovid.files import sha256_of, write_csv
+from deepcovid.audits.unseen import LeftOut, candidates, check_images, left_out, trained_on
+from deepcovid.files import sha256_of
 from deepcovid.heads.scoring import score, score_table
 from deepcovid.nets.trunks import write_state
 from deepcovid.settings.analyses import EvaluateSettings
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.counts import Counts
-from deepcovid.statistics.estimate import Estimate, Headline, read_result, write_result
-from deepcovid.statistics.rates import Runs, evaluate
+from deepcovid.statistics.estimate import Estimate, Headline, read_result
+from deepcovid.statistics.rates import evaluate
 from deepcovid.statistics.review import Review
 from deepcovid.statistics.runs import Run
 from stages import paths
+from stages._external import external
 from stages.download import download
-from stages.external import external
+from stages.evaluate import write_elsewhere
 from stages.external_features import external_features
 from stages.runs import read_score_table
 from stages.split import split
@@ -120,12 +121,6 @@ def trained(checkout, monkeypatch):
     cohen.mkdir()
     seen = rows({"label": "covid", "split": "train", "patient_id": "p3"})
     catalogue.write(phantom / "images.csv", pd.concat([seen, own_test()]))
-    (phantom / "scores/frozen" / MODEL).mkdir(parents=True)
-    write_csv(phantom / f"scores/frozen/{MODEL}/paper.csv", own_scores(), digits=17)
-    at_home = Run(MODEL, "paper", 0.5, own_scores())
-    settings = EvaluateSettings(bootstrap_samples=100, bootstrap_seed=0)
-    evaluated = evaluate(at_home.heads.to_numpy(), Bootstrap.of(at_home.scores, settings), 0.5)
-    write_result(checkout / "results/phantom/runs.json", Runs(runs={f"{MODEL}-paper": evaluated}))
     table = rows(
         {"label": "covid", "split": "train", "patient_id": "p90"},
         *({"label": catalogue.LABELS[n % 2], "split": "test", "patient_id": f"p{n}"} for n in range(10)),
@@ -139,10 +134,18 @@ def trained(checkout, monkeypatch):
     return checkout
 
 
+def measured(images="cohen"):
+    """What the heads reach on the test set, and what they reach at home."""
+    at_home = Run(MODEL, "paper", 0.5, own_scores())
+    settings = EvaluateSettings(bootstrap_samples=100, bootstrap_seed=0)
+    inside = evaluate(at_home.heads.to_numpy(), Bootstrap.of(at_home.scores, settings), 0.5)
+    return external(parameters(), "phantom", images, {f"{MODEL}-paper": at_home}, {f"{MODEL}-paper": inside})
+
+
 def run_both():
-    """Run the stage that runs nets, then the one that tests heads."""
+    """Run the stage that runs nets, then test heads."""
     external_features(parameters(), "phantom", "cohen")
-    external(parameters(), "phantom", "cohen")
+    return measured()
 
 
 def expected_scores(folder, tested):
@@ -235,8 +238,8 @@ def test_the_area_of_telling_the_collections_is_of_images_without_covid():
 
 
 def test_the_stage_scores_the_other_sets_test_images_that_training_did_not_see(trained):
-    run_both()
-    found = read_result(trained / "results/phantom/external-cohen.json", External)
+    write_elsewhere("phantom", {"cohen": run_both()})
+    found = read_result(trained / "results/phantom/external/cohen.json", External)
     assert (found.heads, found.images, found.recipe) == ("phantom", "cohen", "paper")
     assert found.left_out == LeftOut(images=1, same_patient=1, same_image=0)
     tested_on = found.nets[MODEL]["paper"]
@@ -259,14 +262,14 @@ def test_the_stage_scores_the_other_sets_test_images_that_training_did_not_see(t
     elsewhere = np.repeat([True, False], [(~positive).sum(), len(others)])
     expected = roc_auc_score(elsewhere, np.concatenate([score[~positive], others]))
     assert tested_on.collection.value == pytest.approx(expected, abs=1e-6)
-    asked = read_result(trained / "results/phantom/review-cohen.json", Review)
+    asked = read_result(trained / "results/phantom/external/cohen/review.json", Review)
     assert {name: own.images for name, own in asked.who.items()} == {"cohen, COVID-19": 5, "cohen, others": 4}
     assert asked.cut_off == 0.3
     assert asked.nets[MODEL].recalibration.tested == pytest.approx(5 / 9, abs=1e-6)
-    table = read_score_table(trained / f"results/phantom/external-cohen/{MODEL}.csv", "cohen")
+    table = read_score_table(trained / f"results/phantom/external/cohen/{MODEL}.csv", "cohen")
     assert list(table["label"] == "covid") == list(positive)
     assert table[median].to_numpy() == pytest.approx(score, rel=1e-5)
-    headline = read_result(trained / f"metrics/audits/phantom/on-cohen/{MODEL}.json", Headline)
+    headline = read_result(trained / f"metrics/audits/phantom/on/cohen/{MODEL}.json", Headline)
     assert headline == found.headline()[MODEL]
     assert (headline.auc, headline.tp) == (own.auc.value, own.confusion.tp)
 
@@ -298,12 +301,10 @@ def test_images_of_another_size_are_resized_to_that_of_the_heads(trained):
 
 
 def test_other_heads_are_tested_without_running_a_net(trained, monkeypatch):
-    run_both()
-    before = read_result(trained / "results/phantom/external-cohen.json", External)
+    before = run_both().external
     trained_folder(trained, bias=random_head().bias + np.float32([[1, 0]]))
     monkeypatch.delattr("torch.nn.Module.__call__")
-    external(parameters(), "phantom", "cohen")
-    after = read_result(trained / "results/phantom/external-cohen.json", External)
+    after = measured().external
     assert after.nets[MODEL]["paper"].calibration != before.nets[MODEL]["paper"].calibration
     assert after.nets[MODEL]["paper"].run.auc.value == before.nets[MODEL]["paper"].run.auc.value  # all scores rose
 
@@ -313,7 +314,7 @@ def test_the_stage_refuses_features_of_other_test_images(trained, refused):
     path = trained / f"data/phantom/external/cohen/{MODEL}.npy"
     np.save(path, np.load(path)[:9])
     with refused(f"external/cohen/{MODEL}.npy: float32 (9 x {FEATURES}) instead of float32 (10 x any)", "dvc repro"):
-        external(parameters(), "phantom", "cohen")
+        measured()
 
 
 def test_the_stage_refuses_heads_on_other_weights_and_names_both_hashes(trained, refused):
@@ -343,8 +344,9 @@ def test_the_stage_refuses_images_that_are_all_trained_on(trained, refused):
     path = trained / "data/phantom/images.csv"
     table = pd.concat([catalogue.read(trained / "data/cohen/images.csv")]).assign(split="train")
     catalogue.write(path, table)
-    with refused("--images cohen: no test image, without the 10 that the heads were trained on"):
-        external(parameters(), "phantom", "cohen")
+    external_features(parameters(), "phantom", "cohen")
+    with refused("test_sets: cohen: no test image, without the 10 that the heads were trained on"):
+        measured()
 
 
 @pytest.mark.pipeline
@@ -368,16 +370,17 @@ def test_a_test_set_of_the_training_patients_is_refused(trained, refused):
             split(parameters(dataset), dataset)
             table = catalogue.read(paths.data(dataset, "split.csv"))
             catalogue.write(paths.data(dataset, "images.csv"), table)
+        others = paths.external_features("phantom", "phantom-external")
+        catalogue.write(others / "images.csv", candidates(table))
         train, test = (catalogue.read(paths.data(name, "images.csv")) for name in ("phantom", "phantom-external"))
         seen[seed] = trained_on(test, train[train["split"] == "train"])
     assert left_out(seen[2021]).images == 0
     assert left_out(seen[2020]).same_patient == len(seen[2020]) == 7
     with refused(
-        "--images phantom-external: no test image, without the 7 that the heads were trained on; "
+        "test_sets: phantom-external: no test image, without the 7 that the heads were trained on; "
         "name a data set with other images"
     ):
-        external(parameters(), "phantom", "phantom-external")
-    assert not paths.results("phantom", "external-phantom-external").exists()
+        measured("phantom-external")
 
 
 def test_a_test_set_without_a_test_image_is_refused(trained, refused):
@@ -391,8 +394,8 @@ def test_a_test_set_without_a_test_image_is_refused(trained, refused):
 def test_the_option_images_takes_a_test_set(trained):
     assert run([sys.executable, "-m", "stages.resolve"], trained).returncode == 0
     options = ["--dataset", "phantom", "--images", "cohort"]
-    result = run([sys.executable, "-m", "stages.external", *options], trained)
+    result = run([sys.executable, "-m", "stages.external_features", *options], trained)
     assert (result.returncode, result.stderr) == (1, "error: --images cohort: not known; known are cohen\n")
-    shown = " ".join(run([sys.executable, "-m", "stages.external", "--help"], trained).stdout.split())
+    shown = " ".join(run([sys.executable, "-m", "stages.external_features", "--help"], trained).stdout.split())
     assert "a name from params.yaml, `dataset`" in shown
     assert "--dataset phantom --images cohen" in shown

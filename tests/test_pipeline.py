@@ -130,8 +130,7 @@ def test_another_recipe_reruns_its_heads_only_and_the_change_shows(repository, p
         *(f"{stage}@phantom" for stage in ("train", "evaluate", "ladder", "audits", "report")),
         *(f"{stage}@phantom-resnet18" for stage in ("heatmaps", "localisation")),
         "heatmaps-beside@phantom-resnet18-phantom-external",
-        *(f"{stage}@phantom-phantom-external" for stage in ("external", "collection")),
-        "plots",
+        *("collection@phantom-phantom-external", "plots"),
     }
     after = scores(repository)
     assert {path for path in before if before[path] != after[path]} == {f"frozen/{net}/paper.csv" for net in NETS}
@@ -288,13 +287,13 @@ def test_heads_are_tested_on_a_users_folder_with_dicom_among_its_files(repositor
     result = dvc(repository, "exp", "run", *options)
     assert ran(result) == {
         "external-images@folder",
-        *(f"{stage}@phantom-folder" for stage in ("external-features", "external", "collection")),
-        *("heatmaps-beside@phantom-resnet18-folder", "report@phantom", "plots"),
+        *(f"{stage}@phantom-folder" for stage in ("external-features", "collection")),
+        *("evaluate@phantom", "heatmaps-beside@phantom-resnet18-folder", "report@phantom", "plots"),
     }
-    test = read_result(repository / "results/phantom/external-folder.json", External)
+    test = read_result(repository / "results/phantom/external/folder.json", External)
     assert test.left_out.images == 0
     assert set(test.nets) == set(NETS)
-    found = read_result(repository / "metrics/audits/phantom/on-folder/resnet18.json", Headline)
+    found = read_result(repository / "metrics/audits/phantom/on/folder/resnet18.json", Headline)
     own = test.nets["resnet18"]["paper"].run
     assert (own.n_test.covid, own.n_test.non) == (6, 9)
     assert (found.auc, found.tp) == (own.auc.value, own.confusion.tp)
@@ -303,7 +302,7 @@ def test_heads_are_tested_on_a_users_folder_with_dicom_among_its_files(repositor
     assert found.auc == pytest.approx(before.auc, abs=1e-6)
     assert "On the images of folder" in (repository / "data/phantom/report.html").read_text()
     changed = shown(repository, "metrics", "diff")
-    assert set(changed) == {f"metrics/audits/phantom/on-folder/{net}.json" for net in NETS}
+    assert set(changed) == {f"metrics/audits/phantom/on/folder/{net}.json" for net in NETS}
 
 
 def test_the_reproduction_check_passes_on_equal_metrics_and_names_one_that_moved(repository, put_back):

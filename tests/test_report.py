@@ -869,6 +869,12 @@ def test_names_and_sentences_are_escaped():
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in text
 
 
+def test_the_ladder_names_the_nets_that_did_not_climb_it():
+    said = "Not climbed with SqueezeNet: "
+    assert said not in text_of(all_contents())
+    assert said in text_of(dataclasses.replace(all_contents(), ladder=climbed(["resnet18"])))
+
+
 def test_a_net_alone_without_replay_or_comparison_has_a_page_that_says_so():
     runs = (one_run("densenet121", "paper"),)
     text = text_of(few_contents(runs=runs, findings={"densenet121": ("It always detects.",)}))
@@ -952,7 +958,7 @@ def results(checkout, tmp_path):
         "heatmaps/resnet18": audits.HEATMAPS,
         "heatmaps/resnet18-beside-phantom-external": BESIDE,
         "review": REVIEW,
-        "review-phantom-external": REVIEW,
+        "external/phantom-external/review": REVIEW,
         "runs": Runs(runs={name: one.result for name, one in shown.items()}),
     }
     for name, result in found.items():
@@ -962,7 +968,7 @@ def results(checkout, tmp_path):
         outputs[f"data/phantom/scores/{place}"] = one.scores.to_csv(index=False)
         outputs[f"data/phantom/training/{place}"] = one.log.to_csv(index=False)
     (elsewhere,) = made.tested["elsewhere"]
-    outputs["results/phantom/external-phantom-external/resnet18.csv"] = elsewhere.scores.to_csv(index=False)
+    outputs["results/phantom/external/phantom-external/resnet18.csv"] = elsewhere.scores.to_csv(index=False)
     outputs |= {f"results/phantom/{name}.json": json.dumps(value) for name, value in COUNTED.items()}
     for name in ("resnet18", "resnet18-beside-phantom-external"):
         outputs[f"plots/heatmaps/phantom/{name}.png"] = "a picture"

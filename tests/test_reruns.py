@@ -203,6 +203,7 @@ def test_naming_nets_alone_passes_over_the_lists_that_name_others(edited, pipeli
     resolved = json.loads((pipeline / "resolved/phantom.json").read_text())["parameters"]
     assert resolved["models"] == ["squeezenet1_1"]
     assert resolved["audited_models"] == resolved["heatmapped_models"] == []
+    assert resolved["retrained_models"] == ["squeezenet1_1"]
     assert not resolved["nets"]["resnet18"]["runs"]
     assert set(Parameters.model_validate(resolved).runs) == {
         "squeezenet1_1-paper",
@@ -217,7 +218,7 @@ def test_naming_nets_alone_passes_over_the_lists_that_name_others(edited, pipeli
         ("heatmapped_models", "heatmaps"),
         ("replayed_models", "replay"),
         ("replays", "replay"),
-        ("test_sets", "external"),
+        ("test_sets", "external-features"),
     ],
 )
 def test_an_empty_list_switches_its_part_off(edited, pipeline, name, gone):

@@ -35,8 +35,8 @@ AUDITS: dict[str, type[Audit]] = {
 
 
 def results_of(test_sets: Iterable[str]) -> dict[str, type[Audit]]:
-    """Return the results that the audits of one data set leave, by name: `external-cohen` for the test set cohen."""
-    names = {kind: [f"{name}-{images}" for images in test_sets] for name, kind in AUDITS.items() if kind.PER_TEST_SET}
+    """Return the results that the audits of one data set leave, by name: `external/cohen` for the test set cohen."""
+    names = {kind: [f"{name}/{images}" for images in test_sets] for name, kind in AUDITS.items() if kind.PER_TEST_SET}
     return {one: kind for name, kind in AUDITS.items() for one in names.get(kind, [name])}
 
 
@@ -44,8 +44,8 @@ def read_results(folder: Path) -> dict[str, Audit]:
     """Return the audits' results that are in `folder`, by name."""
     found = {}
     for name, kind in AUDITS.items():
-        for path in sorted(folder.glob(f"{name}-*.json" if kind.PER_TEST_SET else f"{name}.json")):
-            found[path.stem] = read_result(path, kind)
+        for path in sorted(folder.glob(f"{name}/*.json" if kind.PER_TEST_SET else f"{name}.json")):
+            found[path.relative_to(folder).with_suffix("").as_posix()] = read_result(path, kind)
     return found
 
 

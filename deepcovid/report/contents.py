@@ -1,6 +1,6 @@
 """What a report is made from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from deepcovid.heatmaps.beside import MapsBeside
 from deepcovid.heatmaps.localisation import NetHeat
 from deepcovid.ladder.measuring import Ladders
 from deepcovid.nets.zoo import title_of
+from deepcovid.parameters import main_of
 from deepcovid.report.checklists import Checklists
 from deepcovid.settings.analyses import EvaluateSettings
 from deepcovid.statistics.calibration import Calibrations
@@ -64,11 +65,6 @@ class ShownRun(MeasuredRun):
     log: pd.DataFrame
     evaluated: Step
     trained: Step
-
-
-def main_of(models: Sequence[str]) -> str:
-    """Return ResNet18, the net of the failed reproduction, or the first net where it was not run."""
-    return "resnet18" if "resnet18" in models else models[0]
 
 
 @dataclass(frozen=True)

@@ -161,9 +161,8 @@ def beside(results: Results, dataset: str) -> str:
 
 def reviews(results: Results, dataset: str) -> dict[str, Review]:
     """Return what a reviewer asks for, by the images: those of the data set itself, then those of each test set."""
-    names = results.names(dataset, "review-*")
-    found = {dataset: results.result(dataset, "review")}
-    return found | {name.removeprefix("review-"): results.result(dataset, name) for name in names}
+    names = {name.split("/")[1]: name for name in results.names(dataset, "external/*/review")}
+    return {images: results.result(dataset, name) for images, name in {dataset: "review", **names}.items()}
 
 
 def predictive(results: Results, dataset: str) -> str:

@@ -43,7 +43,7 @@ class Results:
         return sorted(path.parent.name for path in self.folder.glob("*/runs.json"))
 
     def names(self, dataset: str, pattern: str) -> list[str]:
-        """Return the names of a data set's results that fit a pattern, in order: `review-*`."""
+        """Return the names of a data set's results that fit a pattern, in order: `external/*`."""
         folder = self.folder / dataset
         return sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.glob(f"{pattern}.json"))
 
@@ -63,7 +63,7 @@ class Results:
             raise UserError(f"{path}: no such result; there is {known}")
         if name.startswith("heatmaps/"):
             return read_result(path, MapsBeside if "-beside-" in name else NetHeat)
-        kind = KINDS.get(name.partition("-")[0])
+        kind = Review if name.endswith("/review") else KINDS.get(name.partition("/")[0])
         return read_result(path, kind) if kind else read_json(path)
 
     def run(self, dataset: str, net: str, recipe: str) -> RunResult:

@@ -210,8 +210,10 @@ def ladder(contents: Contents) -> Section:
         *whole_nets([rung for part in ladders.values() for rung in part.rungs.values()]),
         "The table also has what a rung adds to the one below. That interval is a bootstrap over patients.",
     )
-    for model in contents.models:
-        part = ladders[model]
+    left = [title_of(model) for model in contents.models if model not in ladders]
+    if left:
+        text += (f"Not climbed with {', '.join(left)}: `audited_models` in params.yaml names those that climb.",)
+    for model, part in ladders.items():
         rungs, net = list(part.rungs.values()), title_of(model)
         caption = (
             f"{net}, one switch at a time, over {max(rung.seeds for rung in rungs)} seeds. Of all {part.combinations} "

@@ -84,7 +84,7 @@ class Bootstrap:
         """Return the AUC of `score` (images), with its interval.
 
         Args:
-            score: Of all images.
+            score: (images), whether they count or not.
             among: (images), those that count; all if left out. Samples without one of the classes are left out.
             patients: How many positive and negative patients these images are of; see `with_interval`.
         """

@@ -145,7 +145,7 @@ class OfNet(Strict):
 
 
 class Review(Strict):
-    """results/<data set>/review.json and review-<test set>.json: what a reviewer asks for.
+    """results/<data set>/review.json and external/<test set>/review.json: what a reviewer asks for.
 
     Attributes:
         recipe: Recipe of the heads.
