@@ -260,7 +260,7 @@ def test_the_report_shows_the_replay_and_the_hashes_that_dvc_recorded(repository
             assert out["md5"] in page
     ladders = read_result(repository / "results/phantom/ladder.json", Ladders).nets
     assert {rung.net for rung in ladders["resnet18"].rungs.values()} == {"replayed", "frozen"}
-    assert {rung.net for rung in ladders["squeezenet1_1"].rungs.values()} == {"frozen"}
+    assert set(ladders) == {"resnet18"}  # the other net is not audited
     for sentence in (sentence for model, part in ladders.items() for sentence in finding(title_of(model), part)):
         assert escape(sentence) in page
 
