@@ -869,6 +869,17 @@ def test_names_and_sentences_are_escaped():
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in text
 
 
+def test_a_step_that_made_several_results_of_a_block_is_told_once():
+    made = all_contents()
+    audits_too = {name: Sourced(part.value, made.runs[0].evaluated) for name, part in made.audits.items()}
+    html = render(dataclasses.replace(made, audits=audits_too))
+    told = [part.split("Where the data set is not")[0] for part in html.split('<details class="how">')[1:]]
+    assert told
+    for part in told:
+        names = re.findall(r'href="#(step-[^"]+)"', part)
+        assert len(names) == len(set(names))
+
+
 def test_the_ladder_names_the_nets_that_did_not_climb_it():
     said = "Not climbed with SqueezeNet: "
     assert said not in text_of(all_contents())
