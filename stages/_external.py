@@ -40,22 +40,34 @@ class Elsewhere(NamedTuple):
 
 
 def external(
-    parameters: Parameters, dataset: str, images: str, runs: Mapping[str, Run], inside: Mapping[str, RunResult]
+    parameters: Parameters,
+    own: tuple[str, pd.DataFrame],
+    images: str,
+    runs: Mapping[str, Run],
+    inside: Mapping[str, RunResult],
 ) -> Elsewhere:
-    """Test the heads of `dataset` on `images`; `inside` is what its `runs` reach on their own test images.
+    """Test the heads of a data set on other people's images.
+
+    Args:
+        parameters: What the data set runs with.
+        own: Its name and its catalogue.
+        images: The test set's name.
+        runs: The data set's runs.
+        inside: What they reach on their own test images.
 
     Raises:
         UserError: The images have one class only, the heads were trained on all of them, or a file is damaged.
     """
-    own, test = catalogue.read(paths.data(dataset, "images.csv")), read_external(dataset, images)
-    seen = trained_on(test, own[catalogue.in_training(own, augmented=True)])
+    dataset, table = own
+    test = read_external(dataset, images)
+    seen = trained_on(test, table[catalogue.in_training(table, augmented=True)])
     left = ~seen.any(axis=1).to_numpy()
     rows = test[left].reset_index(drop=True)
     check_images(rows, left_out(seen), f"test_sets: {images}")
     told = parameters.audit.recipe
     own_test = runs[f"{parameters.models[0]}-{told}"].scores
-    own_test = own_test.assign(finding=own_test["image_id"].map(own.set_index("image_id")["finding"]).fillna(""))
-    at_home = trained_on(rows, own[catalogue.in_test(own)])["same_image"].to_numpy()
+    own_test = own_test.assign(finding=own_test["image_id"].map(table.set_index("image_id")["finding"]).fillna(""))
+    at_home = trained_on(rows, table[catalogue.in_test(table)])["same_image"].to_numpy()
     outside = Outside(rows, own_test, at_home, parameters.evaluate)
     collections = Collections(rows, own_test, parameters.evaluate)
     features = {model: read_external_features(dataset, images, model, len(test)) for model in parameters.models}
@@ -82,5 +94,5 @@ def external(
             shown_scores[run.model], choices = shown_score, head.choices
             tables[run.model] = score_table(rows, shown_score[:, None], [f"seed_{head.seeds[head.shown]}"])
     found = External(heads=dataset, images=images, recipe=told, left_out=left_out(seen), nets=nets)
-    asked = review(rows, shown_scores, (told, choices), prior(own, choices), outside.bootstrap, {images: rows})
+    asked = review(rows, shown_scores, (told, choices), prior(table, choices), outside.bootstrap, {images: rows})
     return Elsewhere(found, asked, tables)

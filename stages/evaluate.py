@@ -62,7 +62,9 @@ def evaluate_stage(parameters: Parameters, dataset: str) -> None:
     }
     measured = measure(list(runs.values()), splits, bootstrap)
     groups = read_published().of(dataset)
-    elsewhere = {images: external(parameters, dataset, images, runs, results) for images in parameters.test_sets}
+    elsewhere = {
+        images: external(parameters, (dataset, table), images, runs, results) for images in parameters.test_sets
+    }
 
     with replacing(paths.metrics(dataset)) as folder:
         folder.mkdir()

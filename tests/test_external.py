@@ -139,7 +139,8 @@ def measured(images="cohen"):
     at_home = Run(MODEL, "paper", 0.5, own_scores())
     settings = EvaluateSettings(bootstrap_samples=100, bootstrap_seed=0)
     inside = evaluate(at_home.heads.to_numpy(), Bootstrap.of(at_home.scores, settings), 0.5)
-    return external(parameters(), "phantom", images, {f"{MODEL}-paper": at_home}, {f"{MODEL}-paper": inside})
+    own = "phantom", catalogue.read(paths.data("phantom", "images.csv"))
+    return external(parameters(), own, images, {f"{MODEL}-paper": at_home}, {f"{MODEL}-paper": inside})
 
 
 def run_both():

@@ -235,7 +235,7 @@ def leakage(
     # Ordered by name, so that the order of the rows changes no digit of the result.
     order = np.argsort(table["image_id"].to_numpy(str))
     seen = Seen(order, *(scratch / f"{name}.npy" for name in ("vectors", "straight", "mirrored")))
-    mirrored = (catalogue.in_training(table, augmented=True) & catalogue.originals(table)).to_numpy()
+    mirrored = catalogue.in_training(table, augmented=False).to_numpy()
     table = table.assign(pixels=_look(pixels, mirrored, seen)).iloc[order].reset_index(drop=True)
     original = catalogue.originals(table).to_numpy()
     train, test = _rows(catalogue.in_training(table, augmented=True)), _rows(catalogue.in_test(table))
