@@ -92,3 +92,14 @@ def test_pairs_are_compared_in_their_order_whatever_the_chunks(monkeypatch, tmp_
     monkeypatch.setattr("deepcovid.audits.keypoints.CHUNK", 2)
     assert matched_points(points, points, pairs, "").tolist() == whole.tolist()
     assert matched_points(points, points, pairs[:0], "").tolist() == []
+
+
+@pytest.mark.parametrize("least", [0, 5, 20, POINTS])
+def test_pairs_that_can_match_in_enough_points_match_as_in_any_search(least, tmp_path):
+    images = np.stack([picture(0), picture(1), picture(0) // 2, ALTERED["turned"](picture(0))])[..., None]
+    points = saved(both(images)[0], tmp_path / "points.npy")
+    pairs = np.stack(np.meshgrid(range(4), range(4)), axis=-1).reshape(-1, 2)
+    exact, found = (matched_points(points, points, pairs, "", fewest) for fewest in (0, least))
+    assert (found[exact >= least] == exact[exact >= least]).all()
+    assert np.isin(found[exact < least], [0, *exact[exact < least]]).all()
+    assert (found < least).any() == (least > 0)

@@ -21,6 +21,7 @@ POINTS = 200  # an image, the strongest
 RATIO = 0.85  # the nearest descriptor is that much nearer than the next (Lowe's test)
 REACH = 4.0  # pixels that a point may lie off its place under the map
 TRIALS = 300  # of RANSAC
+FITTED = 3  # pairs of points, which an affine map is fitted to
 CHUNK = 2000  # pairs that a process compares at a time
 # The keypoints of an image: how many there are, their places (x and y, pixels) and descriptors. The rest of a row is 0.
 KEYPOINTS = np.dtype(
@@ -48,14 +49,17 @@ def keypoints(images: NDArray[np.uint8], mirrored: NDArray[np.bool_]) -> tuple[K
     return packed
 
 
-def matched_points(first: Path, second: Path, pairs: Rows, title: str) -> Rows:
+def matched_points(first: Path, second: Path, pairs: Rows, title: str, least: int = 0) -> Rows:
     """Return, for each of pairs (pairs, 2) of a row of `first` and one of `second`, how many points match.
 
-    The two are .npy files of Keypoints. Memory is that of a chunk of pairs, whatever the number of images.
+    The two are .npy files of Keypoints. No map is fitted, and 0 is returned, where so few descriptors pair that fewer
+    than `least` points could match. Memory is that of a chunk of pairs, whatever the number of images.
     """
     chunks = [pairs[start : start + CHUNK] for start in range(0, len(pairs), CHUNK)]
     processes = min(cpu_count(), max(len(chunks), 1))
-    work = Parallel(n_jobs=processes, return_as="generator")(delayed(_matched)(first, second, part) for part in chunks)
+    work = Parallel(n_jobs=processes, return_as="generator")(
+        delayed(_matched)(first, second, part, least) for part in chunks
+    )
     return np.concatenate([np.empty(0, np.intp), *track(work, title, total=len(chunks), unit="chunks")])
 
 
@@ -78,9 +82,10 @@ def _packed(found: Iterable[tuple[Vectors, Vectors]], images: int) -> Keypoints:
     return packed
 
 
-def _matched(first: Path, second: Path, pairs: Rows) -> Rows:
+def _matched(first: Path, second: Path, pairs: Rows, least: int) -> Rows:
     sides = load_array(first), load_array(second)
-    return np.array([_matched_pair(*map(_points, sides, pair)) for pair in pairs], np.intp)
+    points = ([_points(side, image) for side, image in zip(sides, pair, strict=True)] for pair in pairs)
+    return np.array([_matched_pair(first, second, least) for first, second in points], np.intp)
 
 
 def _points(side: Keypoints, image: int) -> tuple[Vectors, Vectors]:
@@ -89,7 +94,7 @@ def _points(side: Keypoints, image: int) -> tuple[Vectors, Vectors]:
     return places[:number], descriptors[:number].astype(np.float32)
 
 
-def _matched_pair(first: tuple[Vectors, Vectors], second: tuple[Vectors, Vectors]) -> int:
+def _matched_pair(first: tuple[Vectors, Vectors], second: tuple[Vectors, Vectors], least: int) -> int:
     (places, descriptors), (other_places, other_descriptors) = first, second
     if min(len(places), len(other_places)) < 2:
         return 0
@@ -97,10 +102,10 @@ def _matched_pair(first: tuple[Vectors, Vectors], second: tuple[Vectors, Vectors
     distance = squares[0][:, None] + squares[1] - 2 * descriptors @ other_descriptors.T  # squared
     rows, nearest = np.arange(len(places)), distance.argmin(axis=1)
     mutual = distance.argmin(axis=0)[nearest] == rows
-    least = distance[rows, nearest]
+    apart = distance[rows, nearest]
     distance[rows, nearest] = np.inf
-    paired = mutual & (least < RATIO**2 * distance.min(axis=1))
-    if paired.sum() < 3:  # what an affine map is fitted to
+    paired = mutual & (apart < RATIO**2 * distance.min(axis=1))
+    if paired.sum() < max(least, FITTED):
         return 0
     _, carried = cv2.estimateAffine2D(
         places[paired],

@@ -144,10 +144,13 @@ class Seen(NamedTuple):
     straight: Path
     mirrored: Path
 
-    def matched(self, pairs: Rows, title: str) -> Rows:
-        """Return in how many points the images of pairs (pairs, 2) match, the first, an original, mirrored or not."""
+    def matched(self, pairs: Rows, title: str, least: int = 0) -> Rows:
+        """Return in how many points the images of pairs (pairs, 2) match, the first, an original, mirrored or not.
+
+        Fewer than `least` may be returned as 0, which is faster.
+        """
         pairs = self.order[pairs]
-        sides = [matched_points(side, self.straight, pairs, title) for side in (self.straight, self.mirrored)]
+        sides = [matched_points(side, self.straight, pairs, title, least) for side in (self.straight, self.mirrored)]
         return np.maximum(*sides)
 
     def nearest(self, among: Rows, rows: Rows, most: int) -> Rows:
@@ -210,7 +213,7 @@ def near_duplicates(
     kept_by_neighbours = min(1.0, compared[setting].mean() / ((1 + sensitivity) / 2))
     least = max(int(_reached_by(shared[setting], sensitivity * kept_by_neighbours)), FEWEST_POINTS)
     near = seen.candidates(originals, test, neighbours)
-    found = np.concatenate([part[seen.matched(part, "comparing train and test") >= least] for part in near])
+    found = np.concatenate([part[seen.matched(part, "comparing train and test", least) >= least] for part in near])
     of_covid = _both_covid(table, found)
     alarms = _false_alarms(table, seen, sides, neighbours, least)
     search = Search(
@@ -254,7 +257,7 @@ def _false_alarms(
     for pairs in seen.candidates(originals, rows, neighbours + 1):  # each is its own nearest
         first, second = pairs.T
         strangers = pairs[(first < second) & (of[first] >= 0) & (of[first] != of[second])]
-        wrong.append(strangers[seen.matched(strangers, "comparing patients") >= least])
+        wrong.append(strangers[seen.matched(strangers, "comparing patients", least) >= least])
     found = np.concatenate(wrong)
     covid: NDArray[np.bool_] = catalogue.covid(table).to_numpy()
     of_covid = _both_covid(table, found)
