@@ -41,7 +41,7 @@ class Measured(NamedTuple):
 
 
 def measure(head: Head, path: Path, own: folder.Labelled, max_share: float) -> Measured:
-    """Score images and measure the scores, as the stages augment, external_features and external do.
+    """Score images and measure the scores, as the stages augment, external_features and evaluate do.
 
     Args:
         head: The head.
