@@ -195,7 +195,7 @@ def open_archive(_rows: int, _side: int) -> Work:
 
 def decode(rows: int, side: int) -> Work:
     """Decode all images in shards, with copies of the COVID training images, as the stage augment does."""
-    from deepcovid.files import Known
+    from deepcovid.files import Known, KnownArchives
     from deepcovid.images.decoding import forget_archives, usable, write_images
     from deepcovid.images.image_pass import ImagePass, made
     from deepcovid.passes.shards import passing
@@ -214,7 +214,8 @@ def decode(rows: int, side: int) -> Work:
     def work() -> None:
         columns = list(catalogue.read(Path("split.csv")).columns)
         with passing(Path("unfinished"), dict) as run:
-            whole = ImagePass(Known.of(Path("split.csv")), rows, Path().absolute(), side, copies, ("train",))
+            archives = KnownArchives.of(Path())
+            whole = ImagePass(Known.of(Path("split.csv")), rows, archives, side, copies, ("train",))
             parts = run("images", [whole], "images")
             forget_archives()
             made_images = usable(made(Path("split.csv"), parts, ("train",)), {})

@@ -1,5 +1,6 @@
 """Zip archives, read by member and never unpacked; and folders, read in the same way."""
 
+import errno
 import hashlib
 import os
 import re
@@ -97,6 +98,7 @@ class Archive:
         Raises:
             UserError: The member is missing, its bytes are damaged or others than expected, or they are not as many as
                 the archive says.
+            OSError: The file cannot be read.
         """
         try:
             info = copy(self._zip.getinfo(member))
@@ -111,6 +113,8 @@ class Archive:
         except MemoryError:
             raise
         except Exception as error:  # on damaged bytes, zipfile raises nearly anything
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:  # which is a place before the file's start
+                raise  # of the disk or the network, not of the member
             reason = reason_of(error) or type(error).__name__
             raise UserError(f"{self.path}: {member!r} is damaged ({reason}); fetch the archive again") from None
         if len(content) != size:

@@ -252,6 +252,34 @@ class Known(NamedTuple):
         return self.path
 
 
+class KnownArchives(NamedTuple):
+    """The zip files of a folder, for processes that may see others; each by name, size and time, not by its content.
+
+    Times are in seconds: sshfs knows no fractions.
+    """
+
+    folder: Path
+    files: tuple[tuple[str, int, int], ...]
+
+    @classmethod
+    def of(cls, folder: Path) -> Self:
+        """Return the zip files of a folder as they are now."""
+        facts = ((path.name, path.stat()) for path in sorted(folder.glob("*.zip")))
+        return cls(folder.absolute(), tuple((name, own.st_size, int(own.st_mtime)) for name, own in facts))
+
+    def checked(self) -> Path:
+        """Return the folder.
+
+        Raises:
+            UserError: A zip file is not there, is another one, or has come.
+        """
+        if KnownArchives.of(self.folder) != self:
+            raise UserError(
+                f"{self.folder}: not the archives that the work began with; share one folder with every worker"
+            )
+        return self.folder
+
+
 def _changes_with(path: Path) -> tuple[int, int]:
     """Return a file's size and time, which are other ones when its content is."""
     facts = path.stat()

@@ -11,7 +11,7 @@ from deepcovid import catalogue
 from deepcovid.arrays import load_array
 from deepcovid.catalogue import SIDES
 from deepcovid.errors import UserError
-from deepcovid.files import Known, replacing, write_json
+from deepcovid.files import Known, KnownArchives, replacing, write_json
 from deepcovid.images.contact_sheet import chosen, contact_sheet
 from deepcovid.images.decoding import check_quarantine, forget_archives, usable, write_images
 from deepcovid.images.image_pass import ImagePass, made
@@ -39,14 +39,14 @@ def augment(parameters: Parameters, dataset: str) -> None:
         table = table[catalogue.originals(table)]
     quarantined: dict[str, str] = {}
     test_only = parameters.split.strategy == "test-only"
-    raw, unfinished = paths.data(dataset, "raw").absolute(), paths.unfinished("augment", dataset, dataset)
+    raw, unfinished = paths.data(dataset, "raw"), paths.unfinished("augment", dataset, dataset)
     size, own_copies, spare = parameters.image_size, ("train",) if generated else (), ("test",) if generated else SIDES
     with passing(unfinished, partial(versions_of, "augment")) as run:
         listed, count, columns = unfinished / "images.csv", len(table), list(table.columns)
         catalogue.write(listed, table)
         del table  # from here on its rows are read as they are needed
         copied = () if test_only else SIDES
-        whole = ImagePass(Known.of(listed), count, raw, size, parameters.augment, copied)
+        whole = ImagePass(Known.of(listed), count, KnownArchives.of(raw), size, parameters.augment, copied)
         parts = run("images", [whole], f"{dataset}, images")
         forget_archives()
         pixels_path, table_path = (paths.data(dataset, name) for name in ("pixels.npy", "images.csv"))

@@ -23,7 +23,7 @@ def versions():
 class Squares(NamedTuple):
     """Squares of the numbers below `rows`, two each. It notes down the shards that it does, and may die at one.
 
-    At the first row `dies_at` it kills its process, as often as `times` says.
+    At the first row `dies_at` it kills its process, as often as `times` says, each time after `pause` seconds.
     """
 
     rows: int
@@ -32,6 +32,7 @@ class Squares(NamedTuple):
     dies_at: int = -1
     times: int = 1
     factor: int = 1
+    pause: float = 0
 
     def __call__(self, start, stop):
         with (self.folder / "log").open("a") as log:
@@ -41,6 +42,7 @@ class Squares(NamedTuple):
             before = int(deaths.read_text()) if deaths.exists() else 0
             if before < self.times:
                 deaths.write_text(str(before + 1))
+                time.sleep(self.pause)
                 os.kill(os.getpid(), signal.SIGKILL)
         numbers = np.arange(start, stop, dtype=np.float32)
         return np.stack([numbers, self.factor * numbers**2], axis=1)

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import tracemalloc
 import zipfile
@@ -114,6 +115,16 @@ def test_running_out_of_memory_is_no_fault_of_a_member(zipped, monkeypatch):
     with Archive(zipped(("a.png", CONTENT))) as archive:
         monkeypatch.setattr(zipfile.ZipExtFile, "read", read)
         with pytest.raises(MemoryError):
+            archive.read("a.png")
+
+
+def test_a_disk_that_fails_is_no_fault_of_a_member(zipped, monkeypatch):
+    def read(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with Archive(zipped(("a.png", CONTENT))) as archive:
+        monkeypatch.setattr(zipfile.ZipExtFile, "read", read)
+        with pytest.raises(OSError, match="Input/output error"):
             archive.read("a.png")
 
 

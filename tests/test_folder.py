@@ -343,6 +343,30 @@ def test_where_no_image_can_be_used_nothing_is_written(tmp_path, params, monkeyp
     assert not [path for path in Path("data/folder").iterdir() if path.name.strip(".").startswith(("pixels", "images"))]
 
 
+def test_images_of_a_damaged_archive_are_tried_again_once_it_is_whole(tmp_path, params, monkeypatch, refused):
+    monkeypatch.chdir(tmp_path)
+    Path("mine").mkdir()
+    names = [f"{number}.jpg" for number in range(4)]
+    for number, name in enumerate(names):
+        Path(f"mine/{name}").write_bytes(jpeg(number))
+    Path("mine/table.csv").write_text(
+        "\n".join(["file,label", *map(",".join, zip(names, ["covid", "non"] * 2, strict=True)), ""])
+    )
+    params["dataset"]["folder"]["source"] |= {"images": "mine", "table": "mine/table.csv"}
+    parameters = settings_of(params).parameters("folder", NETS)
+    for stage in (download, split):
+        stage(parameters, "folder")
+    (archive,) = Path("data/folder/raw").glob("*.zip")
+    whole = archive.read_bytes()
+    archive.write_bytes(whole.replace(b"\xff\xda", b"\xff\xdb"))  # each image's first scan
+    with refused("folder: none of its 4 images can be used", "is damaged"):
+        augment(parameters, "folder")
+    archive.write_bytes(whole)
+    os.utime(archive, (2e9, 2e9))  # a user is slower than a second
+    augment(parameters, "folder")
+    assert np.load("data/folder/pixels.npy").shape == (4, 224, 224, 1)
+
+
 def test_stages_make_a_test_set_of_a_folder_and_quarantine_what_is_no_radiograph(tmp_path, params, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     rows = ["file,label"]

@@ -20,7 +20,7 @@ from PIL import Image
 from deepcovid import catalogue
 from deepcovid.arrays import ArrayWriter
 from deepcovid.audits.hiding import SHUFFLED, Square, hide
-from deepcovid.files import Known
+from deepcovid.files import Known, KnownArchives
 from deepcovid.heads.scoring import score
 from deepcovid.heads.sweep import joined, scoring_jobs, training_jobs
 from deepcovid.heatmaps.explained import Explained
@@ -159,23 +159,25 @@ def archive(tmp_path_factory):
     return folder
 
 
+AUGMENT = AugmentSettings(
+    source="generated",
+    copies=2,
+    seed=1,
+    flip_probability=0.5,
+    rotation_degrees=10.0,
+    elastic_alpha=9,
+    elastic_sigma=4,
+)
+
+
 def test_images_and_copies_are_the_same_bytes_whoever_makes_them(archive, chosen, tmp_path):
-    settings = AugmentSettings(
-        source="generated",
-        copies=2,
-        seed=1,
-        flip_probability=0.5,
-        rotation_degrees=10.0,
-        elastic_alpha=9,
-        elastic_sigma=4,
-    )
     listed, found, expected = archive / "images.csv", {}, {}
     table = catalogue.read(listed)
-    whole = ImagePass(Known.of(listed), 300, archive, 32, settings, ("train", "test"))
+    whole = ImagePass(Known.of(listed), 300, KnownArchives.of(archive), 32, AUGMENT, ("train", "test"))
     with passing(tmp_path / "unfinished", versions) as run:
         rows = usable(made(listed, run("images", [whole], "images"), ("train",)), found)
         write_images(rows, tmp_path / "shared.npy", tmp_path / "shared.csv", table.columns, 32)
-    rows = with_copies(decoded_images(table, archive, expected, resize_and_crop(32)), settings)
+    rows = with_copies(decoded_images(table, archive, expected, resize_and_crop(32)), AUGMENT)
     write_images(rows, tmp_path / "alone.npy", tmp_path / "alone.csv", table.columns, 32)
     for name in ("npy", "csv"):
         assert (tmp_path / f"shared.{name}").read_bytes() == (tmp_path / f"alone.{name}").read_bytes()
@@ -239,6 +241,15 @@ def test_a_worker_that_dies_is_replaced_and_its_shard_done_again(name, tmp_path,
     dying = Squares(ROWS, tmp_path, dies_at=8)
     assert np.array_equal(write(tmp_path, dying), squares())
     assert dying.log().count(8) == 2
+
+
+@pytest.mark.pipeline
+def test_shards_that_are_finished_are_not_done_again_when_a_worker_of_a_cluster_dies(tmp_path, monkeypatch):
+    dying = Squares(80, tmp_path, dies_at=72, pause=5)  # in which all others are finished and written
+    with cluster(tmp_path) as (address, _):
+        choose(monkeypatch, "dask", address)
+        assert np.array_equal(write(tmp_path, dying), squares(80))
+    assert sorted(dying.log()) == [*range(0, 80, 8), 72]
 
 
 @pytest.mark.parametrize("name", EXECUTORS)
@@ -444,6 +455,18 @@ def test_a_worker_that_sees_another_file_or_none_is_refused(change, images, chos
     change(tmp_path / "pixels.npy")
     with (
         refused(f"{tmp_path}/pixels.npy: not ", "with every worker"),
+        passing(tmp_path / "unfinished", versions) as run,
+    ):
+        run("images", [whole], "images")
+
+
+def test_a_worker_that_sees_other_archives_is_refused(archive, chosen, tmp_path, refused):
+    listed = archive / "images.csv"
+    archives = KnownArchives.of(archive)
+    others = archives._replace(files=(("other.zip", 1, 1),))
+    whole = ImagePass(Known.of(listed), 300, others, 32, AUGMENT, ("train", "test"))
+    with (
+        refused(f"{archive}: not the archives that the work began with", "with every worker"),
         passing(tmp_path / "unfinished", versions) as run,
     ):
         run("images", [whole], "images")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from deepcovid.catalogue import Forward
 from deepcovid.errors import UserError
-from deepcovid.files import Known
+from deepcovid.files import Known, KnownArchives
 from deepcovid.images.augmentation import copy_of, with_copies
 from deepcovid.images.decoding import Attempt, attempts, stacked
 from deepcovid.images.resizing import resize_and_crop
@@ -28,7 +28,8 @@ class ImagePass(NamedTuple):
     Attributes:
         table: The catalogue.
         rows: How many rows it has.
-        raw: Folder of the archives that it names.
+        raw: The archives that it names. With others it is another pass, so that images which could not be used are
+            tried again.
         size: Side of the images, pixels.
         augment: How copies are made.
         splits: The splits whose COVID originals get copies.
@@ -36,7 +37,7 @@ class ImagePass(NamedTuple):
 
     table: Known
     rows: int
-    raw: Path
+    raw: KnownArchives
     size: int
     augment: AugmentSettings
     splits: tuple[str, ...]
@@ -47,12 +48,16 @@ class ImagePass(NamedTuple):
         return 32
 
     def __call__(self, start: int, stop: int) -> NDArray[Any]:
-        """Return the images and copies of the rows from `start` to before `stop`."""
+        """Return the images and copies of the rows from `start` to before `stop`.
+
+        Raises:
+            UserError: The catalogue or an archive has changed.
+        """
         torch.set_num_threads(1)  # copies are made of one small image at a time
-        rows, framing = _rows_of(self.table)(start, stop), resize_and_crop(self.size)
+        rows, raw, framing = _rows_of(self.table)(start, stop), self.raw.checked(), resize_and_crop(self.size)
         names: list[tuple[int, str, str]] = []
         images = []
-        for place, attempt in enumerate(attempts(rows, self.raw, framing, threads=1)):
+        for place, attempt in enumerate(attempts(rows, raw, framing, threads=1)):
             row, reason = rows[place], ""
             if isinstance(attempt, UserError):
                 attempt, reason = np.zeros((self.size, self.size), np.uint8), str(attempt)

@@ -205,6 +205,7 @@ def _cluster() -> Iterator[HandOut]:
     try:
         import dask
         import distributed
+        from distributed.client import ClosedClientError
         from distributed.comm.core import CommClosedError
     except ImportError:
         raise UserError(f"{EXECUTOR} is {DASK}, which is not installed; {INSTALL}") from None
@@ -223,11 +224,15 @@ def _cluster() -> Iterator[HandOut]:
     with client:
 
         def hand_out(job: Job, pieces: Sequence[Piece]) -> Generator[Done]:
-            futures = [client.submit(job, *piece, pure=False) for piece in pieces]
             try:
-                for future in distributed.as_completed(futures, loop=client.loop):
-                    yield future.result()
-            except (CancelledError, CommClosedError):
+                futures = [client.submit(job, *piece, pure=False) for piece in pieces]
+                ended = distributed.as_completed(futures, loop=client.loop)
+                del futures
+                for future in ended:
+                    done = future.result()
+                    future.release()  # workers would keep the results, and make those of a dead one again
+                    yield done
+            except (CancelledError, CommClosedError, ClosedClientError):
                 raise UserError(
                     f"the scheduler at {address} is gone; start it and its workers again, then run again: what was "
                     "finished is kept"

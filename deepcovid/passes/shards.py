@@ -128,7 +128,7 @@ def _run(folder: Path, versions: Versions, execute: Executor, name: str, passes:
     kept = folder / name / joblib.hash([list(passes), versions])
     for other in kept.parent.glob("*"):
         if other != kept:
-            shutil.rmtree(other)
+            shutil.rmtree(other, ignore_errors=True)
     shards = [shard for number, one in enumerate(passes) for shard in _cut(one, kept / str(number))]
     left = [shard for shard in shards if not shard.is_kept()]
     rows, rows_left = (sum(shard.stop - shard.start for shard in some) for some in (shards, left))

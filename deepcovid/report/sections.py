@@ -212,7 +212,7 @@ def ladder(contents: Contents) -> Section:
     )
     left = [title_of(model) for model in contents.models if model not in ladders]
     if left:
-        text += (f"Not climbed with {', '.join(left)}: `audited_models` in params.yaml names those that climb.",)
+        text += (f"Not climbed with {', '.join(left)}: name a net in `audited_models` of params.yaml, and it climbs.",)
     for model, part in ladders.items():
         rungs, net = list(part.rungs.values()), title_of(model)
         caption = (
