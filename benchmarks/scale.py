@@ -3,10 +3,9 @@
     python -m benchmarks.scale [--images 1000 10000 100000] [--parts labels decode ...] [--record]
 
 For each number of images, so many are drawn into a zip, 64 pixels a side, and listed in a train.csv. Then the project's
-own code runs over them, each part in its own process. Features are made of the first images only, as MOST says. The
-part `real` decodes images of the size of a real study, `rows` reads a catalogue of a million rows, and `members` opens
-a zip of 200,000 files. Seconds are processor time, so other work on the machine changes them little.
-Run it by hand only.
+own code runs over them, each part in its own process. The part `real` decodes images of the size of a real study,
+`rows` reads a catalogue of a million rows, and `members` opens a zip of 200,000 files. Seconds are processor time, so
+other work on the machine changes them little. Run it by hand only.
 """
 
 import argparse
@@ -36,7 +35,6 @@ from deepcovid.sources import chexpert
 
 # Pixels: the side of most images here, and in a real study the side of a decoded image and of a file.
 SIDE, REAL_SIDE, FILE_SIDE = 64, 224, 336
-MOST = {"features": 4000}  # images of a part at most, since more take minutes
 DISTINCT = 2000  # images that differ; the others repeat them
 COVID = 84  # images, as in the paper's training
 VIEWS = 3  # images a patient
@@ -77,8 +75,7 @@ def main() -> None:
         with folder() as place:
             draw(place, images, SIDE)
             for part in (part for part in PARTS if part in options.parts):
-                rows = min(images, MOST.get(part, images))
-                sizes[part][str(rows)] = measured(place, part, rows)
+                sizes[part][str(images)] = measured(place, part, images)
         keep({"parts": {part: {"images": own} | slope(own) for part, own in sizes.items() if own}})
 
 
@@ -226,7 +223,7 @@ def decode(rows: int, side: int) -> Work:
 
 
 def features(rows: int, _side: int) -> Work:
-    """Run ResNet18 over the first images, as the stage features does."""
+    """Run ResNet18 over all images, as the stage features does."""
     from deepcovid.files import Known
     from deepcovid.nets.features import FeaturePass
     from deepcovid.nets.trunks import build, write_state
