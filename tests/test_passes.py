@@ -35,10 +35,10 @@ from deepcovid.passes import executors, shards
 from deepcovid.passes.executors import executor, sharing
 from deepcovid.passes.shards import passing, write_array
 from deepcovid.settings.analyses import FeatureSettings
-from deepcovid.settings.datasets import AugmentSettings
 from deepcovid.settings.recipes import Recipe
 from tests.checkouts import ROOT, run
 from tests.passes import Squares, cluster, versions
+from tests.test_augmentation import SETTINGS
 from tests.test_resplit import RELEASED, table_of
 from tests.trained import PAPER, random_head
 
@@ -159,15 +159,7 @@ def archive(tmp_path_factory):
     return folder
 
 
-AUGMENT = AugmentSettings(
-    source="generated",
-    copies=2,
-    seed=1,
-    flip_probability=0.5,
-    rotation_degrees=10.0,
-    elastic_alpha=9,
-    elastic_sigma=4,
-)
+AUGMENT = SETTINGS.model_copy(update={"copies": 2, "elastic_alpha": 9.0})
 
 
 def test_images_and_copies_are_the_same_bytes_whoever_makes_them(archive, chosen, tmp_path):
