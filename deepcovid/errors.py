@@ -99,19 +99,6 @@ def in_one_line() -> Iterator[None]:
         sys.exit(f"error: {describe(error)}")
 
 
-@contextmanager
-def interrupts_ignored() -> Iterator[None]:
-    """Ignore Ctrl-C in the block and in processes that it starts."""
-    if threading.current_thread() is not threading.main_thread():  # others may not set handlers
-        yield
-        return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-
-
 def _close_bars() -> None:
     """End progress bars, so that what is printed next has a line of its own."""
     if progress := sys.modules.get("deepcovid.progress"):  # where nothing has imported it, there are none

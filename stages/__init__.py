@@ -1,5 +1,6 @@
 """One short script per stage. It reads parameters and paths, calls the library, and writes outputs."""
 
+import gc
 import os
 import sys
 from types import TracebackType
@@ -19,6 +20,8 @@ def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType 
     os._exit(INTERRUPTED)
 
 
-# Ctrl-C prints one line from the start. A stage that is run as a script imports torch for seconds before _run.run.
+# A stage that is run as a script imports torch for seconds before _run.run. Ctrl-C prints one line from the start. No
+# garbage is looked for: what is imported stays, and to look for garbage in it would take a fifth more time.
 if sys.argv[0] == "-m":
     sys.excepthook = _hook
+    gc.disable()

@@ -1,6 +1,7 @@
 """What every stage shares: named options, validated parameters, one-line errors."""
 
 import argparse
+import gc
 import inspect
 import sys
 from collections.abc import Callable, Collection, Iterable
@@ -20,6 +21,8 @@ def run(stage: Callable[..., None]) -> None:
     The first argument is what the data set runs with (`Parameters`). If a stage has no option --dataset, it is the
     whole of params.yaml (`Settings`). Set DEEPCOVID_TRACEBACK=1 to see where an error was raised.
     """
+    gc.freeze()  # what was imported stays, so it is no garbage
+    gc.enable()
     spec = sys.modules["__main__"].__spec__
     assert spec
     names = list(inspect.signature(stage).parameters)[1:]

@@ -1,18 +1,23 @@
-"""Climb from the failed reproduction to the paper, one switch at a time and back; try every combination of switches."""
+"""Climb from the failed reproduction to the paper, one switch at a time and back; try every combination of switches.
 
+What was trained is remembered, as by the stage train.
+"""
+
+from collections.abc import Iterable
 from functools import partial
 
 import pandas as pd
 
 from deepcovid import catalogue
-from deepcovid.files import write_csv
+from deepcovid.files import sha256_of, write_csv
 from deepcovid.heads.scoring import Scores, heads_of
-from deepcovid.heads.sweep import joined, scoring_jobs
+from deepcovid.heads.sweep import groups_of, joined, scoring_jobs
 from deepcovid.ladder.measuring import Ladders, measured, rows
 from deepcovid.ladder.rungs import rungs, subsets
 from deepcovid.parameters import Parameters
-from deepcovid.passes.executors import sharing
 from deepcovid.passes.forked import by_name
+from deepcovid.passes.remembered import Job, remembering
+from deepcovid.settings.recipes import Recipe
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import write_result
 from stages import _run, paths
@@ -30,9 +35,9 @@ def ladder_stage(parameters: Parameters, dataset: str) -> None:
         chosen = [rung.recipe for rung in rungs(parameters.ladder, named, whole[model])]
         chosen += subsets(parameters.ladder, named).values()
         frozen = [recipe for recipe in chosen if not recipe.whole_net]
-        jobs[model] = scoring_jobs(read_features(dataset, model, len(table)), table, frozen, parameters.ladder_seeds)
+        jobs[model] = trainings(dataset, model, table, frozen, parameters.ladder_seeds)
     bootstrap = Bootstrap.of(table[catalogue.in_test(table)], parameters.evaluate)
-    with sharing(partial(versions_of, "ladder")) as share:
+    with remembering(paths.remembered(dataset), partial(versions_of, "ladder")) as share:
         done = by_name(share, jobs)
     for model in parameters.retrained_models:
         scores = whole[model] | joined(done[model])
@@ -43,6 +48,16 @@ def ladder_stage(parameters: Parameters, dataset: str) -> None:
     write_result(paths.results(dataset, "ladder"), Ladders(nets=ladders))
     write_csv(paths.curves(dataset) / "ladder.csv", pd.DataFrame(rung_rows))
     write_csv(paths.curves(dataset).parent / "combinations.csv", pd.DataFrame(combination_rows))
+
+
+def trainings(dataset: str, model: str, table: pd.DataFrame, recipes: Iterable[Recipe], seeds: list[int]) -> list[Job]:
+    """Return the trainings of a net's heads, one for each group of recipes that train together; they return scores."""
+    features, jobs = read_features(dataset, model, len(table)), []
+    known = [sha256_of(path) for path in (paths.data(dataset, "images.csv"), paths.features(dataset, model, "images"))]
+    for group in groups_of(recipes):
+        (work,) = scoring_jobs(features, table, group, seeds)
+        jobs.append(Job(work, ("ladder", known, group, seeds)))
+    return jobs
 
 
 def replayed(parameters: Parameters, dataset: str, model: str, table: pd.DataFrame) -> Scores:

@@ -6,9 +6,12 @@ Git keeps one picture, which shows no patient: synthetic images with their maps,
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from joblib import cpu_count
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -21,6 +24,7 @@ from deepcovid.heatmaps.sanity import sanity
 from deepcovid.images.masks import lesion_masks, lung_masks, lung_places
 from deepcovid.nets.zoo import title_of
 from deepcovid.parameters import Parameters
+from deepcovid.passes.forked import one_after_another
 from deepcovid.progress import track
 from deepcovid.statistics.estimate import write_result
 from stages import _run, paths
@@ -103,23 +107,31 @@ def draw(
         )
         for number, (image, row) in enumerate(zip(pixels[rows["place"]], rows.itertuples(), strict=True))
     ]
+
+    def draw_overlay(number: int, folder: Path) -> None:
+        panel, row = panels[number], rows.iloc[number]
+        score = f"score {row['score']:.3f}, called covid from {row['cut_off']:g}"
+        title = f"{row['image_id']}: {row['label']}, {score}; {row['why']}\n{facts}"
+        save(overlay(panel.image, panel.maps, title, panel.mask), folder / file_name(number, row["image_id"]))
+
+    def draw_montage(page: int, folder: Path) -> None:
+        save(montage(panels[page * PER_PAGE :][:PER_PAGE], facts), folder / f"montage-{page + 1:02d}.png")
+
     with replacing(paths.data(dataset, f"overlays/{model}")) as folder:
         folder.mkdir()
-        pairs = zip(panels, rows.itertuples(), strict=True)
-        for number, (panel, row) in enumerate(track(pairs, "overlays", total=len(rows))):
-            score = f"score {row.score:.3f}, called covid from {row.cut_off:g}"
-            title = f"{row.image_id}: {row.label}, {score}; {row.why}\n{facts}"
-            save(overlay(panel.image, panel.maps, title, panel.mask), folder / file_name(number, str(row.image_id)))
-        for page, start in enumerate(range(0, len(panels), PER_PAGE), 1):
-            save(montage(panels[start : start + PER_PAGE], facts), folder / f"montage-{page:02d}.png")
+        pages = -(-len(panels) // PER_PAGE)
+        drawings = [partial(draw_montage, page, folder) for page in range(pages)]
+        drawings += [partial(draw_overlay, number, folder) for number in range(len(panels))]
+        for _ in track(one_after_another(drawings, cpu_count()), "overlays", total=len(drawings)):
+            pass
 
     if synthetic:
         few = rows.groupby("why", sort=False).head(PER_REASON).index
         figure = montage([panels[number] for number in few], facts)
     else:  # no pixel of a patient may be in this picture
         figure = mean_of({name: maps[file][detected(rows)] for file, name in METHODS.items()}, facts)
-    with replacing(paths.picture(dataset, model)) as partial:
-        save(figure, partial)
+    with replacing(paths.picture(dataset, model)) as picture:
+        save(figure, picture)
 
 
 def mean_of(maps: dict[str, NDArray[np.float32]], facts: str) -> Figure:

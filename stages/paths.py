@@ -78,7 +78,7 @@ def of_net(dataset: str, what: str, model: str) -> Path:
 
 
 def remembered(dataset: str) -> Path:
-    """Return the folder in which `train` remembers what it trained; neither DVC nor git keeps it."""
+    """Return the folder in which `train` and `ladder` remember what they trained; neither DVC nor git keeps it."""
     return data(dataset, "remembered")
 
 

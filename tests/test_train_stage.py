@@ -1,4 +1,4 @@
-"""The stage trains only what it does not remember, and leaves the same files all the same."""
+"""The stages train and ladder train only what they do not remember, and leave the same files all the same."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import pytest
 from deepcovid import catalogue
 from deepcovid.files import sha256_of
 from deepcovid.heads import training
+from stages.ladder import ladder_stage
 from stages.train import train_stage
 from tests.checkouts import edit_params, parameters
 from tests.trained import random_weights
@@ -57,9 +58,9 @@ def trained(checkout, monkeypatch):
 
     monkeypatch.setattr(training, "train", noted)
 
-    def run():
+    def run(stage=train_stage):
         found.clear()
-        train_stage(parameters(), "phantom")
+        stage(parameters(), "phantom")
         return set(found)
 
     return run
@@ -115,3 +116,13 @@ def test_another_cut_off_trains_nothing(trained, checkout):
     trained()
     edit_params(checkout, lambda values: values["recipe"]["paper"].update(cut_off=0.3))
     assert trained() == set()
+
+
+def test_the_ladder_is_climbed_once_on_the_same_features(trained):
+    assert trained(ladder_stage) == {PAPER, FAILED}
+    before = sha256_of(Path("results/phantom/ladder.json"))
+    assert trained(ladder_stage) == set()
+    assert sha256_of(Path("results/phantom/ladder.json")) == before
+    write_features("resnet18", 5)
+    assert trained(ladder_stage) == {PAPER, FAILED}
+    assert sha256_of(Path("results/phantom/ladder.json")) != before

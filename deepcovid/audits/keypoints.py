@@ -6,15 +6,18 @@ carries over (RANSAC, Fischler and Bolles 1981). Two radiographs of different pa
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from joblib import Parallel, cpu_count, delayed
+from joblib import cpu_count
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from deepcovid.arrays import load_array
+from deepcovid.passes.forked import one_after_another
 from deepcovid.progress import track
 
 POINTS = 200  # an image, the strongest
@@ -56,11 +59,9 @@ def matched_points(first: Path, second: Path, pairs: Rows, title: str, least: in
     than `least` points could match. Memory is that of a chunk of pairs, whatever the number of images.
     """
     chunks = [pairs[start : start + CHUNK] for start in range(0, len(pairs), CHUNK)]
-    processes = min(cpu_count(), max(len(chunks), 1))
-    work = Parallel(n_jobs=processes, return_as="generator")(
-        delayed(_matched)(first, second, part, least) for part in chunks
-    )
-    return np.concatenate([np.empty(0, np.intp), *track(work, title, total=len(chunks), unit="chunks")])
+    work = [partial(_matched, first, second, part, least) for part in chunks]
+    counts = one_after_another(work, min(len(chunks), cpu_count()))
+    return np.concatenate([np.empty(0, np.intp), *track(counts, title, total=len(chunks), unit="chunks")])
 
 
 def _detected(grey: NDArray[np.uint8]) -> tuple[Vectors, Vectors]:
@@ -85,7 +86,8 @@ def _packed(found: Iterable[tuple[Vectors, Vectors]], images: int) -> Keypoints:
 def _matched(first: Path, second: Path, pairs: Rows, least: int) -> Rows:
     sides = load_array(first), load_array(second)
     points = ([_points(side, image) for side, image in zip(sides, pair, strict=True)] for pair in pairs)
-    return np.array([_matched_pair(first, second, least) for first, second in points], np.intp)
+    with threadpool_limits(1):  # each core has a process of its own
+        return np.array([_matched_pair(one, other, least) for one, other in points], np.intp)
 
 
 def _points(side: Keypoints, image: int) -> tuple[Vectors, Vectors]:

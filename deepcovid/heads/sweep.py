@@ -62,7 +62,7 @@ def training_jobs(
         logged: Whether the logs are wanted.
     """
     values, chosen_on = np.asarray(features), parts if parts is not None else np.empty((0, 0), np.intp)
-    return [partial(_train_group, values, table, group, seeds, chosen_on, logged) for group in _groups(recipes)]
+    return [partial(_train_group, values, table, group, seeds, chosen_on, logged) for group in groups_of(recipes)]
 
 
 def joined(parts: Iterable[dict[Recipe, Value]]) -> dict[Recipe, Value]:
@@ -70,7 +70,7 @@ def joined(parts: Iterable[dict[Recipe, Value]]) -> dict[Recipe, Value]:
     return {recipe: value for part in parts for recipe, value in part.items()}
 
 
-def _groups(recipes: Iterable[Recipe]) -> list[list[Recipe]]:
+def groups_of(recipes: Iterable[Recipe]) -> list[list[Recipe]]:
     """Return the recipes without their cut-offs, in groups that train together: of one training set."""
     groups: dict[Any, list[Recipe]] = {}
     for recipe in dict.fromkeys(recipe.without_cut_off() for recipe in recipes):

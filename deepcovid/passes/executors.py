@@ -9,11 +9,11 @@ Environment variables choose, because no result depends on the choice:
                             gigabytes of memory for each. If it is one, this process does the work.
 
 A worker on another machine runs its own copy of the code, with its own packages. Before each piece, their versions are
-compared with those of the process that hands the pieces out. If they differ, the worker refuses the piece.
+compared with those of the process that hands the pieces out. If they differ, the worker refuses the piece. What brings
+pieces to the workers of a cluster, Python among it, is compared before the first piece.
 """
 
 import logging
-import operator
 import os
 import pickle
 import warnings
@@ -27,7 +27,7 @@ from typing import Any, Protocol, TypeVar
 from joblib import Parallel, cpu_count, delayed
 
 from deepcovid.errors import UserError, reason_of
-from deepcovid.passes.forked import Share, as_they_end, in_order
+from deepcovid.passes.forked import as_they_end
 from deepcovid.progress import warn
 
 EXECUTOR, WORKERS, ADDRESS = "DEEPCOVID_EXECUTOR", "DEEPCOVID_WORKERS", "DASK_SCHEDULER_ADDRESS"
@@ -35,6 +35,8 @@ FORK, LOKY, DASK = EXECUTORS = ("fork", "loky", "dask")
 DEATHS = 3  # so many workers that die in a row, with no piece done in between, are an error
 PATIENCE = 60  # seconds to wait for the first worker of a cluster
 MEMORY = 2 * 2**30  # bytes for each process on this machine: at 224 pixels, ResNet50 takes 1.6 GB for 32 images
+CARRIERS = ("python", "dask", "distributed", "cloudpickle")  # they bring pieces to the workers of a cluster
+AGAIN = "start it again in the same folder of code and with the same packages as the process that it works for"
 INSTALL = "python -m pip install -c constraints.txt dask distributed"
 
 Item = TypeVar("Item")
@@ -81,24 +83,6 @@ def executor(versions: Callable[[], Versions], *, alone: bool = False) -> Iterat
     else:
         with _cluster() as hand_out:
             yield partial(_by_workers, hand_out, versions)
-
-
-@contextmanager
-def sharing(versions: Callable[[], Versions]) -> Iterator[Share]:
-    """Yield a function that calls functions and returns what each returns; the environment says where they are called.
-
-    Args:
-        versions: What workers must agree on, as for `executor`.
-
-    Raises:
-        UserError: As `executor` and what it yields do.
-    """
-    with executor(versions) as execute:
-        yield partial(_all, execute)
-
-
-def _all(execute: Executor, calls: Sequence[Callable[[], Any]]) -> list[Any]:
-    return in_order(execute(operator.call, calls))
 
 
 def _processes() -> int:
@@ -177,15 +161,14 @@ def _in_worker() -> Job:
         import pickle
         import platform
 
-        other = "start it again in the same folder of code and with the same packages as the process that it works for"
         try:
             own = pickle.loads(versions)()
         except Exception as error:  # loading other code can raise anything
-            return number, None, f"worker on {platform.node()}: {' '.join(str(error).split())}; {other}"
+            return number, None, f"worker on {platform.node()}: {' '.join(str(error).split())}; {AGAIN}"
         for name in sorted(own.keys() | wanted.keys()):
             if own.get(name) != wanted.get(name):
                 differs = f"{name} is {own.get(name, 'missing')} instead of {wanted.get(name, 'missing')}"
-                return number, None, f"worker on {platform.node()}: {differs}; {other}"
+                return number, None, f"worker on {platform.node()}: {differs}; {AGAIN}"
         from deepcovid.errors import UserError, describe
 
         try:
@@ -250,4 +233,17 @@ def _cluster() -> Iterator[HandOut]:
                 f"the scheduler at {address} has had no worker for {PATIENCE} seconds; start some, as docs/cluster.md "
                 "says"
             ) from None
+        versions: Any = client.get_versions()
+        _check_carriers(versions)
         yield hand_out
+
+
+def _check_carriers(found: dict[str, Any]) -> None:
+    """Raise UserError if what brings pieces to a worker has another version there; `found` is what dask tells."""
+    ours = found["client"]["packages"]
+    for address, worker in found["workers"].items():
+        theirs = worker["packages"] if worker else {}
+        for name in CARRIERS:
+            if theirs.get(name) != ours[name]:
+                differs = f"{name} is {theirs.get(name, 'missing')} instead of {ours[name]}"
+                raise UserError(f"worker at {address}: {differs}; {AGAIN}")

@@ -1,8 +1,9 @@
 """Functions called at the same time, in forked processes, which start with all that this process has loaded."""
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from itertools import chain, islice
 from multiprocessing import active_children, get_context
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from deepcovid.errors import UserError
 
 Name = TypeVar("Name")
 Value = TypeVar("Value")
-Share = Callable[[Sequence[Callable[[], Any]]], list[Any]]  # `at_once`, or what `executors.sharing` yields
+Share = Callable[[Sequence[Callable[[], Any]]], list[Any]]  # `at_once`, or what `remembering` yields
 
 
 def at_once(calls: Sequence[Callable[[], Value]]) -> list[Value]:
@@ -24,8 +25,20 @@ def at_once(calls: Sequence[Callable[[], Value]]) -> list[Value]:
     Raises:
         UserError: A process died.
     """
+    return list(one_after_another(calls, min(len(calls), cpu_count())))
+
+
+def one_after_another(calls: Sequence[Callable[[], Value]], processes: int) -> Generator[Value]:
+    """Call the functions at the same time; yield what each returns, in order, as soon as those before it have ended.
+
+    `processes` is as for `as_they_end`.
+
+    Raises:
+        UserError: A process died.
+    """
     try:
-        return in_order(as_they_end(calls, min(len(calls), cpu_count())))
+        with closing(as_they_end(calls, processes)) as results:
+            yield from in_order(results)
     except BrokenProcessPool:
         raise UserError("a process died, probably for lack of memory; end other programs") from None
 
@@ -60,10 +73,15 @@ def as_they_end(calls: Sequence[Callable[[], Value]], processes: int) -> Generat
             raise
 
 
-def in_order(results: Iterable[tuple[int, Value]]) -> list[Value]:
-    """Return values by their numbers, which are all of those from zero on."""
-    found = dict(results)
-    return [found[number] for number in range(len(found))]
+def in_order(results: Iterable[tuple[int, Value]]) -> Iterator[Value]:
+    """Yield values by their numbers, which are all of those from zero on. Only those that came too early are held."""
+    early: dict[int, Value] = {}
+    following = 0
+    for number, value in results:
+        early[number] = value
+        while following in early:
+            yield early.pop(following)
+            following += 1
 
 
 def by_name(share: Share, calls: Mapping[Name, Sequence[Callable[[], Any]]]) -> dict[Name, list[Any]]:

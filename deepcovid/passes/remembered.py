@@ -30,7 +30,7 @@ class Job:
 
 @contextmanager
 def remembering(folder: Path, versions: Callable[[], Versions]) -> Iterator[Share]:
-    """Yield a function that calls jobs and returns what each returned, as that of `sharing` does.
+    """Yield a function that calls jobs and returns what each returned; the environment says where they are called.
 
     Jobs whose results are remembered are not called. This process alone reads and writes `folder`. A result is
     remembered as soon as its job ends, so that not all is lost if the process is killed.

@@ -19,7 +19,8 @@ from deepcovid.files import replacing
 from deepcovid.passes.executors import Executor, Versions, executor
 from deepcovid.progress import bar
 
-BATCHES = 8  # in one shard, which takes a net some seconds
+BATCHES = 8  # at most in one shard, which takes a net some seconds
+SHARDS = 16  # at least, if there are as many batches, so that no worker waits long for another
 
 
 class Pass(Protocol):
@@ -143,6 +144,7 @@ def _run(folder: Path, versions: Versions, execute: Executor, name: str, passes:
 
 
 def _cut(whole: Pass, folder: Path) -> Iterator[Shard]:
-    step = BATCHES * whole.batch_size
+    batches = -(-whole.rows // whole.batch_size)
+    step = min(BATCHES, -(-batches // SHARDS)) * whole.batch_size
     for start in range(0, whole.rows, step):
         yield Shard(whole, start, min(start + step, whole.rows), folder / f"{start}.npy")

@@ -90,8 +90,9 @@ def ellipsoid(x: Map, y: Map, half_axes: tuple[float, float, float]) -> Map:
 
 def tube(distance: Map, radius: float, wall: float) -> Map:
     """Return the chord through the wall of a tube, given the distance of each ray from its axis."""
-    outer = np.sqrt(np.maximum(radius**2 - distance**2, 0))
-    inner = np.sqrt(np.maximum((radius - wall) ** 2 - distance**2, 0))
+    square = distance**2
+    outer = np.sqrt(np.maximum(radius**2 - square, 0))
+    inner = np.sqrt(np.maximum((radius - wall) ** 2 - square, 0))
     return 2 * (outer - inner)
 
 
@@ -144,16 +145,16 @@ def _frontal(x: Map, y: Map, patient: Patient, pose: Pose) -> Chest:
     # Windpipe: air in the middle, down to where it forks.
     airway = tube(x + 0.1, 0.9, 0.9) * expit(-(y + 4.0) / 0.3) * expit((y + 16.0) / 0.5)
 
-    bone = 1.6 * np.maximum(1 - (x / 1.7) ** 4, 0) * (0.75 + 0.25 * np.cos(2 * np.pi * y / 2.7))
+    bone = 1.6 * np.maximum(1 - np.clip(x / 1.7, -1, 1) ** 4, 0) * (0.75 + 0.25 * np.cos(2 * np.pi * y / 2.7))
     cage = np.maximum(12.8 * np.sqrt(np.maximum(1 - ((y - 2.0) / 17.5) ** 2, 0)), 0.1)
     inside = np.clip((cage - np.abs(x)) / 0.5, 0, 1)
     out = np.clip(np.abs(x) - 1.5, 0, None)
+    back, front = inside * (out > 0), inside * (np.abs(x) > 5.0)  # where ribs run
+    fall, bend, rise = 0.30 * out, 0.016 * out**2, 0.6 * (12.0 - np.abs(x))
     for level in range(10):
         top = -13.0 + 2.35 * level
-        back = y - (top + 0.30 * out - 0.016 * out**2)
-        front = y - (top + 1.5 + 0.6 * (12.0 - np.abs(x)))
-        bone += tube(back, 0.75, 0.2) * inside * (out > 0)
-        bone += 0.6 * tube(front * 0.86, 0.7, 0.2) * inside * (np.abs(x) > 5.0)
+        bone += tube(y - (top + fall - bend), 0.75, 0.2) * back
+        bone += 0.6 * tube((y - (top + 1.5 + rise)) * 0.86, 0.7, 0.2) * front
     collar = y + 12.2 + 0.16 * np.abs(x)
     bone += tube(collar, 0.7, 0.3) * np.clip((np.abs(x) - 1.2) / 0.5, 0, 1)
     # Shoulder blades: turned out of the lungs for PA, across them for AP.

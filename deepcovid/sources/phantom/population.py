@@ -1,16 +1,15 @@
 """Patients in three groups, with views and repeats, each image with its row in the catalogue and its lesion mask."""
 
-from collections.abc import Generator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepcovid.errors import interrupts_ignored
+from deepcovid.passes.forked import one_after_another
 from deepcovid.settings.datasets import Group, PhantomSource
 from deepcovid.sources.phantom import lesions
 from deepcovid.sources.phantom.anatomy import Chest, Map, Patient, Pose, chest
@@ -24,7 +23,7 @@ FINDINGS: dict[Group, tuple[str, ...]] = {
     "other": lesions.OTHER_FINDINGS,
 }
 COUNTED = "AP"  # the view of which there are as many images as wanted
-FEW = 32  # patients, who are drawn in less time than other processes take to start
+TOGETHER = 16  # patients whose images a process hands over at a time
 
 
 @dataclass(frozen=True)
@@ -60,15 +59,15 @@ class Phantom:
 
 
 def population(patients: list[Planned], source: PhantomSource, workers: int) -> Generator[list[Phantom]]:
-    """Yield each patient's images; the same source gives the same bytes whatever the number of workers."""
-    if len(patients) <= FEW:
-        yield from map(partial(patient_images, source), patients)
-        return
-    # Spawned, not forked: the caller may hold threads.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        with interrupts_ignored():  # by the processes, which start here: Ctrl-C is for the one that waits for them
-            drawn = pool.map(partial(patient_images, source), patients, chunksize=16)
-        yield from drawn
+    """Yield each patient's images; the same source gives the same bytes whatever the number of workers.
+
+    Raises:
+        UserError: A worker died.
+    """
+    parts = [patients[start : start + TOGETHER] for start in range(0, len(patients), TOGETHER)]
+    with closing(one_after_another([partial(_images_of, source, part) for part in parts], workers)) as drawn:
+        for images in drawn:
+            yield from images
 
 
 def planned(source: PhantomSource) -> list[Planned]:
@@ -134,6 +133,10 @@ def patient_images(source: PhantomSource, planned: Planned) -> list[Phantom]:
         }
         phantoms.append(Phantom(row, jpeg(stored, processing), _resized(mask, stored.shape)))
     return phantoms
+
+
+def _images_of(source: PhantomSource, patients: Iterable[Planned]) -> list[list[Phantom]]:
+    return [patient_images(source, patient) for patient in patients]
 
 
 def _take(

@@ -104,11 +104,11 @@ def drawn(rng: np.random.Generator, machine: Machine, collection: Collection, sh
 def processed(pixels: NDArray[np.uint8], processing: Processing) -> NDArray[np.uint8]:
     """Return an image, uint8 (height, width), as its collection stores it, in its stored size."""
     grey = pixels.astype(np.float32) / 255
-    fine = grey - gaussian_filter(grey, SHARPENING_RADIUS)
-    coarse = grey - gaussian_filter(grey, CONTRAST_RADIUS)
-    grey = grey + processing.sharpening * fine + processing.contrast * coarse
-    grey = np.clip(grey, 0, 1) ** processing.gamma
-    image = Image.fromarray(np.round(255 * grey).astype(np.uint8))
+    sharpened = grey + processing.sharpening * (grey - gaussian_filter(grey, SHARPENING_RADIUS))
+    if processing.contrast:
+        sharpened += processing.contrast * (grey - gaussian_filter(grey, CONTRAST_RADIUS))
+    shown = np.clip(sharpened, 0, 1) ** processing.gamma
+    image = Image.fromarray(np.round(255 * shown).astype(np.uint8))
     _write_on(image, processing)
     return np.asarray(image.resize(stored_size(image.size, processing), Image.Resampling.BICUBIC))
 
