@@ -94,8 +94,9 @@ class Parameters(DatasetSettings, Shared):
         audited_models: Nets of the audits that run a net; may be empty.
         heatmapped_models: Nets whose scores are traced to places; may be empty.
         test_sets: Data sets that heads are tested on only.
-        retrained_models: Nets whose heads are trained again, for the ladder and without COVID-19: the main one (see
-            `main_of`), and those replayed or audited.
+        retrained_models: Nets whose heads are trained again, on other splits, for the ladder and without COVID-19: the
+            main one (see `main_of`), and those replayed or audited.
+        on_other_splits: Of every net, whether it is one of these. It stands here too, for stages that run one net.
         ladder_recipes: Recipes that the ladder names, by name.
         heatmap_recipe: Recipe of the heads whose scores are traced to places.
     """
@@ -111,6 +112,7 @@ class Parameters(DatasetSettings, Shared):
     heatmapped_models: list[Name]
     test_sets: list[Name]
     retrained_models: list[Name]
+    on_other_splits: dict[Name, bool]
     ladder_recipes: dict[Name, Recipe]
     heatmap_recipe: Name
 
@@ -250,7 +252,7 @@ class Settings(Shared):
         def running(models: list[str]) -> list[str]:
             return [name for name in models if name in self.models]
 
-        retrained = {main_of(self.models), *self.replayed_models, *self.audited_models}
+        retrained = running([main_of(self.models), *self.replayed_models, *self.audited_models])
         on_ladder = (self.ladder.bottom, self.ladder.top, *self.ladder.asides)
         return Parameters(
             **{name: getattr(own, name) for name in DatasetSettings.model_fields},
@@ -266,6 +268,7 @@ class Settings(Shared):
             heatmapped_models=running(self.heatmapped_models),
             test_sets=self.test_sets,
             retrained_models=[name for name in self.models if name in retrained],
+            on_other_splits={name: name in retrained for name in named},
             ladder_recipes={name: self.recipe[name] for name in on_ladder},
             heatmap_recipe=self.heatmaps.recipe,
         )

@@ -40,7 +40,7 @@ def evaluate_stage(parameters: Parameters, dataset: str) -> None:
     table = catalogue.read(paths.data(dataset, "images.csv"))
     runs = {name: read_run(dataset, run, table) for name, run in parameters.runs.items()}
     logs = {name: read_log(dataset, run, runs[name].heads.columns) for name, run in parameters.runs.items()}
-    splits = [on_splits(dataset, run) for run in parameters.runs.values()]
+    splits = [on_splits(parameters, dataset, run) for run in parameters.runs.values()]
     halves = [read_halves(dataset, net) for net in parameters.models]
     check_heads(parameters, dataset)
     images = next(iter(runs.values())).scores
@@ -106,9 +106,9 @@ def past_the_cap(parameters: Parameters, run: RunParameters, log: pd.DataFrame) 
     return further(log, left_out) if enough and left_out > 0 else None
 
 
-def on_splits(dataset: str, run: RunParameters) -> pd.DataFrame | None:
-    """Return a run's results on other splits, one row per split. None for whole nets, which have only one split."""
-    if run.whole_net:
+def on_splits(parameters: Parameters, dataset: str, run: RunParameters) -> pd.DataFrame | None:
+    """Return a run's results on other splits, one row per split. None if it has only one split, as whole nets have."""
+    if run.whole_net or run.model not in parameters.retrained_models:
         return None
     path = paths.resplit(dataset, run.model, "splits")
     table = read_csv(path, ("recipe",), ("split", *get_args(Metric)))

@@ -1,4 +1,6 @@
-"""Turn every image, and every copy that only other splits train on, into a feature vector with a frozen net.
+"""Turn every image into a feature vector with a frozen net.
+
+A net whose heads are trained on other splits too sees the copies that only these train on.
 
 An audited net sees every image again for each black square, which hides the middle or all but the middle, and once with
 shuffled pixels if `hiding.shuffled` is set. If its weights are not random, a net of the same kind with random weights,
@@ -41,8 +43,9 @@ def features(parameters: Parameters, dataset: str, model: str) -> None:
     with passing(unfinished, versions, alone=alone) as run, replacing(target) as folder:
         folder.mkdir()
         write_array(folder / "images.npy", run("images", [seen_by(weights, pixels, images)], f"{model}, images"))
-        seen = seen_by(weights, Known.of(spare), copies)
-        write_array(folder / "spare.npy", run("spare", [seen], f"{model}, spare copies"))
+        if parameters.on_other_splits[model]:
+            seen = seen_by(weights, Known.of(spare), copies)
+            write_array(folder / "spare.npy", run("spare", [seen], f"{model}, spare copies"))
         if audit := parameters.audit_passes[model]:
             hidden = [partial(hide, square=square) for square in squares(audit.hiding)]
             if hidden:

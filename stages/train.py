@@ -1,7 +1,8 @@
 """Train heads on each net's features, one per recipe and seed, and score the test images with them.
 
-Heads are then trained again on other splits by patient, to see how far the numbers depend on the split. If a recipe
-chooses the epoch on the test images, it is also chosen on one half of them, and the heads are tested on either half.
+Heads of some nets are then trained again on other splits by patient, to see how far numbers depend on the split. If a
+recipe chooses the epoch on the test images, it is also chosen on one half of them, and the heads are tested on either
+half.
 
 What was trained is remembered in data/<data set>/remembered: heads are not trained again while their net's features,
 their recipe and the code are as they were. Remove that folder to train all of them.
@@ -46,9 +47,11 @@ def train_stage(parameters: Parameters, dataset: str) -> None:
     of_tables = [*map(sha256_of, listed), own]
     jobs: dict[tuple[str, str], list[Job]] = {}
     for model in parameters.models:
-        features = read_features(dataset, model, len(table)), read_features(dataset, model, len(spare), "spare")
-        known = [*of_tables, *(sha256_of(paths.features(dataset, model, of)) for of in ("images", "spare"))]
-        of_net = jobs_of_net(*features, tables, recipes, parameters.seeds, parameters.outliers, known)
+        parts = {"images": len(table)} | ({"spare": len(spare)} if parameters.on_other_splits[model] else {})
+        features = {part: read_features(dataset, model, rows, part) for part, rows in parts.items()}
+        known = [*of_tables, *(sha256_of(paths.features(dataset, model, part)) for part in parts)]
+        seen = features["images"], features.get("spare")
+        of_net = jobs_of_net(*seen, tables, recipes, parameters.seeds, parameters.outliers, known)
         jobs |= {(model, what): parts for what, parts in of_net.items()}
     with remembering(paths.remembered(dataset), partial(versions_of, "train")) as share:
         done = by_name(share, jobs)
@@ -68,7 +71,7 @@ def write_net(
     in_test = catalogue.in_test(table)
     positive = catalogue.covid(table[in_test]).to_numpy()
     trained, ((gaussian, threshold),) = joined(done["own"]), done["outliers"]
-    on_others = on_other_splits(parameters.trained, joined(done["splits"]))
+    on_others = joined(done["splits"])
     on_halves = by_halves(parameters.trained, trained, features, table, tables.halves)
     folders = [paths.of_net(dataset, what, model) for what in ("heads", "scores", "training")]
     with (
@@ -103,7 +106,9 @@ def write_net(
             write_csv(logs / f"{name}.csv", own.log)
             named = score_table(table[in_test], values, [f"seed_{seed}" for seed in seeds])
             write_csv(scores / f"{name}.csv", named, digits=17)
-        write_csv(again / paths.resplit(dataset, model, "splits").name, on_others)
+        if on_others:
+            splits = on_other_splits(parameters.trained, on_others)
+            write_csv(again / paths.resplit(dataset, model, "splits").name, splits)
         write_csv(again / paths.resplit(dataset, model, "halves").name, on_halves)
 
 

@@ -133,11 +133,14 @@ def test_what_a_reviewer_asks_for_is_of_the_median_heads_and_of_their_own_images
     assert found.nets["resnet18"].recalibration.trained == pytest.approx(100 / 3100, abs=1e-6)
 
 
-def test_each_run_has_the_spread_over_its_own_splits(parameters):
+def test_each_run_has_the_spread_over_its_own_splits_if_it_has_any(parameters):
     evaluate_stage(parameters, DATASET)
     found = read_result(paths.results(DATASET, "uncertainty"), Uncertainty).runs
     assert list(found) == list(parameters.runs)
     for name, choices in parameters.runs.items():
+        if choices.model not in parameters.retrained_models:
+            assert found[name].auc.splits is None
+            continue
         own = pd.read_csv(paths.resplit(DATASET, choices.model, "splits"))["auc"]
         assert found[name].auc.splits.deviation == pytest.approx(own.std(), abs=1e-6)
         assert found[name].auc.splits.values == 3

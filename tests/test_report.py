@@ -886,6 +886,16 @@ def test_the_ladder_names_the_nets_that_did_not_climb_it():
     assert said in text_of(dataclasses.replace(all_contents(), ladder=climbed(["resnet18"])))
 
 
+def test_nets_that_no_other_split_is_trained_for_are_named():
+    said, made = "Not divided anew for SqueezeNet: ", all_contents()
+    assert said not in text_of(made)
+    runs, evaluated = dict(made.uncertainty.value.runs), made.uncertainty.step
+    for name in (name for name in runs if name.startswith("squeezenet")):
+        once = {key: own.model_copy(update={"splits": None}) for key, own in runs[name]}
+        runs[name] = RunSources(**once)
+    assert said in text_of(dataclasses.replace(made, uncertainty=Sourced(Uncertainty(runs=runs), evaluated)))
+
+
 def test_a_net_alone_without_replay_or_comparison_has_a_page_that_says_so():
     runs = (one_run("densenet121", "paper"),)
     text = text_of(few_contents(runs=runs, findings={"densenet121": ("It always detects.",)}))

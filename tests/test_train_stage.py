@@ -99,6 +99,14 @@ def test_a_net_more_trains_its_heads_alone(trained, checkout):
     assert before.items() < outputs().items()
 
 
+def test_on_other_splits_only_nets_are_trained_that_are_named_for_it(trained, checkout):
+    edit_params(checkout, lambda values: values.update(models=list(LENGTHS)))
+    Path("data/phantom/features/squeezenet1_1/spare.npy").unlink()
+    trained()
+    written = {path.parent.name: {file.name for file in path.parent.iterdir()} for path in Path().rglob("halves.csv")}
+    assert written == {"resnet18": {"halves.csv", "splits.csv"}, "squeezenet1_1": {"halves.csv"}}
+
+
 def test_other_features_train_their_nets_heads_again(trained, checkout):
     edit_params(checkout, lambda values: values.update(models=list(LENGTHS)))
     trained()

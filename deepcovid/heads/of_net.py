@@ -50,7 +50,7 @@ class Tables(NamedTuple):
 
 def jobs_of_net(
     features: NDArray[np.float32],
-    copies: NDArray[np.float32],
+    copies: NDArray[np.float32] | None,
     tables: Tables,
     recipes: Iterable[Recipe],
     seeds: list[int],
@@ -63,7 +63,7 @@ def jobs_of_net(
 
     Args:
         features: The net's features of the images (images, features).
-        copies: Its features of the spare copies (copies, features).
+        copies: Its features of the spare copies (copies, features). None if nothing is trained on other splits.
         tables: What all nets share.
         recipes: Frozen-feature recipes only.
         seeds: One head is trained per seed. On other splits there is a head for the first one only.
@@ -77,8 +77,9 @@ def jobs_of_net(
     """
     jobs: dict[str, list[Job]] = {"splits": [], "own": []}
     for recipe in dict.fromkeys(recipe.without_cut_off() for recipe in recipes):
-        again = partial(_on_splits, features, copies, tables, recipe, seeds[0])
-        jobs["splits"].append(Job(again, ("splits", known, recipe, seeds[0], list(tables.splits))))
+        if copies is not None:
+            again = partial(_on_splits, features, copies, tables, recipe, seeds[0])
+            jobs["splits"].append(Job(again, ("splits", known, recipe, seeds[0], list(tables.splits))))
         parts = tables.halves if recipe.chooses_on_the_test else None
         (own,) = training_jobs(features, tables.images, [recipe], seeds, parts=parts)
         jobs["own"].append(Job(own, ("own", known, recipe, seeds)))

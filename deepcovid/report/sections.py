@@ -344,6 +344,10 @@ def how_sure(contents: Contents) -> Section:
         "And the training could have begun elsewhere: each seed has other initial weights and another order of the "
         "images. Each bar holds 95 % of the values while the others stay as they are.",
     )
+    shared = zip(rows, contents.runs, strict=True)
+    once = dict.fromkeys(run.net for (_, row), run in shared if not (run.replayed or row.auc.splits))
+    if once:
+        text += (f"Not divided anew for {', '.join(once)}: name a net in `audited_models` of params.yaml, and it is.",)
     if any(row.auc.runs for _, row in rows):
         text += (
             "On a whole net, a seed is of the initial weights alone. The order of the images and the crops are those "
