@@ -6,11 +6,11 @@
 For the bare rate, one batch goes through the same net again and again. The batch is already normalised and on the
 device, in the best memory layout, with the allocator's settings of deepcovid.nets.features; on a CPU, all cores share
 its work, and their threads wait as those of a stage do. A pass reads images from a file, makes features in shards,
-writes these and joins them. On a CPU each core has a process of its own, so several shards are needed, of eight batches
-each. A pass is timed for images as they are, and for images whose middle is hidden. All of them take turns, since
-machines are shared; the numbers to look at are the ratios. On CUDA the rate at which all cores decode images is
-measured too, and the numbers are kept by net, precision and batch size in a file of their own. Run it by hand only: as
-a test it would fail on a busy machine.
+writes these and joins them. On a CPU each core has a process of its own, so several shards are needed, of up to
+eight batches each. A pass is timed for images as they are, and for images whose middle is hidden. All of them take
+turns, since machines are shared; the numbers to look at are the ratios. On CUDA the rate at which all cores decode
+images is measured too, and the numbers are kept by net, precision and batch size in a file of their own. Run it by hand
+only: as a test it would fail on a busy machine.
 """
 
 import argparse

@@ -4,8 +4,9 @@
 
 For each number of images, so many are drawn into a zip, 64 pixels a side, and listed in a train.csv. Then the project's
 own code runs over them, each part in its own process. The part `real` decodes images of the size of a real study,
-`rows` reads a catalogue of a million rows, and `members` opens a zip of 200,000 files. Seconds are processor time, so
-other work on the machine changes them little. Run it by hand only.
+`rows` reads a catalogue of a million rows, and `members` opens a zip of 200,000 files. `neighbours` looks for the
+nearest of 100,000 training images, as the search for near-duplicates does for each test image. Seconds are processor
+time, so other work on the machine changes them little. Run it by hand only.
 """
 
 import argparse
@@ -38,8 +39,9 @@ SIDE, REAL_SIDE, FILE_SIDE = 64, 224, 336
 DISTINCT = 2000  # images that differ; the others repeat them
 COVID = 84  # images, as in the paper's training
 VIEWS = 3  # images a patient
-ROWS, MEMBERS, REAL = 1_000_000, 200_000, 200
-ONCE = {"rows": ROWS, "members": MEMBERS, "real": REAL}
+ROWS, MEMBERS, REAL, TRAINED = 1_000_000, 200_000, 200, 100_000
+ONCE = {"rows": ROWS, "members": MEMBERS, "real": REAL, "neighbours": TRAINED}
+TESTED, NEAREST, FEATURES = 4096, 50, 512  # test images, training images found for each, and features of ResNet18
 
 
 def main() -> None:
@@ -47,7 +49,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, nargs="*", default=[1000, 10_000, 100_000])
     parser.add_argument("--parts", nargs="+", choices=[*PARTS, *ONCE], default=[*PARTS, *ONCE])
     parser.add_argument("--record", action="store_true", help="keep the numbers in benchmarks/results")
-    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
+    parser.add_argument("--part", choices=WORKS, help=argparse.SUPPRESS)
     parser.add_argument("--rows", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--side", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -69,6 +71,9 @@ def main() -> None:
             draw(place, REAL, FILE_SIDE)
             write_catalogue(place, REAL)
             keep({"real": {"number": REAL} | measured(place, "decode", REAL, REAL_SIDE)})
+    if "neighbours" in options.parts:
+        with folder() as place:
+            keep({"neighbours": {"number": TRAINED, "tested": TESTED} | measured(place, "neighbours", TRAINED)})
     known = json.loads((FOLDER / "scale.json").read_text()).get("parts", {}) if options.record else {}
     sizes: dict[str, dict[str, Any]] = {part: dict(known.get(part, {}).get("images", {})) for part in PARTS}
     for images in options.images:
@@ -106,7 +111,7 @@ def slope(sizes: dict[str, dict[str, float]]) -> dict[str, float]:
 def of_this_process(part: str, rows: int, side: int) -> dict[str, float]:
     """Run a part in the working folder; return the seconds of its code without imports, and the process's memory."""
     os.environ[WORKERS] = "1"  # this process, whose time and memory are measured
-    work = PARTS[part](rows, side)  # imports what it needs
+    work = WORKS[part](rows, side)  # imports what it needs
     start = process_time()
     work()
     seconds = process_time() - start
@@ -242,6 +247,20 @@ def features(rows: int, _side: int) -> Work:
     return work
 
 
+def neighbours(rows: int, _side: int) -> Work:
+    """Find the nearest of `rows` images for others, by random features of length 1, as the stage audits does."""
+    from deepcovid.arrays import ArrayWriter
+    from deepcovid.audits.near_duplicates import Seen
+
+    rng, images = np.random.default_rng(0), np.arange(rows + TESTED)
+    with ArrayWriter(Path("vectors.npy"), (FEATURES,), np.float32) as writer:
+        for part in np.array_split(images, 32):
+            vectors = rng.standard_normal((len(part), FEATURES), np.float32)
+            writer.append(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    seen = Seen(images, *(Path(f"{name}.npy") for name in ("vectors", "straight", "mirrored")))
+    return lambda: seen.nearest(images[:rows], images[rows:], NEAREST)
+
+
 PARTS: dict[str, Callable[[int, int], Work]] = {
     "labels": labels,
     "catalogue": read_catalogue,
@@ -249,6 +268,7 @@ PARTS: dict[str, Callable[[int, int], Work]] = {
     "decode": decode,
     "features": features,
 }
+WORKS = PARTS | {"neighbours": neighbours}
 
 
 if __name__ == "__main__":

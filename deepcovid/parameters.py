@@ -96,7 +96,7 @@ class Parameters(DatasetSettings, Shared):
         test_sets: Data sets that heads are tested on only.
         retrained_models: Nets whose heads are trained again, on other splits, for the ladder and without COVID-19: the
             main one (see `main_of`), and those replayed or audited.
-        on_other_splits: Of every net, whether it is one of these. It stands here too, for stages that run one net.
+        on_other_splits: Of every net, whether it is one of these. It stands here too, for the stage that runs one net.
         ladder_recipes: Recipes that the ladder names, by name.
         heatmap_recipe: Recipe of the heads whose scores are traced to places.
     """
@@ -252,7 +252,8 @@ class Settings(Shared):
         def running(models: list[str]) -> list[str]:
             return [name for name in models if name in self.models]
 
-        retrained = running([main_of(self.models), *self.replayed_models, *self.audited_models])
+        again = {main_of(self.models), *self.replayed_models, *self.audited_models}
+        retrained = [name for name in self.models if name in again]
         on_ladder = (self.ladder.bottom, self.ladder.top, *self.ladder.asides)
         return Parameters(
             **{name: getattr(own, name) for name in DatasetSettings.model_fields},
@@ -267,7 +268,7 @@ class Settings(Shared):
             audited_models=running(self.audited_models),
             heatmapped_models=running(self.heatmapped_models),
             test_sets=self.test_sets,
-            retrained_models=[name for name in self.models if name in retrained],
+            retrained_models=retrained,
             on_other_splits={name: name in retrained for name in named},
             ladder_recipes={name: self.recipe[name] for name in on_ladder},
             heatmap_recipe=self.heatmaps.recipe,

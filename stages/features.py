@@ -30,9 +30,6 @@ def features(parameters: Parameters, dataset: str, model: str) -> None:
     size, count = parameters.image_size, parameters.weights.calibration_images
     images = len(catalogue.read(paths.data(dataset, "images.csv")))
     read_pixels(dataset, size, images)  # raises an error if they are other images, or of another size
-    names, spare = (paths.spare_copies(dataset) / name for name in ("images.csv", "pixels.npy"))
-    copies = len(read_csv(names, ("image_id", "augmentation_of"), dtype=str, keep_default_na=False))
-    load_array(spare, (copies, size, size, None), np.uint8, names)
 
     def seen_by(weights: Known, pixels: Known, rows: int, view: View | None = None) -> FeaturePass:
         return FeaturePass(weights, pixels, rows, parameters.features, view=view)
@@ -44,6 +41,9 @@ def features(parameters: Parameters, dataset: str, model: str) -> None:
         folder.mkdir()
         write_array(folder / "images.npy", run("images", [seen_by(weights, pixels, images)], f"{model}, images"))
         if parameters.on_other_splits[model]:
+            names, spare = (paths.spare_copies(dataset) / name for name in ("images.csv", "pixels.npy"))
+            copies = len(read_csv(names, ("image_id", "augmentation_of"), dtype=str, keep_default_na=False))
+            load_array(spare, (copies, size, size, None), np.uint8, names)  # raises an error if they are others
             seen = seen_by(weights, Known.of(spare), copies)
             write_array(folder / "spare.npy", run("spare", [seen], f"{model}, spare copies"))
         if audit := parameters.audit_passes[model]:

@@ -6,6 +6,7 @@ Git keeps one picture, which shows no patient: synthetic images with their maps,
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -122,8 +123,9 @@ def draw(
         pages = -(-len(panels) // PER_PAGE)
         drawings = [partial(draw_montage, page, folder) for page in range(pages)]
         drawings += [partial(draw_overlay, number, folder) for number in range(len(panels))]
-        for _ in track(one_after_another(drawings, cpu_count()), "overlays", total=len(drawings)):
-            pass
+        with closing(one_after_another(drawings, cpu_count())) as drawn:
+            for _ in track(drawn, "overlays", total=len(drawings)):
+                pass
 
     if synthetic:
         few = rows.groupby("why", sort=False).head(PER_REASON).index

@@ -47,11 +47,13 @@ def train_stage(parameters: Parameters, dataset: str) -> None:
     of_tables = [*map(sha256_of, listed), own]
     jobs: dict[tuple[str, str], list[Job]] = {}
     for model in parameters.models:
-        parts = {"images": len(table)} | ({"spare": len(spare)} if parameters.on_other_splits[model] else {})
-        features = {part: read_features(dataset, model, rows, part) for part, rows in parts.items()}
-        known = [*of_tables, *(sha256_of(paths.features(dataset, model, part)) for part in parts)]
-        seen = features["images"], features.get("spare")
-        of_net = jobs_of_net(*seen, tables, recipes, parameters.seeds, parameters.outliers, known)
+        features, known = read_features(dataset, model, len(table)), sha256_of(paths.features(dataset, model, "images"))
+        copies, copies_known = None, ""
+        if model in parameters.retrained_models:
+            copies = read_features(dataset, model, len(spare), "spare")
+            copies_known = sha256_of(paths.features(dataset, model, "spare"))
+        trained = tables, recipes, parameters.seeds, parameters.outliers
+        of_net = jobs_of_net(features, copies, *trained, [*of_tables, known], copies_known)
         jobs |= {(model, what): parts for what, parts in of_net.items()}
     with remembering(paths.remembered(dataset), partial(versions_of, "train")) as share:
         done = by_name(share, jobs)

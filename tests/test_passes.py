@@ -206,11 +206,14 @@ class Processes(NamedTuple):
         return np.full(stop - start, os.getpid())
 
 
+@pytest.mark.parametrize("rows", [1, 2])  # one shard is no exception: a pass sets how many threads its process uses
 @pytest.mark.parametrize(("workers", "alone"), [("1", False), ("2", True), ("2", False)])
-def test_forked_processes_do_the_work_unless_it_is_one_or_wants_to_be_alone(workers, alone, tmp_path, monkeypatch):
+def test_forked_processes_do_the_work_unless_it_is_one_or_wants_to_be_alone(
+    rows, workers, alone, tmp_path, monkeypatch
+):
     monkeypatch.setenv(executors.WORKERS, workers)
     with passing(tmp_path / "unfinished", versions, alone=alone) as run:
-        others = set(np.concatenate(run("a", [Processes()] * 2, "looking"))) - {os.getpid()}
+        others = set(np.concatenate(run("a", [Processes(rows)], "looking"))) - {os.getpid()}
     assert bool(others) == (workers == "2" and not alone)
 
 

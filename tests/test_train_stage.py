@@ -107,6 +107,15 @@ def test_on_other_splits_only_nets_are_trained_that_are_named_for_it(trained, ch
     assert written == {"resnet18": {"halves.csv", "splits.csv"}, "squeezenet1_1": {"halves.csv"}}
 
 
+def test_a_net_that_is_named_for_other_splits_later_is_trained_on_these_alone(trained, checkout):
+    edit_params(checkout, lambda values: values.update(models=list(LENGTHS)))
+    trained()
+    before = list(Path("data/phantom").glob("remembered/**/output.pkl"))
+    edit_params(checkout, lambda values: values.update(audited_models=list(LENGTHS)))
+    assert {net for net, _ in trained()} == {"squeezenet1_1"}
+    assert len(list(Path("data/phantom").glob("remembered/**/output.pkl"))) == len(before) + 2  # of the two recipes
+
+
 def test_other_features_train_their_nets_heads_again(trained, checkout):
     edit_params(checkout, lambda values: values.update(models=list(LENGTHS)))
     trained()

@@ -6,6 +6,7 @@ carries over (RANSAC, Fischler and Bolles 1981). Two radiographs of different pa
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,8 +61,8 @@ def matched_points(first: Path, second: Path, pairs: Rows, title: str, least: in
     """
     chunks = [pairs[start : start + CHUNK] for start in range(0, len(pairs), CHUNK)]
     work = [partial(_matched, first, second, part, least) for part in chunks]
-    counts = one_after_another(work, min(len(chunks), cpu_count()))
-    return np.concatenate([np.empty(0, np.intp), *track(counts, title, total=len(chunks), unit="chunks")])
+    with closing(one_after_another(work, cpu_count())) as counts:
+        return np.concatenate([np.empty(0, np.intp), *track(counts, title, total=len(chunks), unit="chunks")])
 
 
 def _detected(grey: NDArray[np.uint8]) -> tuple[Vectors, Vectors]:
@@ -86,7 +87,7 @@ def _packed(found: Iterable[tuple[Vectors, Vectors]], images: int) -> Keypoints:
 def _matched(first: Path, second: Path, pairs: Rows, least: int) -> Rows:
     sides = load_array(first), load_array(second)
     points = ([_points(side, image) for side, image in zip(sides, pair, strict=True)] for pair in pairs)
-    with threadpool_limits(1):  # each core has a process of its own
+    with threadpool_limits(1):  # each core has a process of its own, or the work is small
         return np.array([_matched_pair(one, other, least) for one, other in points], np.intp)
 
 

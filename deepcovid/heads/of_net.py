@@ -56,6 +56,7 @@ def jobs_of_net(
     seeds: list[int],
     outliers: OutlierSettings,
     known: Any,
+    copies_known: Any,
 ) -> dict[str, list[Job]]:
     """Return what there is to train on a net's features.
 
@@ -69,6 +70,7 @@ def jobs_of_net(
         seeds: One head is trained per seed. On other splits there is a head for the first one only.
         outliers: When an image counts as unlike the training images.
         known: Something that differs if features or tables do, such as hashes of their files.
+        copies_known: The same of the features of the copies.
 
     Returns:
         own: jobs that return {recipe: Trained}.
@@ -79,7 +81,7 @@ def jobs_of_net(
     for recipe in dict.fromkeys(recipe.without_cut_off() for recipe in recipes):
         if copies is not None:
             again = partial(_on_splits, features, copies, tables, recipe, seeds[0])
-            jobs["splits"].append(Job(again, ("splits", known, recipe, seeds[0], list(tables.splits))))
+            jobs["splits"].append(Job(again, ("splits", known, copies_known, recipe, seeds[0], list(tables.splits))))
         parts = tables.halves if recipe.chooses_on_the_test else None
         (own,) = training_jobs(features, tables.images, [recipe], seeds, parts=parts)
         jobs["own"].append(Job(own, ("own", known, recipe, seeds)))

@@ -25,19 +25,19 @@ def at_once(calls: Sequence[Callable[[], Value]]) -> list[Value]:
     Raises:
         UserError: A process died.
     """
-    return list(one_after_another(calls, min(len(calls), cpu_count())))
+    return list(one_after_another(calls, cpu_count()))
 
 
 def one_after_another(calls: Sequence[Callable[[], Value]], processes: int) -> Generator[Value]:
     """Call the functions at the same time; yield what each returns, in order, as soon as those before it have ended.
 
-    `processes` is as for `as_they_end`.
+    `processes` is as for `as_they_end`; of more than there are functions, as many as these are used.
 
     Raises:
         UserError: A process died.
     """
     try:
-        with closing(as_they_end(calls, processes)) as results:
+        with closing(as_they_end(calls, min(processes, len(calls)))) as results:
             yield from in_order(results)
     except BrokenProcessPool:
         raise UserError("a process died, probably for lack of memory; end other programs") from None

@@ -145,6 +145,6 @@ def _run(folder: Path, versions: Versions, execute: Executor, name: str, passes:
 
 def _cut(whole: Pass, folder: Path) -> Iterator[Shard]:
     batches = -(-whole.rows // whole.batch_size)
-    step = min(BATCHES, -(-batches // SHARDS)) * whole.batch_size
+    step = min(BATCHES, max(1, -(-batches // SHARDS))) * whole.batch_size
     for start in range(0, whole.rows, step):
         yield Shard(whole, start, min(start + step, whole.rows), folder / f"{start}.npy")

@@ -347,7 +347,8 @@ def how_sure(contents: Contents) -> Section:
     shared = zip(rows, contents.runs, strict=True)
     once = dict.fromkeys(run.net for (_, row), run in shared if not (run.replayed or row.auc.splits))
     if once:
-        text += (f"Not divided anew for {', '.join(once)}: name a net in `audited_models` of params.yaml, and it is.",)
+        named = "only nets in `audited_models` or `replayed_models` of params.yaml are"
+        text += (f"Not divided anew for {', '.join(once)}: {named}.",)
     if any(row.auc.runs for _, row in rows):
         text += (
             "On a whole net, a seed is of the initial weights alone. The order of the images and the crops are those "
