@@ -3,7 +3,6 @@
 import shutil
 
 from deepcovid import catalogue
-from deepcovid.arrays import batches
 from deepcovid.audits import leakage as audit
 from deepcovid.parameters import Parameters
 from stages import _audit, paths
@@ -20,7 +19,7 @@ def leakage(parameters: Parameters, dataset: str) -> None:
     try:
         found = audit.leakage(
             table,
-            batches(paths.data(dataset, "pixels.npy"), 256),
+            paths.data(dataset, "pixels.npy"),
             read_features(dataset, model, len(table)),
             model,
             parameters.audit.near_duplicate_sensitivity,

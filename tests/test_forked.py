@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -26,6 +27,7 @@ forked.cpu_count = lambda: 2
 with in_one_line():
     forked.at_once([partial(say, "long"), partial(say, "short"), partial(say, "short")])
 """
+NESTED = STOPPED.replace('partial(say, "long")', 'partial(forked.at_once, 2 * [partial(say, "long")])')
 
 
 @pytest.fixture(autouse=True)
@@ -62,15 +64,7 @@ def test_a_process_that_dies_is_told():
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_it_ends_when_it_is_stopped_with_a_process_at_work_and_one_idle(whole_group, number, status):
     """As a terminal or a container's end stops it; a pool waited for ever for the lock of the idle process."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", STOPPED],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests may ignore it
-    )
+    process = started(STOPPED)
     said = [process.stdout.readline() for _ in range(3)]
     assert sorted(said) == ["long\n", "short\n", "short\n"]
     time.sleep(0.2)
@@ -78,3 +72,28 @@ def test_it_ends_when_it_is_stopped_with_a_process_at_work_and_one_idle(whole_gr
     _, err = process.communicate(timeout=20)
     assert process.returncode == status
     assert "Traceback" not in err
+
+
+def started(script):
+    return subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests may ignore it
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_processes_that_processes_forked_end_with_the_first(number):
+    with started(NESTED) as process:
+        said = [process.stdout.readline() for _ in range(4)]
+        assert sorted(said) == ["long\n", "long\n", "short\n", "short\n"]
+        os.kill(process.pid, number)
+        try:
+            process.communicate(timeout=20)  # its output ends when none of them is left
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)

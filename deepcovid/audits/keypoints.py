@@ -4,8 +4,6 @@ Keypoints of the two (SIFT, Lowe 2004) are paired by their descriptors, and thos
 carries over (RANSAC, Fischler and Bolles 1981). Two radiographs of different patients share hardly any.
 """
 
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -43,14 +41,11 @@ def keypoints(images: NDArray[np.uint8], mirrored: NDArray[np.bool_]) -> tuple[K
         images: (images, height, width, 1 or 3).
         mirrored: (images), which of them are looked at mirrored too. Of the others, no point is returned there.
     """
+    cv2.setNumThreads(1)  # each core has images of its own
     grey = images.mean(axis=-1).round().astype(np.uint8)
-    cv2.setNumThreads(1)  # the images are shared out here; threads of its own beneath gain nothing
-    with ThreadPoolExecutor(cpu_count()) as pool:
-        straight = pool.map(_detected, grey)
-        turned = pool.map(_detected, np.ascontiguousarray(grey[mirrored, :, ::-1]))
-        packed = _packed(straight, len(grey)), np.zeros(len(grey), KEYPOINTS)
-        packed[1][mirrored] = _packed(turned, int(mirrored.sum()))
-    return packed
+    turned = np.zeros(len(grey), KEYPOINTS)
+    turned[mirrored] = _detected(np.ascontiguousarray(grey[mirrored, :, ::-1]))
+    return _detected(grey), turned
 
 
 def matched_points(first: Path, second: Path, pairs: Rows, title: str, least: int = 0) -> Rows:
@@ -65,22 +60,17 @@ def matched_points(first: Path, second: Path, pairs: Rows, title: str, least: in
         return np.concatenate([np.empty(0, np.intp), *track(counts, title, total=len(chunks), unit="chunks")])
 
 
-def _detected(grey: NDArray[np.uint8]) -> tuple[Vectors, Vectors]:
-    even = cv2.createCLAHE(clipLimit=2.0, tileGridSize=(8, 8)).apply(grey)
+def _detected(grey: NDArray[np.uint8]) -> Keypoints:
+    equalise = cv2.createCLAHE(clipLimit=2.0, tileGridSize=(8, 8))
     sift = cv2.SIFT_create(nfeatures=POINTS, contrastThreshold=0.01)  # type: ignore[attr-defined]
-    found, descriptors = sift.detectAndCompute(even, None)
-    if descriptors is None:
-        return np.empty((0, 2), np.float32), np.empty((0, 128), np.float32)
-    # Where several are as strong as the last, SIFT gives more than it was asked for.
-    return np.array([point.pt for point in found[:POINTS]], np.float32), descriptors[:POINTS]
-
-
-def _packed(found: Iterable[tuple[Vectors, Vectors]], images: int) -> Keypoints:
-    packed = np.zeros(images, KEYPOINTS)
-    for image, (places, descriptors) in zip(packed, found, strict=True):
-        image["number"] = len(places)
-        image["places"][: len(places)] = places
-        image["descriptors"][: len(places)] = descriptors
+    packed = np.zeros(len(grey), KEYPOINTS)
+    for image, own in zip(packed, grey, strict=True):
+        found, descriptors = sift.detectAndCompute(equalise.apply(own), None)
+        number = min(len(found), POINTS)  # where several are as strong as the last, SIFT gives more than asked for
+        image["number"] = number
+        if number:
+            image["places"][:number] = [point.pt for point in found[:number]]
+            image["descriptors"][:number] = descriptors[:number]
     return packed
 
 

@@ -5,17 +5,20 @@ Near-duplicates (deepcovid/audits/near_duplicates.py) and patients are looked fo
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from joblib import cpu_count
 from numpy.typing import NDArray
 
 from deepcovid import catalogue
-from deepcovid.arrays import ArrayWriter
+from deepcovid.arrays import ArrayWriter, batches
 from deepcovid.audits.audit import Audit
-from deepcovid.audits.keypoints import KEYPOINTS, keypoints
+from deepcovid.audits.keypoints import KEYPOINTS, Keypoints, keypoints
 from deepcovid.audits.near_duplicates import (
     PAIRS,
     Rows,
@@ -29,6 +32,7 @@ from deepcovid.drawing.blocks import Block
 from deepcovid.drawing.steps import Step
 from deepcovid.drawing.tables import Table
 from deepcovid.errors import UserError
+from deepcovid.passes.forked import one_after_another
 from deepcovid.progress import bar
 from deepcovid.schema import Strict
 from deepcovid.statistics.estimate import Estimate, Headline
@@ -40,6 +44,7 @@ KINDS = {
     "same_patient": "the same patient",
 }
 LISTED = 1000  # pairs that are named
+BATCH = 128  # images that a process looks at at a time
 NO_COPIES = "there are no augmented copies of two images, known duplicates, to set a threshold on; set augment.copies"
 
 
@@ -208,7 +213,7 @@ def _percent(share: Estimate) -> str:
 
 def leakage(
     table: pd.DataFrame,
-    pixels: Iterable[NDArray[np.uint8]],
+    pixels: Path,
     features: NDArray[np.float32],
     model: str,
     near_duplicate_sensitivity: float,
@@ -219,7 +224,7 @@ def leakage(
 
     Args:
         table: The catalogue (images), with its split.
-        pixels: The images in the catalogue's order, in batches (batch, height, width, channels).
+        pixels: The images in the catalogue's order, a .npy file of uint8 (images, height, width, 1 or 3).
         features: (images, features), frozen, of the net called `model`.
         model: Name of the net, for the result to name.
         near_duplicate_sensitivity: The share of the augmented copies that is to be found by their originals; it sets
@@ -283,26 +288,34 @@ def _leaked(tested: pd.DataFrame) -> Leaked:
     )
 
 
-def digests(batches: Iterable[NDArray[np.uint8]]) -> list[str]:
+def digests(images: NDArray[np.uint8]) -> list[str]:
     """Return a digest per image; two images have the same one if all their pixels are equal."""
-    return [hashlib.sha256(image.tobytes()).hexdigest() for batch in batches for image in batch]
+    return [hashlib.sha256(image.tobytes()).hexdigest() for image in images]
 
 
-def _look(batches: Iterable[NDArray[np.uint8]], mirrored: NDArray[np.bool_], seen: Seen) -> list[str]:
+def _look(pixels: Path, mirrored: NDArray[np.bool_], seen: Seen) -> list[str]:
     """Write the keypoints of each image, and of the `mirrored` ones (images), and return the images' digests."""
+    work = [
+        partial(_look_at, pixels, start, mirrored[start : start + BATCH]) for start in range(0, len(mirrored), BATCH)
+    ]
     names: list[str] = []
     with (
         ArrayWriter(seen.straight, (), KEYPOINTS) as straight,
         ArrayWriter(seen.mirrored, (), KEYPOINTS) as turned,
+        closing(one_after_another(work, cpu_count())) as parts,
         bar("looking for keypoints", total=len(mirrored)) as progress,
     ):
-        for batch in batches:
-            own = mirrored[len(names) : len(names) + len(batch)]
-            names += digests([batch])
-            for writer, found in zip((straight, turned), keypoints(batch, own), strict=True):
-                writer.append(found)
-            progress.update(len(batch))
+        for own, found, found_mirrored in parts:
+            names += own
+            straight.append(found)
+            turned.append(found_mirrored)
+            progress.update(len(own))
     return names
+
+
+def _look_at(pixels: Path, start: int, mirrored: NDArray[np.bool_]) -> tuple[list[str], Keypoints, Keypoints]:
+    (images,) = batches(pixels, BATCH, start, start + len(mirrored))
+    return digests(images), *keypoints(images, mirrored)
 
 
 def _equal(values: pd.Series, train: Rows, test: Rows) -> pd.DataFrame:

@@ -1,11 +1,14 @@
 """Functions called at the same time, in forked processes, which start with all that this process has loaded."""
 
+import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from itertools import chain, islice
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.connection import wait
+from threading import Thread
 from typing import Any, TypeVar
 
 from joblib import cpu_count
@@ -46,8 +49,8 @@ def one_after_another(calls: Sequence[Callable[[], Value]], processes: int) -> G
 def as_they_end(calls: Sequence[Callable[[], Value]], processes: int) -> Generator[tuple[int, Value]]:
     """Call the functions at the same time; yield each one's number and what it returns, as soon as it ends.
 
-    A forked process knows the functions and their arguments, so nothing is sent to it or imported again. If this
-    process is stopped, the others end too, whatever they are doing.
+    A forked process knows the functions and their arguments, so nothing is sent to it or imported again. It may fork
+    others for what it calls. If this process is stopped or killed, all of them end too, whatever they are doing.
 
     Args:
         calls: The functions.
@@ -95,6 +98,14 @@ _held: list[Callable[[], Any]] = []  # the functions that this process may be as
 
 def _hold(calls: Sequence[Callable[[], Any]]) -> None:
     _held[:] = calls
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent
+    wait([parent.sentinel])
+    os._exit(1)
 
 
 def _call(number: int) -> Any:
