@@ -7,8 +7,9 @@ For the bare rate, one batch goes through the same net again and again. The batc
 device, in the best memory layout, with the allocator's settings of deepcovid.nets.features; on a CPU, all cores share
 its work, and their threads wait as those of a stage do. A pass reads images from a file, makes features in shards,
 writes these and joins them. On a CPU each core has a process of its own, so several shards are needed, of up to
-eight batches each. A pass is timed for images as they are, and for images whose middle is hidden. All of them take
-turns, since machines are shared; the numbers to look at are the ratios. On CUDA the rate at which all cores decode
+eight batches each. A pass is timed for images as they are, and for images whose middle is hidden; on a CPU also in one
+process whose threads share each batch. All of them take turns, since machines are shared; the numbers to look at are
+the ratios. On CUDA the rate at which all cores decode
 images is measured too, and the numbers are kept by net, precision and batch size in a file of their own. Run it by hand
 only: as a test it would fail on a busy machine.
 """
@@ -73,6 +74,8 @@ def main() -> None:
         kinds = {"pass": plain, "hidden": plain._replace(view=partial(hide, square=SQUARE))}
         ways: dict[str, Callable[[], float]] = {"bare": lambda: bare_rate(net, pixels, settings, options.images)}
         ways |= {kind: partial(pass_rate, folder, own, alone=not on_cpu) for kind, own in kinds.items()}
+        if on_cpu:
+            ways["one_process"] = partial(pass_rate, folder, plain, alone=True)
         for way in ways.values():  # warm up
             way()
         rounds = [{kind: way() for kind, way in ways.items()} for _ in range(options.rounds)]

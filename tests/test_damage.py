@@ -1,5 +1,6 @@
 """Outputs that were emptied, cut or garbled: the stage that reads one refuses it in a line with name and remedy."""
 
+import time
 from functools import partial
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from deepcovid.errors import UserError, describe
+from deepcovid.passes import forked
 from deepcovid.recorded import digest_of
 from stages import paths
 from stages._baselines import baselines
@@ -15,6 +17,7 @@ from stages._changed import changed
 from stages._hidden import hidden
 from stages._leakage import leakage
 from stages._resolved import read_settings
+from stages.audits import audits
 from stages.augment import augment
 from stages.collection import collection
 from stages.download import download
@@ -276,4 +279,23 @@ def test_what_a_killed_audit_left_of_its_work_is_written_over_and_removed(study)
         (left / f"{name}.npy").write_bytes(b"cut")
     leakage(study, "phantom")
     assert paths.results("phantom", "leakage").is_file()
+    assert not left.exists()
+
+
+def test_an_audit_that_ends_with_another_leaves_nothing(study, refused, monkeypatch):
+    left = paths.unfinished("audits", "phantom", MODEL)
+
+    def at_work(*_):
+        left.mkdir(parents=True)
+        time.sleep(60)
+
+    def failing(*_):
+        while not left.exists():
+            time.sleep(0.01)
+        raise UserError("no luck")
+
+    monkeypatch.setattr("stages.audits.AUDITS", (at_work, failing))
+    monkeypatch.setattr(forked, "cpu_count", lambda: 2)
+    with refused("no luck"):
+        audits(study, "phantom")
     assert not left.exists()

@@ -39,6 +39,18 @@ def process_of(number):
     return number, os.getpid()
 
 
+def started(script):
+    return subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests may ignore it
+    )
+
+
 def test_each_call_returns_its_own_from_other_processes():
     made = at_once([partial(process_of, number) for number in range(5)])
     assert [number for number, _ in made] == list(range(5))
@@ -74,26 +86,15 @@ def test_it_ends_when_it_is_stopped_with_a_process_at_work_and_one_idle(whole_gr
     assert "Traceback" not in err
 
 
-def started(script):
-    return subprocess.Popen(
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests may ignore it
-    )
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_processes_that_processes_forked_end_with_the_first(number):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)])
+def test_processes_that_processes_forked_end_with_the_first(number, status):
     with started(NESTED) as process:
         said = [process.stdout.readline() for _ in range(4)]
         assert sorted(said) == ["long\n", "long\n", "short\n", "short\n"]
         os.kill(process.pid, number)
         try:
             process.communicate(timeout=20)  # its output ends when none of them is left
+            assert process.returncode == status
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

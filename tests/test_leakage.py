@@ -96,6 +96,26 @@ def test_a_split_without_a_leak_has_none():
     }
 
 
+def test_batches_in_several_processes_give_what_one_batch_gives(monkeypatch):
+    table = a_catalogue()
+    pixels, features = some_images(table)
+    pixels[row_of(table, "test 4")] = pixels[row_of(table, "train 6")]
+    row, other = row_of(table, "test 7"), row_of(table, "train 8")
+    pixels[row], features[row] = altered(pixels[other], mirrored=True), features[other]
+    whole = found_in(table, pixels, features)
+    assert {pair.test for pair in whole.pairs.values()} == {"test 4", "test 7"}
+    monkeypatch.setattr("deepcovid.audits.leakage.BATCH", 7)
+    monkeypatch.setattr("deepcovid.audits.leakage.cpu_count", lambda: 2)
+    assert found_in(table, pixels, features) == whole
+
+
+def test_images_that_are_not_those_of_the_catalogue_are_refused(refused):
+    table = a_catalogue()
+    pixels, features = some_images(table)
+    with refused("instead of uint8"):
+        found_in(table, pixels[1:], features)
+
+
 def test_without_test_images_there_is_nothing_to_look_for(refused):
     table = a_catalogue(test=0)
     with refused("leakage: there are no test images", "change the split"):

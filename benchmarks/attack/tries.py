@@ -121,7 +121,7 @@ def limited() -> None:
 
 
 def end(process: Process) -> None:
-    """Kill a process that is `limited`, and what it has started: a pool's processes would wait for ever."""
+    """Kill a process that is `limited`, and what it has started."""
     with suppress(ProcessLookupError):  # it has ended with all of them, or is not limited yet
         os.killpg(process.pid, signal.SIGKILL)
     process.kill()

@@ -16,7 +16,7 @@ from joblib import cpu_count
 from numpy.typing import NDArray
 
 from deepcovid import catalogue
-from deepcovid.arrays import ArrayWriter, batches
+from deepcovid.arrays import ArrayWriter, batches, load_array
 from deepcovid.audits.audit import Audit
 from deepcovid.audits.keypoints import KEYPOINTS, Keypoints, keypoints
 from deepcovid.audits.near_duplicates import (
@@ -44,7 +44,7 @@ KINDS = {
     "same_patient": "the same patient",
 }
 LISTED = 1000  # pairs that are named
-BATCH = 128  # images that a process looks at at a time
+BATCH = 32  # images that a process takes at a time
 NO_COPIES = "there are no augmented copies of two images, known duplicates, to set a threshold on; set augment.copies"
 
 
@@ -233,8 +233,9 @@ def leakage(
         scratch: A folder for what is known of the images while they are compared, 60 KB an image.
 
     Raises:
-        UserError: There are no test images.
+        UserError: There are no test images, or `pixels` holds another number of images.
     """
+    load_array(pixels, (len(table), None, None, None), np.uint8)
     if not catalogue.in_test(table).any():
         raise UserError("leakage: there are no test images; widen the filter or change the split")
     # Ordered by name, so that the order of the rows changes no digit of the result.
@@ -305,11 +306,11 @@ def _look(pixels: Path, mirrored: NDArray[np.bool_], seen: Seen) -> list[str]:
         closing(one_after_another(work, cpu_count())) as parts,
         bar("looking for keypoints", total=len(mirrored)) as progress,
     ):
-        for own, found, found_mirrored in parts:
-            names += own
-            straight.append(found)
-            turned.append(found_mirrored)
-            progress.update(len(own))
+        for part, points, mirrored_points in parts:
+            names += part
+            straight.append(points)
+            turned.append(mirrored_points)
+            progress.update(len(part))
     return names
 
 

@@ -67,7 +67,8 @@ def executor(versions: Callable[[], Versions], *, alone: bool = False) -> Iterat
 
     Args:
         versions: Returns the versions that workers must agree on. It is pickled, since each worker calls it too.
-        alone: Whether this process does the work in place of forked ones. CUDA cannot be used in those.
+        alone: Whether this process does the work in place of forked ones. CUDA cannot be used in those
+            if this process has used it.
 
     Raises:
         UserError: A variable has a value that is not allowed, dask is not installed, or its scheduler cannot be

@@ -43,14 +43,16 @@ def one_after_another(calls: Sequence[Callable[[], Value]], processes: int) -> G
         with closing(as_they_end(calls, min(processes, len(calls)))) as results:
             yield from in_order(results)
     except BrokenProcessPool:
-        raise UserError("a process died, probably for lack of memory; end other programs") from None
+        raise UserError(
+            "a process died, probably for lack of memory; end other programs, or set LOKY_MAX_CPU_COUNT to fewer cores"
+        ) from None
 
 
 def as_they_end(calls: Sequence[Callable[[], Value]], processes: int) -> Generator[tuple[int, Value]]:
     """Call the functions at the same time; yield each one's number and what it returns, as soon as it ends.
 
-    A forked process knows the functions and their arguments, so nothing is sent to it or imported again. It may fork
-    others for what it calls. If this process is stopped or killed, all of them end too, whatever they are doing.
+    A forked process knows the functions and their arguments, so nothing is sent to it or imported again. A function may
+    itself call others in this way. If this process is stopped or killed, all of them end too.
 
     Args:
         calls: The functions.
@@ -63,7 +65,7 @@ def as_they_end(calls: Sequence[Callable[[], Value]], processes: int) -> Generat
         for number, call in enumerate(calls):
             yield number, call()
         return
-    with ProcessPoolExecutor(processes, get_context("fork"), _hold, (calls,)) as pool:
+    with ProcessPoolExecutor(processes, get_context("fork"), _begin, (calls,)) as pool:
         try:
             waiting = {pool.submit(_call, number): number for number in range(len(calls))}
             for done in as_completed(waiting):
@@ -96,12 +98,16 @@ def by_name(share: Share, calls: Mapping[Name, Sequence[Callable[[], Any]]]) -> 
 _held: list[Callable[[], Any]] = []  # the functions that this process may be asked to call
 
 
-def _hold(calls: Sequence[Callable[[], Any]]) -> None:
+def _begin(calls: Sequence[Callable[[], Any]]) -> None:
     _held[:] = calls
     Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
+    """Wait until the process that forked this one is gone, then end this one, which would wait for work for ever.
+
+    The pipe that tells is also open in processes that were forked later. These end first, the last one before others.
+    """
     parent = parent_process()
     assert parent
     wait([parent.sentinel])

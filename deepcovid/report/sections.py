@@ -347,7 +347,7 @@ def how_sure(contents: Contents) -> Section:
     shared = zip(rows, contents.runs, strict=True)
     once = dict.fromkeys(run.net for (_, row), run in shared if not (run.replayed or row.auc.splits))
     if once:
-        named = "only nets in `audited_models` or `replayed_models` of params.yaml are"
+        named = "only nets that params.yaml lists as audited or replayed are"
         text += (f"Not divided anew for {', '.join(once)}: {named}.",)
     if any(row.auc.runs for _, row in rows):
         text += (

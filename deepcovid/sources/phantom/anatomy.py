@@ -15,7 +15,7 @@ Map = NDArray[np.floating[Any]]
 
 FIELD_HEIGHT = 30.0  # cm, the height of the imaged field
 CENTRE = 1.5  # cm, how far the field's middle lies above the chest's
-RIBS, RIB_TO_RIB = 10, 2.35  # how many a row has, and cm from one to the next
+RIBS, RIB_TO_RIB = 10, 2.35  # of a row seen from the front: how many there are, and cm from one to the next
 # Distances in cm: source to detector as usual for each view, heart to detector by which side faces the detector.
 SOURCE_TO_DETECTOR = {"AP": 100.0, "PA": 180.0, "L": 180.0}
 HEART_TO_DETECTOR = {"AP": 13.0, "PA": 5.0, "L": 8.0}
@@ -157,12 +157,12 @@ def _frontal(x: Map, y: Map, patient: Patient, pose: Pose) -> Chest:
     out = np.clip(np.abs(x) - 1.5, 0, None)
     back, front = inside * (out > 0), inside * (np.abs(x) > 5.0)  # where ribs run
     fall, bend, rise = 0.30 * out, 0.016 * out**2, 0.6 * (12.0 - np.abs(x))
-    # Ribs of one row lie apart, so that each ray passes the nearest at most.
+    # Ribs of one row lie farther apart than they are high, so that a ray passes through the nearest one or none.
     tops = np.array([-13.0 + RIB_TO_RIB * rib for rib in range(RIBS)], np.float32)
-    behind = nearest_rib(y - fall + bend - tops[0])
-    ahead = nearest_rib(y - rise - 1.5 - tops[0])
-    bone += tube(y - (tops[behind] + fall - bend), 0.75, 0.2) * back
-    bone += 0.6 * tube((y - (tops[ahead] + 1.5 + rise)) * 0.86, 0.7, 0.2) * front
+    back_rib = nearest_rib(y - fall + bend - tops[0])
+    front_rib = nearest_rib(y - rise - 1.5 - tops[0])
+    bone += tube(y - (tops[back_rib] + fall - bend), 0.75, 0.2) * back
+    bone += 0.6 * tube((y - (tops[front_rib] + 1.5 + rise)) * 0.86, 0.7, 0.2) * front
     collar = y + 12.2 + 0.16 * np.abs(x)
     bone += tube(collar, 0.7, 0.3) * np.clip((np.abs(x) - 1.2) / 0.5, 0, 1)
     # Shoulder blades: turned out of the lungs for PA, across them for AP.
