@@ -1,17 +1,19 @@
-"""How fast our occlusion maps and captum's Occlusion run, relative to the bare forward rate of the same net.
+"""How fast our occlusion maps, captum's Occlusion and Grad-CAM run, relative to the bare forward rate of the same net.
 
     python -m benchmarks.heatmaps [--model resnet18] [--window 32] [--stride 8] [--rounds 3] [--device auto] [--record]
 
 There is one image, and by default the window has 625 places. For the bare rate, one batch, already normalised and on
-the device, goes through the same net again and again. All three are timed in turns in one process, since machines are
-shared; the numbers to look at are the ratios. Peak memory is that of the whole process after the first turn of each, so
-captum's number includes the other two. Run it by hand only: as a test it would fail on a busy machine.
+the device, goes through the same net again and again. Grad-CAM is of as many images as there are places and one. All of
+them are timed in turns in one process, since machines are shared; the numbers to look at are the ratios. Peak memory is
+that of the whole process after the first turn of each, so the last number includes the others. Run it by hand only: as
+a test it would fail on a busy machine.
 """
 
 import argparse
 import resource
 import statistics
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 
@@ -22,8 +24,9 @@ from numpy.typing import NDArray
 
 import stages  # noqa: F401  # sets passive waiting of threads, as in the stage
 from benchmarks._record import record
+from deepcovid.heatmaps.grad_cam import grad_cam
 from deepcovid.heatmaps.occlusion import Window, occlusion, places
-from deepcovid.nets.features import choose_device, keep_large_buffers, normalised, on_device
+from deepcovid.nets.features import choose_device, extract, keep_large_buffers, normalised, on_device
 from deepcovid.nets.trunks import build, trunk
 from deepcovid.nets.zoo import NETS
 from deepcovid.settings.analyses import FeatureSettings
@@ -51,6 +54,7 @@ def main() -> None:
         "bare": partial(bare, net, image, count, settings, dtype),
         "occlusion": partial(ours, net, image, window, settings),
         "captum": partial(captums, net, image, window, settings, dtype),
+        "grad_cam": partial(cams, options.model, net, image, count, settings),
     }
     seconds: dict[str, list[float]] = {name: [] for name in turns}
     maps, memory = {}, {}
@@ -78,7 +82,8 @@ def main() -> None:
             f"{memory[name]:.2f} GiB"
         )
     if options.record:
-        record("heatmaps", {"ours": found["occlusion"], "captum": found["captum"], "difference": difference})
+        shares = {name: found[name] for name in ("occlusion", "captum", "grad_cam")}
+        record("heatmaps", shares | {"difference": difference})
 
 
 def bare(
@@ -114,6 +119,12 @@ def captums(
             perturbations_per_eval=settings.batch_size,
         )
     return heat[0, 0].float().cpu().numpy()
+
+
+def cams(model: str, net: torch.nn.Module, image: NDArray[np.uint8], count: int, settings: FeatureSettings) -> None:
+    (features,) = extract(net, [image[None]], settings)
+    images = np.broadcast_to(image, (count, *image.shape))
+    deque(grad_cam(model, net, images, np.ones(features.shape[1], np.float32), settings), maxlen=0)
 
 
 if __name__ == "__main__":
