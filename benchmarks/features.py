@@ -9,9 +9,8 @@ its work, and their threads wait as those of a stage do. A pass reads images fro
 writes these and joins them. On a CPU each core has a process of its own, so several shards are needed, of up to
 eight batches each. A pass is timed for images as they are, and for images whose middle is hidden; on a CPU also in one
 process whose threads share each batch. All of them take turns, since machines are shared; the numbers to look at are
-the ratios. On CUDA the rate at which all cores decode
-images is measured too, and the numbers are kept by net, precision and batch size in a file of their own. Run it by hand
-only: as a test it would fail on a busy machine.
+the ratios. On CUDA the rate at which all cores decode images is measured too, and the numbers are kept by net,
+precision and batch size in a file of their own. Run it by hand only: as a test it would fail on a busy machine.
 """
 
 import argparse
