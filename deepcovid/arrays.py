@@ -5,13 +5,14 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
 from deepcovid.errors import REMAKE, UserError, reason_of
+from deepcovid.files import Known
 
 # What numpy raises on bytes that are no array.
 DAMAGE = (ValueError, EOFError, SyntaxError, TypeError, OverflowError, tokenize.TokenError)
@@ -104,6 +105,28 @@ def load_array(
         both = REMAKE.replace("it again", "both again") if belongs_to else REMAKE
         raise UserError(f"{path}: {array.dtype} {_dims(array.shape)} instead of {wanted}; {both}")
     return array
+
+
+class Stored(NamedTuple):
+    """An array in a file, which numpy's functions take for the array.
+
+    A process is sent the file's name and hash in place of its rows, and reads the rows that it needs.
+    """
+
+    file: Known
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Return the array that is in a .npy file now."""
+        return cls(Known.of(path))
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return the array as a read-only memory map.
+
+        Raises:
+            UserError: The file is not there, or something else is in it.
+        """
+        return np.array(load_array(self.file.checked()), dtype, copy=copy)
 
 
 def _fits(array: NDArray[Any], shape: tuple[int | None, ...], dtype: DTypeLike | None) -> bool:

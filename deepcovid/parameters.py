@@ -96,7 +96,7 @@ class Parameters(DatasetSettings, Shared):
         test_sets: Data sets that heads are tested on only.
         retrained_models: Nets whose heads are trained again, on other splits, for the ladder and without COVID-19: the
             main one (see `main_of`), and those replayed or audited.
-        on_other_splits: Of every net, whether it is one of these. It stands here too, for the stage that runs one net.
+        on_other_splits: Of every net, whether its heads are trained on other splits.
         ladder_recipes: Recipes that the ladder names, by name.
         heatmap_recipe: Recipe of the heads whose scores are traced to places.
     """
@@ -269,7 +269,7 @@ class Settings(Shared):
             heatmapped_models=running(self.heatmapped_models),
             test_sets=self.test_sets,
             retrained_models=retrained,
-            on_other_splits={name: name in retrained for name in named},
+            on_other_splits={name: name in retrained and bool(own.resplits) for name in named},
             ladder_recipes={name: self.recipe[name] for name in on_ladder},
             heatmap_recipe=self.heatmaps.recipe,
         )

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from deepcovid import catalogue
-from deepcovid.arrays import load_array
+from deepcovid.arrays import Stored, load_array
 from deepcovid.errors import REMAKE, UserError
 from stages import paths
 
@@ -20,6 +20,12 @@ def read_features(dataset: str, model: str, count: int, of: str = "images") -> N
     """
     table = paths.spare_copies(dataset) / "images.csv" if of == "spare" else paths.data(dataset, "images.csv")
     return _read(paths.features(dataset, model, of), count, table)
+
+
+def stored_features(dataset: str, model: str, count: int, of: str = "images") -> Stored:
+    """Return what `read_features` does, for work that other processes do."""
+    read_features(dataset, model, count, of)  # raises an error if the file is damaged
+    return Stored.of(paths.features(dataset, model, of))
 
 
 def read_external(dataset: str, images: str) -> pd.DataFrame:

@@ -108,7 +108,7 @@ def past_the_cap(parameters: Parameters, run: RunParameters, log: pd.DataFrame) 
 
 def on_splits(parameters: Parameters, dataset: str, run: RunParameters) -> pd.DataFrame | None:
     """Return a run's results on other splits, one row per split. None if it has only one split, as whole nets have."""
-    if run.whole_net or run.model not in parameters.retrained_models:
+    if run.whole_net or not parameters.on_other_splits[run.model]:
         return None
     path = paths.resplit(dataset, run.model, "splits")
     table = read_csv(path, ("recipe",), ("split", *get_args(Metric)))

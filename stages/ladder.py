@@ -15,13 +15,13 @@ from deepcovid.heads.sweep import groups_of, joined, scoring_jobs
 from deepcovid.ladder.measuring import Ladders, measured, rows
 from deepcovid.ladder.rungs import rungs, subsets
 from deepcovid.parameters import Parameters
-from deepcovid.passes.forked import by_name
+from deepcovid.passes.forked import at_once, by_name
 from deepcovid.passes.remembered import Job, remembering
 from deepcovid.settings.recipes import Recipe
 from deepcovid.statistics.bootstrap import Bootstrap
 from deepcovid.statistics.estimate import write_result
 from stages import _run, paths
-from stages._features import read_features
+from stages._features import stored_features
 from stages._fingerprints import versions_of
 from stages.runs import read_score_table
 
@@ -39,9 +39,10 @@ def ladder_stage(parameters: Parameters, dataset: str) -> None:
     bootstrap = Bootstrap.of(table[catalogue.in_test(table)], parameters.evaluate)
     with remembering(paths.remembered(dataset), partial(versions_of, "ladder")) as share:
         done = by_name(share, jobs)
-    for model in parameters.retrained_models:
-        scores = whole[model] | joined(done[model])
-        own = measured(parameters.ladder, named, scores, bootstrap, parameters.replay.epochs)
+    scores = [whole[model] | joined(done[model]) for model in parameters.retrained_models]
+    epochs = parameters.replay.epochs
+    of_nets = at_once([partial(measured, parameters.ladder, named, own, bootstrap, epochs) for own in scores])
+    for model, own in zip(parameters.retrained_models, of_nets, strict=True):
         ladders[model], known = own.ladder, {"dataset": dataset, "model": model}
         rung_rows += [known | row for row in rows(own.ladder, len(bootstrap.positive))]
         combination_rows += [known | row for row in own.combinations]
@@ -52,8 +53,8 @@ def ladder_stage(parameters: Parameters, dataset: str) -> None:
 
 def trainings(dataset: str, model: str, table: pd.DataFrame, recipes: Iterable[Recipe], seeds: list[int]) -> list[Job]:
     """Return the trainings of a net's heads, one for each group of recipes that train together; they return scores."""
-    features, jobs = read_features(dataset, model, len(table)), []
-    known = [sha256_of(path) for path in (paths.data(dataset, "images.csv"), paths.features(dataset, model, "images"))]
+    features, jobs = stored_features(dataset, model, len(table)), []
+    known = [sha256_of(paths.data(dataset, "images.csv")), features.file.sha256]
     for group in groups_of(recipes):
         (work,) = scoring_jobs(features, table, group, seeds)
         jobs.append(Job(work, ("ladder", known, group, seeds)))

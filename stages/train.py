@@ -22,7 +22,7 @@ from deepcovid.heads.card import model_card
 from deepcovid.heads.halves import by_halves
 from deepcovid.heads.head_files import HeadFile, sha256_of_weights, write_head
 from deepcovid.heads.of_net import Tables, jobs_of_net
-from deepcovid.heads.resplit import SplitScores
+from deepcovid.heads.resplit import SplitScore
 from deepcovid.heads.scoring import median_head, score, score_table
 from deepcovid.heads.sweep import joined
 from deepcovid.parameters import Parameters
@@ -31,7 +31,7 @@ from deepcovid.passes.remembered import Job, remembering
 from deepcovid.settings.recipes import Recipe
 from deepcovid.statistics.comparison import metrics_of
 from stages import _run, paths
-from stages._features import read_features
+from stages._features import read_features, stored_features
 from stages._fingerprints import versions_of
 from stages._pixels import read_pixels
 
@@ -47,13 +47,13 @@ def train_stage(parameters: Parameters, dataset: str) -> None:
     of_tables = [*map(sha256_of, listed), own]
     jobs: dict[tuple[str, str], list[Job]] = {}
     for model in parameters.models:
-        features, known = read_features(dataset, model, len(table)), sha256_of(paths.features(dataset, model, "images"))
+        features = stored_features(dataset, model, len(table))
         copies, copies_known = None, ""
-        if model in parameters.retrained_models:
-            copies = read_features(dataset, model, len(spare), "spare")
-            copies_known = sha256_of(paths.features(dataset, model, "spare"))
+        if parameters.on_other_splits[model]:
+            copies = stored_features(dataset, model, len(spare), "spare")
+            copies_known = copies.file.sha256
         trained = tables, recipes, parameters.seeds, parameters.outliers
-        of_net = jobs_of_net(features, copies, *trained, [*of_tables, known], copies_known)
+        of_net = jobs_of_net(features, copies, *trained, [*of_tables, features.file.sha256], copies_known)
         jobs |= {(model, what): parts for what, parts in of_net.items()}
     with remembering(paths.remembered(dataset), partial(versions_of, "train")) as share:
         done = by_name(share, jobs)
@@ -126,12 +126,13 @@ def spare_rows(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     return table.set_index("image_id").loc[names["augmentation_of"]].reset_index(drop=True).assign(**names)
 
 
-def on_other_splits(recipes: Mapping[str, Recipe], scores: Mapping[Recipe, SplitScores]) -> pd.DataFrame:
-    """Return what heads reached on other splits, a row per recipe and split."""
+def on_other_splits(recipes: Mapping[str, Recipe], scores: Mapping[tuple[Recipe, int], SplitScore]) -> pd.DataFrame:
+    """Return what heads reached on other splits, a row per recipe and split; scores are by recipe and split."""
     return pd.DataFrame(
         {"recipe": name, "split": split} | metrics_of(*scored, recipe.cut_off)
         for name, recipe in recipes.items()
-        for split, scored in scores[recipe.without_cut_off()].items()
+        for (trained, split), scored in scores.items()
+        if trained == recipe.without_cut_off()
     )
 
 

@@ -146,6 +146,15 @@ def test_each_run_has_the_spread_over_its_own_splits_if_it_has_any(parameters):
         assert found[name].auc.splits.values == 3
 
 
+def test_other_splits_may_be_left_out(parameters):
+    for model in parameters.models:
+        paths.resplit(DATASET, model, "splits").unlink(missing_ok=True)
+    none = dict.fromkeys(parameters.on_other_splits, False)
+    evaluate_stage(parameters.model_copy(update={"on_other_splits": none}), DATASET)
+    found = read_result(paths.results(DATASET, "uncertainty"), Uncertainty).runs
+    assert all("splits" not in own.varied for own in found.values())
+
+
 def test_the_first_heads_stand_beside_published_numbers_and_net_against_net(parameters):
     evaluate_stage(parameters, DATASET)
     published = read_result(paths.results(DATASET, "published"), AgainstPublished)

@@ -201,10 +201,10 @@ def test_the_table_has_what_was_promised_of_each_rung(settings):
 
 def test_an_interval_is_over_seeds_and_over_runs_where_a_net_ran_several_times(settings):
     positive, rng = np.arange(20) < 8, np.random.default_rng(1)
-    recipe, detection = settings.recipe["paper"], settings.ladder.detection
 
     def found(table):
-        return of_heads({recipe.without_cut_off(): table}, recipe, positive, detection)
+        areas = [roc_auc_score(positive, table[name]) for name in table]
+        return of_heads(table, areas, 0.5, positive, settings.ladder.detection)
 
     one = pd.DataFrame(rng.random((20, 3)), columns=[f"seed_{seed}_run_0" for seed in range(3)])
     two = one.join(one.rename(columns=lambda name: name.replace("run_0", "run_1")))
@@ -232,7 +232,14 @@ def test_a_rungs_difference_is_of_means_over_heads_on_the_same_samples_of_patien
     samples = [np.repeat(np.arange(40), sample.astype(int)) for sample in bootstrap.weights.T]
     expected = np.array([np.subtract(reached(recipe, rows), reached(other, rows)) for rows in samples])
     value = np.subtract(reached(recipe, np.arange(40)), reached(other, np.arange(40)))
-    own = apart(*(drawn(scores[one.without_cut_off()], one.cut_off, bootstrap) for one in (recipe, other)))
+
+    def own_draws(one):
+        table = scores[one.without_cut_off()]
+        areas = [roc_auc_score(positive, table[name]) for name in table]
+        heads = of_heads(table, areas, one.cut_off, positive, settings.ladder.detection)
+        return drawn(table, heads, one.cut_off, bootstrap)
+
+    own = apart(own_draws(recipe), own_draws(other))
     for found, middle, draws in zip((own.auc, own.balanced_accuracy), value, expected.T, strict=True):
         assert found.value == pytest.approx(middle, abs=1e-6)
         assert (found.low, found.high) == pytest.approx(np.quantile(draws, [0.025, 0.975]), abs=1e-6)
@@ -273,10 +280,12 @@ def test_what_the_remedy_alone_does_is_said(settings, detects, sentence):
     assert "sampling" not in part.effects
 
 
-def test_a_head_detects_if_it_reaches_both_rates_at_its_recipes_cut_off(settings):
-    positive, recipe = np.array([True, True, False, False]), settings.recipe["paper"]
+def test_a_head_detects_if_it_reaches_both_rates_at_its_recipes_cut_off():
+    positive = np.array([True, True, False, False])
     scores = pd.DataFrame({"seed_0": [0.9, 0.1, 0.1, 0.1], "seed_1": [0.9, 0.9, 0.9, 0.9], "seed_2": [0.1] * 4})
-    table = of_heads({recipe.without_cut_off(): scores}, recipe, positive, Detection(sensitivity=0.5, specificity=0.5))
+    areas = [0.75, 0.5, 0.5]
+    table = of_heads(scores, areas, 0.5, positive, Detection(sensitivity=0.5, specificity=0.5))
+    assert table["auc"].tolist() == areas
     assert table["detects"].tolist() == [1, 0, 0]
     assert table["collapsed"].tolist() == [0, 1, 1]
     expected = [rates(positive, scores[name].to_numpy(), 0.5).sensitivity for name in scores]

@@ -4,6 +4,7 @@ import errno
 import gc
 import io
 import os
+import pickle
 import signal
 import sys
 import zipfile
@@ -18,9 +19,11 @@ import torch
 from PIL import Image
 
 from deepcovid import catalogue
-from deepcovid.arrays import ArrayWriter
+from deepcovid.arrays import ArrayWriter, Stored
 from deepcovid.audits.hiding import SHUFFLED, Square, hide
 from deepcovid.files import Known, KnownArchives
+from deepcovid.heads import of_net
+from deepcovid.heads.resplit import on_splits
 from deepcovid.heads.scoring import score
 from deepcovid.heads.sweep import joined, scoring_jobs, training_jobs
 from deepcovid.heatmaps.explained import Explained
@@ -230,6 +233,29 @@ def test_heads_are_the_same_bytes_whoever_trains_them(chosen, tmp_path):
         (heads,) = alone().values()
         test = features[catalogue.in_test(table).to_numpy()]
         assert np.array_equal(scores, score(test, heads.weight, heads.bias))
+
+
+def test_other_splits_are_shared_out_in_pieces_and_give_the_same_bytes_whoever_trains_on_them(
+    chosen, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(of_net, "TOGETHER", 2)
+    table, recipes, seeds = table_of(), [Recipe.model_validate(choices) for choices in (PAPER, RELEASED)], [3, 8, 5]
+    features = np.random.default_rng(0).standard_normal((len(table), 6)).astype(np.float32)
+    write_array(tmp_path / "features.npy", [features])
+    tables, stored = of_net.Tables.of(table, table[:0], recipes, seeds, own=True), Stored.of(tmp_path / "features.npy")
+    jobs = of_net.jobs_of_net(stored, features[:0], tables, recipes, [4], None, "known", "")["splits"]
+    assert len(jobs) == 2 * len(recipes)
+    assert not any(features[:9].tobytes() in pickle.dumps(job) for job in jobs)
+    with remembering(tmp_path / "remembered", versions) as share:
+        found = joined(share(jobs))
+    assert list(found) == [(recipe.without_cut_off(), seed) for recipe in recipes for seed in seeds]
+    for recipe in recipes:
+        for piece in ([3, 8], [5]):
+            alone = on_splits(features, {seed: tables.splits[seed] for seed in piece}, recipe, 4)
+            for seed, (positive, scores) in alone.items():
+                own = found[recipe.without_cut_off(), seed]
+                assert np.array_equal(own[0], positive)
+                assert np.array_equal(own[1], scores)
 
 
 @pytest.mark.parametrize("name", EXECUTORS)
@@ -476,6 +502,16 @@ def test_a_worker_that_sees_another_file_or_none_is_refused(change, images, chos
         passing(tmp_path / "unfinished", versions) as run,
     ):
         run("images", [whole], "images")
+
+
+def test_an_array_in_a_file_is_read_where_it_is_used_and_another_one_is_refused(tmp_path, refused):
+    path, values = tmp_path / "values.npy", np.arange(6.0).reshape(3, 2)
+    write_array(path, [values])
+    stored = pickle.loads(pickle.dumps(Stored.of(path)))
+    assert np.array_equal(np.asarray(stored), values)
+    write_array(path, [values[:2]])
+    with refused(f"{path}: not the file that the work began with"):
+        np.asarray(stored)
 
 
 def test_a_worker_that_sees_other_archives_is_refused(archive, chosen, tmp_path, refused):

@@ -896,6 +896,17 @@ def test_nets_that_no_other_split_is_trained_for_are_named():
     assert said in text_of(dataclasses.replace(made, uncertainty=Sourced(Uncertainty(runs=runs), evaluated)))
 
 
+def test_a_page_says_that_no_other_split_was_tried():
+    made = all_contents()
+    runs = {
+        name: RunSources(**{key: own.model_copy(update={"splits": None}) for key, own in run})
+        for name, run in made.uncertainty.value.runs.items()
+    }
+    text = text_of(dataclasses.replace(made, uncertainty=Sourced(Uncertainty(runs=runs), made.uncertainty.step)))
+    assert "The images could have been divided differently: this was not tried." in text
+    assert "Not divided anew for" not in text
+
+
 def test_a_net_alone_without_replay_or_comparison_has_a_page_that_says_so():
     runs = (one_run("densenet121", "paper"),)
     text = text_of(few_contents(runs=runs, findings={"densenet121": ("It always detects.",)}))

@@ -89,7 +89,10 @@ def test_the_kind_of_a_schedule_is_enough_to_make_it_constant(params):
         ("recipe/paper/augmented", 1, "valid boolean (got 1)"),
         ("recipe/released-code/optimiser/momentum", "high", "valid number (got 'high')"),
         ("recipe/paper", None, "valid dictionary"),
-        ("dataset/phantom/seeds", [1], "at least 2 items"),
+        ("dataset/phantom/seeds", [1], "write 2 to 1000 seeds"),
+        ("dataset/phantom/seeds", [], "write 2 to 1000 seeds"),
+        ("dataset/phantom/resplits", [1], "write 2 to 1000 seeds"),
+        ("dataset/phantom/resplits", -1, "write 2 to 1000 seeds"),
         ("dataset/phantom/seeds", [3, 4, 3], "each value may be named once, got [3, 4, 3]"),
         ("models", ["resnet18", "resnet18"], "each value may be named once"),
         ("dataset/phantom/source/views", {"AP": 0.5, "Oblique": 0.5}, "'AP', 'PA', 'L' or 'Axial' (got 'Oblique')"),
@@ -362,6 +365,14 @@ def test_seeds_may_be_their_number(params, seeds):
     whole = settings_of(changed(params, "dataset/phantom/seeds", seeds)).dataset["phantom"]
     assert whole.seeds == list(range(seeds))
     assert whole == settings_of(changed(params, "dataset/phantom/seeds", list(range(seeds)))).dataset["phantom"]
+
+
+@pytest.mark.parametrize("seeds", [0, []])
+def test_other_splits_may_be_left_out(params, seeds):
+    assert any(settings_of(params).parameters("phantom", NETS).on_other_splits.values())
+    settings = settings_of(changed(params, "dataset/phantom/resplits", seeds))
+    assert settings.dataset["phantom"].resplits == []
+    assert not any(settings.parameters("phantom", NETS).on_other_splits.values())
 
 
 @pytest.mark.parametrize(

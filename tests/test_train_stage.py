@@ -107,6 +107,16 @@ def test_on_other_splits_only_nets_are_trained_that_are_named_for_it(trained, ch
     assert written == {"resnet18": {"halves.csv", "splits.csv"}, "squeezenet1_1": {"halves.csv"}}
 
 
+def test_without_other_splits_heads_are_the_same(trained, checkout):
+    trained()
+    before = outputs()
+    edit_params(checkout, lambda values: values["dataset"]["phantom"].update(resplits=0))
+    Path("data/phantom/features/resnet18/spare.npy").unlink()
+    assert trained() == set()
+    assert set(before) - set(outputs()) == {Path("results/phantom/resplit/resnet18/splits.csv")}
+    assert outputs().items() < before.items()
+
+
 def test_a_net_that_is_named_for_other_splits_later_is_trained_on_these_alone(trained, checkout):
     edit_params(checkout, lambda values: values.update(models=list(LENGTHS)))
     trained()

@@ -1,22 +1,24 @@
 """All that is trained on the features of one net: its heads, heads on other splits, and the distance of outliers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from deepcovid import catalogue
 from deepcovid.heads.gaussian import Gaussian
 from deepcovid.heads.halves import halves
 from deepcovid.heads.outliers import fit_with_threshold
-from deepcovid.heads.resplit import SplitScores, on_splits, resplit
+from deepcovid.heads.resplit import SplitScore, on_splits, resplit
 from deepcovid.heads.sweep import training_jobs
 from deepcovid.passes.remembered import Job
 from deepcovid.settings.analyses import OutlierSettings
 from deepcovid.settings.recipes import Recipe
+
+TOGETHER = 20  # other splits that are trained in one job: more make no step cheaper, fewer leave more to share out
 
 
 class Tables(NamedTuple):
@@ -49,8 +51,8 @@ class Tables(NamedTuple):
 
 
 def jobs_of_net(
-    features: NDArray[np.float32],
-    copies: NDArray[np.float32] | None,
+    features: ArrayLike,
+    copies: ArrayLike | None,
     tables: Tables,
     recipes: Iterable[Recipe],
     seeds: list[int],
@@ -63,8 +65,8 @@ def jobs_of_net(
     Each recipe is trained by itself, so that its heads depend on no other recipe, not even in the last bit.
 
     Args:
-        features: The net's features of the images (images, features).
-        copies: Its features of the spare copies (copies, features). None if nothing is trained on other splits.
+        features: The net's features of the images (images, features), an array or stored in a file.
+        copies: The same of the spare copies (copies, features). None if nothing is trained on other splits.
         tables: What all nets share.
         recipes: Frozen-feature recipes only.
         seeds: One head is trained per seed. On other splits there is a head for the first one only.
@@ -74,14 +76,18 @@ def jobs_of_net(
 
     Returns:
         own: jobs that return {recipe: Trained}.
-        splits: jobs that return {recipe: SplitScores}.
+        splits: jobs that return {(recipe, seed of the split): scores}, a SplitScore each.
         outliers: one job, which returns what `fit_with_threshold` does.
     """
     jobs: dict[str, list[Job]] = {"splits": [], "own": []}
+    numbers = list(tables.splits)
+    together = [numbers[start : start + TOGETHER] for start in range(0, len(numbers), TOGETHER)]
     for recipe in dict.fromkeys(recipe.without_cut_off() for recipe in recipes):
         if copies is not None:
-            again = partial(_on_splits, features, copies, tables, recipe, seeds[0])
-            jobs["splits"].append(Job(again, ("splits", known, copies_known, recipe, seeds[0], list(tables.splits))))
+            for some in together:
+                splits = {number: tables.splits[number] for number in some}
+                again = partial(_on_splits, features, copies, tables.divided, splits, recipe, seeds[0])
+                jobs["splits"].append(Job(again, ("splits", known, copies_known, recipe, seeds[0], some)))
         parts = tables.halves if recipe.chooses_on_the_test else None
         (own,) = training_jobs(features, tables.images, [recipe], seeds, parts=parts)
         jobs["own"].append(Job(own, ("own", known, recipe, seeds)))
@@ -90,12 +96,17 @@ def jobs_of_net(
 
 
 def _on_splits(
-    features: NDArray[np.float32], copies: NDArray[np.float32], tables: Tables, recipe: Recipe, seed: int
-) -> dict[Recipe, SplitScores]:
-    divided = np.concatenate([features[tables.divided], copies])
-    return {recipe: on_splits(divided, tables.splits, recipe, seed)}
+    features: ArrayLike,
+    copies: ArrayLike,
+    divided: NDArray[np.intp],
+    splits: Mapping[int, pd.DataFrame],
+    recipe: Recipe,
+    seed: int,
+) -> dict[tuple[Recipe, int], SplitScore]:
+    found = on_splits(np.concatenate([np.asarray(features)[divided], np.asarray(copies)]), splits, recipe, seed)
+    return {(recipe, number): scored for number, scored in found.items()}
 
 
-def _fit(features: NDArray[np.float32], table: pd.DataFrame, settings: OutlierSettings) -> tuple[Gaussian, float]:
+def _fit(features: ArrayLike, table: pd.DataFrame, settings: OutlierSettings) -> tuple[Gaussian, float]:
     originals = catalogue.in_training(table, augmented=False)
-    return fit_with_threshold(np.asarray(features[originals.to_numpy()]), table[originals], settings)
+    return fit_with_threshold(np.asarray(features)[originals.to_numpy()], table[originals], settings)

@@ -17,8 +17,7 @@ from deepcovid.settings.datasets import Counts, SplitSettings
 from deepcovid.settings.recipes import Recipe
 from deepcovid.splitting import split_images
 
-# By the split's seed: which of its test images have COVID-19, and their P(covid).
-SplitScores = dict[int, tuple[NDArray[np.bool_], NDArray[np.float64]]]
+SplitScore = tuple[NDArray[np.bool_], NDArray[np.float64]]  # which test images have COVID-19, and their P(covid)
 
 
 def resplit(table: pd.DataFrame, seeds: Sequence[int]) -> list[pd.DataFrame]:
@@ -45,8 +44,8 @@ def resplit(table: pd.DataFrame, seeds: Sequence[int]) -> list[pd.DataFrame]:
 @training.one_thread()
 def on_splits(
     features: NDArray[np.float32], splits: Mapping[int, pd.DataFrame], recipe: Recipe, seed: int
-) -> SplitScores:
-    """Return the test images' scores by heads that are trained on each split.
+) -> dict[int, SplitScore]:
+    """Return the test images' scores by heads that are trained on each split, under the split's seed.
 
     Args:
         features: A net's, of all rows (rows, features).

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from deepcovid import catalogue
 from deepcovid.heads import training
@@ -17,6 +17,7 @@ from deepcovid.heads.training import Trained
 from deepcovid.passes.forked import at_once
 from deepcovid.settings.recipes import Recipe
 
+Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
@@ -43,7 +44,7 @@ def train_recipes(
 
 
 def training_jobs(
-    features: NDArray[np.float32],
+    features: ArrayLike,
     table: pd.DataFrame,
     recipes: Iterable[Recipe],
     seeds: list[int],
@@ -54,20 +55,20 @@ def training_jobs(
     """Return the work of `train_recipes` as functions for `at_once`, which can call others with them.
 
     Args:
-        features: As for `train_recipes`, like all that is not named here.
+        features: As for `train_recipes`, or stored in a file; jobs for other processes are then small.
         table: The catalogue.
         recipes: The recipes.
         seeds: The seeds.
         parts: (parts, images), rows of some test images, for `Trained.by_part`.
         logged: Whether the logs are wanted.
     """
-    values, chosen_on = np.asarray(features), parts if parts is not None else np.empty((0, 0), np.intp)
-    return [partial(_train_group, values, table, group, seeds, chosen_on, logged) for group in groups_of(recipes)]
+    chosen_on = parts if parts is not None else np.empty((0, 0), np.intp)
+    return [partial(_train_group, features, table, group, seeds, chosen_on, logged) for group in groups_of(recipes)]
 
 
-def joined(parts: Iterable[dict[Recipe, Value]]) -> dict[Recipe, Value]:
-    """Return as one what several jobs returned by recipe."""
-    return {recipe: value for part in parts for recipe, value in part.items()}
+def joined(parts: Iterable[dict[Key, Value]]) -> dict[Key, Value]:
+    """Return as one what several jobs returned under different keys."""
+    return {key: value for part in parts for key, value in part.items()}
 
 
 def groups_of(recipes: Iterable[Recipe]) -> list[list[Recipe]]:
@@ -87,17 +88,20 @@ def train_and_score(
 
 
 def scoring_jobs(
-    features: NDArray[np.float32], table: pd.DataFrame, recipes: Iterable[Recipe], seeds: list[int]
+    features: ArrayLike, table: pd.DataFrame, recipes: Iterable[Recipe], seeds: list[int]
 ) -> list[Callable[[], Scores]]:
-    """Return the work of `train_and_score` as functions for `at_once`; `joined` joins what they return."""
+    """Return the work of `train_and_score` as functions for `at_once`; `joined` joins what they return.
+
+    Features may be stored in a file, as for `training_jobs`.
+    """
     jobs = training_jobs(features, table, recipes, seeds, logged=False)
     return [partial(_scores, job, features, table, seeds) for job in jobs]
 
 
 def _scores(
-    job: Callable[[], dict[Recipe, Trained]], features: NDArray[np.float32], table: pd.DataFrame, seeds: list[int]
+    job: Callable[[], dict[Recipe, Trained]], features: ArrayLike, table: pd.DataFrame, seeds: list[int]
 ) -> Scores:
-    test, columns = features[catalogue.in_test(table).to_numpy()], [f"seed_{seed}" for seed in seeds]
+    test, columns = np.asarray(features)[catalogue.in_test(table).to_numpy()], [f"seed_{seed}" for seed in seeds]
     return {
         recipe: pd.DataFrame(score(test, trained.weight, trained.bias), columns=columns)
         for recipe, trained in job().items()
@@ -120,15 +124,17 @@ def score_each(
 
 @training.one_thread()
 def _train_group(
-    features: NDArray[np.float32],
+    features: ArrayLike,
     table: pd.DataFrame,
     group: list[Recipe],
     seeds: list[int],
     chosen_on: NDArray[np.intp],
     logged: bool,
 ) -> dict[Recipe, Trained]:
+    values = np.asarray(features)
+
     def data_of(rows: "pd.Series[bool]") -> training.Data:
-        return training.Data.of(features[rows.to_numpy()], table["label"][rows])
+        return training.Data.of(values[rows.to_numpy()], table["label"][rows])
 
     rows = sides(table, group[0])
     train, test = data_of(rows.train), data_of(rows.test)

@@ -334,7 +334,7 @@ class Heads:
             rows = data.rows.repeat(len(self._samplings), 1)
             logits, classes = logits.take_along_dim(rows[:, :, None], 1), data.classes[rows]
         logits = logits.unflatten(2, self._shapes[0][1:3])
-        return logits.argmax(-1) == classes[..., None], logits
+        return called_right(logits, classes[..., None]), logits
 
     def _accuracy(self, right: Tensor) -> Tensor:
         """Return the accuracy that each choice looks at, (streams, choices)."""
@@ -343,11 +343,11 @@ class Heads:
 
     def _log(self, accuracy: Tensor, areas: Tensor) -> None:
         recipe, seed = np.meshgrid(np.arange(len(self._recipes)), self._seeds)
-        log_p, classes = torch.cat(self._steps, 1), self._classes
-        wanted = classes[:, :, None, None].expand(*log_p.shape[:3], 1)
+        log_p, classes = torch.cat(self._steps, 1), self._classes[:, :, None]
+        wanted = classes[..., None].expand(*log_p.shape[:3], 1)
         measured = {
             "loss": -log_p.gather(3, wanted).mean((1, 3))[:, self._of_recipe],
-            "train_accuracy": (log_p.argmax(-1) == classes[:, :, None]).float().mean(1)[:, self._of_recipe],
+            "train_accuracy": called_right(log_p, classes).float().mean(1)[:, self._of_recipe],
             "test_accuracy": accuracy,
             "test_auc": areas[:, self._of_recipe],
         }
@@ -369,6 +369,18 @@ class Heads:
             rows = rows[rows["epoch"] <= recipe.epochs].drop(columns=["recipe", "stream"])
             results.append(Trained(*kept[0], rows.reset_index(drop=True), tuple(kept[1:])))
         return results
+
+
+def called_right(outputs: Tensor, classes: Tensor) -> Tensor:
+    """Return where the larger of two outputs is that of the right class; if they are equal, the first one counts.
+
+    For two classes this is several times faster than argmax.
+
+    Args:
+        outputs: (..., classes), logits or any rising function of them.
+        classes: (...), indices into LABELS.
+    """
+    return (outputs[..., 1] > outputs[..., 0]) == (classes == 1)
 
 
 def auc(margin: Tensor, positive: Tensor) -> Tensor:

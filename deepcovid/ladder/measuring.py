@@ -1,6 +1,7 @@
 """What each rung and each combination of switches reaches, and what flipping a switch adds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -156,14 +157,24 @@ def measured(
     table: dict[str, RungResult] = {}
     positive = bootstrap.positive
     lowest = below = None
-    climbed = rungs(settings, recipes, scores)
+    climbed, combined = rungs(settings, recipes, scores), subsets(settings, recipes)
+    climbing = dict.fromkeys(rung.recipe for rung in climbed)
+    used = dict.fromkeys(chain(climbing, combined.values()))
+    # Areas take most of the time, and recipes that differ only in their cut-off share them.
+    areas = {
+        trained: [bootstrap.area(score) for score in scores[trained].to_numpy().T]
+        for trained in dict.fromkeys(recipe.without_cut_off() for recipe in used)
+    }
+    heads = {
+        recipe: of_heads(scores[trained], areas[trained], recipe.cut_off, positive, settings.detection)
+        for recipe, trained in ((recipe, recipe.without_cut_off()) for recipe in used)
+    }
     # A recipe stands on several rungs, and each is compared with two others: drawn once.
     draws = {
-        recipe: drawn(scores[recipe.without_cut_off()], recipe.cut_off, bootstrap)
-        for recipe in dict.fromkeys(rung.recipe for rung in climbed)
+        recipe: drawn(scores[recipe.without_cut_off()], heads[recipe], recipe.cut_off, bootstrap) for recipe in climbing
     }
     for rung in climbed:
-        own = of_heads(scores, rung.recipe, positive, settings.detection)
+        own = heads[rung.recipe]
         lowest = rung.recipe if lowest is None else lowest
         below = lowest if rung.direction == "aside" else below if rung.flipped else None
         table[f"{rung.direction}-{rung.step}"] = RungResult(
@@ -180,10 +191,7 @@ def measured(
             below=None if below is None else apart(draws[rung.recipe], draws[below]),
         )
         below = rung.recipe
-    tried = {
-        subset: of_heads(scores, recipe, positive, settings.detection)
-        for subset, recipe in subsets(settings, recipes).items()
-    }
+    tried = {subset: heads[recipe] for subset, recipe in combined.items()}
     detecting = [subset for subset, found in tried.items() if found["detects"].all()]
     without_remedies = {subset: own for subset, own in tried.items() if settings.remedies.keys().isdisjoint(subset)}
     auc, balanced_accuracy = (
@@ -214,15 +222,25 @@ def combination_row(heads: pd.DataFrame) -> dict[str, float]:
     return {**means, **HeadCounts.of(heads).model_dump()}
 
 
-def of_heads(scores: Scores, recipe: Recipe, positive: Mask, detection: Detection) -> pd.DataFrame:
-    """Return a row per head of a recipe: its seed, its unit (see units_of), MEASURES and whether it detects."""
+def of_heads(
+    scores: pd.DataFrame, areas: Sequence[float], cut_off: float, positive: Mask, detection: Detection
+) -> pd.DataFrame:
+    """Return a row per head of a recipe: its seed, its unit (see units_of), MEASURES and whether it detects.
+
+    Args:
+        scores: (images, heads), a column per head.
+        areas: (heads), their AUC.
+        cut_off: The recipe's.
+        positive: (images).
+        detection: What a head must reach to detect.
+    """
     found = []
-    for name, column in scores[recipe.without_cut_off()].items():
-        own = rates(positive, column.to_numpy(), recipe.cut_off)
+    for (name, column), area in zip(scores.items(), areas, strict=True):
+        own = rates(positive, column.to_numpy(), cut_off, area)
         detects = int(own.sensitivity >= detection.sensitivity and own.specificity >= detection.specificity)
         measures = {measure: getattr(own, measure) for measure in MEASURES}
         found.append({"seed": int(str(name).split("_")[1])} | measures | {"detects": detects})
-    return pd.DataFrame(found).assign(unit=units_of(scores[recipe.without_cut_off()]))
+    return pd.DataFrame(found).assign(unit=units_of(scores))
 
 
 def over_seeds(heads: pd.DataFrame, images: int) -> dict[str, Estimate]:
@@ -244,16 +262,22 @@ def apart(own: tuple[Draws, Draws], others: tuple[Draws, Draws]) -> Below:
     return Below(auc=auc, balanced_accuracy=balanced_accuracy)
 
 
-def drawn(heads: pd.DataFrame, cut_off: float, bootstrap: Bootstrap) -> tuple[Draws, Draws]:
-    """Return the mean over heads of AUC and of balanced accuracy: on all test images, then on each bootstrap sample."""
-    positive, scores = bootstrap.positive, heads.to_numpy()
-    own = [rates(positive, column, cut_off) for column in scores.T]
+def drawn(table: pd.DataFrame, heads: pd.DataFrame, cut_off: float, bootstrap: Bootstrap) -> tuple[Draws, Draws]:
+    """Return the mean over heads of AUC and of balanced accuracy: on all test images, then on each bootstrap sample.
+
+    Args:
+        table: The scores (images, heads).
+        heads: What `of_heads` returned for them.
+        cut_off: The recipe's.
+        bootstrap: The bootstrap of the images.
+    """
+    positive, scores = bootstrap.positive, table.to_numpy()
     right = (scores >= cut_off) == positive[:, None]
     auc = np.mean([bootstrap.auc(column) for column in scores.T], axis=0)
     balanced_accuracy = np.mean([bootstrap.mean(right, side).mean(axis=1) for side in (positive, ~positive)], axis=0)
     return (
-        np.append(np.mean([head.auc for head in own]), auc),
-        np.append(np.mean([head.balanced_accuracy for head in own]), balanced_accuracy),
+        np.append(np.mean(heads["auc"].to_numpy()), auc),
+        np.append(np.mean(heads["balanced_accuracy"].to_numpy()), balanced_accuracy),
     )
 
 

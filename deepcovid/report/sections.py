@@ -337,16 +337,16 @@ def how_sure(contents: Contents) -> Section:
     rows = [(f"{run.net}\n{figures.stacked(run.title)}", found[f"{run.model}-{run.recipe}"]) for run in contents.runs]
     shown = [row for row, run in zip(rows, contents.runs, strict=True) if run.recipe == PAPER or run.model == main]
     splits = max((row.auc.splits.values for _, row in rows if row.auc.splits), default=0)
+    divided = f"the heads are trained anew on {splits} random splits by patient" if splits else "this was not tried"
     text: tuple[str, ...] = (
         "Three things could have come out differently. Other patients could have been tested: a bootstrap draws the "
-        "test patients again and again. The images could have been divided differently: the heads are trained anew on "
-        f"{splits} random splits by patient.",
+        f"test patients again and again. The images could have been divided differently: {divided}.",
         "And the training could have begun elsewhere: each seed has other initial weights and another order of the "
         "images. Each bar holds 95 % of the values while the others stay as they are.",
     )
     shared = zip(rows, contents.runs, strict=True)
     once = dict.fromkeys(run.net for (_, row), run in shared if not (run.replayed or row.auc.splits))
-    if once:
+    if once and splits:
         named = "only nets that params.yaml lists as audited or replayed are"
         text += (f"Not divided anew for {', '.join(once)}: {named}.",)
     if any(row.auc.runs for _, row in rows):

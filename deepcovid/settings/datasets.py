@@ -13,7 +13,7 @@ from pydantic import (
 )
 
 from deepcovid.schema import Strict
-from deepcovid.settings.types import LARGEST, ImageSize, OpenShare, Seed, Seeds, Share, distinct
+from deepcovid.settings.types import LARGEST, ImageSize, OpenShare, Seed, Seeds, SeedsOrNone, Share, distinct
 
 Group = Literal["covid", "normal", "other"]
 Collection = Literal["A", "B"]
@@ -256,7 +256,7 @@ class DatasetSettings(Strict):
     weights: WeightSettings
     seeds: Seeds
     ladder_seeds: Seeds
-    resplits: Seeds
+    resplits: SeedsOrNone
     replay: ReplaySettings
     hiding: HidingSettings
     compared_neighbours: PositiveInt

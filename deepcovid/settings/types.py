@@ -24,15 +24,30 @@ LARGEST = 512  # pixels
 # Side of what a net is shown, pixels. Nets halve it up to five times, and audits divide it by 16.
 ImageSize = Annotated[int, Field(ge=64, le=LARGEST, multiple_of=16)]
 MOST_SEEDS = 1000
+SEEDS_WANTED = f"write 2 to {MOST_SEEDS} seeds, as a number or as a list"
 
 
 def counted(seeds: object) -> object:
     """Return the seeds 0 to n - 1 for a number n, and anything else as it is."""
     if not isinstance(seeds, int) or isinstance(seeds, bool):
         return seeds
-    if not 2 <= seeds <= MOST_SEEDS:
-        raise ValueError(f"write 2 to {MOST_SEEDS} seeds, as a number or as a list")
+    if not 0 <= seeds <= MOST_SEEDS:
+        raise ValueError(SEEDS_WANTED)
     return list(range(seeds))
+
+
+def not_one(seeds: list[int]) -> list[int]:
+    """Return `seeds`. One alone is refused, as it does not show how results vary."""
+    if len(seeds) == 1:
+        raise ValueError(SEEDS_WANTED)
+    return seeds
+
+
+def not_none(seeds: list[int]) -> list[int]:
+    """Return `seeds`, of which there must be some."""
+    if not seeds:
+        raise ValueError(SEEDS_WANTED)
+    return seeds
 
 
 def as_counted(seeds: list[int]) -> int | list[int]:
@@ -41,10 +56,12 @@ def as_counted(seeds: list[int]) -> int | list[int]:
 
 
 # Written as a number where they can be, so that what stages track stays short.
-Seeds = Annotated[
+SeedsOrNone = Annotated[
     list[Seed],
-    Field(min_length=2, max_length=MOST_SEEDS),
+    Field(max_length=MOST_SEEDS),
     BeforeValidator(counted),
     AfterValidator(distinct),
+    AfterValidator(not_one),
     PlainSerializer(as_counted),
 ]
+Seeds = Annotated[SeedsOrNone, AfterValidator(not_none)]

@@ -223,12 +223,12 @@ def evaluate(
     )
 
 
-def rates(positive: Mask, score: Scores, cut_off: float) -> HeadRates:
-    """Return AUC, sensitivity, specificity, confusion matrix and collapse of one head."""
+def rates(positive: Mask, score: Scores, cut_off: float, auc: float | None = None) -> HeadRates:
+    """Return AUC, sensitivity, specificity, confusion matrix and collapse of one head; `auc` saves time if known."""
     counts = confusion(positive, score, cut_off)
     called = counts.tp + counts.fp
     return HeadRates(
-        auc=float(roc_auc_score(positive, score)),
+        auc=float(roc_auc_score(positive, score)) if auc is None else auc,
         sensitivity=counts.tp / (counts.tp + counts.fn),
         specificity=counts.tn / (counts.tn + counts.fp),
         confusion=counts,
