@@ -28,10 +28,7 @@ from deepcovid.settings.recipes import Recipe, Sgd
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch work on one thread in a block or function: the steps are too small to share out.
-
-    Each process has a number of its own. It is set back at the end, for other work in the same process.
-    """
+    """Let torch work on one thread in a block or function, as steps are too small to share out; then set it back."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -168,11 +165,9 @@ class Heads:
     kept at the end (epochs, selection) or in how it is used (cut-off) share one trajectory. The optimiser computes
     steps for learning rate 1, and each trajectory multiplies them by its own rate.
 
-    A stream is a sequence of batches. Each seed has one stream for each way of sampling, and all trajectories run on
-    all streams.
+    A stream is a sequence of batches, one for each seed and way of sampling. All trajectories run on all streams.
 
-    A step is so small that starting its operations takes most of the time. So weights and biases share one tensor, and
-    values that do not depend on the step are computed once an epoch.
+    A step is so small that starting its operations takes most of the time. So weights and biases share one tensor.
     """
 
     def __init__(
@@ -372,13 +367,9 @@ class Heads:
 
 
 def called_right(outputs: Tensor, classes: Tensor) -> Tensor:
-    """Return where the larger of two outputs is that of the right class; if they are equal, the first one counts.
+    """Return where the larger of `outputs` (..., 2) is that of the right class (...); of equal ones the first counts.
 
-    For two classes this is several times faster than argmax.
-
-    Args:
-        outputs: (..., classes), logits or any rising function of them.
-        classes: (...), indices into LABELS.
+    This is several times faster than argmax.
     """
     return (outputs[..., 1] > outputs[..., 0]) == (classes == 1)
 
