@@ -6,9 +6,9 @@ The experiment is three nets, three recipes and their seeds on covid-xray-5k, fr
 ladder of each net. It leaves out whole nets, hidden squares, heat maps, other people's images and other splits. It
 runs in a clone of the committed state with an empty cache, in the environment of this process.
 
-Then heads are trained on as many other splits as params.yaml says. The heads on the published split are remembered, so
-what is timed is the splits' own part. Nets see all images again for it. Only the share of the copies that the other
-splits need is counted.
+Then heads are trained on as many other splits as params.yaml says, in a run of `train` that remembers the heads on the
+published split. For it `features` runs again as a whole. The time of the copies that other splits need is computed from
+it, by their number.
 
 The released script runs ResNet18 over all images in every epoch. The stage `replay` does the same. In the same clone it
 is timed for one epoch and for three, and half of the difference is one epoch. All of this takes 40 minutes. Run it by

@@ -3,9 +3,10 @@
 import math
 import tokenize
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.lib import format as npy
@@ -107,11 +108,9 @@ def load_array(
     return array
 
 
-class Stored(NamedTuple):
-    """An array in a file, which numpy's functions take for the array.
-
-    A process is sent the file's name and hash in place of its rows, and reads the rows that it needs.
-    """
+@dataclass(frozen=True)
+class Stored:
+    """The name and hash of a .npy file, which are sent to other processes in place of its rows; np.asarray reads it."""
 
     file: Known
 
@@ -121,7 +120,7 @@ class Stored(NamedTuple):
         return cls(Known.of(path))
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        """Return the array as a read-only memory map.
+        """Return the file's array. Its rows are read as they are used, unless a copy or another type is wanted.
 
         Raises:
             UserError: The file is not there, or something else is in it.

@@ -248,7 +248,9 @@ class Known(NamedTuple):
         except FileNotFoundError:
             raise UserError(f"{self.path}: not there; share the folder with every worker, under this path") from None
         if found != self.sha256:
-            raise UserError(f"{self.path}: not the file that the work began with; share one folder with every worker")
+            raise UserError(
+                f"{self.path}: not the file that the work began with; run again, and share one folder with every worker"
+            )
         return self.path
 
 

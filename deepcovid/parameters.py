@@ -94,8 +94,8 @@ class Parameters(DatasetSettings, Shared):
         audited_models: Nets of the audits that run a net; may be empty.
         heatmapped_models: Nets whose scores are traced to places; may be empty.
         test_sets: Data sets that heads are tested on only.
-        retrained_models: Nets whose heads are trained again, on other splits, for the ladder and without COVID-19: the
-            main one (see `main_of`), and those replayed or audited.
+        retrained_models: Nets whose heads are trained again, for the ladder, without COVID-19, and on other splits if
+            `resplits` has any: the main one (see `main_of`), and those replayed or audited.
         on_other_splits: Of every net, whether its heads are trained on other splits.
         ladder_recipes: Recipes that the ladder names, by name.
         heatmap_recipe: Recipe of the heads whose scores are traced to places.

@@ -23,8 +23,12 @@ def read_features(dataset: str, model: str, count: int, of: str = "images") -> N
 
 
 def stored_features(dataset: str, model: str, count: int, of: str = "images") -> Stored:
-    """Return what `read_features` does, for work that other processes do."""
-    read_features(dataset, model, count, of)  # raises an error if the file is damaged
+    """Return the file that `read_features` reads, for work that other processes do.
+
+    Raises:
+        UserError: As `read_features` does.
+    """
+    read_features(dataset, model, count, of)
     return Stored.of(paths.features(dataset, model, of))
 
 

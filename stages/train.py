@@ -13,9 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from deepcovid import catalogue
+from deepcovid.arrays import Stored
 from deepcovid.errors import REMAKE, UserError
 from deepcovid.files import read_csv, replacing, sha256_of, write_csv
 from deepcovid.heads.card import model_card
@@ -31,7 +33,7 @@ from deepcovid.passes.remembered import Job, remembering
 from deepcovid.settings.recipes import Recipe
 from deepcovid.statistics.comparison import metrics_of
 from stages import _run, paths
-from stages._features import read_features, stored_features
+from stages._features import stored_features
 from stages._fingerprints import versions_of
 from stages._pixels import read_pixels
 
@@ -46,8 +48,8 @@ def train_stage(parameters: Parameters, dataset: str) -> None:
     weights = {model: sha256_of_weights(paths.weights(dataset, model), model) for model in parameters.models}
     of_tables = [*map(sha256_of, listed), own]
     jobs: dict[tuple[str, str], list[Job]] = {}
-    for model in parameters.models:
-        features = stored_features(dataset, model, len(table))
+    stored = {model: stored_features(dataset, model, len(table)) for model in parameters.models}
+    for model, features in stored.items():
         copies, copies_known = None, ""
         if parameters.on_other_splits[model]:
             copies = stored_features(dataset, model, len(spare), "spare")
@@ -58,18 +60,28 @@ def train_stage(parameters: Parameters, dataset: str) -> None:
     with remembering(paths.remembered(dataset), partial(versions_of, "train")) as share:
         done = by_name(share, jobs)
     write = partial(write_net, parameters, dataset, tables)
-    at_once([partial(write, model, weights[model], {what: done[model, what] for what in of_net}) for model in weights])
+    at_once(
+        [
+            partial(write, model, features, weights[model], {what: done[model, what] for what in of_net})
+            for model, features in stored.items()
+        ]
+    )
 
 
 def write_net(
-    parameters: Parameters, dataset: str, tables: Tables, model: str, weights: str, done: Mapping[str, Sequence[Any]]
+    parameters: Parameters,
+    dataset: str,
+    tables: Tables,
+    model: str,
+    stored: Stored,
+    weights: str,
+    done: Mapping[str, Sequence[Any]],
 ) -> None:
     """Write a net's heads, scores and logs, and what heads reach on other splits.
 
-    `weights` is the hash of the net's weights, and `done` is what its jobs returned.
+    `stored` are the net's features, `weights` is the hash of its weights, and `done` is what its jobs returned.
     """
-    table, seeds = tables.images, parameters.seeds
-    features = read_features(dataset, model, len(table))
+    table, seeds, features = tables.images, parameters.seeds, np.asarray(stored)
     in_test = catalogue.in_test(table)
     positive = catalogue.covid(table[in_test]).to_numpy()
     trained, ((gaussian, threshold),) = joined(done["own"]), done["outliers"]
@@ -109,7 +121,7 @@ def write_net(
             named = score_table(table[in_test], values, [f"seed_{seed}" for seed in seeds])
             write_csv(scores / f"{name}.csv", named, digits=17)
         if on_others:
-            splits = on_other_splits(parameters.trained, on_others)
+            splits = on_other_splits(parameters.trained, parameters.resplits, on_others)
             write_csv(again / paths.resplit(dataset, model, "splits").name, splits)
         write_csv(again / paths.resplit(dataset, model, "halves").name, on_halves)
 
@@ -126,13 +138,14 @@ def spare_rows(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     return table.set_index("image_id").loc[names["augmentation_of"]].reset_index(drop=True).assign(**names)
 
 
-def on_other_splits(recipes: Mapping[str, Recipe], scores: Mapping[tuple[Recipe, int], SplitScore]) -> pd.DataFrame:
+def on_other_splits(
+    recipes: Mapping[str, Recipe], splits: Sequence[int], scores: Mapping[tuple[Recipe, int], SplitScore]
+) -> pd.DataFrame:
     """Return what heads reached on other splits, a row per recipe and split; scores are by recipe and split."""
     return pd.DataFrame(
-        {"recipe": name, "split": split} | metrics_of(*scored, recipe.cut_off)
+        {"recipe": name, "split": split} | metrics_of(*scores[recipe.without_cut_off(), split], recipe.cut_off)
         for name, recipe in recipes.items()
-        for (trained, split), scored in scores.items()
-        if trained == recipe.without_cut_off()
+        for split in splits
     )
 
 

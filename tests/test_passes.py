@@ -239,7 +239,8 @@ def test_other_splits_are_shared_out_in_pieces_and_give_the_same_bytes_whoever_t
     chosen, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(of_net, "TOGETHER", 2)
-    table, recipes, seeds = table_of(), [Recipe.model_validate(choices) for choices in (PAPER, RELEASED)], [3, 8, 5]
+    choices = PAPER, RELEASED, PAPER | {"selection": "best-accuracy", "selection_on": "validation"}
+    table, recipes, seeds = table_of(60, 90), [Recipe.model_validate(own) for own in choices], [3, 8, 5]
     features = np.random.default_rng(0).standard_normal((len(table), 6)).astype(np.float32)
     write_array(tmp_path / "features.npy", [features])
     tables, stored = of_net.Tables.of(table, table[:0], recipes, seeds, own=True), Stored.of(tmp_path / "features.npy")
@@ -248,7 +249,7 @@ def test_other_splits_are_shared_out_in_pieces_and_give_the_same_bytes_whoever_t
     assert not any(features[:9].tobytes() in pickle.dumps(job) for job in jobs)
     with remembering(tmp_path / "remembered", versions) as share:
         found = joined(share(jobs))
-    assert list(found) == [(recipe.without_cut_off(), seed) for recipe in recipes for seed in seeds]
+    assert set(found) == {(recipe.without_cut_off(), seed) for recipe in recipes for seed in seeds}
     for recipe in recipes:
         for piece in ([3, 8], [5]):
             alone = on_splits(features, {seed: tables.splits[seed] for seed in piece}, recipe, 4)
@@ -256,6 +257,8 @@ def test_other_splits_are_shared_out_in_pieces_and_give_the_same_bytes_whoever_t
                 own = found[recipe.without_cut_off(), seed]
                 assert np.array_equal(own[0], positive)
                 assert np.array_equal(own[1], scores)
+        for seed, (_, scores) in on_splits(features, tables.splits, recipe, 4).items():
+            np.testing.assert_allclose(found[recipe.without_cut_off(), seed][1], scores, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", EXECUTORS)

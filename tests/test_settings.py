@@ -91,7 +91,7 @@ def test_the_kind_of_a_schedule_is_enough_to_make_it_constant(params):
         ("recipe/paper", None, "valid dictionary"),
         ("dataset/phantom/seeds", [1], "write 2 to 1000 seeds"),
         ("dataset/phantom/seeds", [], "write 2 to 1000 seeds"),
-        ("dataset/phantom/resplits", [1], "write 2 to 1000 seeds"),
+        ("dataset/phantom/resplits", [1], "write 2 to 1000 seeds, as a number or as a list, or 0 for none"),
         ("dataset/phantom/resplits", -1, "write 2 to 1000 seeds"),
         ("dataset/phantom/seeds", [3, 4, 3], "each value may be named once, got [3, 4, 3]"),
         ("models", ["resnet18", "resnet18"], "each value may be named once"),

@@ -18,7 +18,7 @@ from deepcovid.passes.remembered import Job
 from deepcovid.settings.analyses import OutlierSettings
 from deepcovid.settings.recipes import Recipe
 
-TOGETHER = 20  # other splits that are trained in one job: more make no step cheaper, fewer leave more to share out
+TOGETHER = 20  # other splits in one job; with fewer, cores share work more evenly, and with more, no step is cheaper
 
 
 class Tables(NamedTuple):

@@ -28,7 +28,7 @@ from deepcovid.settings.recipes import Recipe, Sgd
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch work on one thread in a block or function, as steps are too small to share out; then set it back."""
+    """Let torch work on one thread in a block or function, as steps are too small to share out. Then undo this."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -367,9 +367,9 @@ class Heads:
 
 
 def called_right(outputs: Tensor, classes: Tensor) -> Tensor:
-    """Return where the larger of `outputs` (..., 2) is that of the right class (...); of equal ones the first counts.
+    """Return which images are called right (...): those whose class (...) has the larger of two `outputs` (..., 2).
 
-    This is several times faster than argmax.
+    Of equal outputs the first counts. This is several times faster than argmax.
     """
     return (outputs[..., 1] > outputs[..., 0]) == (classes == 1)
 

@@ -160,15 +160,15 @@ def measured(
     climbed, combined = rungs(settings, recipes, scores), subsets(settings, recipes)
     climbing = dict.fromkeys(rung.recipe for rung in climbed)
     used = dict.fromkeys(chain(climbing, combined.values()))
-    # Areas take most of the time, and recipes that differ only in their cut-off share them.
+    # An area takes longer than the rest, and recipes that differ only in their cut-off share it.
     areas = {
         trained: [bootstrap.area(score) for score in scores[trained].to_numpy().T]
         for trained in dict.fromkeys(recipe.without_cut_off() for recipe in used)
     }
-    heads = {
-        recipe: of_heads(scores[trained], areas[trained], recipe.cut_off, positive, settings.detection)
-        for recipe, trained in ((recipe, recipe.without_cut_off()) for recipe in used)
-    }
+    heads = {}
+    for recipe in used:
+        trained = recipe.without_cut_off()
+        heads[recipe] = of_heads(scores[trained], areas[trained], recipe.cut_off, positive, settings.detection)
     # A recipe stands on several rungs, and each is compared with two others: drawn once.
     draws = {
         recipe: drawn(scores[recipe.without_cut_off()], heads[recipe], recipe.cut_off, bootstrap) for recipe in climbing
@@ -262,18 +262,18 @@ def apart(own: tuple[Draws, Draws], others: tuple[Draws, Draws]) -> Below:
     return Below(auc=auc, balanced_accuracy=balanced_accuracy)
 
 
-def drawn(table: pd.DataFrame, heads: pd.DataFrame, cut_off: float, bootstrap: Bootstrap) -> tuple[Draws, Draws]:
+def drawn(scores: pd.DataFrame, heads: pd.DataFrame, cut_off: float, bootstrap: Bootstrap) -> tuple[Draws, Draws]:
     """Return the mean over heads of AUC and of balanced accuracy: on all test images, then on each bootstrap sample.
 
     Args:
-        table: The scores (images, heads).
+        scores: (images, heads), a column per head.
         heads: What `of_heads` returned for them.
         cut_off: The recipe's.
         bootstrap: The bootstrap of the images.
     """
-    positive, scores = bootstrap.positive, table.to_numpy()
-    right = (scores >= cut_off) == positive[:, None]
-    auc = np.mean([bootstrap.auc(column) for column in scores.T], axis=0)
+    positive, values = bootstrap.positive, scores.to_numpy()
+    right = (values >= cut_off) == positive[:, None]
+    auc = np.mean([bootstrap.auc(column) for column in values.T], axis=0)
     balanced_accuracy = np.mean([bootstrap.mean(right, side).mean(axis=1) for side in (positive, ~positive)], axis=0)
     return (
         np.append(np.mean(heads["auc"].to_numpy()), auc),

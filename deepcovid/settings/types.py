@@ -36,17 +36,17 @@ def counted(seeds: object) -> object:
     return list(range(seeds))
 
 
-def not_one(seeds: list[int]) -> list[int]:
-    """Return `seeds`. One alone is refused, as it does not show how results vary."""
-    if len(seeds) == 1:
+def several(seeds: list[int]) -> list[int]:
+    """Return `seeds`, of which there must be two: one does not show how results vary."""
+    if len(seeds) < 2:
         raise ValueError(SEEDS_WANTED)
     return seeds
 
 
-def not_none(seeds: list[int]) -> list[int]:
-    """Return `seeds`, of which there must be some."""
-    if not seeds:
-        raise ValueError(SEEDS_WANTED)
+def several_or_none(seeds: list[int]) -> list[int]:
+    """Return `seeds`, of which there may be any number but one."""
+    if len(seeds) == 1:
+        raise ValueError(f"{SEEDS_WANTED}, or 0 for none")
     return seeds
 
 
@@ -56,12 +56,12 @@ def as_counted(seeds: list[int]) -> int | list[int]:
 
 
 # Written as a number where they can be, so that what stages track stays short.
-SeedsOrNone = Annotated[
+_Counted = Annotated[
     list[Seed],
     Field(max_length=MOST_SEEDS),
     BeforeValidator(counted),
     AfterValidator(distinct),
-    AfterValidator(not_one),
     PlainSerializer(as_counted),
 ]
-Seeds = Annotated[SeedsOrNone, AfterValidator(not_none)]
+Seeds = Annotated[_Counted, AfterValidator(several)]
+SeedsOrNone = Annotated[_Counted, AfterValidator(several_or_none)]

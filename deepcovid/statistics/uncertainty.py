@@ -44,8 +44,8 @@ class Sources(Strict):
     Attributes:
         value: That of the head that is shown.
         patients: Other test images, drawn patient by patient (a bootstrap); the head stays.
-        splits: Other patients to train on and to test on; the seed stays. None for whole nets, and for nets
-            that are not trained again.
+        splits: Other patients to train on and to test on; the seed stays. None for whole nets, and for nets that are
+            not trained on other splits.
         seeds: Other initial weights and, on frozen features, another order of the images. None where there is one.
         runs: Other runs of a whole net, with another order of the images and other crops; the mean over seeds. None
             where there is one.
