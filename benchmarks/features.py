@@ -4,13 +4,16 @@
         [--batch-size 32] [--precision fp32] [--record]
 
 For the bare rate, one batch goes through the same net again and again. The batch is already normalised and on the
-device, in the best memory layout, with the allocator's settings of deepcovid.nets.features; on a CPU, all cores share
-its work, and their threads wait as those of a stage do. A pass reads images from a file, makes features in shards,
-writes these and joins them. On a CPU each core has a process of its own, so several shards are needed, of up to
-eight batches each. A pass is timed for images as they are, and for images whose middle is hidden; on a CPU also in one
-process whose threads share each batch. All of them take turns, since machines are shared; the numbers to look at are
-the ratios. On CUDA the rate at which all cores decode images is measured too, and the numbers are kept by net,
-precision and batch size in a file of their own. Run it by hand only: as a test it would fail on a busy machine.
+device, in the best memory layout, with the allocator's settings of deepcovid.nets.features. A pass reads images from a
+file, makes features in shards, writes these and joins them. It is timed for images as they are, and for images whose
+middle is hidden. A pass also starts processes and loads the net, so over few images its share is lower.
+
+On a CPU all of this is done in a process of one thread for each core. Beside it, a pass is timed in one process whose
+threads share each batch, and wait as those of a stage do. All of them take turns, since machines are shared; the
+numbers to look at are the ratios.
+
+On CUDA the rate at which all cores decode images is measured too, and the numbers are kept by net, precision and batch
+size in a file of their own. Run it by hand only: as a test it would fail on a busy machine.
 """
 
 import argparse
@@ -43,6 +46,7 @@ from deepcovid.nets.features import (
 )
 from deepcovid.nets.trunks import build, trunk, write_state
 from deepcovid.nets.zoo import NETS
+from deepcovid.passes.forked import at_once
 from deepcovid.passes.shards import passing, write_array
 from deepcovid.settings.analyses import FeatureSettings
 
@@ -71,12 +75,14 @@ def main() -> None:
         write_state(weights, options.model, state)
         plain = FeaturePass(Known.of(weights), Known.of(pixels), options.images, settings)
         kinds = {"pass": plain, "hidden": plain._replace(view=partial(hide, square=SQUARE))}
-        ways: dict[str, Callable[[], float]] = {"bare": lambda: bare_rate(net, pixels, settings, options.images)}
+        bare = partial(bare_rate, net, pixels, settings, options.images // (cpu_count() if on_cpu else 1))
+        ways: dict[str, Callable[[], float]] = {"bare": partial(on_each_core, bare) if on_cpu else bare}
         ways |= {kind: partial(pass_rate, folder, own, alone=not on_cpu) for kind, own in kinds.items()}
         if on_cpu:
             ways["one_process"] = partial(pass_rate, folder, plain, alone=True)
-        for way in ways.values():  # warm up
-            way()
+        else:
+            for way in ways.values():  # warm up
+                way()
         rounds = [{kind: way() for kind, way in ways.items()} for _ in range(options.rounds)]
     memory = resource.getrusage(resource.RUSAGE_CHILDREN if on_cpu else resource.RUSAGE_SELF).ru_maxrss / 2**20
     values = {kind: statistics.median(one[kind] for one in rounds) for kind in ways}
@@ -87,7 +93,7 @@ def main() -> None:
     for kind, rate in values.items():
         print(f"{kind:14} {rate:6.1f} images/s, {rate / values['bare']:.3f} of the bare rate")
     if on_cpu:
-        found = {options.model: values | {"peak_gib": memory}}
+        found = {options.model: values | {"images": options.images, "peak_gib": memory}}
     else:
         values |= {"decoding": decoding_rate(DECODED), "peak_gib": torch.cuda.max_memory_allocated() / 2**30}
         print(f"decoding on {cpu_count()} cores {values['decoding']:.0f} images/s")
@@ -116,6 +122,16 @@ def bare_rate(net: torch.nn.Module, pixels: Path, settings: FeatureSettings, ima
             features = net(batch)
         features.float().cpu()  # waits for the device
         return rounds * len(batch) / (time.perf_counter() - start)
+
+
+def on_each_core(rate: Callable[[], float]) -> float:
+    """Return the sum of the rates of a process of one thread for each core."""
+
+    def alone() -> float:
+        torch.set_num_threads(1)
+        return rate()
+
+    return sum(at_once([alone] * cpu_count()))
 
 
 def decoding_rate(images: int) -> float:
