@@ -314,7 +314,7 @@ def test_a_recipe_is_run_where_it_can_be(params, refused):
 
 
 @pytest.mark.parametrize(
-    ("seeds", "message"), [([7], "ladder_seeds: List should have at least 2"), ([7, 7], "may be named once")]
+    ("seeds", "message"), [([7], "ladder_seeds: write 2 to 1000 seeds"), ([7, 7], "may be named once")]
 )
 def test_intervals_need_two_seeds_and_seeds_are_distinct(params, refused, seeds, message):
     params["dataset"]["phantom"]["ladder_seeds"] = seeds

@@ -343,7 +343,7 @@ def test_every_byte_of_every_output_is_as_recorded_and_the_doctor_finds_nothing_
         ("recipe.paper.epochs", "0", "recipe.paper.epochs: Input should be greater than or equal to 1 (got 0)"),
         ("recipe.paper.optimiser.kind", "lbfgs", "recipe.paper.optimiser: Input tag 'lbfgs'"),
         ("dataset.phantom.seeds", "[1,1]", "dataset.phantom.seeds: each value may be named once"),
-        ("dataset.phantom.ladder_seeds", "[1]", "dataset.phantom.ladder_seeds: List should have at least 2 items"),
+        ("dataset.phantom.ladder_seeds", "[1]", "dataset.phantom.ladder_seeds: write 2 to 1000 seeds"),
         ("ladder.up", "[augmentation]", "ladder.up names augmentation; known are optimiser, learning_rate, schedule"),
         ("dataset.phantom.split.covid.train", "500", "split: covid wants 500 train"),
         ("dataset.phantom.filter.views", "[LL]", "no covid image is left"),
