@@ -11,7 +11,7 @@ published split. For it `features` runs again as a whole. The time of the copies
 it, by their number.
 
 The released script runs ResNet18 over all images in every epoch. The stage `replay` does the same. In the same clone it
-is timed for one epoch and for three, and half of the difference is one epoch. All of this takes 40 minutes. Run it by
+is timed for one epoch and for three, and half of the difference is one epoch. All of this takes half an hour. Run it by
 hand only.
 """
 

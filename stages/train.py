@@ -50,12 +50,8 @@ def train_stage(parameters: Parameters, dataset: str) -> None:
     jobs: dict[tuple[str, str], list[Job]] = {}
     stored = {model: stored_features(dataset, model, len(table)) for model in parameters.models}
     for model, features in stored.items():
-        copies, copies_known = None, ""
-        if parameters.on_other_splits[model]:
-            copies = stored_features(dataset, model, len(spare), "spare")
-            copies_known = copies.file.sha256
-        trained = tables, recipes, parameters.seeds, parameters.outliers
-        of_net = jobs_of_net(features, copies, *trained, [*of_tables, features.file.sha256], copies_known)
+        copies = stored_features(dataset, model, len(spare), "spare") if parameters.on_other_splits[model] else None
+        of_net = jobs_of_net(features, copies, tables, recipes, parameters.seeds, parameters.outliers, of_tables)
         jobs |= {(model, what): parts for what, parts in of_net.items()}
     with remembering(paths.remembered(dataset), partial(versions_of, "train")) as share:
         done = by_name(share, jobs)

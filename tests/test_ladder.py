@@ -199,19 +199,21 @@ def test_the_table_has_what_was_promised_of_each_rung(settings):
     assert set(shares["measure"]) == {"AUC", "sensitivity", "specificity", "predicted positive", "collapsed"}
 
 
+def areas_of(table, positive):
+    return [roc_auc_score(positive, table[name]) for name in table]
+
+
 def test_an_interval_is_over_seeds_and_over_runs_where_a_net_ran_several_times(settings):
     positive, rng = np.arange(20) < 8, np.random.default_rng(1)
 
     def found(table):
-        areas = [roc_auc_score(positive, table[name]) for name in table]
-        return of_heads(table, areas, 0.5, positive, settings.ladder.detection)
+        return of_heads(table, areas_of(table, positive), 0.5, positive, settings.ladder.detection)
 
     one = pd.DataFrame(rng.random((20, 3)), columns=[f"seed_{seed}_run_0" for seed in range(3)])
     two = one.join(one.rename(columns=lambda name: name.replace("run_0", "run_1")))
     by_seed, by_run = (over_seeds(found(table), 20)["auc"] for table in (one, two))
     assert by_seed.value == by_run.value
-    areas = [roc_auc_score(positive, one[name]) for name in one]
-    low, high = DescrStatsW(areas).tconfint_mean()
+    low, high = DescrStatsW(areas_of(one, positive)).tconfint_mean()
     assert (by_seed.low, by_seed.high) == pytest.approx((max(low, 0), min(high, 1)), abs=1e-6)
     assert by_run.low == by_run.high  # both runs have the same mean
 
@@ -235,8 +237,7 @@ def test_a_rungs_difference_is_of_means_over_heads_on_the_same_samples_of_patien
 
     def own_draws(one):
         table = scores[one.without_cut_off()]
-        areas = [roc_auc_score(positive, table[name]) for name in table]
-        heads = of_heads(table, areas, one.cut_off, positive, settings.ladder.detection)
+        heads = of_heads(table, areas_of(table, positive), one.cut_off, positive, settings.ladder.detection)
         return drawn(table, heads, one.cut_off, bootstrap)
 
     own = apart(own_draws(recipe), own_draws(other))

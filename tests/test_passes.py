@@ -242,9 +242,12 @@ def test_other_splits_are_shared_out_in_pieces_and_give_the_same_bytes_whoever_t
     choices = PAPER, RELEASED, PAPER | {"selection": "best-accuracy", "selection_on": "validation"}
     table, recipes, seeds = table_of(60, 90), [Recipe.model_validate(own) for own in choices], [3, 8, 5]
     features = np.random.default_rng(0).standard_normal((len(table), 6)).astype(np.float32)
-    write_array(tmp_path / "features.npy", [features])
-    tables, stored = of_net.Tables.of(table, table[:0], recipes, seeds, own=True), Stored.of(tmp_path / "features.npy")
-    jobs = of_net.jobs_of_net(stored, features[:0], tables, recipes, [4], None, "known", "")["splits"]
+    stored = []
+    for name, rows in (("features", features), ("copies", features[:0])):
+        write_array(tmp_path / f"{name}.npy", [rows])
+        stored.append(Stored.of(tmp_path / f"{name}.npy"))
+    tables = of_net.Tables.of(table, table[:0], recipes, seeds, own=True)
+    jobs = of_net.jobs_of_net(*stored, tables, recipes, [4], None, "known")["splits"]
     assert len(jobs) == 2 * len(recipes)
     assert not any(features[:9].tobytes() in pickle.dumps(job) for job in jobs)
     with remembering(tmp_path / "remembered", versions) as share:

@@ -889,20 +889,19 @@ def test_the_ladder_names_the_nets_that_did_not_climb_it():
 def test_nets_that_no_other_split_is_trained_for_are_named():
     said, made = "Not divided anew for SqueezeNet: ", all_contents()
     assert said not in text_of(made)
-    runs, evaluated = dict(made.uncertainty.value.runs), made.uncertainty.step
-    for name in (name for name in runs if name.startswith("squeezenet")):
-        once = {key: own.model_copy(update={"splits": None}) for key, own in runs[name]}
-        runs[name] = RunSources(**once)
-    assert said in text_of(dataclasses.replace(made, uncertainty=Sourced(Uncertainty(runs=runs), evaluated)))
+    assert said in text_of(without_other_splits(made, "squeezenet"))
+
+
+def without_other_splits(made, net):
+    """Contents in which runs of the net, whose name begins like this, have no other splits."""
+    runs = dict(made.uncertainty.value.runs)
+    for name in (name for name in runs if name.startswith(net)):
+        runs[name] = RunSources(**{key: own.model_copy(update={"splits": None}) for key, own in runs[name]})
+    return dataclasses.replace(made, uncertainty=Sourced(Uncertainty(runs=runs), made.uncertainty.step))
 
 
 def test_a_page_says_that_no_other_split_was_tried():
-    made = all_contents()
-    runs = {
-        name: RunSources(**{key: own.model_copy(update={"splits": None}) for key, own in run})
-        for name, run in made.uncertainty.value.runs.items()
-    }
-    text = text_of(dataclasses.replace(made, uncertainty=Sourced(Uncertainty(runs=runs), made.uncertainty.step)))
+    text = text_of(without_other_splits(all_contents(), ""))
     assert "The images could have been divided differently: this was not tried." in text
     assert "Not divided anew for" not in text
 

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from deepcovid import catalogue
+from deepcovid.arrays import Stored
 from deepcovid.heads.gaussian import Gaussian
 from deepcovid.heads.halves import halves
 from deepcovid.heads.outliers import fit_with_threshold
@@ -51,28 +52,26 @@ class Tables(NamedTuple):
 
 
 def jobs_of_net(
-    features: ArrayLike,
-    copies: ArrayLike | None,
+    features: Stored,
+    copies: Stored | None,
     tables: Tables,
     recipes: Iterable[Recipe],
     seeds: list[int],
     outliers: OutlierSettings,
-    known: Any,
-    copies_known: Any,
+    tables_known: Any,
 ) -> dict[str, list[Job]]:
     """Return what there is to train on a net's features.
 
     Each recipe is trained by itself, so that its heads depend on no other recipe, not even in the last bit.
 
     Args:
-        features: The net's features of the images (images, features), an array or stored in a file.
+        features: The net's features of the images (images, features).
         copies: The same of the spare copies (copies, features). None if nothing is trained on other splits.
         tables: What all nets share.
         recipes: Frozen-feature recipes only.
         seeds: One head is trained per seed. On other splits there is a head for the first one only.
         outliers: When an image counts as unlike the training images.
-        known: Something that differs if features or tables do, such as hashes of their files.
-        copies_known: The same of the features of the copies.
+        tables_known: Something that differs if tables do, such as hashes of their files.
 
     Returns:
         own: jobs that return {recipe: Trained}.
@@ -80,14 +79,14 @@ def jobs_of_net(
         outliers: one job, which returns what `fit_with_threshold` does.
     """
     jobs: dict[str, list[Job]] = {"splits": [], "own": []}
-    numbers = list(tables.splits)
+    known, numbers = (tables_known, features.file.sha256), list(tables.splits)
     together = [numbers[start : start + TOGETHER] for start in range(0, len(numbers), TOGETHER)]
     for recipe in dict.fromkeys(recipe.without_cut_off() for recipe in recipes):
         if copies is not None:
             for some in together:
                 splits = {number: tables.splits[number] for number in some}
                 again = partial(_on_splits, features, copies, tables.divided, splits, recipe, seeds[0])
-                jobs["splits"].append(Job(again, ("splits", known, copies_known, recipe, seeds[0], some)))
+                jobs["splits"].append(Job(again, ("splits", known, copies.file.sha256, recipe, seeds[0], some)))
         parts = tables.halves if recipe.chooses_on_the_test else None
         (own,) = training_jobs(features, tables.images, [recipe], seeds, parts=parts)
         jobs["own"].append(Job(own, ("own", known, recipe, seeds)))
@@ -96,8 +95,8 @@ def jobs_of_net(
 
 
 def _on_splits(
-    features: ArrayLike,
-    copies: ArrayLike,
+    features: Stored,
+    copies: Stored,
     divided: NDArray[np.intp],
     splits: Mapping[int, pd.DataFrame],
     recipe: Recipe,
@@ -107,6 +106,6 @@ def _on_splits(
     return {(recipe, number): scored for number, scored in found.items()}
 
 
-def _fit(features: ArrayLike, table: pd.DataFrame, settings: OutlierSettings) -> tuple[Gaussian, float]:
+def _fit(features: Stored, table: pd.DataFrame, settings: OutlierSettings) -> tuple[Gaussian, float]:
     originals = catalogue.in_training(table, augmented=False)
     return fit_with_threshold(np.asarray(features)[originals.to_numpy()], table[originals], settings)
